@@ -1,0 +1,37 @@
+# Two commands are enough: `make demo` and `make test`. Each sets up everything it needs first.
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint bench setup clean
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo:  ## three gateways, a real attack, a block on each; the web page on 127.0.0.1:8080
+	@deploy/setup.sh demo
+	@$(BIN)/ontoidps demo $(DEMO_ARGS)
+
+test:  ## the whole test suite, with linters and type checks
+	@deploy/setup.sh test
+	@$(MAKE) --no-print-directory check-static
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint:  ## ruff, mypy --strict, import-linter
+	@deploy/setup.sh python
+	@$(MAKE) --no-print-directory check-static
+
+bench:  ## benchmarks, as ratios within one run
+	@deploy/setup.sh test
+	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+setup:  ## only the set-up (Debian packages and .venv)
+	@deploy/setup.sh test
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: check-static
+check-static:
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
