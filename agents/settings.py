@@ -1,0 +1,257 @@
+"""One frozen `Settings`, read once from ``honeynet.toml``; contradictions are refused here."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+)
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ontology.records import ROLES, Address, HostProfile, Network
+
+Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class SettingsError(ValueError):
+    """honeynet.toml can't be used; the message is one line naming file, key and value."""
+
+
+def _duration(value: object) -> object:
+    """``"90s"``, ``"15m"``, ``"1h"``, ``"7d"`` or whole seconds."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if not match:
+            raise ValueError(f"{value!r} is not a duration like 90s, 15m, 1h or 7d")
+        return int(match[1]) * _SECONDS[match[2]]
+    return value
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name of 1 to 32 letters a-z, digits and hyphens")
+    return value
+
+
+Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
+Name = Annotated[str, BeforeValidator(_name)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Xmpp(_Part):
+    """How agents reach the XMPP server."""
+
+    embedded: bool = True
+    """True: the launcher of ``node`` starts a Prosody. False: a server you run (ejabberd)."""
+    node: Name | None = None
+    """Node whose launcher runs the embedded server; the first node by default."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=5223, ge=1, le=65535)
+    """Direct TLS (XEP-0368); STARTTLS is never used, it can be stripped."""
+    ca: Path | None = None
+    """CA certificate of a server you run; the embedded one makes its own."""
+
+
+class Console(_Part):
+    """The supervisor's REST API and web page."""
+
+    listen: str = "127.0.0.1:8080"
+    """``HOST:PORT`` on loopback, or ``unix:PATH``."""
+
+
+class Policy(_Part):
+    """What reaction may do, and for how long."""
+
+    block_duration: Seconds = 3600
+    maximum_duration: Seconds = 7 * 86400
+    allow: tuple[IPv4Network | IPv6Network | IPv4Address | IPv6Address, ...] = ()
+    """Never blocked: accepted in the kernel before the drop, and refused by the reaction agent."""
+    maximum_blocks_per_minute: int = Field(default=600, gt=0)
+    minimum_severity: float = Field(default=0.5, ge=0, le=1)
+    """Incidents below this severity are shown, not acted on."""
+    dry_run: bool = False
+    """True: decide and report, but never touch the kernel."""
+
+
+class Node(_Part):
+    """One host of the honeynet, and the agents it runs."""
+
+    name: Name
+    agents: tuple[Role, ...]
+    interfaces: tuple[str, ...] = ()
+    """Where the sensor captures."""
+    capture_filter: str = ""
+    """pcap filter expression, compiled into the kernel's BPF."""
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    """The node's own addresses: never blocked, by any gateway."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Node:
+        if len(set(self.agents)) != len(self.agents):
+            raise ValueError(f"node {self.name!r} lists an agent twice")
+        if "sensor" in self.agents and not self.interfaces:
+            raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
+        if "sensor" in self.agents and "analyzer" not in self.agents:
+            raise ValueError(f"node {self.name!r} has a sensor but no analyzer beside it")
+        return self
+
+
+class Honeypot(_Part):
+    """A decoy: any contact with it is suspicious."""
+
+    address: IPv4Address | IPv6Address
+    node: Name
+    operating_system: str = ""
+    open_ports: tuple[int, ...] = ()
+    asset_value: int = Field(default=2, ge=0, le=5)
+
+
+class Settings(_Part):
+    """The whole of ``honeynet.toml``."""
+
+    name: Name = "honeynet"
+    domain: str = Field(default="honeynet.localdomain", pattern=r"^[a-z0-9][a-z0-9.-]{0,250}$")
+    """XMPP domain of all agents."""
+    state_dir: Path
+    """Keys, outboxes, archive, run files. Made with mode 0700."""
+    xmpp: Xmpp = Xmpp()
+    console: Console = Console()
+    policy: Policy = Policy()
+    node: tuple[Node, ...] = Field(min_length=1)
+    honeypot: tuple[Honeypot, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        names = [n.name for n in self.node]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two nodes are named {name!r}")
+        for role in ("supervisor", "correlation", "ontology"):
+            found = sum(role in n.agents for n in self.node)
+            if found != 1:
+                raise ValueError(f"exactly one node must run the {role} agent, {found} do")
+        for pot in self.honeypot:
+            if pot.node not in names:
+                raise ValueError(f"honeypot {pot.address} names unknown node {pot.node!r}")
+            if any(pot.address in network for network in self.allow_networks()):
+                raise ValueError(f"honeypot {pot.address} is on the allow-list")
+        if self.xmpp.node is not None and self.xmpp.node not in names:
+            raise ValueError(f"xmpp.node names unknown node {self.xmpp.node!r}")
+        if not self.xmpp.embedded and self.xmpp.ca is None:
+            raise ValueError("xmpp.embedded is false, so xmpp.ca must name the server's CA")
+        return self
+
+    def jid(self, role: str, node: str) -> str:
+        """Bare JID of an agent, e.g. ``sensor.gw1@honeynet.localdomain``."""
+        return f"{role}.{node}@{self.domain}"
+
+    def agents(self) -> Iterator[tuple[str, str]]:
+        """(role, node) of every agent of the honeynet."""
+        for node in self.node:
+            for role in node.agents:
+                yield role, node.name
+
+    def jids(self, role: str) -> tuple[str, ...]:
+        """Every agent of one role, in file order."""
+        return tuple(self.jid(r, n) for r, n in self.agents() if r == role)
+
+    def node_named(self, name: str) -> Node:
+        """Raises: SettingsError if there is none."""
+        for node in self.node:
+            if node.name == name:
+                return node
+        known = ", ".join(n.name for n in self.node)
+        raise SettingsError(f"no node is named {name!r} (known: {known})")
+
+    @property
+    def server_node(self) -> str:
+        """Node whose launcher runs the embedded XMPP server."""
+        return self.xmpp.node or self.node[0].name
+
+    def allow_networks(self) -> tuple[Network, ...]:
+        """The allow-list and every node's own addresses, as networks."""
+        out: list[Network] = []
+        for entry in self.policy.allow:
+            out.append(_as_network(entry))
+        for node in self.node:
+            out.extend(_as_network(address) for address in node.addresses)
+        return tuple(dict.fromkeys(out))
+
+    def host_profiles(self) -> tuple[HostProfile, ...]:
+        """What the file says of hosts, as records for the knowledge base."""
+        profiles = [
+            HostProfile(
+                id=f"urn:ontoidps:profile:{pot.address}",
+                address=pot.address,
+                roles=("Honeypot",),
+                node=pot.node,
+                operating_system=pot.operating_system,
+                open_ports=tuple(sorted(pot.open_ports)),
+                asset_value=pot.asset_value,
+            )
+            for pot in self.honeypot
+        ]
+        profiles += [
+            HostProfile(
+                id=f"urn:ontoidps:profile:{address}",
+                address=address,
+                roles=("Gateway",) if "reaction" in node.agents else ("ProtectedHost",),
+                node=node.name,
+                asset_value=5,
+            )
+            for node in self.node
+            for address in node.addresses
+        ]
+        return tuple(profiles)
+
+
+def _as_network(entry: Address | Network) -> Network:
+    if isinstance(entry, IPv4Network | IPv6Network):
+        return entry
+    return IPv4Network(entry) if isinstance(entry, IPv4Address) else IPv6Network(entry)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a honeynet file; relative paths in it are relative to it.
+
+    Raises:
+        SettingsError: one line with the file, the key and what is wrong with its value.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise SettingsError(f"{path}: {e.strerror}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise SettingsError(f"{path}: not TOML: {e}") from e
+    try:
+        data.setdefault("state_dir", "state")
+        settings = Settings.model_validate(data)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        message = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
+        raise SettingsError(f"{path}: {where}: {message}{value}") from e
+    base = path.resolve().parent
+    update: dict[str, object] = {"state_dir": base / settings.state_dir}
+    if settings.xmpp.ca is not None:
+        update["xmpp"] = settings.xmpp.model_copy(update={"ca": base / settings.xmpp.ca})
+    return settings.model_copy(update=update)
+
+
+assert set(ROLES) == set(Role.__args__)  # type: ignore[attr-defined]  # noqa: S101

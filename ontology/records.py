@@ -1,0 +1,373 @@
+"""The records that agents exchange, each the mirror of the OWL class of the same name.
+
+A field ``target_port`` is the property ``targetPort`` of ``ontoidps.owl``; `ontology.fragments` is
+the only codec between the two, and a round-trip property test holds them together. Times are
+integer microseconds since the Unix epoch (suffix ``_us``); the codec writes an ``xsd:dateTime``
+beside each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+import numpy as np
+from numpy.typing import NDArray
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+MAX_TIME_US = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
+
+# One network connection (a "flow record" of both directions: a biflow, RFC 5103), little endian and
+# packed. Addresses are 16 network-order bytes; IPv4 is IPv4-mapped (::ffff:a.b.c.d, RFC 4291
+# section 2.5.5.2). "orig" is the side that sent the first packet, "resp" the other.
+CONNECTION = np.dtype(
+    [
+        ("start_us", "<i8"),  # first packet, epoch microseconds
+        ("duration_us", "<i8"),
+        ("src", "u1", (16,)),  # originator
+        ("dst", "u1", (16,)),  # responder
+        ("src_port", "<u2"),  # ICMP: type
+        ("dst_port", "<u2"),  # ICMP: code
+        ("protocol", "u1"),  # IANA protocol number; 254 stands for ARP
+        ("ip_version", "u1"),  # 4 or 6
+        ("state", "u1"),  # index into CONNECTION_STATES
+        ("orig_flags", "u1"),  # OR of the TCP flags seen from the originator
+        ("resp_flags", "u1"),
+        ("orig_packets", "<u4"),
+        ("resp_packets", "<u4"),
+        ("orig_bytes", "<u8"),  # payload bytes, without headers
+        ("resp_bytes", "<u8"),
+        ("wrong_fragments", "<u2"),
+        ("urgent", "<u2"),
+        (
+            "failed_logins",
+            "<u2",
+        ),  # refusals in cleartext (FTP 530, HTTP 401 …)
+        ("login_attempts", "<u2"),  # PASS and the like seen in cleartext
+        ("indicators", "<u4"),  # bit i: INDICATORS[i] seen in the payload
+    ]
+)
+
+CONNECTION_STATES = (
+    "OTH",  # midstream, or not TCP and nothing to say
+    "S0",  # SYN, no answer
+    "S1",  # established, not ended
+    "SF",  # normal (TCP: opened and ended; UDP and ICMP: answered)
+    "REJ",  # SYN answered by RST
+    "RSTO",  # established, originator aborted
+    "RSTR",  # established, responder aborted
+    "SH",  # SYN then FIN, no answer
+)
+"""KDD Cup 99 / Bro connection states ("flag"); KDD Cup 99 task description."""
+
+INDICATORS = (
+    "SqlInjection",
+    "CrossSiteScripting",
+    "PathTraversal",
+    "CommandInjection",
+    "SshBanner",
+    "VersionProbe",
+)
+"""What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
+
+
+def _check_time(name: str, value: int) -> None:
+    if not 0 <= value <= MAX_TIME_US:
+        raise ValueError(f"{name} must lie in [0, {MAX_TIME_US}] microseconds, got {value}")
+
+
+def _check_unit(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def _check_port(name: str, value: int | None) -> None:
+    if value is not None and not 0 <= value <= 65535:
+        raise ValueError(f"{name} must lie in [0, 65535], got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConnectionBatch:
+    """Connections that one sensor closed (or reports on) in one interval."""
+
+    id: str
+    """``urn:uuid:…``; every record has one, it is the individual's IRI."""
+    sensor: str
+    """Bare JID of the reporting sensor (a plain name in offline use)."""
+    begin_us: int
+    end_us: int
+    packets: int
+    """Packets decoded in the interval."""
+    dropped: int
+    """Packets lost in the interval (kernel ring and memory bound together)."""
+    malformed: int
+    """Packets whose headers contradict themselves or end early."""
+    connections: NDArray[np.void]
+    """(n,) of dtype `CONNECTION`, in order of ``start_us``."""
+
+    def __post_init__(self) -> None:
+        _check_time("begin_us", self.begin_us)
+        _check_time("end_us", self.end_us)
+        if self.connections.dtype != CONNECTION or self.connections.ndim != 1:
+            raise ValueError(
+                f"connections must be (n,) of CONNECTION, got {self.connections.dtype}"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConnectionBatch):
+            return NotImplemented
+        return (
+            self.id == other.id
+            and self.sensor == other.sensor
+            and self.begin_us == other.begin_us
+            and self.end_us == other.end_us
+            and self.packets == other.packets
+            and self.dropped == other.dropped
+            and self.malformed == other.malformed
+            and self.connections.tobytes() == other.connections.tobytes()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One analyzer finding ("alert", RFC 4766 section 2.2)."""
+
+    id: str
+    classification: str
+    """Local name of a subclass of ``Attack`` in ``ontoidps.owl``, e.g. ``SynScan``."""
+    source: Address | None
+    """None when no single source can be named (a flood from forged addresses)."""
+    target: Address | None
+    """None for a sweep over many hosts (then ``targets`` says which)."""
+    sources: tuple[Address, ...] = ()
+    """A bounded sample (at most 16, sorted) when there are several."""
+    targets: tuple[Address, ...] = ()
+    source_count: int = 1
+    """How many distinct sources were seen, also beyond the sample."""
+    target_count: int = 1
+    target_port: int | None = None
+    protocol: int
+    """IANA protocol number."""
+    begin_us: int
+    """First packet that belongs to the finding."""
+    end_us: int
+    """Last packet so far."""
+    count: int = 1
+    """Connections (or, after fusion, fused alerts' connections) behind the alert."""
+    confidence: float
+    """Degree of belief in [0, 1]."""
+    verified_source: bool
+    """True only if the source completed a TCP handshake, so that it can't be forged off-path."""
+    sensor: str
+    analyzer: str
+    explanation: str
+    """Why, in a sentence a person can check: counts, ports, flags, cluster and distance."""
+    stage: str = "original"
+    """AFF: ``original`` (analyzer), ``junior`` (filtered), ``senior`` (fused and assessed)."""
+
+    def __post_init__(self) -> None:
+        _check_time("begin_us", self.begin_us)
+        _check_time("end_us", self.end_us)
+        _check_unit("confidence", self.confidence)
+        _check_port("target_port", self.target_port)
+        if self.stage not in ("original", "junior", "senior"):
+            raise ValueError(f"stage must be original, junior or senior, got {self.stage!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What correlation inferred from alerts ("incident", RFC 4765), with its derivation."""
+
+    id: str
+    classification: str
+    """Local name of a subclass of ``Incident``, e.g. ``ScanThenBruteForceIncident``."""
+    source: Address | None
+    targets: tuple[Address, ...]
+    """Sorted."""
+    alerts: tuple[str, ...]
+    """Ids of the alerts it rests on, sorted."""
+    rule: str
+    """``rdfs:label`` of the SWRL rule that Pellet fired."""
+    begin_us: int
+    end_us: int
+    severity: float
+    """[0, 1]."""
+    verified_source: bool
+    explanation: str
+    """The derivation in lines: the rule, then each fact it joined."""
+
+    def __post_init__(self) -> None:
+        _check_time("begin_us", self.begin_us)
+        _check_time("end_us", self.end_us)
+        _check_unit("severity", self.severity)
+
+
+ACTIONS = ("block", "unblock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An order about one address (CrowdSec's word), made by correlation or a supervisor."""
+
+    id: str
+    action: str
+    """``block`` or ``unblock``."""
+    source: Address
+    """The address to act on."""
+    target: Address | None = None
+    """The attacked host, where there is one."""
+    classification: str
+    """Class of the incident behind it, or ``Manual``."""
+    incident: str | None = None
+    """Id of the incident behind it."""
+    origin: str
+    """Who decided: bare JID of the correlation agent, or ``user:NAME``."""
+    decided_us: int
+    duration_s: int
+    """How long a block lasts, from when the gateway applies it; 0 for ``unblock``."""
+    reason: str
+
+    def __post_init__(self) -> None:
+        _check_time("decided_us", self.decided_us)
+        if self.action not in ACTIONS:
+            raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
+        if not 0 <= self.duration_s <= 366 * 86400:
+            raise ValueError(f"duration_s must lie in [0, 31622400], got {self.duration_s}")
+        if self.action == "block" and self.duration_s == 0:
+            raise ValueError("a block needs duration_s > 0: no block is for ever")
+
+
+BLOCK_STATES = ("pending", "active", "refused", "failed", "lifted", "expired")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The state of one decision on one gateway, as its reaction agent reports it."""
+
+    id: str
+    decision: str
+    gateway: str
+    """Node name."""
+    source: Address
+    state: str
+    """One of `BLOCK_STATES`."""
+    since_us: int
+    """When this state began."""
+    expires_us: int
+    """When the kernel ends (or ended) the block; 0 where there never was one."""
+    detail: str = ""
+    """Why refused or failed: the allow-list entry, the kernel's error."""
+
+    def __post_init__(self) -> None:
+        _check_time("since_us", self.since_us)
+        _check_time("expires_us", self.expires_us)
+        if self.state not in BLOCK_STATES:
+            raise ValueError(f"state must be one of {', '.join(BLOCK_STATES)}, got {self.state!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostProfile:
+    """What is known of one host (AFF's host knowledge base)."""
+
+    id: str
+    address: Address
+    roles: tuple[str, ...]
+    """Local names of subclasses of ``Host`` (``Honeypot``, ``Gateway`` …), sorted."""
+    node: str = ""
+    """Node that watches it."""
+    operating_system: str = ""
+    open_ports: tuple[int, ...] = ()
+    """TCP, sorted."""
+    asset_value: int = 0
+    """0 (worthless) to 5 (vital), the paper's VA."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.asset_value <= 5:
+            raise ValueError(f"asset_value must lie in [0, 5], got {self.asset_value}")
+        for port in self.open_ports:
+            _check_port("open_ports", port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDescription:
+    """A FIPA directory entry (SC00023 df-agent-description) with a lease."""
+
+    id: str
+    name: str
+    """Bare JID."""
+    role: str
+    """One of `ROLES`."""
+    node: str
+    services: tuple[str, ...]
+    """Sorted."""
+    ontology_version: str
+    lease_s: int
+    """The entry lapses this long after its last renewal."""
+    health: str = ""
+    """Counters as ``name=value`` pairs, for the supervisor's page."""
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
+
+
+ROLES = ("sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A FIPA subscription (SC00035): the sender wants every record of ``topic``."""
+
+    id: str
+    topic: str
+    """Record name, e.g. ``Alert``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OntologyChanged:
+    """A new version of the knowledge is in force."""
+
+    id: str
+    version: str
+    changed_us: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question to the ontology agent (FIPA query-ref)."""
+
+    id: str
+    sparql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to a `Query`: SPARQL 1.1 results in JSON."""
+
+    id: str
+    query: str
+    results: str
+    truncated: bool = field(default=False)
+
+
+Record = (
+    ConnectionBatch
+    | Alert
+    | Incident
+    | Decision
+    | Block
+    | HostProfile
+    | AgentDescription
+    | Subscription
+    | OntologyChanged
+    | Query
+    | Answer
+)
+"""Everything that may travel in a message."""

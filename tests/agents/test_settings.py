@@ -1,0 +1,78 @@
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from agents.settings import SettingsError, load_settings
+
+GOOD = """
+name = "lab"
+[policy]
+block_duration = "15m"
+allow = ["192.0.2.0/24", "2001:db8::5"]
+[[node]]
+name = "control"
+agents = ["supervisor", "ontology", "correlation"]
+addresses = ["203.0.113.1"]
+[[node]]
+name = "gw1"
+agents = ["sensor", "analyzer", "reaction"]
+interfaces = ["eth0"]
+[[honeypot]]
+address = "198.51.100.5"
+node = "gw1"
+open_ports = [22, 21]
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "honeynet.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, GOOD))
+    assert settings.policy.block_duration == 900
+    assert settings.state_dir == tmp_path / "state"
+    assert settings.jid("sensor", "gw1") == "sensor.gw1@honeynet.localdomain"
+    assert settings.jids("reaction") == ("reaction.gw1@honeynet.localdomain",)
+    assert settings.server_node == "control"
+    assert settings.allow_networks() == (
+        ip_network("192.0.2.0/24"),
+        ip_network("2001:db8::5/128"),
+        ip_network("203.0.113.1/32"),
+    )
+    (pot, control) = settings.host_profiles()
+    assert pot.roles == ("Honeypot",) and pot.open_ports == (21, 22)
+    assert control.roles == ("ProtectedHost",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("15m", "15 minutes", "policy.block_duration: '15 minutes' is not a duration"),
+        ('"2001:db8::5"', '"2001:db8::zz"', "policy.allow.1"),
+        ('name = "gw1"', 'name = "control"', "two nodes are named 'control'"),
+        ('"ontology", ', "", "exactly one node must run the ontology agent, 0 do"),
+        ('interfaces = ["eth0"]', "", "node 'gw1' has a sensor but no interfaces"),
+        ('node = "gw1"', 'node = "gw9"', "honeypot 198.51.100.5 names unknown node 'gw9'"),
+        ("198.51.100.5", "192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
+        ("[policy]", "[polcy]", "polcy: Extra inputs are not permitted"),
+        ('name = "lab"', 'name = "../lab"', "'../lab' is not a name"),
+        ("open_ports = [22, 21]", "open_ports = [22", "not TOML"),
+    ],
+)
+def test_a_bad_file_is_one_line_with_the_place(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    assert said in str(error.value)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gone\.toml: No such file"):
+        load_settings(tmp_path / "gone.toml")
