@@ -1,0 +1,307 @@
+"""Every term of ``ontoidps.owl``, closed and typed: a misspelt one fails on use and in mypy.
+
+The tests compare these names with the file in both directions. Nothing heavy is imported here: all
+agent processes load this module.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ONTOLOGY_IRI: Final = "https://w3id.org/ontoidps"
+ONTOLOGY_VERSION: Final = "1.0.0"
+"""``owl:versionInfo`` of the file, which agents announce."""
+NAMESPACE: Final = ONTOLOGY_IRI + "#"
+HOST_PREFIX: Final = "urn:ontoidps:host:"
+"""A host's individual is this and its address."""
+
+
+class Term(str):
+    """The full IRI of a term; as a string it goes wherever an IRI goes."""
+
+    __slots__ = ()
+
+    @property
+    def local_name(self) -> str:
+        """What stands after the ``#``."""
+        return self.removeprefix(NAMESPACE)
+
+
+def _term(name: str) -> Term:
+    return Term(NAMESPACE + name)
+
+
+class Classes:
+    """OWL classes."""
+
+    AckFlood: Final = _term("AckFlood")
+    AckScan: Final = _term("AckScan")
+    Agent: Final = _term("Agent")
+    AgentDescription: Final = _term("AgentDescription")
+    Alert: Final = _term("Alert")
+    AmplificationFlood: Final = _term("AmplificationFlood")
+    AnalyzerAgent: Final = _term("AnalyzerAgent")
+    Answer: Final = _term("Answer")
+    ArpSweep: Final = _term("ArpSweep")
+    Attack: Final = _term("Attack")
+    Block: Final = _term("Block")
+    BlockCandidate: Final = _term("BlockCandidate")
+    BruteForce: Final = _term("BruteForce")
+    BufferOverflow: Final = _term("BufferOverflow")
+    CommandInjection: Final = _term("CommandInjection")
+    ConnectScan: Final = _term("ConnectScan")
+    ConnectionBatch: Final = _term("ConnectionBatch")
+    CorrelationAgent: Final = _term("CorrelationAgent")
+    CrossSiteScripting: Final = _term("CrossSiteScripting")
+    Decision: Final = _term("Decision")
+    DenialOfService: Final = _term("DenialOfService")
+    Event: Final = _term("Event")
+    Exploit: Final = _term("Exploit")
+    FinScan: Final = _term("FinScan")
+    Finding: Final = _term("Finding")
+    Flood: Final = _term("Flood")
+    FloodFinding: Final = _term("FloodFinding")
+    FloodIncident: Final = _term("FloodIncident")
+    FtpBruteForce: Final = _term("FtpBruteForce")
+    Gateway: Final = _term("Gateway")
+    Honeypot: Final = _term("Honeypot")
+    HoneypotBruteForceFinding: Final = _term("HoneypotBruteForceFinding")
+    HoneypotBruteForceIncident: Final = _term("HoneypotBruteForceIncident")
+    HoneypotContact: Final = _term("HoneypotContact")
+    HoneypotExploitFinding: Final = _term("HoneypotExploitFinding")
+    HoneypotExploitIncident: Final = _term("HoneypotExploitIncident")
+    Host: Final = _term("Host")
+    HostProfile: Final = _term("HostProfile")
+    HostSweep: Final = _term("HostSweep")
+    HttpBruteForce: Final = _term("HttpBruteForce")
+    IcmpFlood: Final = _term("IcmpFlood")
+    IcmpSweep: Final = _term("IcmpSweep")
+    Incident: Final = _term("Incident")
+    Intrusion: Final = _term("Intrusion")
+    IntrusionState: Final = _term("IntrusionState")
+    MailBruteForce: Final = _term("MailBruteForce")
+    MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
+    NetworkNode: Final = _term("NetworkNode")
+    NodeUnderBufferOverflow: Final = _term("NodeUnderBufferOverflow")
+    NullScan: Final = _term("NullScan")
+    OntologyAgent: Final = _term("OntologyAgent")
+    OntologyChanged: Final = _term("OntologyChanged")
+    PathTraversal: Final = _term("PathTraversal")
+    PortScan: Final = _term("PortScan")
+    PreconditionIntrusionState: Final = _term("PreconditionIntrusionState")
+    ProtectedHost: Final = _term("ProtectedHost")
+    ProtocolScan: Final = _term("ProtocolScan")
+    Query: Final = _term("Query")
+    ReactionAgent: Final = _term("ReactionAgent")
+    Record: Final = _term("Record")
+    RootAccess: Final = _term("RootAccess")
+    Rule: Final = _term("Rule")
+    Scan: Final = _term("Scan")
+    ScanThenBruteForceIncident: Final = _term("ScanThenBruteForceIncident")
+    ScanThenExploitIncident: Final = _term("ScanThenExploitIncident")
+    SensorAgent: Final = _term("SensorAgent")
+    Signature: Final = _term("Signature")
+    SqlInjection: Final = _term("SqlInjection")
+    SshBruteForce: Final = _term("SshBruteForce")
+    State: Final = _term("State")
+    Subscription: Final = _term("Subscription")
+    SupervisorAgent: Final = _term("SupervisorAgent")
+    SynFlood: Final = _term("SynFlood")
+    SynScan: Final = _term("SynScan")
+    TcpSweep: Final = _term("TcpSweep")
+    TelnetBruteForce: Final = _term("TelnetBruteForce")
+    UdpFlood: Final = _term("UdpFlood")
+    UdpScan: Final = _term("UdpScan")
+    UdpSweep: Final = _term("UdpSweep")
+    UnknownAnomaly: Final = _term("UnknownAnomaly")
+    VersionScan: Final = _term("VersionScan")
+    WebAttack: Final = _term("WebAttack")
+    XmasScan: Final = _term("XmasScan")
+
+
+class ObjectProperties:
+    """OWL object properties: from an individual to an individual."""
+
+    answersQuery: Final = _term("answersQuery")
+    bringsAboutState: Final = _term("bringsAboutState")
+    carriesOut: Final = _term("carriesOut")
+    correlatedWith: Final = _term("correlatedWith")
+    describesHost: Final = _term("describesHost")
+    directedTo: Final = _term("directedTo")
+    generatedBy: Final = _term("generatedBy")
+    hasSignature: Final = _term("hasSignature")
+    hasSource: Final = _term("hasSource")
+    hasTarget: Final = _term("hasTarget")
+    indirectlyCorrelatedWith: Final = _term("indirectlyCorrelatedWith")
+    involvesSource: Final = _term("involvesSource")
+    involvesTarget: Final = _term("involvesTarget")
+    multiHoneypotScan: Final = _term("multiHoneypotScan")
+    preconditionIntrusionState: Final = _term("preconditionIntrusionState")
+    requiresState: Final = _term("requiresState")
+    restsOnAlert: Final = _term("restsOnAlert")
+    restsOnIncident: Final = _term("restsOnIncident")
+    scanThenBruteForce: Final = _term("scanThenBruteForce")
+    scanThenExploit: Final = _term("scanThenExploit")
+
+
+class DataProperties:
+    """OWL data properties: from an individual to a literal."""
+
+    action: Final = _term("action")
+    addressFamily: Final = _term("addressFamily")
+    agentName: Final = _term("agentName")
+    agentRole: Final = _term("agentRole")
+    analyzer: Final = _term("analyzer")
+    assetValue: Final = _term("assetValue")
+    beginDateTime: Final = _term("beginDateTime")
+    beginUs: Final = _term("beginUs")
+    blockState: Final = _term("blockState")
+    changedDateTime: Final = _term("changedDateTime")
+    changedUs: Final = _term("changedUs")
+    classification: Final = _term("classification")
+    confidence: Final = _term("confidence")
+    connectionCount: Final = _term("connectionCount")
+    connections: Final = _term("connections")
+    count: Final = _term("count")
+    decidedDateTime: Final = _term("decidedDateTime")
+    decidedUs: Final = _term("decidedUs")
+    detail: Final = _term("detail")
+    dropped: Final = _term("dropped")
+    dtpname: Final = _term("dtpname")
+    durationS: Final = _term("durationS")
+    endDateTime: Final = _term("endDateTime")
+    endUs: Final = _term("endUs")
+    expiresDateTime: Final = _term("expiresDateTime")
+    expiresUs: Final = _term("expiresUs")
+    explanation: Final = _term("explanation")
+    gateway: Final = _term("gateway")
+    health: Final = _term("health")
+    holds: Final = _term("holds")
+    hostRole: Final = _term("hostRole")
+    ipAddress: Final = _term("ipAddress")
+    leaseS: Final = _term("leaseS")
+    malformed: Final = _term("malformed")
+    node: Final = _term("node")
+    ontologyVersion: Final = _term("ontologyVersion")
+    openPort: Final = _term("openPort")
+    operatingSystem: Final = _term("operatingSystem")
+    origin: Final = _term("origin")
+    packets: Final = _term("packets")
+    protocol: Final = _term("protocol")
+    reason: Final = _term("reason")
+    results: Final = _term("results")
+    rootShell: Final = _term("rootShell")
+    rule: Final = _term("rule")
+    sensor: Final = _term("sensor")
+    service: Final = _term("service")
+    severity: Final = _term("severity")
+    sinceDateTime: Final = _term("sinceDateTime")
+    sinceUs: Final = _term("sinceUs")
+    sourceCount: Final = _term("sourceCount")
+    sparql: Final = _term("sparql")
+    stage: Final = _term("stage")
+    stateReached: Final = _term("stateReached")
+    targetCount: Final = _term("targetCount")
+    targetPort: Final = _term("targetPort")
+    topic: Final = _term("topic")
+    truncated: Final = _term("truncated")
+    verifiedSource: Final = _term("verifiedSource")
+    version: Final = _term("version")
+
+
+class AnnotationProperties:
+    """OWL annotation properties."""
+
+    techniqueId: Final = _term("techniqueId")
+
+
+class IDPS(Classes, ObjectProperties, DataProperties, AnnotationProperties):
+    """All terms: ``IDPS.hasSource``, ``IDPS.SynScan``."""
+
+
+TERMS: Final = frozenset(
+    term
+    for space in (Classes, ObjectProperties, DataProperties, AnnotationProperties)
+    for term in vars(space).values()
+    if isinstance(term, Term)
+)
+"""The IRIs of all of them."""
+
+PARENTS: Final[dict[str, str]] = {
+    # Attack
+    "Scan": "Attack",
+    "PortScan": "Scan",
+    "SynScan": "PortScan",
+    "ConnectScan": "PortScan",
+    "FinScan": "PortScan",
+    "NullScan": "PortScan",
+    "XmasScan": "PortScan",
+    "AckScan": "PortScan",
+    "UdpScan": "PortScan",
+    "VersionScan": "PortScan",
+    "ProtocolScan": "PortScan",
+    "HostSweep": "Scan",
+    "IcmpSweep": "HostSweep",
+    "TcpSweep": "HostSweep",
+    "UdpSweep": "HostSweep",
+    "ArpSweep": "HostSweep",
+    "BruteForce": "Attack",
+    "FtpBruteForce": "BruteForce",
+    "SshBruteForce": "BruteForce",
+    "TelnetBruteForce": "BruteForce",
+    "HttpBruteForce": "BruteForce",
+    "MailBruteForce": "BruteForce",
+    "DenialOfService": "Attack",
+    "Flood": "DenialOfService",
+    "SynFlood": "Flood",
+    "UdpFlood": "Flood",
+    "IcmpFlood": "Flood",
+    "AckFlood": "Flood",
+    "AmplificationFlood": "Flood",
+    "Exploit": "Attack",
+    "WebAttack": "Exploit",
+    "SqlInjection": "WebAttack",
+    "CrossSiteScripting": "WebAttack",
+    "PathTraversal": "WebAttack",
+    "CommandInjection": "WebAttack",
+    "BufferOverflow": "Exploit",
+    "RootAccess": "Exploit",
+    "HoneypotContact": "Attack",
+    "UnknownAnomaly": "Attack",
+    # Incident
+    "ScanThenBruteForceIncident": "Incident",
+    "ScanThenExploitIncident": "Incident",
+    "MultiHoneypotScanIncident": "Incident",
+    "FloodIncident": "Incident",
+    "HoneypotBruteForceIncident": "Incident",
+    "HoneypotExploitIncident": "Incident",
+    # Host
+    "Honeypot": "Host",
+    "Gateway": "Host",
+    "ProtectedHost": "Host",
+    "NodeUnderBufferOverflow": "Host",
+}
+"""Local name of each attack, incident and host class, and of its direct superclass."""
+
+
+def superclasses(name: str) -> tuple[str, ...]:
+    """Local names of all superclasses within its taxonomy, nearest first; () for a root.
+
+    ``superclasses("SynScan")`` is ``("PortScan", "Scan", "Attack")``.
+    """
+    found: list[str] = []
+    while name in PARENTS:
+        name = PARENTS[name]
+        found.append(name)
+    return tuple(found)
+
+
+def _under(root: str) -> frozenset[str]:
+    return frozenset(name for name in PARENTS if superclasses(name)[-1] == root)
+
+
+ATTACK_CLASSES: Final = _under("Attack")
+"""What an alert may be classified as: everything under ``Attack``, parents included."""
+INCIDENT_CLASSES: Final = _under("Incident")
+HOST_CLASSES: Final = _under("Host")
+"""Roles of hosts."""

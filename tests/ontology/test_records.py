@@ -1,0 +1,136 @@
+"""Records refuse values out of range; what they hold is tested by the codec's round trips."""
+
+from __future__ import annotations
+
+import dataclasses
+from ipaddress import ip_address
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from ontology import records as r
+
+TARGET = ip_address("192.0.2.1")
+VALID: dict[type, dict[str, Any]] = {
+    r.ConnectionBatch: {
+        "sensor": "s",
+        "begin_us": 0,
+        "end_us": 1,
+        "packets": 0,
+        "dropped": 0,
+        "malformed": 0,
+        "connections": np.zeros(2, r.CONNECTION),
+    },
+    r.Alert: {
+        "classification": "SynScan",
+        "source": TARGET,
+        "target": TARGET,
+        "protocol": 6,
+        "begin_us": 0,
+        "end_us": 1,
+        "confidence": 1.0,
+        "verified_source": True,
+        "sensor": "s",
+        "analyzer": "a",
+        "explanation": "",
+    },
+    r.Incident: {
+        "classification": "FloodIncident",
+        "source": None,
+        "targets": (TARGET,),
+        "alerts": (),
+        "rule": "FloodOnHost",
+        "begin_us": 0,
+        "end_us": 1,
+        "severity": 0.0,
+        "verified_source": False,
+        "explanation": "",
+    },
+    r.Decision: {
+        "action": "block",
+        "source": TARGET,
+        "classification": "Manual",
+        "origin": "user:me",
+        "decided_us": 0,
+        "duration_s": 60,
+        "reason": "",
+    },
+    r.Block: {
+        "decision": "urn:uuid:2",
+        "gateway": "gw1",
+        "source": TARGET,
+        "state": "active",
+        "since_us": 0,
+        "expires_us": 0,
+    },
+    r.HostProfile: {"address": TARGET, "roles": ("Honeypot",)},
+    r.AgentDescription: {
+        "name": "sensor.gw1@example.org",
+        "role": "sensor",
+        "node": "gw1",
+        "services": (),
+        "ontology_version": "1.0.0",
+        "lease_s": 15,
+    },
+    r.Subscription: {"topic": "Alert"},
+    r.OntologyChanged: {"version": "1.0.0", "changed_us": 0},
+    r.Query: {"sparql": "ASK {}"},
+    r.Answer: {"query": "urn:uuid:2", "results": "{}"},
+}
+
+
+def make(kind: type, **changes: Any) -> Any:
+    return kind(**{"id": "urn:uuid:1"} | VALID[kind] | changes)
+
+
+def test_every_kind_of_record_is_covered() -> None:
+    assert set(VALID) == set(get_args(r.Record))
+
+
+@pytest.mark.parametrize("kind", VALID, ids=lambda kind: kind.__name__)
+def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
+    record = make(kind)
+    assert record == make(kind)
+    assert hash(record) == hash(make(kind))
+    assert record != make(kind, id="urn:uuid:9")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.id = "urn:uuid:3"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (r.ConnectionBatch, {"begin_us": -1}),
+        (r.ConnectionBatch, {"end_us": r.MAX_TIME_US + 1}),
+        (r.ConnectionBatch, {"connections": np.zeros(2)}),
+        (r.ConnectionBatch, {"connections": np.zeros((1, 2), r.CONNECTION)}),
+        (r.Alert, {"confidence": 1.01}),
+        (r.Alert, {"confidence": float("nan")}),
+        (r.Alert, {"target_port": 65536}),
+        (r.Alert, {"stage": "grown"}),
+        (r.Alert, {"end_us": -1}),
+        (r.Incident, {"severity": -0.1}),
+        (r.Decision, {"action": "drop"}),
+        (r.Decision, {"duration_s": 0}),
+        (r.Decision, {"duration_s": 366 * 86400 + 1}),
+        (r.Block, {"state": "maybe"}),
+        (r.Block, {"expires_us": -1}),
+        (r.HostProfile, {"asset_value": 6}),
+        (r.HostProfile, {"open_ports": (70000,)}),
+        (r.AgentDescription, {"role": "king"}),
+    ],
+)
+def test_records_refuse(kind: type, changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        make(kind, **changes)
+
+
+def test_batches_with_other_connections_differ() -> None:
+    other = np.zeros(2, r.CONNECTION)
+    other["src_port"] = 1
+    assert make(r.ConnectionBatch) != make(r.ConnectionBatch, connections=other)
+
+
+def test_an_unblock_needs_no_duration() -> None:
+    assert make(r.Decision, action="unblock", duration_s=0).duration_s == 0
