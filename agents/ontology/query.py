@@ -1,0 +1,119 @@
+"""SPARQL questions to the archive, each answered by a child process that can be killed.
+
+pyoxigraph can neither be interrupted nor be told not to follow SERVICE over the network. So a
+question with that word is refused; the child leaves the network before it looks at the question,
+where the kernel lets it; and it reads a snapshot, so that no question can change or lock the
+archive.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Final
+
+from agents.ontology.archive import Archive
+
+MAX_QUERY: Final = 10_000
+"""Longest question, in characters."""
+MAX_ROWS: Final = 1000
+MAX_COST: Final = 150_000
+"""Longest answer, as `json_cost` counts: it must still fit into a message."""
+TIMEOUT_S: Final = 5.0
+
+# The grammar wants no blank before a keyword (``1SERVICE`` is two tokens), so any place counts that
+# is not a variable or the local part of a name.
+_SERVICE = re.compile(r"(?<![:?$])service", re.IGNORECASE)
+_PREFIX = "query-"
+
+
+class QueryRefused(ValueError):
+    """The question can't be answered; the message is one line saying why."""
+
+
+def check_query(sparql: str) -> None:
+    """Refuse what must not even be parsed.
+
+    Raises:
+        QueryRefused: too long, or it could reach the network.
+    """
+    if len(sparql) > MAX_QUERY:
+        raise QueryRefused(f"query of {len(sparql)} characters, at most {MAX_QUERY}")
+    if _SERVICE.search(sparql):
+        raise QueryRefused("SERVICE is refused: queries never leave the archive")
+    if re.search(r"\\[uU]", sparql):
+        # SPARQL 1.1 19.2 lets escapes spell keywords.
+        raise QueryRefused("\\u escapes are refused: write the character itself")
+
+
+class QueryRunner:
+    """Answers one question at a time.
+
+    Args:
+        archive: What is asked.
+        scratch: Folder for snapshots, on the archive's file system; leftovers in it are removed.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        scratch: Path,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
+        self._archive = archive
+        self._scratch = scratch
+        self._timeout_s = timeout_s
+        self._max_rows = max_rows
+        self._lock = threading.Lock()
+        for left in scratch.glob(_PREFIX + "*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def run(self, sparql: str) -> tuple[str, bool]:
+        """SPARQL 1.1 results in JSON, and whether rows are missing. Blocks up to the time limit.
+
+        Raises:
+            QueryRefused: not SELECT or ASK, not SPARQL, or too expensive.
+            ArchiveError: the archive can't be read.
+        """
+        check_query(sparql)
+        with (
+            self._lock,
+            tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self._scratch) as folder,
+        ):
+            snapshot = Path(folder) / "snapshot"
+            self._archive.snapshot(snapshot)
+            return self._ask(snapshot, sparql)
+
+    def _ask(self, snapshot: Path, sparql: str) -> tuple[str, bool]:
+        question = {
+            "path": str(snapshot),
+            "sparql": sparql,
+            "rows": self._max_rows,
+            "cost": MAX_COST,
+            "cpu_s": int(self._timeout_s) + 1,
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "agents.ontology.query_worker"],
+                input=json.dumps(question).encode(),
+                capture_output=True,
+                timeout=self._timeout_s,
+            )
+        except subprocess.TimeoutExpired as e:
+            raise QueryRefused(f"query took longer than {self._timeout_s:g} s") from e
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError as e:
+            # Out of memory or processor time: the kernel ended it.
+            raise QueryRefused(f"query failed (exit code {done.returncode})") from e
+        if "error" in answer:
+            raise QueryRefused(str(answer["error"]))
+        return str(answer["results"]), bool(answer["truncated"])

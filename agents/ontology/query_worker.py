@@ -1,0 +1,94 @@
+"""The child process that answers one SPARQL question: JSON on stdin, JSON on stdout.
+
+Started by `agents.ontology.query`; imports next to nothing, since it starts anew for each question.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import resource
+import sys
+from typing import Any
+
+from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store
+
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_MEMORY = 1 << 30
+
+_PREFIXES = {
+    "idps": "https://w3id.org/ontoidps#",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "owl": "http://www.w3.org/2002/07/owl#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+}
+
+
+def leave_network() -> bool:
+    """Move into a network namespace without interfaces; False where the kernel forbids it."""
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
+    return any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
+
+
+def json_cost(text: str) -> int:
+    """Bytes that JSON text takes in a Turtle literal in an XML stanza, at most."""
+    quoted = sum(text.count(c) for c in "\"'&<>")
+    return len(text.encode("utf-8")) + 6 * quoted + text.count("\\")
+
+
+def term(value: Any) -> dict[str, str]:
+    """One RDF term (SPARQL 1.1 Query Results JSON Format, section 3.2.2)."""
+    if isinstance(value, NamedNode):
+        return {"type": "uri", "value": value.value}
+    if isinstance(value, BlankNode):
+        return {"type": "bnode", "value": value.value}
+    if isinstance(value, Literal):
+        found = {"type": "literal", "value": value.value}
+        if value.language:
+            found["xml:lang"] = value.language
+        elif value.datatype.value != _PREFIXES["xsd"] + "string":
+            found["datatype"] = value.datatype.value
+        return found
+    return {"type": "literal", "value": str(value)}  # a triple term (RDF 1.2); none is stored
+
+
+def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
+    """``{"results", "truncated"}`` or ``{"error"}``."""
+    try:
+        found = store.query(sparql, prefixes=_PREFIXES, use_default_graph_as_union=True)
+        if isinstance(found, QueryBoolean):
+            results: dict[str, Any] = {"head": {}, "boolean": bool(found)}
+            return {"results": json.dumps(results), "truncated": False}
+        if not isinstance(found, QuerySolutions):
+            return {"error": "only SELECT and ASK are answered"}
+        names = [variable.value for variable in found.variables]
+        bindings: list[dict[str, Any]] = []
+        truncated = False
+        for solution in found:
+            row = {name: term(solution[name]) for name in names if solution[name] is not None}
+            cost -= json_cost(json.dumps(row)) + 2
+            if len(bindings) == rows or cost < 0:
+                truncated = True
+                break
+            bindings.append(row)
+    except (SyntaxError, ValueError, OSError) as e:
+        return {"error": f"not answered: {' '.join(str(e).split())[:300]}"}
+    results = {"head": {"vars": names}, "results": {"bindings": bindings}}
+    return {"results": json.dumps(results), "truncated": truncated}
+
+
+def main() -> int:
+    question = json.load(sys.stdin)
+    leave_network()
+    resource.setrlimit(resource.RLIMIT_CPU, (question["cpu_s"], question["cpu_s"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    store = Store.read_only(question["path"])
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    json.dump(answer(store, question["sparql"], question["rows"], question["cost"]), sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

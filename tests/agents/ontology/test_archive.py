@@ -1,0 +1,185 @@
+"""The archive on a real store on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from pyoxigraph import DefaultGraph, Store
+
+from agents.ontology.archive import Archive, ArchiveError
+from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.records import Alert, Block, Decision, Incident
+
+SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
+
+
+def an_alert(number: int) -> Alert:
+    return Alert(
+        id=f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
+        classification="SynScan",
+        source=SOURCE,
+        target=TARGET,
+        protocol=6,
+        begin_us=number,
+        end_us=number,
+        confidence=0.5,
+        verified_source=False,
+        sensor="s",
+        analyzer="a",
+        explanation='x\x00\r\n"\\',
+    )
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    opened = Archive(tmp_path / "archive", capacity=5)
+    yield opened
+    opened.close()
+
+
+def test_keeps_each_kind_of_record_exactly(archive: Archive) -> None:
+    records = (
+        an_alert(1),
+        Incident(
+            id="urn:uuid:i",
+            classification="FloodIncident",
+            source=None,
+            targets=(SOURCE, TARGET),
+            alerts=("urn:uuid:a", "urn:uuid:b"),
+            rule="FloodOnHost",
+            begin_us=0,
+            end_us=1,
+            severity=1.0,
+            verified_source=False,
+            explanation="line 1\nline 2",
+        ),
+        Decision(
+            id="urn:uuid:d",
+            action="block",
+            source=SOURCE,
+            classification="FloodIncident",
+            origin="user:me",
+            decided_us=1,
+            duration_s=60,
+            reason="",
+        ),
+        Block(
+            id="urn:uuid:b",
+            decision="urn:uuid:d",
+            gateway="gw1",
+            source=SOURCE,
+            state="active",
+            since_us=1,
+            expires_us=2,
+        ),
+    )
+    assert archive.add(records) == 0
+    assert len(archive) == 4
+    for record in records:
+        assert archive.get(record.id) == record
+    assert archive.get("urn:uuid:none") is None
+
+
+def test_a_record_takes_the_place_of_the_one_with_its_id(archive: Archive) -> None:
+    archive.add([an_alert(1), an_alert(2)])
+    later = replace(an_alert(1), explanation="more is known")
+    archive.add([later])
+    assert len(archive) == 2
+    assert archive.get(later.id) == later
+
+
+def test_the_oldest_make_room_and_are_counted(archive: Archive) -> None:
+    assert archive.add([an_alert(n) for n in range(5)]) == 0
+    archive.add([an_alert(0)])  # seen again: now the newest
+    assert archive.add([an_alert(n) for n in range(5, 8)]) == 3
+    assert [n for n in range(8) if archive.get(an_alert(n).id)] == [0, 4, 5, 6, 7]
+    assert (len(archive), archive.removed) == (5, 3)
+
+
+def test_a_batch_larger_than_the_archive_leaves_its_end(archive: Archive) -> None:
+    assert archive.add([an_alert(n) for n in range(20)]) == 15
+    assert [n for n in range(20) if archive.get(an_alert(n).id)] == [15, 16, 17, 18, 19]
+
+
+def test_everything_is_still_there_after_a_restart(tmp_path: Path) -> None:
+    first = Archive(tmp_path / "archive", capacity=3)
+    first.add([an_alert(n) for n in range(5)])
+    with KnowledgeBase([ontology_path()]) as knowledge:
+        first.set_ontology(knowledge.ntriples(), "1.0.0+abc")
+    first.close()
+    second = Archive(tmp_path / "archive", capacity=3)
+    try:
+        assert (len(second), second.removed, second.ontology_version) == (3, 2, "1.0.0+abc")
+        second.add([an_alert(9)])
+        assert second.get(an_alert(2).id) is None
+        assert second.get(an_alert(9).id) == an_alert(9)
+    finally:
+        second.close()
+
+
+def test_nothing_is_left_of_a_removed_record(archive: Archive, tmp_path: Path) -> None:
+    """Also of its hosts, unless another record names them."""
+    gone = replace(an_alert(0), source=ip_address("203.0.113.1"), target=TARGET)
+    archive.add([gone, *(an_alert(n) for n in range(1, 20))])
+    archive.snapshot(tmp_path / "copy")
+    kept = list(Store.read_only(str(tmp_path / "copy")).quads_for_pattern(None, None, None, None))
+    subjects = {q.subject.value for q in kept if isinstance(q.graph_name, DefaultGraph)}
+    hosts = {f"urn:ontoidps:host:{address}" for address in (SOURCE, TARGET)}
+    assert subjects == {an_alert(n).id for n in range(15, 20)} | hosts
+    noted = [q for q in kept if not isinstance(q.graph_name, DefaultGraph)]
+    assert len(noted) == 5 + 1  # a sequence number each, and how many were removed
+
+
+def test_another_ontology_replaces_the_first(archive: Archive, tmp_path: Path) -> None:
+    archive.set_ontology(b"<urn:a:1> <urn:a:p> <urn:a:2> .\n", "1")
+    archive.set_ontology(b"<urn:a:3> <urn:a:p> <urn:a:4> .\n", "2")
+    archive.snapshot(tmp_path / "copy")
+    store = Store.read_only(str(tmp_path / "copy"))
+    assert store.query("ASK { GRAPH ?g { <urn:a:3> ?p ?o } }")
+    assert not store.query("ASK { GRAPH ?g { <urn:a:1> ?p ?o } }")
+    assert archive.ontology_version == "2"
+
+
+def test_a_second_process_or_a_damaged_folder_is_one_clear_line(
+    archive: Archive, tmp_path: Path
+) -> None:
+    with pytest.raises(ArchiveError, match="archive"):
+        Archive(tmp_path / "archive")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ArchiveError, match="file") as refusal:
+        Archive(tmp_path / "file")
+    assert "\n" not in str(refusal.value)
+
+
+def test_capacity_must_be_positive(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="capacity"):
+        Archive(tmp_path / "x", capacity=0)
+
+
+def test_threads_may_add_at_once(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    try:
+        threads = [
+            threading.Thread(
+                target=lambda k=k: archive.add([an_alert(k * 10 + i) for i in range(10)])
+            )
+            for k in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(archive) == 40
+        assert all(archive.get(an_alert(n).id) == an_alert(n) for n in range(40))
+    finally:
+        archive.close()
+    again = Archive(tmp_path / "archive")
+    try:
+        assert sorted(again._order.values()) == list(range(1, 41))
+    finally:
+        again.close()

@@ -1,0 +1,214 @@
+"""Questions against a real archive, through the real child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.ontology.archive import Archive
+from agents.ontology.query import MAX_QUERY, QueryRefused, QueryRunner, check_query
+from agents.ontology.query_worker import json_cost
+from agents.ontology.service import to_answer
+from ontology.fragments import encode
+from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.records import Alert, Query
+
+ALERTS = [
+    Alert(
+        id=f"urn:uuid:00000000-0000-4000-8000-{n:012d}",
+        classification=("SynScan", "FtpBruteForce", "IcmpSweep")[n % 3],
+        source=ip_address("192.0.2.7"),
+        target=ip_address(f"198.51.100.{n}"),
+        protocol=6,
+        begin_us=n,
+        end_us=n,
+        confidence=0.5,
+        verified_source=n % 2 == 0,
+        sensor="s",
+        analyzer="a",
+        explanation='<script> & "quotes" \\ \x00',
+    )
+    for n in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryRunner]:
+    folder = tmp_path_factory.mktemp("state")
+    archive = Archive(folder / "archive")
+    archive.add(ALERTS)
+    with KnowledgeBase([ontology_path()]) as knowledge:
+        archive.set_ontology(knowledge.ntriples(), knowledge.version)
+    (folder / "query-left-over").mkdir()
+    runner = QueryRunner(archive, folder, timeout_s=3.0, max_rows=50)
+    assert not (folder / "query-left-over").exists()
+    yield runner
+    archive.close()
+    assert [p.name for p in folder.iterdir()] == ["archive"]
+
+
+def rows(runner: QueryRunner, sparql: str) -> list[dict[str, Any]]:
+    results, truncated = runner.run(sparql)
+    assert not truncated
+    found: list[dict[str, Any]] = json.loads(results)["results"]["bindings"]
+    return found
+
+
+def test_select_answers_in_sparql_json(runner: QueryRunner) -> None:
+    results, truncated = runner.run(
+        f"SELECT ?t ?x ?none {{ <{ALERTS[0].id}> idps:hasTarget/idps:ipAddress ?t ; "
+        "idps:verifiedSource ?x OPTIONAL { ?t idps:node ?none } }"
+    )
+    assert not truncated
+    assert json.loads(results) == {
+        "head": {"vars": ["t", "x", "none"]},
+        "results": {
+            "bindings": [
+                {
+                    "t": {"type": "literal", "value": "198.51.100.0"},
+                    "x": {
+                        "type": "literal",
+                        "value": "true",
+                        "datatype": "http://www.w3.org/2001/XMLSchema#boolean",
+                    },
+                }
+            ]
+        },
+    }
+
+
+def test_the_taxonomy_can_be_asked_along(runner: QueryRunner) -> None:
+    (count,) = rows(
+        runner,
+        "SELECT (COUNT(DISTINCT ?a) AS ?n) { ?a a idps:Alert, ?c . ?c rdfs:subClassOf* idps:Scan }",
+    )
+    assert count["n"]["value"] == "40"
+
+
+def test_ask_answers_in_sparql_json(runner: QueryRunner) -> None:
+    assert json.loads(runner.run("ASK { ?a a idps:SynScan }")[0]) == {"head": {}, "boolean": True}
+    assert json.loads(runner.run("ASK { ?a a idps:Nothing }")[0])["boolean"] is False
+
+
+def test_rows_are_limited(runner: QueryRunner) -> None:
+    results, truncated = runner.run("SELECT ?a { ?a a idps:Alert }")
+    assert truncated
+    assert len(json.loads(results)["results"]["bindings"]) == 50
+
+
+def test_the_longest_answer_still_fits_into_a_message(runner: QueryRunner) -> None:
+    """Text that grows sevenfold under Turtle and XML escapes."""
+    quotes = '"' * 9000
+    results, truncated = runner.run(f"SELECT ?a ?x {{ ?a a idps:Alert BIND('{quotes}' AS ?x) }}")
+    assert truncated
+    text = encode([to_answer(Query(id="urn:uuid:1", sparql=""), results, truncated=True)])
+    assert len(text) + 5 * text.count('"') < 200_000
+
+
+@pytest.mark.parametrize(
+    "sparql",
+    [
+        "DELETE WHERE { ?s ?p ?o }",
+        "INSERT DATA { <urn:a:b> <urn:a:c> <urn:a:d> }",
+        "DROP ALL",
+        "CLEAR ALL",
+        "LOAD <http://127.0.0.1/x>",
+        "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }",
+        "DESCRIBE <urn:a:b>",
+        "SELECT",
+        "",
+        "SELECT ?x { ?x a nowhere:Y }",
+    ],
+)
+def test_updates_and_nonsense_are_refused(runner: QueryRunner, sparql: str) -> None:
+    with pytest.raises(QueryRefused) as refusal:
+        runner.run(sparql)
+    assert "\n" not in str(refusal.value)
+    assert json.loads(runner.run("ASK { ?a a idps:SynScan }")[0])["boolean"] is True
+
+
+@pytest.mark.parametrize(
+    "sparql",
+    [
+        "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }",
+        "SELECT ?a { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l } ORDER BY ?a ?l",
+    ],
+)
+def test_a_runaway_question_is_killed(runner: QueryRunner, sparql: str) -> None:
+    with pytest.raises(QueryRefused, match=r"longer than 3 s|query failed"):
+        runner.run(sparql)
+    assert json.loads(runner.run("ASK { ?a a idps:SynScan }")[0])["boolean"] is True
+
+
+@pytest.mark.parametrize(
+    "sparql",
+    [
+        "SELECT * { SERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { service silent <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { {}SERVICE<http://127.0.0.1:{port}/>{ ?s ?p ?o } }",
+        "SELECT * { ?s ?p 1SERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { #\nSeRvIcE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { \\u0053ERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * FROM <http://127.0.0.1:{port}/> { ?s ?p ?o } LIMIT 1",
+        "SELECT * FROM NAMED <http://127.0.0.1:{port}/> { GRAPH ?g { ?s ?p ?o } } LIMIT 1",
+    ],
+)
+def test_no_question_reaches_the_network(runner: QueryRunner, sparql: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        query = sparql.replace("{port}", str(server.getsockname()[1]))
+        if "FROM" in sparql:
+            runner.run(query)  # FROM only picks among the graphs of the archive
+        else:
+            with pytest.raises(QueryRefused, match=r"SERVICE|escapes"):
+                runner.run(query)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_the_child_leaves_the_network_where_the_kernel_lets_it() -> None:
+    """The second wall: even an unknown way to name a server would find no route."""
+    code = (
+        "import sys; from agents.ontology.query_worker import leave_network;"
+        "print(leave_network(), len(open('/proc/net/dev').readlines()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    left, lines = done.stdout.split()
+    if left == "False":
+        assert os.geteuid() != 0
+        pytest.skip("this kernel gives ordinary users no network namespaces")
+    assert int(lines) == 3  # two lines of heading, and a loopback that is down
+
+
+@pytest.mark.parametrize(
+    "sparql",
+    ["SELECT * { ?s idps:service ?service }", "SELECT * { ?s ?p $service }"],
+)
+def test_a_term_or_variable_called_service_is_fine(sparql: str) -> None:
+    check_query(sparql)
+
+
+def test_long_questions_are_refused() -> None:
+    with pytest.raises(QueryRefused, match="10001 characters"):
+        check_query("x" * (MAX_QUERY + 1))
+
+
+@given(st.text(max_size=200))
+def test_cost_bounds_what_text_takes_in_a_stanza(text: str) -> None:
+    data = json.dumps(text)
+    answer = to_answer(Query(id="urn:uuid:1", sparql=""), "", truncated=False)
+    grown = encode([replace(answer, results=data)])
+    escaped = len(grown.encode()) + 5 * sum(grown.count(c) for c in "\"'&<>")
+    fixed = encode([answer])
+    assert escaped - len(fixed) - 5 * sum(fixed.count(c) for c in "\"'&<>") <= json_cost(data)
