@@ -1,0 +1,169 @@
+"""What may be blocked, for how long and how often: the last judge before the kernel. Pure.
+
+Whoever asks, with whatever signature, never gets an address of the allow-list, of the honeynet
+itself or of no single host blocked, and never for longer than the policy allows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, TypeVar
+
+from agents.settings import Settings
+from ontology.records import Address, Decision, Network
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_WINDOW_US: Final = 60_000_000
+_REMEMBERED: Final = 100_000
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_BROADCAST: Final = IPv4Address("255.255.255.255")
+_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")  # RFC 1122 section 3.2.1.3
+_RESERVED: Final = IPv4Network("240.0.0.0/4")  # RFC 1112 section 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of one decision on this gateway."""
+
+    permitted: bool
+    address: Address
+    """The decision's source in its one form: without scope, IPv4 where it is IPv4-mapped."""
+    duration_s: int
+    """Cut to the policy's maximum; 0 for an ``unblock`` and for a refusal."""
+    reason: str = ""
+    """Why refused, in words for a person."""
+    rule: str = ""
+    """Why refused, in one word, for a counter."""
+
+
+def canonical(address: Address) -> Address:
+    """The one form in which addresses are compared and given to the kernel (RFC 4291 2.5.5.2)."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))  # int: drops a scope id
+    return address
+
+
+def canonical_network(network: Network) -> Network:
+    """An IPv4-mapped network as the IPv4 network it means."""
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        first = int(network.network_address) & 0xFFFFFFFF
+        return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
+    return network
+
+
+class ReactionPolicy:
+    """Judges decisions for one gateway; remembers, but never asks a clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        policy = settings.policy
+        self._maximum_s = policy.maximum_duration
+        self._rate = policy.maximum_blocks_per_minute
+        self._own: dict[Address, str] = {}
+        for node in settings.node:
+            for address in node.addresses:
+                self._own[canonical(address)] = f"an address of node {node.name}"
+        for pot in settings.honeypot:
+            self._own[canonical(pot.address)] = f"a honeypot of node {pot.node}"
+        self.allow: tuple[Network, ...] = tuple(
+            dict.fromkeys(canonical_network(network) for network in settings.allow_networks())
+        )
+        """What the firewall must never drop: allow-list and the honeynet's own addresses."""
+        self.counters: Counter[str] = Counter()
+        """Refusals by rule."""
+        self._recent: deque[int] = deque()
+        self._applied: OrderedDict[str, Address] = OrderedDict()
+        self._refused: OrderedDict[str, Verdict] = OrderedDict()
+        self._lifted_us: OrderedDict[Address, int] = OrderedDict()
+
+    def judge(self, decision: Decision, now_us: int, *, renewal: bool = False) -> Verdict:
+        """Permit or refuse; the same decision gets the same answer again.
+
+        A permitted block may be repeated (the supervisor sends its active blocks again when this
+        agent comes back): neither that nor a ``renewal``, of an address that is blocked already,
+        uses up any of the rate. A refusal for the rate is not remembered: the same decision may
+        come again later.
+        """
+        address = canonical(decision.source)
+        if (refused := self._refused.get(decision.id)) is not None:
+            self.counters["repeated"] += 1
+            return refused
+        if decision.action == "unblock":
+            _remember(self._lifted_us, address, decision.decided_us)
+            return Verdict(permitted=True, address=address, duration_s=0)
+        found = self._forbidden(decision.source, address) or self._untimely(
+            decision, address, now_us
+        )
+        if found is None and not renewal and self._applied.get(decision.id) != address:
+            found = self._too_many(now_us)
+        if found is not None:
+            rule, reason = found
+            self.counters[rule] += 1
+            verdict = Verdict(
+                permitted=False, address=address, duration_s=0, reason=reason, rule=rule
+            )
+            if rule != "rate":
+                _remember(self._refused, decision.id, verdict)
+            return verdict
+        _remember(self._applied, decision.id, address)
+        duration_s = min(decision.duration_s, self._maximum_s)
+        if duration_s < decision.duration_s:
+            self.counters["shortened"] += 1
+        return Verdict(permitted=True, address=address, duration_s=duration_s)
+
+    def _forbidden(self, given: Address, address: Address) -> tuple[str, str] | None:
+        if (whose := self._own.get(address)) is not None:
+            return "own", f"{address} is {whose}"
+        for network in self.allow:
+            # As given, too: an entry such as ::/0 holds an IPv4-mapped address literally.
+            if address in network or given in network:
+                return "allow-list", f"{address} is on the allow-list: {network}"
+        kind = _special(address)
+        return None if kind is None else ("special", f"{address} is {kind}, not a host's address")
+
+    def _untimely(
+        self, decision: Decision, address: Address, now_us: int
+    ) -> tuple[str, str] | None:
+        end_us = decision.decided_us + decision.duration_s * 1_000_000
+        if end_us <= now_us:
+            over_s = (now_us - end_us) // 1_000_000
+            return "stale", f"the decision's time was over {over_s} s before it came"
+        lifted_us = self._lifted_us.get(address)
+        if lifted_us is not None and decision.decided_us <= lifted_us:
+            return "lifted", f"the block of {address} was lifted after this was decided"
+        return None
+
+    def _too_many(self, now_us: int) -> tuple[str, str] | None:
+        while self._recent and self._recent[0] <= now_us - _WINDOW_US:
+            self._recent.popleft()
+        if len(self._recent) >= self._rate:
+            return "rate", f"{self._rate} blocks in the last minute already, no more are allowed"
+        self._recent.append(now_us)
+        return None
+
+
+def _special(address: Address) -> str | None:
+    """What an address is that belongs to no single remote host, or None."""
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address == _BROADCAST:
+        return "the broadcast address"
+    if address.is_link_local:
+        return "a link-local address"
+    if isinstance(address, IPv4Address) and (address in _THIS_NETWORK or address in _RESERVED):
+        return "a reserved address"
+    return None
+
+
+def _remember(memory: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)

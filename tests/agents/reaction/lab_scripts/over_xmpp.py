@@ -1,0 +1,196 @@
+"""Runs inside a sandbox: the reaction agent as a process, a real server, a scripted supervisor.
+
+Usage: ``over_xmpp.py FOLDER``. Prints one JSON object; ``test_agent.py`` judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from agents.acl import AclMessage
+from agents.base import AgentContext, BaseAgent
+from agents.clock import now_us
+from agents.identity import ensure_keys
+from agents.settings import load_settings
+from agents.xmpp_server import XmppServer
+from ontology.records import Address, Block, Decision, Record
+
+HONEYNET = """\
+name = "test"
+domain = "honeynet.test"
+[xmpp]
+port = 5223
+[policy]
+allow = ["192.0.2.20"]
+{policy}
+[[node]]
+name = "gw1"
+agents = ["correlation", "ontology", "supervisor", "reaction"]
+addresses = ["192.0.2.101"]
+"""
+
+
+class Supervisor(BaseAgent):
+    """Follows `script` and writes down every answer."""
+
+    role = "supervisor"
+
+    def __init__(self, context: AgentContext, folder: Path) -> None:
+        super().__init__(context)
+        self.folder = folder
+        self.heard: list[tuple[str, Block | None, str]] = []
+        self.result: dict[str, Any] = {}
+
+    async def on_start(self) -> None:
+        self.spawn(self._follow(), name="script")
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        if message.conversation_id.startswith("registration"):
+            self.registered.set()
+            await self.reply(message, "inform", ())
+            return
+        blocks = [record for record in records if isinstance(record, Block)]
+        for block in blocks or [None]:
+            self.heard.append((message.performative, block, message.conversation_id))
+
+    async def _follow(self) -> None:
+        try:
+            async with asyncio.timeout(60):
+                await self.script()
+        finally:
+            self.stop()
+
+    def start_reaction(self) -> subprocess.Popen[bytes]:
+        self.registered.clear()
+        return subprocess.Popen(
+            [sys.executable, "-m", "agents.process", "reaction", "gw1", self.folder / "h.toml"]
+        )
+
+    async def until(self, condition: Callable[[], object], limit_s: float = 20.0) -> float:
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > limit_s:
+                raise TimeoutError(f"not within {limit_s} s; heard {self.heard}")
+            await asyncio.sleep(0.002)
+        return time.monotonic() - began
+
+    async def order(self, *wanted: tuple[Address, int]) -> list[tuple[str, str]]:
+        """Send one request; (performative, state) of the answers."""
+        decisions = [
+            Decision(
+                id=f"urn:x:{address}-{now_us()}",
+                action="block" if seconds else "unblock",
+                source=address,
+                classification="SynScan",
+                origin=self.settings.jid("correlation", "gw1"),
+                decided_us=now_us(),
+                duration_s=seconds,
+                reason="test",
+            )
+            for address, seconds in wanted
+        ]
+        message = await self.send(
+            self.settings.jid("reaction", "gw1"), "request", decisions, protocol="fipa-request"
+        )
+        talk = message.conversation_id
+
+        def answers() -> list[tuple[str, str]]:
+            return [(p, b.state if b else "") for p, b, c in self.heard if c == talk]
+
+        await self.until(lambda: sum(1 for _, state in answers() if state) == len(decisions))
+        return answers()
+
+    async def script(self) -> None:
+        attacker, other = IPv4Address("192.0.2.66"), IPv6Address("2001:db8:1::42")
+        result = self.result
+        reaction = self.start_reaction()
+        await self.until(self.registered.is_set)
+        result["block"] = await self.order((attacker, 600), (other, 600))
+        result["mixed"] = await self.order(
+            (IPv4Address("192.0.2.20"), 60), (IPv4Address("192.0.2.101"), 60), (attacker, 700)
+        )
+        result["refused"] = await self.order((IPv4Address("192.0.2.20"), 60))
+        result["lift"] = await self.order((other, 0))
+        result["short"] = await self.order((IPv4Address("203.0.113.9"), 1))
+        result["expired_s"] = await self.until(lambda: self._states("expired"))
+        result["expired"] = self._states("expired")
+        result["elements"] = _elements()
+
+        await asyncio.to_thread(subprocess.run, ["nft", "flush", "ruleset"], check=True)
+        result["mended_s"] = await self.until(lambda: _elements() == ["192.0.2.66"])
+
+        heard = len(self._states("active"))
+        reaction.send_signal(signal.SIGKILL)
+        reaction.wait()
+        result["after_kill"] = _elements()
+        reaction = self.start_reaction()
+        await self.until(lambda: len(self._states("active")) > heard)
+        result["reported_again"] = self._states("active")[heard:]
+        reaction.terminate()
+        result["exit"] = reaction.wait(20)
+        result["after_stop"] = _elements()
+
+        agent = [sys.executable, "-m", "agents.process", "reaction", "gw1", "h.toml"]
+        bare = await asyncio.to_thread(
+            subprocess.run,
+            ["setpriv", "--bounding-set=-net_admin", *agent],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        result["bare_exit"] = bare.returncode
+        result["bare_lines"] = [x for x in bare.stderr.splitlines() if "ERROR" in x]
+
+    def _states(self, state: str) -> list[str]:
+        return [str(b.source) for _, b, _ in self.heard if b is not None and b.state == state]
+
+
+def _elements() -> list[str]:
+    out = []
+    for version in (4, 6):
+        done = subprocess.run(
+            ["nft", "-j", "list", "set", "inet", "ontoidps", f"block{version}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            for entry in json.loads(done.stdout)["nftables"]:
+                out += [e["elem"]["val"] for e in entry.get("set", {}).get("elem", [])]
+    return sorted(out)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    os.chdir(folder)
+    (folder / "h.toml").write_text(HONEYNET.format(policy=""))
+    settings = load_settings(folder / "h.toml")
+    ensure_keys(settings)
+    server = XmppServer(settings)
+    server.start()
+    try:
+        assert server.ready()
+        context = AgentContext(settings=settings, role="supervisor", node="gw1")
+        supervisor = Supervisor(context, folder)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(supervisor.run())
+        print(json.dumps(supervisor.result))
+    finally:
+        server.stop()
+
+
+main()

@@ -1,0 +1,58 @@
+"""The reaction agent as a process, over a real XMPP server, on a real kernel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets.lab import run_in_sandbox, why_unavailable
+
+SCRIPT = Path(__file__).with_name("lab_scripts") / "over_xmpp.py"
+
+
+@pytest.mark.root
+@pytest.mark.xmpp
+@pytest.mark.e2e
+def test_orders_reports_restart_and_refusals(tmp_path: Path) -> None:
+    if reason := why_unavailable():
+        pytest.skip(reason)
+    if shutil.which("prosody", path="/usr/bin:/usr/sbin") is None:
+        pytest.skip("prosody is not installed (apt-get install prosody)")
+    with run_in_sandbox(
+        [sys.executable, str(SCRIPT), str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert result, err
+
+    assert result["block"] == [["agree", ""], ["inform", "active"], ["inform", "active"]]
+    assert sorted(map(tuple, result["mixed"])) == [
+        ("agree", ""),
+        ("inform", "active"),
+        ("refuse", "refused"),
+        ("refuse", "refused"),
+    ]
+    assert result["refused"] == [["refuse", "refused"]]
+    assert result["lift"] == [["agree", ""], ["inform", "lifted"]]
+    assert result["short"] == [["agree", ""], ["inform", "active"]]
+    assert result["expired"] == ["203.0.113.9"]
+    assert result["elements"] == ["192.0.2.66"]
+    assert result["mended_s"] < 5
+
+    # Neither SIGKILL nor a clean stop opens the door; a restart tells what is in force.
+    assert result["after_kill"] == result["after_stop"] == ["192.0.2.66"]
+    assert result["reported_again"] == ["192.0.2.66"]
+    assert result["exit"] == 0
+
+    assert result["bare_exit"] == 1
+    (line,) = result["bare_lines"]
+    assert "CAP_NET_ADMIN" in line
