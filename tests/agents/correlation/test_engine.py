@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from agents.correlation.engine import MAX_ATTEMPTS, CorrelationEngine
+from agents.settings import Policy
+from ontology.reasoner.client import PelletWorker
+from ontology.reasoner.inferences import (
+    InconsistentWindow,
+    Inferences,
+    Reasoner,
+    ReasonerTimeout,
+    ReasonerUnavailable,
+)
+from ontology.reasoner.window import Window
+from ontology.records import Alert, Decision, HostProfile, Incident
+
+S = 1_000_000
+T0 = 1_790_000_000 * S
+ATTACKER = "192.0.2.7"
+POTS = ("198.51.100.5", "198.51.100.6", "2001:db8::5")
+PLAIN = "203.0.113.80"
+HOSTS = [
+    HostProfile(id=f"urn:ontoidps:profile:{a}", address=ip_address(a), roles=("Honeypot",))
+    for a in POTS
+] + [
+    HostProfile(
+        id="urn:ontoidps:profile:203.0.113.1", address=ip_address("203.0.113.1"), roles=("Gateway",)
+    )
+]
+
+
+def alert(
+    number: int,
+    classification: str,
+    at_s: float,
+    *,
+    source: str | None = ATTACKER,
+    target: str = POTS[0],
+    verified: bool = True,
+    confidence: float = 0.9,
+) -> Alert:
+    return Alert(
+        id=f"urn:uuid:{number:032x}",
+        classification=classification,
+        source=ip_address(source) if source else None,
+        target=ip_address(target),
+        target_port=21 if "Brute" in classification else None,
+        protocol=6,
+        begin_us=T0 + int(at_s * S),
+        end_us=T0 + int(at_s * S) + S,
+        count=10,
+        confidence=confidence,
+        verified_source=verified,
+        sensor="gw1",
+        analyzer="gw1",
+        explanation="because",
+    )
+
+
+def engine(reasoner: Reasoner, **policy: object) -> CorrelationEngine:
+    return CorrelationEngine(
+        HOSTS, Policy.model_validate(policy), origin="correlation@test", reasoner=reasoner
+    )
+
+
+def incidents(out: list[Incident | Decision]) -> dict[str, Incident]:
+    return {record.rule: record for record in out if isinstance(record, Incident)}
+
+
+def decisions(out: list[Incident | Decision]) -> list[Decision]:
+    return [record for record in out if isinstance(record, Decision)]
+
+
+SCAN_AND_GUESS = [
+    alert(1, "SynScan", 0, target=PLAIN, verified=False),
+    alert(2, "FtpBruteForce", 5, target=PLAIN),
+]
+
+
+def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) -> None:
+    core = engine(worker, block_duration=90)
+    assert core.on_alerts(SCAN_AND_GUESS[:1], T0 + 2 * S) == []
+    out = core.on_alerts(SCAN_AND_GUESS[1:], T0 + 6 * S)
+    incident, decision = out
+    assert isinstance(incident, Incident) and isinstance(decision, Decision)
+    assert incident.classification == "ScanThenBruteForceIncident"
+    assert incident.targets == (ip_address(PLAIN),) and incident.verified_source
+    assert incident.severity == pytest.approx(0.8 * 1.9 / 2)
+    first, second, third, *because = incident.explanation.splitlines()
+    assert first.startswith("Rule ScanThenBruteForce: A source that scanned a host")
+    assert second.startswith(f"SynScan from {ATTACKER} on {PLAIN} at 2026-")
+    assert third.startswith(f"then FtpBruteForce from {ATTACKER} on {PLAIN}")
+    assert "because SynScan is a kind of PortScan" in because
+    assert decision.source == ip_address(ATTACKER) and decision.action == "block"
+    assert decision.duration_s == 90 and decision.incident == incident.id
+    assert decision.decided_us == T0 + 6 * S and incident.explanation in decision.reason
+    alerts = core.alerts_of(incident)
+    assert {a.id for a in alerts} == set(incident.alerts)
+    assert {a.stage for a in alerts} == {"senior"}
+
+
+def test_one_call_or_many_conclude_the_same(worker: PelletWorker) -> None:
+    at_once = engine(worker).on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    core = engine(worker)
+    apart = [r for a in SCAN_AND_GUESS for r in core.on_alerts([a], T0 + 6 * S)]
+    assert at_once == apart and len(at_once) == 2
+
+
+def test_a_source_that_could_be_forged_is_never_blocked(worker: PelletWorker) -> None:
+    forged = [replace(a, verified_source=False) for a in SCAN_AND_GUESS]
+    out = engine(worker).on_alerts(forged, T0 + 6 * S)
+    assert set(incidents(out)) == {"ScanThenBruteForce"} and decisions(out) == []
+
+
+def test_verification_later_on_makes_the_decision_due(worker: PelletWorker) -> None:
+    core = engine(worker)
+    core.on_alerts([replace(a, verified_source=False) for a in SCAN_AND_GUESS], T0 + 6 * S)
+    out = core.on_alerts([alert(3, "FtpBruteForce", 8, target=PLAIN)], T0 + 9 * S)
+    assert [d.source for d in decisions(out)] == [ip_address(ATTACKER)]
+
+
+@pytest.mark.parametrize("source", ["203.0.113.1", POTS[1], "203.0.113.77"])
+def test_gateways_honeypots_and_allowed_hosts_are_never_blocked(
+    source: str, worker: PelletWorker
+) -> None:
+    core = engine(worker, allow=["203.0.113.77"])
+    attack = [replace(a, source=ip_address(source)) for a in SCAN_AND_GUESS]
+    assert decisions(core.on_alerts(attack, T0 + 6 * S)) == []
+    if ip_address(source) in ip_network("203.0.113.77"):
+        assert core.counters["allowed"] == 2 and core.counters["incidents"] == 0
+    else:
+        assert core.counters["incidents"] == 1 and core.counters["protected"] > 0
+
+
+def test_below_the_minimum_severity_nobody_is_blocked(worker: PelletWorker) -> None:
+    out = engine(worker, minimum_severity=0.9).on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    assert len(incidents(out)) == 1 and decisions(out) == []
+
+
+def test_repeats_and_duplicates_are_not_reported_again(worker: PelletWorker) -> None:
+    core = engine(worker)
+    core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    windows = worker.counters["windows"]
+    assert core.on_alerts(SCAN_AND_GUESS, T0 + 7 * S) == []
+    assert core.on_alerts([alert(3, "FtpBruteForce", 7, target=PLAIN)], T0 + 8 * S) == []
+    assert core.counters["duplicates"] == 2 and core.counters["repeats"] == 1
+    assert worker.counters["windows"] == windows
+
+
+def test_an_attack_that_goes_on_after_the_block_is_blocked_again(worker: PelletWorker) -> None:
+    core = engine(worker, block_duration=30)
+    core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    number, out = 10, []
+    for second in range(8, 60, 2):
+        number += 1
+        out += core.on_alerts(
+            [alert(number, "FtpBruteForce", second, target=PLAIN)], T0 + second * S
+        )
+    # Decided at 6 s for 30 s; the next alert after 36 s is new evidence.
+    assert [d.decided_us for d in decisions(out)] == [T0 + 36 * S]
+
+
+def test_fresh_evidence_renews_a_block_that_is_half_over(worker: PelletWorker) -> None:
+    core = engine(worker, block_duration=100)
+    assert len(decisions(core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S))) == 1
+    early = core.on_alerts([alert(3, "SqlInjection", 20, target=PLAIN)], T0 + 20 * S)
+    assert len(incidents(early)) == 1 and decisions(early) == []
+    late = core.on_alerts([alert(4, "PathTraversal", 70, target=PLAIN)], T0 + 70 * S)
+    assert len(decisions(late)) == 1
+
+
+def test_a_lifted_block_can_be_made_again(worker: PelletWorker) -> None:
+    core = engine(worker)
+    core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    core.forget_block(ip_address(ATTACKER))
+    out = core.on_alerts([alert(3, "FtpBruteForce", 8, target=PLAIN)], T0 + 9 * S)
+    assert len(decisions(out)) == 1
+
+
+def test_scans_over_honeypots_of_both_families_are_one_incident(worker: PelletWorker) -> None:
+    scans = [alert(i, "ConnectScan", i, target=pot) for i, pot in enumerate(POTS)]
+    out = engine(worker).on_alerts(scans[:2], T0 + 5 * S)
+    incident = incidents(out)["MultiHoneypotScan"]
+    assert incident.targets == tuple(ip_address(p) for p in POTS[:2])
+    assert len(decisions(out)) == 1
+
+
+def test_a_flood_without_a_source_is_shown_not_acted_on(worker: PelletWorker) -> None:
+    out = engine(worker).on_alerts(
+        [alert(1, "SynFlood", 0, source=None, target=PLAIN, verified=False)], T0 + S
+    )
+    assert set(incidents(out)) == {"FloodOnHost"} and decisions(out) == []
+
+
+def test_many_attackers_at_once_take_several_windows(worker: PelletWorker) -> None:
+    alerts = []
+    for i in range(200):
+        source = f"192.0.2.{i}"
+        alerts.append(alert(2 * i, "SynScan", 0, source=source, target=PLAIN))
+        alerts.append(alert(2 * i + 1, "SshBruteForce", 5, source=source, target=PLAIN))
+    core = engine(worker)
+    out = core.on_alerts(alerts, T0 + 6 * S)
+    assert len({d.source for d in decisions(out)}) == 200
+    assert core.counters["failed_windows"] == 0
+
+
+def test_after_a_restart_earlier_scans_still_count(worker: PelletWorker) -> None:
+    core = engine(worker)
+    core.restore(SCAN_AND_GUESS[:1], T0 + 2 * S)
+    out = core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    assert len(decisions(out)) == 1 and core.counters["duplicates"] == 1
+
+
+class Picky:
+    """Fails on every window that holds one poisoned alert; else says nothing."""
+
+    def __init__(self, poison: str, error: Exception) -> None:
+        self.poison, self.error, self.windows = poison.encode(), error, 0
+        self.digested: set[str] = set()
+
+    def reason(self, window: Window, timeout_s: float) -> Inferences:
+        self.windows += 1
+        if self.poison in window.ntriples:
+            raise self.error
+        return Inferences()
+
+
+@pytest.mark.parametrize(
+    "error", [ReasonerTimeout("slow"), InconsistentWindow("contradiction", ())], ids=["slow", "bad"]
+)
+def test_one_indigestible_alert_is_isolated(error: Exception) -> None:
+    alerts = [alert(i, "HoneypotContact", i, target=f"10.0.0.{i}") for i in range(100)]
+    alerts = [replace(a, source=ip_address("192.0.2.0") + i) for i, a in enumerate(alerts)]
+    picky = Picky("192.0.2.42>", error)
+    core = engine(picky)
+    for _ in range(MAX_ATTEMPTS):
+        core.on_alerts(alerts, T0 + 200 * S)
+    assert len(core.quarantine) == core.counters["quarantined"] == 1 and core.pending == 0
+    assert core.counters["senior"] == 100
+
+
+def test_a_reasoner_that_always_fails_holds_us_for_a_bounded_time() -> None:
+    picky = Picky("urn:uuid", ReasonerTimeout("slow"))
+    core = engine(picky)
+    alerts = [alert(i, "HoneypotContact", i, target=f"10.0.{i}.1") for i in range(100)]
+    core.on_alerts(alerts, T0 + 200 * S)
+    assert picky.windows <= 12 and core.pending + len(core.quarantine) == 100
+    for _ in range(MAX_ATTEMPTS):
+        core.on_alerts([], T0 + 201 * S)
+    assert core.pending == 0 and len(core.quarantine) == 100
+
+
+def test_without_a_reasoner_alerts_wait(worker: PelletWorker) -> None:
+    class Away:
+        def reason(self, window: Window, timeout_s: float) -> Inferences:
+            if self.away:
+                raise ReasonerUnavailable("no Java")
+            return worker.reason(window, timeout_s)
+
+        away = True
+
+    reasoner = Away()
+    core = engine(reasoner)
+    for _ in range(10):
+        assert core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S) == []
+    assert core.pending == 2 and core.quarantine == {}
+    reasoner.away = False
+    assert len(decisions(core.on_alerts([], T0 + 7 * S))) == 1 and core.pending == 0
+
+
+def test_an_alert_that_can_not_be_written_is_refused(worker: PelletWorker) -> None:
+    core = engine(worker)
+    hostile = alert(1, "SynScan> . <urn:x", 0)
+    assert core.on_alerts([hostile, replace(hostile, id="urn:uuid:a b")], T0) == []
+    assert core.counters["malformed"] == 2

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
+
+from agents.correlation.narrative import MAX_ALERTS, tell_alert, tell_fact, tell_incident
+from ontology.reasoner.inferences import Explanation, Fact
+from ontology.records import Alert
+from ontology.vocabulary import IDPS
+
+ALERT = Alert(
+    id="urn:uuid:1",
+    classification="SynScan",
+    source=ip_address("192.0.2.7"),
+    target=IPv6Address("2001:db8::5"),
+    protocol=6,
+    begin_us=1_790_000_000_123_456,
+    end_us=1_790_000_001_000_000,
+    count=1000,
+    confidence=0.9,
+    verified_source=False,
+    sensor="s",
+    analyzer="a",
+    explanation="text that quotes an attacker",
+)
+
+
+def test_an_alert_in_words() -> None:
+    assert tell_alert(ALERT) == (
+        "SynScan from 192.0.2.7 on 2001:db8::5 at 2026-09-21T14:13:20.123456Z "
+        "(1000 connections, confidence 0.90, source not verified)"
+    )
+    flood = replace(ALERT, source=None, source_count=40, count=1, target_port=80)
+    assert tell_alert(flood).startswith("SynScan from 40 hosts on 2001:db8::5")
+    assert "(1 connection, port 80, " in tell_alert(flood)
+
+
+def test_facts_that_alerts_do_not_say_themselves() -> None:
+    pot = Fact("type", ("urn:ontoidps:host:2001:db8::5", IDPS.Honeypot))
+    kind = Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan))
+    assert tell_fact(pot, ()) == "2001:db8::5 is a Honeypot"
+    assert tell_fact(kind, ("SynScan",)) == "SynScan is a kind of PortScan"
+    assert tell_fact(kind, ("UdpScan",)) == ""
+    assert tell_fact(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x")), ()) == ""
+
+
+def test_a_long_story_is_cut_in_the_middle() -> None:
+    alerts = [replace(ALERT, target_port=port) for port in range(50)]
+    why = Explanation("R", "why", ("R",), ())
+    lines = tell_incident("R", "why", alerts, [why]).splitlines()
+    assert lines[0] == "Rule R: why" and len(lines) == 1 + MAX_ALERTS + 1
+    assert "port 0," in lines[1] and "port 49," in lines[-1]
+    assert lines[1 + MAX_ALERTS // 2] == f"({50 - MAX_ALERTS} more alerts)"
+    assert ALERT.explanation not in "\n".join(lines)

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.reasoner.client import PelletWorker
+from ontology.reasoner.theory import Theory
+from rules.files import rule_paths
+
+
+@pytest.fixture(scope="session")
+def theory() -> Theory:
+    with KnowledgeBase([ontology_path(), *rule_paths()]) as base:
+        return Theory.from_ntriples(base.ntriples())
+
+
+@pytest.fixture(scope="session")
+def worker(theory: Theory) -> Iterator[PelletWorker]:
+    with PelletWorker(theory) as started:
+        yield started
