@@ -69,6 +69,7 @@ class Classes:
     HoneypotBruteForceIncident: Final = _term("HoneypotBruteForceIncident")
     HoneypotContact: Final = _term("HoneypotContact")
     HoneypotExploitFinding: Final = _term("HoneypotExploitFinding")
+    CustomIncident: Final = _term("CustomIncident")
     HoneypotExploitIncident: Final = _term("HoneypotExploitIncident")
     Host: Final = _term("Host")
     HostProfile: Final = _term("HostProfile")
@@ -274,6 +275,7 @@ PARENTS: Final[dict[str, str]] = {
     "MultiHoneypotScanIncident": "Incident",
     "FloodIncident": "Incident",
     "HoneypotBruteForceIncident": "Incident",
+    "CustomIncident": "Incident",
     "HoneypotExploitIncident": "Incident",
     # Host
     "Honeypot": "Host",

@@ -13,7 +13,7 @@ class IncidentKind:
     """How the conclusions of one rule are reported."""
 
     classification: str
-    """Local name of ``Incident`` or a subclass of it."""
+    """Local name of a subclass of ``Incident``."""
     weight: float
     """Severity in [0, 1] if the alerts behind it are certain."""
     per_target: bool = True
@@ -21,9 +21,10 @@ class IncidentKind:
 
 
 # Weights are ours: what the attacker has gained or shown so far. A search of the network (0.7) is
-# less than an attack on one service (0.8, 0.85 where nobody has business), an exploit is the most.
+# less than an attack on one service (0.85 where nobody has business, 0.9 when it was searched for
+# first), an exploit is the most.
 KINDS = {
-    "ScanThenBruteForce": IncidentKind("ScanThenBruteForceIncident", 0.8),
+    "ScanThenBruteForce": IncidentKind("ScanThenBruteForceIncident", 0.9),
     "ScanThenExploit": IncidentKind("ScanThenExploitIncident", 0.95),
     "MultiHoneypotScan": IncidentKind("MultiHoneypotScanIncident", 0.7, per_target=False),
     "FloodOnHost": IncidentKind("FloodIncident", 0.7),
@@ -32,7 +33,7 @@ KINDS = {
 }
 """By ``rdfs:label`` of the rule."""
 
-DEFAULT_KIND = IncidentKind("Incident", 0.6)
+DEFAULT_KIND = IncidentKind("CustomIncident", 0.6)
 """For rules that somebody added to the rule files."""
 
 

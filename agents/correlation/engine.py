@@ -118,7 +118,9 @@ class CorrelationEngine:
             del self._pending[gone]
         out: list[Incident | Decision] = []
         for part, inferences in self._infer(fresh):
-            for finding in collect_findings(part, inferences, self._memory.get):
+            findings = collect_findings(part, inferences, self._memory.get)
+            # The strongest first: it is the one that the block will be explained with.
+            for finding in sorted(findings, key=_level, reverse=True):
                 out += self._report(finding, now_us)
         return out
 
@@ -230,7 +232,7 @@ class CorrelationEngine:
     def _report(self, finding: Finding, now_us: int) -> list[Incident | Decision]:
         new = {fact for fact in finding.facts if fact not in self._seen}
         kind = kind_of(finding.rule)
-        level = severity(kind, max(a.confidence for a in finding.later))
+        level = _level(finding)
         source = finding.source
         decide = (
             finding.block_candidate
@@ -294,8 +296,8 @@ class CorrelationEngine:
             decided_us=now_us,
             duration_s=seconds,
             reason=(
-                f"severity {incident.severity:.2f} reaches {self._policy.minimum_severity:.2f}; "
-                f"{finding.block_comment or 'the rules call for a block'}\n{incident.explanation}"
+                f"{incident.explanation}\n{finding.block_comment or 'The rules call for a block.'} "
+                f"Severity {incident.severity:.2f} reaches {self._policy.minimum_severity:.2f}."
             ),
         )
 
@@ -325,6 +327,11 @@ class CorrelationEngine:
         store.move_to_end(key)
         while len(store) > self._capacity:
             store.popitem(last=False)
+
+
+def _level(finding: Finding) -> float:
+    """Severity of the incident that a finding would be."""
+    return severity(kind_of(finding.rule), max(a.confidence for a in finding.later))
 
 
 def _window(part: dict[str, Alert], context: dict[str, Alert]) -> tuple[list[Alert], list[Alert]]:

@@ -89,7 +89,7 @@ def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) 
     assert isinstance(incident, Incident) and isinstance(decision, Decision)
     assert incident.classification == "ScanThenBruteForceIncident"
     assert incident.targets == (ip_address(PLAIN),) and incident.verified_source
-    assert incident.severity == pytest.approx(0.8 * 1.9 / 2)
+    assert incident.severity == pytest.approx(0.9 * 1.9 / 2)
     first, second, third, *because = incident.explanation.splitlines()
     assert first.startswith("Rule ScanThenBruteForce: A source that scanned a host")
     assert second.startswith(f"SynScan from {ATTACKER} on {PLAIN} at 2026-")

@@ -1,0 +1,121 @@
+// The explanation of one block: who, where, why, how long, and everything that was done about it.
+import { $, h, setText } from "./dom.js";
+import { get } from "./api.js";
+import { at, ago, gravity, iso, left, nowUs, plural, protocol, span, who, words } from "./format.js";
+import { chip, gatewayKind, stateOf } from "./blocks.js";
+
+const panel = $("#detail");
+let shown = null; // id
+let token = 0;
+let counter = null;
+
+const time = (us) => h("time", { datetime: iso(us), title: iso(us) }, at(us));
+const part = (title, ...body) => h("section", null, h("h3", null, title), body);
+const pairs = (...rows) => h("dl", { class: "pairs" }, rows.filter(Boolean).map(([k, ...v]) => [h("dt", null, k), h("dd", null, v)]));
+
+export function clearDetail() {
+  shown = null;
+  counter = null;
+  const keys = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
+  panel.classList.remove("open");
+  panel.replaceChildren(h("div", { class: "blank" }, h("p", null, "Select a block to see who it stops, where, why and for how long."),
+    h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, k.split(" ").map((c) => h("kbd", null, c))), h("dd", null, what)]))));
+}
+
+export async function showDetail(id, actions) {
+  const fresh = id !== shown;
+  shown = id;
+  const mine = ++token;
+  let detail;
+  try {
+    detail = await get(`blocks/${encodeURIComponent(id)}`);
+  } catch (error) {
+    if (mine === token) panel.replaceChildren(h("p", { class: "blank" }, error.message));
+    return;
+  }
+  if (mine !== token) return;
+  const scroll = fresh ? 0 : panel.scrollTop;
+  const opened = new Set([...panel.querySelectorAll("details[open]")].map((d) => d.dataset.key));
+  panel.replaceChildren(...build(detail, actions));
+  if (!fresh) for (const d of panel.querySelectorAll("details")) d.open = opened.has(d.dataset.key);
+  panel.scrollTop = scroll;
+  panel.classList.add("open");
+}
+
+export const shownId = () => shown;
+
+export function tickDetail() {
+  if (counter) setText(counter.element, left(Math.max(0, counter.until - nowUs())));
+}
+
+function build({ block: b, decisions, incidents, alerts, audit }, actions) {
+  const [kind, text] = stateOf(b);
+  const active = b.state === "active";
+  const rest = h("b", { class: "mono" });
+  counter = active ? { element: rest, until: b.expires_us } : null;
+  tickDetail();
+  const operator = document.body.dataset.role === "operator";
+  return [
+    h("header", null,
+      h("button", { type: "button", class: "icon close", "aria-label": "Close", onclick: actions.close }, "✕"),
+      h("p", { class: `class ${gravity(b.classification)}` }, words(b.classification)),
+      h("h2", { class: "mono" }, b.source), h("span", { class: `badge ${kind}` }, text),
+      active && operator && h("p", { class: "acts" },
+        h("button", { type: "button", class: "danger", onclick: () => actions.lift(b) }, "Lift block", h("kbd", null, "l")),
+        h("button", { type: "button", onclick: () => actions.extend(b) }, "Extend", h("kbd", null, "e")))),
+    part("Who", pairs(
+      ["Source", h("span", { class: "mono" }, b.source)],
+      b.target && ["Attacked", h("span", { class: "mono" }, b.target)],
+      ["Decided by", h("span", { title: b.origin }, who(b.origin)), " · ", h("span", { class: "muted" }, b.reason)])),
+    part("How long", pairs(
+      active ? ["Time left", rest] : ["Ended", time(b.ended_us), ` · ${b.ended_by === "time" ? "its time was over" : `by ${who(b.ended_by)}`}`],
+      ["From – to", time(b.since_us), " – ", time(b.expires_us), h("span", { class: "muted" }, ` · ${span(b.expires_us - b.since_us)}`)],
+      decisions.length > 1 && ["Decisions", h("ol", { class: "plain" }, decisions.map((d) => h("li", null,
+        time(d.received_us), ` ${d.outcome} by ${who(d.decision.origin)}`, h("span", { class: "muted" }, d.decision.reason ? ` · ${d.decision.reason}` : ""))))])),
+    part("Where", h("ul", { class: "where" }, b.gateways.map((g) => gateway(b, g)))),
+    part("Why", why(b, incidents, alerts)),
+    audit.length ? part("Record", h("ol", { class: "plain" }, audit.map((a) => h("li", null, time(a.at_us), " ", h("b", null, a.what),
+      ` · ${who(a.who)}`, a.reason ? h("span", { class: "muted" }, ` · ${a.reason}`) : null)))) : null,
+  ].filter(Boolean);
+}
+
+function gateway(b, g) {
+  const wanted = g.wanted === "block" ? "blocked" : "not blocked";
+  const until = g.state === "active" && g.expires_us ? ` until ${at(g.expires_us)}` : "";
+  return h("li", { class: gatewayKind(b, g) }, chip(b, g),
+    h("span", null, `wanted ${wanted}, `, h("b", null, `is ${g.state}`), until, g.wanted === "block" && g.state === "active" && !g.confirmed ? " (new end not yet confirmed)" : null, h("span", { class: "muted" }, ` · ${ago(g.since_us)}`),
+      g.detail ? h("span", { class: "muted" }, ` · ${g.detail}`) : null));
+}
+
+function why(b, incidents, alerts) {
+  if (!incidents.length) {
+    const text = b.classification === "Manual" ? "Blocked by hand; no rule fired." : "The evidence is no longer kept.";
+    return [h("p", null, text), alerts.map(alertItem)];
+  }
+  return incidents.map((i) => {
+    const mine = alerts.filter((a) => i.alerts.includes(a.id));
+    const [first, ...facts] = i.explanation.split("\n").map((l) => l.trim()).filter(Boolean);
+    return h("article", { class: "why" },
+      pairs(["Rule", h("b", null, i.rule)], ["Severity", meter(i.severity)],
+        ["Source", i.verified_source ? "verified: it completed a TCP handshake" : "could be forged"]),
+      h("p", null, first ?? ""),
+      facts.length ? h("ul", { class: "facts" }, facts.map((f) => h("li", null, f))) : null,
+      h("h4", null, plural(i.alerts.length, "alert")), mine.map(alertItem),
+      mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null);
+  });
+}
+
+const meter = (value) => [h("meter", { min: "0", max: "1", low: "0.4", high: "0.7", optimum: "0", value: String(value), "aria-hidden": "true" }), ` ${value.toFixed(2)}`];
+
+function alertItem(a) {
+  const where = a.target ?? (a.target_count > 1 ? plural(a.target_count, "host") : "–");
+  const port = a.target_port === null ? "" : ` port ${a.target_port}`;
+  return h("details", { class: "alert-item", data: { key: a.id } },
+    h("summary", null, h("span", { class: `class ${gravity(a.classification)}` }, words(a.classification)), " ",
+      h("span", { class: "mono" }, `→ ${where}`), h("span", { class: "muted" }, `${port} · ×${a.count} · ${at(a.begin_us)}`)),
+    h("p", null, a.explanation),
+    pairs(["Seen", time(a.begin_us), " – ", time(a.end_us)], ["Protocol", `${protocol(a.protocol)}${port}`],
+      ["Confidence", meter(a.confidence)], ["Sensor", a.sensor], ["Analyzer", a.analyzer],
+      a.targets.length > 0 && ["Targets", h("span", { class: "mono" }, a.targets.join(", "))],
+      ["Id", h("span", { class: "mono small" }, a.id)]));
+}

@@ -1,0 +1,104 @@
+// Dialogs: what is about to be done is spelled out, and every change needs a reason.
+import { h, toast } from "./dom.js";
+import { post } from "./api.js";
+import { left, nowUs, plural, span } from "./format.js";
+
+function open(title, body, { submit, kind = "primary", send }) {
+  const error = h("p", { class: "alert", role: "alert", hidden: true });
+  const go = h("button", { type: "submit", class: kind }, submit);
+  const form = h("form", { method: "dialog" },
+    h("h2", { id: "dialog-title" }, title), body, error,
+    h("menu", null, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), go));
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+  form.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    go.disabled = true;
+    error.hidden = true;
+    try {
+      await send(new FormData(form));
+      dialog.close();
+    } catch (problem) {
+      error.textContent = problem.message;
+      error.hidden = false;
+      go.disabled = false;
+    }
+  });
+  show(dialog);
+}
+
+function show(dialog) {
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (e) => e.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+const field = (label, input, hint) => h("label", null, h("span", null, label), input, hint ? h("small", null, hint) : null);
+const reason = (placeholder) => field("Reason", h("input", { name: "reason", required: true, maxlength: "500", autocomplete: "off", placeholder }), "Kept in the audit trail.");
+const gateways = (names) => `${plural(names.length, "gateway")}: ${names.join(", ")}`;
+const LENGTHS = [["15 minutes", 900], ["1 hour", 3600], ["6 hours", 21600], ["1 day", 86400], ["7 days", 604800]];
+
+function lengths(name, standard, maximum) {
+  const all = [...LENGTHS];
+  if (!all.some(([, s]) => s === standard)) all.push([span(standard * 1e6), standard]);
+  all.sort((a, b) => a[1] - b[1]);
+  return h("select", { name }, all.filter(([, s]) => s <= maximum).map(([text, s]) => h("option", { value: String(s), selected: s === standard }, text)));
+}
+
+export function liftDialog(block) {
+  const names = block.gateways.map((g) => g.gateway);
+  open("Lift the block?", [
+    h("p", null, h("b", { class: "mono" }, block.source), " may pass again on ", gateways(names), ". Otherwise it stays blocked for ",
+      h("b", null, left(block.expires_us - nowUs())), "."),
+    reason("false positive, own scanner…"),
+  ], {
+    submit: "Lift block", kind: "danger",
+    send: async (data) => {
+      await post(`blocks/${encodeURIComponent(block.id)}/lift`, { reason: data.get("reason") });
+      toast(`The block of ${block.source} is being lifted`);
+    },
+  });
+}
+
+export function extendDialog(block, me) {
+  open("Extend the block", [
+    h("p", null, h("b", { class: "mono" }, block.source), " is blocked for another ", h("b", null, left(block.expires_us - nowUs())), "."),
+    field("Add", lengths("seconds", 3600, me.maximum_duration_s)),
+    reason("still attacking…"),
+  ], {
+    submit: "Extend",
+    send: async (data) => {
+      await post(`blocks/${encodeURIComponent(block.id)}/extend`, { seconds: Number(data.get("seconds")), reason: data.get("reason") });
+      toast(`The block of ${block.source} ends later`);
+    },
+  });
+}
+
+export function addDialog(me, added) {
+  open("Block an address", [
+    h("p", null, "It will be dropped on ", gateways(me.gateways), "."),
+    field("Address", h("input", { name: "source", class: "mono", required: true, maxlength: "45", autocomplete: "off", spellcheck: "false", placeholder: "192.0.2.7 or 2001:db8::7" })),
+    field("For", lengths("duration", me.block_duration_s, me.maximum_duration_s)),
+    reason("reported by…"),
+  ], {
+    submit: "Block", kind: "danger",
+    send: async (data) => {
+      const block = await post("blocks", { source: data.get("source").trim(), duration_s: Number(data.get("duration")), reason: data.get("reason") });
+      toast(`${block.source} is being blocked`);
+      added(block);
+    },
+  });
+}
+
+export function sheet(title, ...body) {
+  const dialog = h("dialog", { class: "sheet", "aria-labelledby": "dialog-title" },
+    h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), body, h("menu", null, h("button", { type: "submit" }, "Close"))));
+  show(dialog);
+  return dialog;
+}
+
+export function helpDialog() {
+  const keys = [["j", "next block"], ["k", "previous block"], ["l", "lift the selected block"], ["e", "extend it"], ["b", "block an address"],
+    ["/", "filter"], ["h", "active or ended blocks"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
+  sheet("Keyboard", h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, h("kbd", null, k)), h("dd", null, what)])));
+}

@@ -1,0 +1,127 @@
+"""The page in a real browser: hostile text, a lift by hand, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = (
+    "<img src=http://203.0.113.66/x onerror=\"document.title='owned'\"><script>alert(1)</script>"
+)
+LIMIT_S = 30
+
+
+@pytest.fixture
+def chromium(tmp_path):
+    """Headless Debian Chromium with logs of its console and of the network."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not binary or not driver:
+        pytest.skip("needs chromium and chromedriver (Debian: chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1400,900",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield made
+    finally:
+        made.quit()
+
+
+def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, settings):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    running = serve("127.0.0.1:0")
+    now = running.service.clock()
+    made = kit.decision(reason=HOSTILE, decided_us=now)
+    incident, alerts = kit.evidence(made)
+    incident = replace(incident, explanation=f"{HOSTILE}\n{HOSTILE}", rule=HOSTILE)
+    alerts = tuple(replace(a, explanation=HOSTILE, sensor=HOSTILE) for a in alerts)
+    running.call(running.service.decide(made, incident, alerts))
+    for gateway in kit.GATEWAYS:
+        found = kit.report(made, gateway, at_us=now, detail=HOSTILE)
+        running.call(running.service.report(found))
+
+    def css(selector):
+        return chromium.find_elements(By.CSS_SELECTOR, selector)
+
+    def wait(condition, what):
+        return WebDriverWait(chromium, LIMIT_S).until(lambda _: condition(), what)
+
+    chromium.get(running.url)
+    assert chromium.current_url.endswith("/login")
+    css("#user")[0].send_keys("operator")
+    css("#password")[0].send_keys("operator pass" + Keys.ENTER)
+
+    (row,) = wait(lambda: css(".rows .row"), "the block is in the table")
+    assert row.find_element(By.CSS_SELECTOR, ".c-source b").text == "203.0.113.9"
+    assert row.find_element(By.CSS_SELECTOR, ".c-why small").get_attribute("textContent") == HOSTILE
+    assert len(row.find_elements(By.CSS_SELECTOR, ".chip.good")) == 3
+    wait(lambda: css("#link")[0].text == "live", "the stream is live")
+
+    # A second block arrives by itself.
+    running.call(running.service.block(ip_address("2001:db8::77"), 600, "by hand", "ana"))
+    wait(lambda: len(css(".rows .row")) == 2, "the new block appears without a reload")
+
+    chromium.find_element(By.XPATH, "//b[text()='203.0.113.9']").click()
+    wait(lambda: css("#detail .facts"), "the explanation is shown")
+    detail = css("#detail")[0].get_attribute("textContent")
+    assert detail.count(HOSTILE) >= 5
+    assert css("#detail img, #detail script, .rows img, .feed img, dialog img") == []
+
+    css("#detail .danger")[0].click()
+    wait(lambda: css("dialog[open]"), "the lift asks first")
+    assert "203.0.113.9" in css("dialog[open]")[0].text
+    assert "gw1, gw2, gw3" in css("dialog[open]")[0].text
+    css("dialog[open] input")[0].send_keys("false positive" + Keys.ENTER)
+    wait(lambda: "lifting" in css(".rows")[0].text, "wanted, but not yet confirmed")
+    for gateway in kit.GATEWAYS:
+        later = running.service.clock()
+        found = kit.report(made, gateway, "lifted", later)
+        running.call(running.service.report(found))
+    wait(lambda: len(css(".rows .row")) == 1, "the confirmed lift leaves the active blocks")
+    entry = running.service.ledger.entry_of_decision(made.id)
+    assert (entry.state, entry.ended_by) == ("lifted", "user:operator")
+
+    # Keyboard: history, filter, help.
+    body = css("body")[0]
+    body.send_keys("h")
+    wait(lambda: "203.0.113.9" in css(".rows")[0].text, "the history has the lifted block")
+    body.send_keys("/")
+    chromium.switch_to.active_element.send_keys("no such thing" + Keys.ESCAPE)
+    wait(lambda: css(".rows .row") == [], "the filter filters")
+    body.send_keys("?")
+    wait(lambda: css("dialog.sheet[open]"), "help opens")
+
+    assert chromium.title == "testnet · OntoIDPS"
+    assert chromium.get_log("browser") == []
+    asked = []
+    for line in chromium.get_log("performance"):
+        message = json.loads(line["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked.append(message["params"]["request"]["url"])
+    foreign = [u for u in asked if not u.startswith((running.url + "/", "chrome:", "data:"))]
+    assert asked
+    assert foreign == []

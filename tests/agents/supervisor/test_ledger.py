@@ -1,0 +1,215 @@
+"""The ledger: round trips, one active entry a source, bounds, and a trail that can't be altered."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.supervisor.ledger import Ledger, LedgerError, Retention
+from agents.supervisor.propagation import Propagation
+
+
+@pytest.fixture
+def entry(settings, kit):
+    propagation = Propagation.from_settings(settings)
+
+    def make(name="d1", source="203.0.113.9", now_us=None, **changes):
+        made = kit.decision(name, source, **changes)
+        return propagation.on_decision(
+            made, None, new_id=kit.urn(f"entry-{name}"), now_us=now_us or kit.T0
+        ).entry
+
+    return make
+
+
+def test_entries_survive_a_reopening(ledger, entry, kit, tmp_path):
+    four, six = entry("d1"), entry("d2", "2001:db8::9", kit.T0 + 1)
+    ledger.save(four)
+    ledger.save(six)
+    with closing(Ledger(tmp_path / "ledger.sqlite3")) as again:
+        assert again.active(kit.T0) == (four, six)
+        assert again.active_for(ip_address("::ffff:203.0.113.9")) == four
+        assert again.entry(six.id) == six
+    assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_one_source_has_one_active_entry(ledger, entry):
+    ledger.save(entry("d1"))
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.save(entry("d2"))
+
+
+def test_expiry_is_exact_and_ends_what_is_wanted(ledger, entry, kit):
+    ledger.save(entry())
+    end = kit.T0 + 900 * kit.S
+    assert ledger.expire(end - 1) == ()
+    (ended,) = ledger.expire(end)
+    assert (ended.state, ended.ended_us) == ("expired", end)
+    assert ledger.entry(ended.id) == ended
+    assert ledger.active(end) == ()
+    assert ledger.expire(end + 1) == ()
+
+
+def test_filters(ledger, entry, kit):
+    for i in range(5):
+        ledger.save(entry(f"d{i}", f"203.0.113.{i}", duration_s=10 * (i + 1)))
+    ledger.expire(kit.T0 + 20 * kit.S)
+
+    def found(**query):
+        return [str(e.source) for e in ledger.entries(limit=10, **query)]
+
+    assert found(state="active") == ["203.0.113.4", "203.0.113.3", "203.0.113.2"]
+    assert found(state="ended") == found(state="expired") == ["203.0.113.1", "203.0.113.0"]
+    assert found(source=ip_address("203.0.113.3")) == ["203.0.113.3"]
+    assert len(found(gateway="gw1")) == 5
+    assert found(gateway="gw9") == []
+    assert [str(e.source) for e in ledger.entries(limit=1, offset=1)] == ["203.0.113.3"]
+
+
+def test_an_explanation_brings_decision_incident_and_alerts(ledger, entry, kit):
+    made = kit.decision()
+    incident, alerts = kit.evidence(made, 7)
+    ledger.save(entry())
+    ledger.add_alerts(alerts, kit.T0)
+    ledger.add_incident(incident, kit.T0)
+    ledger.add_decision(made, "blocked", "", kit.urn("entry-d1"), kit.T0)
+    ledger.add_decision(made, "covered", "again", None, kit.T0 + 5)
+    why = ledger.explain(kit.urn("entry-d1"))
+    assert [r.decision for r in why.rulings] == [made]
+    assert why.rulings[0].outcome == "blocked"
+    assert why.incidents == (incident,)
+    assert sorted(a.id for a in why.alerts) == list(incident.alerts)
+    assert set(why.alerts) == set(alerts)
+    assert ledger.entry_of_decision(made.id).id == kit.urn("entry-d1")
+    assert ledger.entry_of_decision("urn:uuid:none") is None
+
+
+def test_an_explanation_also_tells_what_else_the_source_did(ledger, entry, kit):
+    made = kit.decision()
+    incident, _ = kit.evidence(made, 1)
+    ledger.save(entry())
+    ledger.add_decision(made, "blocked", "", kit.urn("entry-d1"), kit.T0)
+    seconds = {"before": -59, "during": 300, "too early": -61}
+    others = {n: replace(incident, id=kit.urn(n)) for n in seconds}
+    stranger = replace(incident, id=kit.urn("stranger"), source=ip_address("203.0.113.200"))
+    for name, other in others.items():
+        ledger.add_incident(other, kit.T0 + seconds[name] * kit.S)
+    ledger.add_incident(stranger, kit.T0)
+    found = ledger.explain(kit.urn("entry-d1")).incidents
+    assert set(found) == {others["before"], others["during"]}
+
+
+def test_only_the_newest_lift_of_a_source_counts_as_missed(ledger, settings, kit):
+    propagation = Propagation.from_settings(settings)
+
+    def lift(name):
+        order = kit.decision(f"u-{name}", action="unblock", duration_s=0)
+        current = ledger.active_for(order.source)
+        ledger.save(propagation.lift(current, order, kit.T0).entry)
+
+    def block(name):
+        made = kit.decision(name)
+        ledger.save(propagation.on_decision(made, None, new_id=kit.urn(name), now_us=kit.T0).entry)
+
+    block("one")
+    lift("one")
+    assert [e.id for e in ledger.lifted(kit.T0)] == [kit.urn("one")]
+    block("two")
+    assert ledger.lifted(kit.T0) == ()
+    lift("two")
+    assert [e.id for e in ledger.lifted(kit.T0)] == [kit.urn("two")]
+    assert ledger.lifted(kit.T0 + 900 * kit.S) == ()
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(st.tuples(*[st.text(max_size=30)] * 4), max_size=8))
+def test_the_trail_holds_any_text_and_verifies(tmp_path_factory, lines):
+    with closing(Ledger(tmp_path_factory.mktemp("trail") / "l.sqlite3")) as ledger:
+        for i, line in enumerate(lines):
+            try:
+                ledger.audit(*line, i)
+            except UnicodeEncodeError:  # a lone surrogate: refused, not half written
+                continue
+        head = ledger.verify_audit()
+        newest = ledger.audit_trail(limit=1)
+        assert head == (newest[0].hash if newest else "")
+
+
+def test_the_trail_is_append_only(ledger, kit, tmp_path):
+    for i in range(3):
+        ledger.audit("user:ana", "lift", "203.0.113.9", "mistake", kit.T0 + i)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as raw:
+        for sql in ("UPDATE audit SET who = 'user:eve'", "DELETE FROM audit WHERE seq = 2"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                raw.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit SET reason = 'other' WHERE seq = 2",
+        "DELETE FROM audit WHERE seq = 2",
+        "UPDATE audit SET at_us = at_us + 1 WHERE seq = 3",
+    ],
+)
+def test_a_forged_line_is_found(ledger, kit, tmp_path, sql):
+    """Somebody with the file in hand can drop the triggers, but not mend the chain unseen."""
+    for i in range(4):
+        ledger.audit("user:ana", "lift", "203.0.113.9", "mistake", kit.T0 + i)
+    ledger.verify_audit()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as raw, raw:
+        raw.execute("DROP TRIGGER audit_is_never_changed")
+        raw.execute("DROP TRIGGER audit_is_only_pruned")
+        raw.execute(sql)
+    with pytest.raises(LedgerError, match=r"audit line \d"):
+        ledger.verify_audit()
+
+
+def test_retention_drops_the_oldest_counts_it_and_keeps_the_chain(tmp_path, entry, kit):
+    keep = Retention(entries=1, decisions=2, incidents=2, alerts=3, audit=4)
+    with closing(Ledger(tmp_path / "small.sqlite3", keep)) as ledger:
+        for i in range(6):
+            made = kit.decision(f"d{i}", f"203.0.113.{i}")
+            incident, alerts = kit.evidence(made, 1)
+            ledger.save(entry(f"d{i}", f"203.0.113.{i}", duration_s=900 if i < 3 else 1000))
+            ledger.add_decision(made, "blocked", "", None, kit.T0)
+            ledger.add_incident(incident, kit.T0)
+            ledger.add_alerts(alerts, kit.T0)
+            ledger.audit("x", "y", "z", "", kit.T0)
+        ledger.expire(kit.T0 + 900 * kit.S)
+        assert ledger.trim() == ledger.pruned == 4 + 4 + 3 + 2 + 2
+        assert ledger.counts() == {
+            "entry": 4,
+            "decision": 2,
+            "incident": 2,
+            "alert": 3,
+            "audit": 4,
+            "active": 3,
+        }
+        ledger.verify_audit()
+        assert ledger.audit("x", "y", "z", "", kit.T0).seq == 7
+        ledger.verify_audit()
+        assert ledger.trim() == 1
+
+
+def test_a_failed_transaction_leaves_nothing(ledger, entry, kit):
+    with pytest.raises(ZeroDivisionError), ledger.transaction():
+        ledger.save(entry())
+        ledger.audit("x", "y", "z", "", kit.T0)
+        1 / 0  # noqa: B018
+    assert ledger.counts()["entry"] == ledger.counts()["audit"] == 0
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"this is not a database, but long enough to be looked at" * 20)
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite3"):
+        Ledger(path)
+    with pytest.raises(LedgerError):
+        Ledger(path / "below" / "a-file.sqlite3")
