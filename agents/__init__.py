@@ -1,9 +1,9 @@
 """Who acts: six agents, their message layer and their launcher.
 
-Importing this package puts an empty stand-in for pyjabber into `sys.modules`. SPADE's container imports
-that bundled test server at module level, in every agent process; it costs 38 MB and pulls in SQLAlchemy,
-and it lets senders forge their address and loses messages. Standing first in the import order, this file
-makes sure that it can't be loaded, let alone started.
+Importing this package puts an empty stand-in for pyjabber into `sys.modules`. SPADE's container
+imports that bundled test server at module level, in every agent process; it costs 38 MB and pulls
+in SQLAlchemy, and it lets senders forge their address and loses messages. Standing first in the
+import order, this file makes sure that it can't be loaded, let alone started.
 """
 
 import sys
@@ -17,8 +17,7 @@ def _unavailable(*_arguments: object, **_options: object) -> NoReturn:
 
 def _stand_in() -> None:
     package, server, parameters = (
-        ModuleType(name)
-        for name in ("pyjabber", "pyjabber.server", "pyjabber.server_parameters")
+        ModuleType(name) for name in ("pyjabber", "pyjabber.server", "pyjabber.server_parameters")
     )
     package.__path__ = []
     server.Server = _unavailable  # type: ignore[attr-defined]

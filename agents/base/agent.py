@@ -1,0 +1,398 @@
+"""What all agents share: durable verified messages, guarded tasks, registration, health, a clean
+stop.
+
+A role's ``agent.py`` derives from `BaseAgent` and meets neither SPADE nor sockets. The event loop
+is ours: `spade.run` ends with exit code 0 after an exception, and SPADE's container is a
+process-wide singleton that would keep the loop. One process runs one agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from agents.acl import AclMessage, MessageError, from_spade
+from agents.base.bus import Bus
+from agents.base.delivery import Delivery, reply_to
+from agents.base.health import resident_kib
+from agents.base.outbox import open_mail
+from agents.clock import now_us
+from agents.identity import Refused, load_identity
+from agents.settings import Settings
+from ontology.records import AgentDescription, Record
+from ontology.vocabulary import ONTOLOGY_VERSION
+
+logger = logging.getLogger(__name__)
+
+HANDLER_LIMIT_S = 60.0
+END_LIMIT_S = 3.0
+REGISTER_EVERY_S = 5.0
+_REGISTER_FIRST_S = 1.0  # until the supervisor has answered for the first time
+LEASE_S = 15
+_REGISTRATION = "registration"
+_MAX_HEALTH = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentContext:
+    """Which agent this is, and of which honeynet."""
+
+    settings: Settings
+    role: str
+    node: str
+
+    @property
+    def jid(self) -> str:
+        """Bare JID."""
+        return self.settings.jid(self.role, self.node)
+
+    @property
+    def state_dir(self) -> Path:
+        """What this agent keeps on disk: its mail, and what its role stores."""
+        return self.settings.state_dir / self.jid
+
+
+class BaseAgent:
+    """One agent. Override `role`, `services`, `on_start`, `on_message`, `on_stop`; see
+    `run_agent`."""
+
+    role: ClassVar[str]
+    services: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, context: AgentContext) -> None:
+        if context.role != self.role:
+            raise ValueError(f"{type(self).__name__} is a {self.role}, not a {context.role}")
+        self.context = context
+        self.settings = context.settings
+        self.jid = context.jid
+        self.node = context.node
+        self.counters: Counter[str] = Counter()
+        """Shown in `ontoidps status`, in /metrics and on the supervisor's page."""
+        self.registered = asyncio.Event()
+        """Set once the supervisor has answered a registration."""
+        self._process_id = uuid.uuid4().urn
+        """Id of our directory entry: a new one tells the supervisor that we started anew."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping, self._wake = asyncio.Event(), asyncio.Event()
+        self._busy_since: float | None = None
+        self._bus: Bus
+        self._delivery: Delivery
+
+    # --- for the role to override ---------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """The agent is on the bus: open cores, start periodic work with `every` and `spawn`."""
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        """One verified, authorised message that wasn't handled before; one at a time.
+
+        A ValueError refuses it for good (the sender is told); any other exception leaves it
+        unacknowledged, so that it comes again.
+        """
+
+    async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
+        """A receiver turned our message down for good (its role check, or it can't read it)."""
+
+    async def on_stop(self) -> None:
+        """Close what `on_start` opened (it may have failed half-way)."""
+
+    # --- for the role to use --------------------------------------------------------------------
+
+    async def send(
+        self,
+        receiver: str,
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+        conversation_id: str | None = None,
+        in_reply_to: str | None = None,
+        reply_by_us: int | None = None,
+    ) -> AclMessage:
+        """Store a message and send it until ``receiver`` acknowledges it (or ``reply_by_us``
+        passes).
+
+        Returns it as stored. Raises: MessageError (too large), FragmentError.
+        """
+        message = self._delivery.compose(
+            receiver,
+            performative,
+            records,
+            protocol=protocol,
+            conversation_id=conversation_id,
+            in_reply_to=in_reply_to,
+            reply_by_us=reply_by_us,
+        )
+        self._post(message, records)
+        return message
+
+    async def reply(
+        self, message: AclMessage, performative: str, records: Sequence[Record]
+    ) -> AclMessage:
+        """Answer in the same conversation; durable if ``message`` was."""
+        answer = reply_to(self._delivery, message, performative, records)
+        if answer.reply_with:
+            self._post(answer, records)
+        else:
+            self._delivery.send_once(answer, now_us())
+        return answer
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run it beside the others; an exception is logged and counted, the end of the agent ends
+        it."""
+        task = asyncio.create_task(self._guard(coroutine, name), name=name)  # noqa: TID251
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def every(self, seconds: float, function: Callable[[], Awaitable[None]], *, name: str) -> None:
+        """Call it again and again, ``seconds`` apart (monotonic); an exception doesn't end that."""
+        self.spawn(self._repeat(seconds, function, name), name=name)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session with the XMPP server."""
+        return hasattr(self, "_bus") and self._bus.session.is_set()
+
+    @property
+    def pending(self) -> int:
+        """Messages sent and not yet acknowledged."""
+        return self._delivery.pending
+
+    def stop(self) -> None:
+        """Ask `run` to end (SIGTERM)."""
+        self._stopping.set()
+
+    def health(self) -> dict[str, Any]:
+        """The answer to the launcher's ping."""
+        busy = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        return {
+            "jid": self.jid,
+            "connected": self.connected,
+            "registered": self.registered.is_set(),
+            "counters": dict(self.counters),
+            "pending": self._delivery.pending if hasattr(self, "_delivery") else 0,
+            "busy_s": round(busy, 3),
+            "rss_kib": resident_kib(),
+        }
+
+    # --- the life of the agent ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect, register, work until `stop`.
+
+        Raises: IdentityError (keys), ConnectionError (no session in time), RuntimeError (already
+        running), and what `on_start` raises.
+        """
+        identity = load_identity(self.settings, self.role, self.node)
+        state = self.context.state_dir
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (state / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                raise RuntimeError(f"{self.jid} is already running ({state / 'lock'})") from e
+            mail = open_mail(state / "mail.sqlite3")
+            try:
+                self._bus = Bus(identity, self.settings, self.counters)
+                self._delivery = Delivery(
+                    identity, mail, self.counters, self._bus.transmit, started_us=now_us()
+                )
+                await self._run_connected()
+            finally:
+                mail.close()
+
+    async def _run_connected(self) -> None:
+        self._bus.on_mail = self._on_mail
+        self._bus.on_notice = self._on_notice
+        self._bus.on_session = self._on_session
+        starting = asyncio.ensure_future(self._bus.start(auto_register=False))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await self._work()
+        finally:
+            await self._end_tasks(starting, stopping)
+            await self._bus.hang_up()
+
+    async def _work(self) -> None:
+        self.spawn(self._pump(), name="outbox")
+        if self.role != "supervisor":
+            self.spawn(self._keep_registered(), name="registration")
+        try:
+            await self.on_start()
+            self._bus.ensure_receiving()
+            self.every(1.0, self._watch_behaviour, name="behaviour watch")
+            logger.info("%s is on the bus", self.jid)
+            await self._stopping.wait()
+        finally:
+            await self.on_stop()
+            self._delivery.flush(now_us(), time.monotonic(), force=True)
+
+    async def _end_tasks(self, *more: asyncio.Future[Any]) -> None:
+        tasks: set[asyncio.Future[Any]] = {*self._tasks, *more}
+        for task in tasks:
+            task.cancel()
+        # Bounded: a task that swallows its cancellation (SPADE's do) must not keep us alive.
+        _, deaf = await asyncio.wait(tasks, timeout=END_LIMIT_S)
+        for task in deaf:
+            logger.warning("a task does not end: %r", task)
+
+    async def _guard(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await coroutine
+        except Exception:
+            self.counters["task_errors"] += 1
+            logger.exception("%s ended", name)
+
+    async def _repeat(
+        self, seconds: float, function: Callable[[], Awaitable[None]], name: str
+    ) -> None:
+        due = time.monotonic()
+        while True:
+            try:
+                await function()
+            except Exception:
+                self.counters["task_errors"] += 1
+                logger.exception("%s failed; again in %.1f s", name, seconds)
+            due = max(due + seconds, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    # --- mail -----------------------------------------------------------------------------------
+
+    def _post(self, message: AclMessage, records: Sequence[Record]) -> None:
+        self._delivery.post(message, records)
+        if self._bus.writable:
+            self._delivery.pump(now_us(), time.monotonic())
+        self._wake.set()
+
+    def _on_session(self) -> None:
+        self._delivery.session_started(now_us())
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        """Send what is due; sleep until something is, or a message was posted."""
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            if self._bus.writable:
+                self._delivery.flush(now_us(), now)
+                if self._delivery.pump(now_us(), now):
+                    self._wake.set()  # there may be more; come back after the others had their turn
+                due = self._delivery.next_due()
+                wait = 1.0 if due is None else min(1.0, max(0.005, due - now))
+            else:
+                wait = 0.05 if self._bus.session.is_set() else 1.0
+            await self._report_refusals()
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _report_refusals(self) -> None:
+        refused = self._delivery.refused_by_peer
+        while refused:
+            await self.on_refused(*refused.pop(0))
+
+    async def _watch_behaviour(self) -> None:
+        if self._bus.is_alive() and self._bus.ensure_receiving():
+            self.counters["behaviour_restarts"] += 1
+            logger.error("%s: the receiving behaviour had ended; started again", self.jid)
+
+    def _on_notice(self, raw: Any) -> None:
+        """Acknowledgements don't queue behind a slow handler, or others would send in vain."""
+        try:
+            message = from_spade(raw)
+            self._delivery.on_notice(message, now_us())
+        except Refused as e:
+            self.counters[f"refused_{e.reason}"] += 1
+        except MessageError:
+            self.counters["refused_unparsable"] += 1
+        self._wake.set()
+
+    async def _on_mail(self, raw: Any, arrived_us: int) -> None:
+        """Everything else, in order; nothing may leave here but a cancellation."""
+        self._busy_since = time.monotonic()
+        try:
+            await self._on_acl(from_spade(raw), arrived_us)
+        except MessageError as e:
+            key = raw.get_metadata("reply-with") or ""
+            self._delivery.unparsable(str(raw.sender.bare), key, e, now_us(), time.monotonic())
+        except Exception:
+            self.counters["handler_errors"] += 1
+            logger.exception("%s: handler failed; the message will come again", self.jid)
+        finally:
+            self._busy_since = None
+            self._wake.set()
+
+    async def _on_acl(self, message: AclMessage, arrived_us: int) -> None:
+        try:
+            # Fresh is what was fresh on arrival, however long it waited behind others.
+            received = self._delivery.receive(message, arrived_us, time.monotonic())
+        except Refused as e:
+            self._delivery.refuse(message, e, now_us(), time.monotonic())
+            return
+        if received is None:
+            return
+        try:
+            if not self._is_registration_answer(message):
+                async with asyncio.timeout(HANDLER_LIMIT_S):
+                    await self.on_message(message, received.records)
+        except ValueError as e:
+            refusal = e if isinstance(e, Refused) else Refused("content", str(e))
+            self._delivery.refuse(message, refusal, now_us(), time.monotonic())
+            return
+        self._delivery.handled(message, time.monotonic())
+
+    # --- registration (FIPA SC00023) ------------------------------------------------------------
+
+    def describe(self) -> AgentDescription:
+        """This agent's directory entry."""
+        health = " ".join(f"{name}={value}" for name, value in sorted(self.counters.items()))
+        return AgentDescription(
+            id=self._process_id,
+            name=self.jid,
+            role=self.role,
+            node=self.node,
+            services=tuple(sorted(self.services)),
+            ontology_version=ONTOLOGY_VERSION,
+            lease_s=LEASE_S,
+            health=health[:_MAX_HEALTH],
+        )
+
+    async def _keep_registered(self) -> None:
+        while True:
+            if self.connected:
+                self._register()
+            first = not self.registered.is_set()
+            await asyncio.sleep(_REGISTER_FIRST_S if first else REGISTER_EVERY_S)
+
+    def _register(self) -> None:
+        """Renewed too often to be worth storing: a lost one is replaced by the next."""
+        description = self.describe()
+        for supervisor in self.settings.jids("supervisor"):
+            message = self._delivery.compose(
+                supervisor,
+                "request",
+                (description,),
+                protocol="fipa-request",
+                conversation_id=f"{_REGISTRATION}-{self.node}-{self.role}",
+                durable=False,
+            )
+            self._delivery.send_once(message, now_us())
+
+    def _is_registration_answer(self, message: AclMessage) -> bool:
+        if not message.conversation_id.startswith(_REGISTRATION) or self.role == "supervisor":
+            return False
+        self.registered.set()
+        return True

@@ -1,0 +1,46 @@
+"""The agent's end of the launcher's health channel: a line in, a JSON line out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_PAGE_KIB = resource.getpagesize() // 1024
+_MAX_LINE = 256
+
+
+def resident_kib() -> int:
+    """Resident memory of this process in KiB (proc(5), statm)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_KIB
+
+
+async def answer_pings(
+    channel: socket.socket,
+    health: Callable[[], dict[str, Any]],
+    on_launcher_gone: Callable[[], None],
+) -> None:
+    """Answer each ``ping`` line with one line of JSON; from the event loop, so that a stall shows.
+
+    When the other end closes, the launcher is dead: the agent must not outlive it, because the next
+    launcher starts its own.
+    """
+    reader, writer = await asyncio.open_connection(sock=channel, limit=_MAX_LINE)
+    try:
+        while line := await reader.readline():
+            if line.strip() == b"ping":
+                writer.write(json.dumps(health()).encode() + b"\n")
+                await writer.drain()
+    except (OSError, ValueError) as e:
+        logger.warning("health channel: %s", e)
+    finally:
+        writer.close()
+    logger.warning("the launcher is gone: stopping")
+    on_launcher_gone()

@@ -1,0 +1,76 @@
+"""Entry of an agent's process: event loop, signals, health channel, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sqlite3
+
+import uvloop
+
+from agents.base.agent import AgentContext, BaseAgent
+from agents.base.health import answer_pings
+from agents.identity import IdentityError
+
+logger = logging.getLogger(__name__)
+
+LEFTOVER_LIMIT_S = 2.0
+
+
+def run_agent(agent_type: type[BaseAgent], context: AgentContext, health_fd: int | None) -> int:
+    """Run one agent in this process until SIGTERM or SIGINT.
+
+    Returns the exit code: 0 after a clean stop, 1 for what a person has to mend (keys, server,
+    settings; one log line), 70 (EX_SOFTWARE) after an unexpected exception.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+    # Stanzas cut off by a lost link are logged there with their payload; we count and resend them.
+    for chatty in ("slixmpp", "SPADE", "spade"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    # uvloop is the loop SPADE picks itself. Not asyncio.Runner: when it closes, it waits without a
+    # limit for tasks that SPADE's behaviours keep alive by swallowing their cancellation.
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_main(agent_type, context, health_fd))
+    except (IdentityError, ConnectionError, sqlite3.Error, RuntimeError) as e:
+        logger.error("%s: %s", context.jid, e)
+        return 1
+    except Exception:
+        logger.exception("%s: unexpected end", context.jid)
+        return os.EX_SOFTWARE
+    finally:
+        loop.run_until_complete(_end_leftovers())
+        asyncio.set_event_loop(None)
+    return 0
+
+
+async def _end_leftovers() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=LEFTOVER_LIMIT_S)
+
+
+async def _main(agent_type: type[BaseAgent], context: AgentContext, health_fd: int | None) -> None:
+    agent = agent_type(context)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    pings: asyncio.Task[None] | None = None
+    if health_fd is not None:
+        channel = socket.socket(fileno=health_fd)
+        pings = asyncio.ensure_future(answer_pings(channel, agent.health, agent.stop))
+    try:
+        await agent.run()
+    finally:
+        if pings is not None:
+            pings.cancel()
+            await asyncio.gather(pings, return_exceptions=True)

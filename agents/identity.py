@@ -1,0 +1,285 @@
+"""Who is who: Ed25519 keys, the keyring, passwords, and the check of every received message.
+
+``state_dir/keys`` (mode 0700) holds ``keyring.json`` (public: bare JID, role, node, key),
+``ca.crt`` and, for each agent of this host, ``JID.key`` and ``JID.password`` (0600). The host
+whose launcher runs the XMPP server makes the keys of the whole honeynet; every other host gets a
+bundle from `export_node`.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from agents.acl import AclMessage, canonical_form
+from agents.pki import ensure_authority
+from agents.settings import Settings
+
+FRESHNESS_US = 30_000_000
+"""A message signed longer ago than this, or this far ahead, is refused."""
+_MAX_NONCES = 100_000
+
+
+class IdentityError(ValueError):
+    """Keys or keyring are missing or can't be used; one line says which file."""
+
+
+class Refused(ValueError):
+    """A message that must not be handled; ``reason`` is one of the words counted in ``status``."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An agent as the keyring knows it."""
+
+    jid: str
+    role: str
+    node: str
+    key: Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an agent needs to act under its own name."""
+
+    peer: Peer
+    key: Ed25519PrivateKey
+    password: str
+    ca: Path
+    keyring: Mapping[str, Peer]
+
+
+def keys_directory(settings: Settings) -> Path:
+    """Where this host keeps its keys."""
+    return settings.state_dir / "keys"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write with mode 0600, whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    temporary.replace(path)
+
+
+def ensure_keys(settings: Settings, node: str | None = None) -> None:
+    """Make what is missing: directory, CA, and key and password of each agent of the honeynet.
+
+    ``node``: the node being started; None for the whole honeynet on one host. On a host that was
+    given a bundle nothing is made, only checked.
+
+    Raises: IdentityError if this host needs a bundle, or another one.
+    """
+    directory = keys_directory(settings)
+    for part in (settings.state_dir, directory):
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    with _locked(directory):
+        ring = directory / "keyring.json"
+        authority = directory / "authority"
+        if not ring.exists():
+            if node not in (None, settings.server_node):
+                raise IdentityError(
+                    f"{ring}: not there; make the bundle of node {node!r} on node "
+                    f"{settings.server_node!r} with `ontoidps keys export`"
+                )
+            authority.touch(mode=0o600)
+        entries = _read_ring(ring) if ring.exists() else {}
+        missing = [a for a in settings.agents() if settings.jid(*a) not in entries]
+        if missing and not authority.exists():
+            raise IdentityError(
+                f"{ring}: {settings.jid(*missing[0])} is not in it; get a new bundle"
+            )
+        for role, name in missing:
+            entries[settings.jid(role, name)] = _create(directory, settings.jid(role, name)) | {
+                "role": role,
+                "node": name,
+            }
+        if missing or not ring.exists():
+            write_private(ring, json.dumps(entries, indent=1, sort_keys=True).encode())
+        if settings.xmpp.ca is None and authority.exists():
+            ensure_authority(directory)
+
+
+def _create(directory: Path, jid: str) -> dict[str, str]:
+    key = Ed25519PrivateKey.generate()
+    write_private(directory / f"{jid}.key", base64.b64encode(key.private_bytes_raw()) + b"\n")
+    write_private(directory / f"{jid}.password", secrets.token_urlsafe(32).encode() + b"\n")
+    return {"key": base64.b64encode(key.public_key().public_bytes_raw()).decode()}
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Two launchers of one host must not both make keys."""
+    with (directory / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def export_node(settings: Settings, node: str, target: Path) -> list[Path]:
+    """Write what another host needs to run ``node``: put the files into its ``state_dir/keys``.
+
+    Returns the files written. Raises: IdentityError, SettingsError (no such node).
+    """
+    source = keys_directory(settings)
+    agents = settings.node_named(node).agents
+    ca = settings.xmpp.ca or source / "ca.crt"
+    wanted = [(source / "keyring.json", "keyring.json"), (ca, "ca.crt")]
+    for role in agents:
+        jid = settings.jid(role, node)
+        wanted += [(source / f"{jid}{end}", f"{jid}{end}") for end in (".key", ".password")]
+    for path, _ in wanted:
+        if not path.is_file():
+            raise IdentityError(f"{path}: not there; is this the host that made the keys?")
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target.chmod(0o700)
+    for path, name in wanted:
+        write_private(target / name, path.read_bytes())
+    return [target / name for _, name in wanted]
+
+
+def import_bundle(settings: Settings, bundle: Path) -> None:
+    """Take over a bundle made by `export_node`. Raises: IdentityError if it isn't one."""
+    if not (bundle / "keyring.json").is_file():
+        raise IdentityError(f"{bundle}: no keyring.json in it")
+    _read_ring(bundle / "keyring.json")
+    directory = keys_directory(settings)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in bundle.iterdir():
+        if path.suffix in (".key", ".password", ".crt", ".json") and path.is_file():
+            shutil.copyfile(path, directory / path.name)
+            (directory / path.name).chmod(0o600)
+
+
+def _read_ring(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise IdentityError(f"{path}: {e.strerror}") from e
+    except ValueError as e:
+        raise IdentityError(f"{path}: not JSON: {e}") from e
+    if not isinstance(entries, dict):
+        raise IdentityError(f"{path}: not a table of agents")
+    return entries
+
+
+def load_keyring(settings: Settings) -> dict[str, Peer]:
+    """Every agent of the honeynet. Raises: IdentityError."""
+    path = keys_directory(settings) / "keyring.json"
+    ring = {}
+    for jid, entry in _read_ring(path).items():
+        try:
+            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(entry["key"], validate=True))
+            ring[jid] = Peer(jid, entry["role"], entry["node"], key)
+        except (KeyError, TypeError, ValueError) as e:
+            raise IdentityError(f"{path}: entry {jid!r} can't be used: {e}") from e
+    return ring
+
+
+def load_password(settings: Settings, jid: str) -> str:
+    """Raises: IdentityError."""
+    path = keys_directory(settings) / f"{jid}.password"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise IdentityError(f"{path}: {e}") from e
+
+
+def load_identity(settings: Settings, role: str, node: str) -> Identity:
+    """The keys of one agent of this host. Raises: IdentityError."""
+    jid = settings.jid(role, node)
+    directory = keys_directory(settings)
+    ring = load_keyring(settings)
+    path = directory / f"{jid}.key"
+    try:
+        key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(path.read_bytes()))
+    except OSError as e:
+        raise IdentityError(f"{path}: {e.strerror}; run `ontoidps up` or import a bundle") from e
+    except ValueError as e:
+        raise IdentityError(f"{path}: not an Ed25519 key") from e
+    peer = ring.get(jid)
+    if peer is None or peer.key.public_bytes_raw() != key.public_key().public_bytes_raw():
+        raise IdentityError(f"{path}: the keyring holds no such key for {jid}")
+    ca = settings.xmpp.ca or directory / "ca.crt"
+    if not ca.is_file():
+        raise IdentityError(f"{ca}: the CA certificate is not there")
+    return Identity(peer, key, load_password(settings, jid), ca, ring)
+
+
+def sign(message: AclMessage, key: Ed25519PrivateKey, now_us: int) -> AclMessage:
+    """A copy with a new time, nonce and signature; what was there of them before is replaced."""
+    nonce = secrets.token_urlsafe(16)
+    signed = key.sign(canonical_form(message, sent_us=now_us, nonce=nonce))
+    signature = base64.b64encode(signed).decode()
+    return replace(message, sent_us=now_us, nonce=nonce, signature=signature)
+
+
+class Verifier:
+    """Checks signature, time and replay of received messages; keeps the nonces of 30 s.
+
+    ``started_us``: messages signed before it are refused, so that a restart, which forgets the
+    nonces, opens no window for a replay; the honest sender signs anew at its next retry.
+    """
+
+    def __init__(self, own: str, keyring: Mapping[str, Peer], started_us: int) -> None:
+        self._own = own
+        self._keyring = keyring
+        self._floor_us = started_us
+        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def check(self, message: AclMessage, now_us: int) -> Peer:
+        """Who sent it. Raises: Refused."""
+        peer = self._keyring.get(message.sender)
+        if peer is None:
+            raise Refused("unknown-sender", message.sender)
+        if self._own not in message.receivers:
+            raise Refused("wrong-receiver", ",".join(message.receivers))
+        try:
+            signature = base64.b64decode(message.signature, validate=True)
+            peer.key.verify(signature, canonical_form(message))
+        except (ValueError, InvalidSignature) as e:
+            raise Refused("bad-signature", message.sender) from e
+        self._check_time(message, now_us)
+        return peer
+
+    def _check_time(self, message: AclMessage, now_us: int) -> None:
+        if not now_us - FRESHNESS_US <= message.sent_us <= now_us + FRESHNESS_US:
+            raise Refused("stale", f"signed {(now_us - message.sent_us) / 1e6:.1f} s ago")
+        nonce = (message.sender, message.nonce)
+        if nonce in self._nonces:
+            raise Refused("replay", message.nonce)
+        if message.sent_us <= self._floor_us:
+            raise Refused("stale", "signed before this agent started")
+        if message.reply_by_us is not None and message.reply_by_us < now_us:
+            raise Refused("expired", f"by {(now_us - message.reply_by_us) / 1e6:.1f} s")
+        self._remember(nonce, message.sent_us, now_us)
+
+    def _remember(self, nonce: tuple[str, str], sent_us: int, now_us: int) -> None:
+        self._nonces[nonce] = sent_us
+        # Oldest first by arrival. What is no longer fresh is refused by its time alone; when memory
+        # runs out the floor rises instead, so that a forgotten nonce never becomes acceptable.
+        while self._nonces:
+            key, oldest_us = next(iter(self._nonces.items()))
+            if oldest_us >= now_us - FRESHNESS_US and len(self._nonces) <= _MAX_NONCES:
+                break
+            if oldest_us >= now_us - FRESHNESS_US:
+                self._floor_us = max(self._floor_us, oldest_us)
+            del self._nonces[key]

@@ -1,0 +1,270 @@
+"""The agent's frame over a real server, in one process; what takes several is in e2e."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+import agents.base.bus
+from agents.acl import AclMessage
+from agents.base import AgentContext, BaseAgent
+from agents.base.health import answer_pings, resident_kib
+from agents.settings import Settings
+from agents.xmpp_server import XmppServer
+from ontology.records import AgentDescription, Alert, Record
+
+pytestmark = [
+    pytest.mark.xmpp,
+    pytest.mark.skipif(
+        shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
+    ),
+]
+
+
+class Recorder(BaseAgent):
+    """Keeps what it gets; answers registrations."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self.role = role  # type: ignore[misc]
+        super().__init__(AgentContext(settings=settings, role=role, node="gw1"))
+        self.got: list[Record] = []
+        self.started = asyncio.Event()
+        self.stopped = False
+
+    async def on_start(self) -> None:
+        self.started.set()
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.got += records
+        if message.performative == "request":
+            await self.reply(message, "inform", ())
+
+    async def on_stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.fixture
+def server(honeynet: Settings) -> Iterator[XmppServer]:
+    made = XmppServer(honeynet)
+    made.start()
+    assert made.ready()
+    yield made
+    made.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *roles: str) -> AsyncIterator[list[Recorder]]:
+    found = [Recorder(settings, role) for role in roles]
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for agent in found:
+            group.create_task(agent.run())
+        for agent in found:
+            await agent.started.wait()
+        try:
+            yield found
+        finally:
+            for agent in found:
+                agent.stop()
+    assert all(agent.stopped for agent in found)
+
+
+async def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110  it may depend on another process
+            await asyncio.sleep(0.01)
+
+
+def alert(text: str = "") -> Alert:
+    return Alert(
+        id=f"urn:uuid:{os.urandom(16).hex()}",
+        classification="SynScan",
+        source=IPv4Address("192.0.2.1"),
+        target=IPv4Address("192.0.2.2"),
+        protocol=6,
+        begin_us=0,
+        end_us=1,
+        confidence=1.0,
+        verified_source=False,
+        sensor="s",
+        analyzer="a",
+        explanation=text,
+    )
+
+
+CORRELATION = "correlation.gw1@honeynet.test"
+
+
+async def test_registers_with_the_supervisor(honeynet: Settings, server: XmppServer) -> None:
+    async with running(honeynet, "supervisor", "reaction") as (supervisor, reaction):
+        await asyncio.wait_for(reaction.registered.wait(), 5)
+        [entry] = {r for r in supervisor.got if isinstance(r, AgentDescription)}
+        assert (entry.name, entry.role, entry.node) == (reaction.jid, "reaction", "gw1")
+        assert entry.lease_s == 15
+        assert reaction.got == []  # the answer is the frame's business
+
+
+async def test_a_killed_behaviour_is_started_again(honeynet: Settings, server: XmppServer) -> None:
+    async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
+        for behaviour in list(correlation._bus.behaviours):
+            behaviour.kill()
+        await analyzer.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
+        await until(lambda: correlation.got and not analyzer.pending)
+        assert correlation.counters["behaviour_restarts"] == 1
+        assert len(correlation.got) == 1
+
+
+async def test_messages_never_take_the_short_cut(honeynet: Settings, server: XmppServer) -> None:
+    """Two agents of one process: with the server stopped nothing arrives."""
+    async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
+        server.stop()
+        await until(lambda: not analyzer.connected and not correlation.connected)
+        await analyzer.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
+        await asyncio.sleep(0)
+        assert correlation.got == [] and analyzer.pending == 1
+        server.start()
+        await until(lambda: correlation.got and not analyzer.pending)
+
+
+async def test_full_inbox_drops_and_the_sender_repeats(
+    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.base.bus, "INBOX_LIMIT", 20)
+    async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
+        for number in range(40):
+            await analyzer.send(
+                CORRELATION, "inform", [alert(str(number))], protocol="fipa-subscribe"
+            )
+        await until(lambda: not analyzer.pending, 25)
+        assert len(correlation.got) == len(set(correlation.got)) == 40
+        assert correlation.counters["dropped_inbox_full"] > 0
+
+
+async def test_frozen_server_is_noticed_and_survived(
+    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.base.bus, "PING_EVERY_S", 0.2)
+    monkeypatch.setattr(agents.base.bus, "PING_LIMIT_S", 0.5)
+    async with running(honeynet, "analyzer") as (analyzer,):
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: not analyzer.connected, 5)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        await until(lambda: analyzer.connected)
+        assert analyzer.counters["ping_timeouts"] == 1
+
+
+async def test_a_second_login_is_noticed(honeynet: Settings, server: XmppServer) -> None:
+    """Somebody with our password takes the session: counted, logged, taken back."""
+    async with running(honeynet, "analyzer") as (analyzer,):
+        thief = agents.base.bus.Bus(
+            agents.base.agent.load_identity(honeynet, "analyzer", "gw1"),
+            honeynet,
+            analyzer.counters,
+        )
+        thief.on_session = lambda: None
+        thief.on_notice = lambda _message: None
+        await thief.start(auto_register=False)
+        await until(lambda: analyzer.counters["stream_error_conflict"])
+        await thief.hang_up()
+        await until(lambda: analyzer.connected)
+
+
+async def test_a_second_process_is_refused(honeynet: Settings, server: XmppServer) -> None:
+    async with running(honeynet, "analyzer"):
+        with pytest.raises(RuntimeError, match="already running"):
+            await Recorder(honeynet, "analyzer").run()
+
+
+async def test_no_server_ends_with_one_line(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 0.5)
+    with pytest.raises(ConnectionError, match=rf"port {honeynet.xmpp.port} in .* s: .*Errno 111"):
+        await asyncio.wait_for(Recorder(honeynet, "analyzer").run(), 10)
+
+
+async def test_foreign_ca_is_never_trusted(
+    honeynet: Settings, server: XmppServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agents.pki import ensure_authority
+
+    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 1.0)
+    ensure_authority(tmp_path)
+    xmpp = honeynet.xmpp.model_copy(update={"ca": tmp_path / "ca.crt"})
+    with pytest.raises(ConnectionError, match="certificate verify failed"):
+        await Recorder(honeynet.model_copy(update={"xmpp": xmpp}), "analyzer").run()
+
+
+async def test_wrong_password_ends_with_one_line(
+    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 1.0)
+    (honeynet.state_dir / "keys" / "analyzer.gw1@honeynet.test.password").write_text("wrong")
+    with pytest.raises(ConnectionError, match="password"):
+        await Recorder(honeynet, "analyzer").run()
+
+
+async def test_stopping_while_waiting_for_a_server(honeynet: Settings) -> None:
+    agent = Recorder(honeynet, "analyzer")
+    task = asyncio.ensure_future(agent.run())
+    await until(lambda: hasattr(agent, "_bus"))
+    agent.stop()
+    await asyncio.wait_for(task, 5)
+    assert not agent.stopped  # it had never started
+
+
+async def test_periodic_work_survives_its_exceptions(
+    honeynet: Settings, server: XmppServer
+) -> None:
+    calls = 0
+
+    async def fail() -> None:
+        nonlocal calls
+        calls += 1
+        raise OSError("again")
+
+    async with running(honeynet, "analyzer") as (analyzer,):
+        analyzer.every(0.01, fail, name="failing")
+        await until(lambda: calls >= 3)
+        assert analyzer.counters["task_errors"] >= 3
+
+
+async def test_health_answers_and_a_dead_launcher_stops_the_agent() -> None:
+    ours, theirs = socket.socketpair()
+    gone = asyncio.Event()
+    task = asyncio.ensure_future(
+        answer_pings(theirs, lambda: {"rss_kib": resident_kib()}, gone.set)
+    )
+    reader, writer = await asyncio.open_connection(sock=ours)
+    for _ in range(2):
+        writer.write(b"ping\n")
+        assert json.loads(await asyncio.wait_for(reader.readline(), 5))["rss_kib"] > 1000
+    writer.close()
+    await asyncio.wait_for(gone.wait(), 5)
+    await task
+
+
+def test_importing_the_frame_loads_no_bundled_server() -> None:
+    code = (
+        "import sys, agents.base\n"
+        "assert not any(m.startswith(('sqlalchemy', 'alembic')) for m in sys.modules)\n"
+        "from pyjabber.server import Server\n"
+        "try: Server()\n"
+        "except RuntimeError as e: print(e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "never used" in done.stdout

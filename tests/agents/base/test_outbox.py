@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agents.acl import AclMessage
+from agents.base.outbox import RETRY_LIMIT_S, WINDOW, Outbox, Seen, open_mail, priority_of
+
+TO = "analyzer.gw1@honeynet.test"
+
+
+def message(key: str, to: str = TO) -> AclMessage:
+    return AclMessage(
+        performative="inform",
+        sender="sensor.gw1@honeynet.test",
+        receivers=(to,),
+        protocol="fipa-subscribe",
+        conversation_id="c",
+        reply_with=key,
+        content=f"content of {key}\n",
+    )
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(open_mail(tmp_path / "mail.sqlite3")) as connection:
+        yield connection
+
+
+def taken(outbox: Outbox, now: float, limit: int = 1000) -> list[str]:
+    return [m.reply_with for m, _ in outbox.take(now, limit)]
+
+
+def test_message_comes_back_as_it_was_put(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    [(found, receiver)] = outbox.take(0.0, 10)
+    assert receiver == TO
+    assert (found.reply_with, found.content, found.receivers) == ("a", "content of a\n", (TO,))
+
+
+def test_retry_doubles_up_to_the_limit(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    now, gaps, last = 0.0, [], 0.0
+    assert taken(outbox, now) == ["a"]
+    while len(gaps) < 7:
+        due = outbox.next_due()
+        assert due is not None
+        assert taken(outbox, due - 0.001) == []
+        assert taken(outbox, due) == ["a"]
+        gaps.append(due - last)
+        last = due
+    assert gaps == [2.0, 4.0, 8.0, 16.0, RETRY_LIMIT_S, RETRY_LIMIT_S, RETRY_LIMIT_S]
+
+
+def test_acknowledged_is_gone_for_good(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    outbox.take(0.0, 10)
+    assert outbox.done(["a", "unknown"]) == ["a"]
+    assert (len(outbox), taken(outbox, 100.0)) == (0, [])
+    assert len(Outbox(mail)) == 0
+
+
+def test_only_the_receiver_can_acknowledge(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    assert outbox.done(["a"], "reaction.gw1@honeynet.test") == []
+    assert outbox.done(["a"], TO) == ["a"]
+
+
+def test_new_session_sends_at_once_with_the_clock_at_zero(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    for now in (0.0, 2.0, 6.0):
+        assert taken(outbox, now) == ["a"]
+    outbox.restart()
+    assert taken(outbox, 6.5) == ["a"]
+    assert taken(outbox, 8.4) == []
+    assert taken(outbox, 8.5) == ["a"]
+    assert taken(outbox, 8.6) == []  # the clock of the earlier session (14.0) was forgotten
+    assert taken(outbox, 12.5) == ["a"]
+
+
+def test_restart_for_one_receiver(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    other = "reaction.gw1@honeynet.test"
+    outbox.put(message("a"), TO, 1)
+    outbox.put(message("b", other), other, 1)
+    assert sorted(taken(outbox, 0.0)) == ["a", "b"]
+    outbox.restart(other)
+    assert taken(outbox, 0.1) == ["b"]
+
+
+def test_window_per_receiver_lets_others_pass(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    other = "reaction.gw1@honeynet.test"
+    for number in range(WINDOW + 5):
+        outbox.put(message(f"a{number}"), TO, 1)
+    outbox.put(message("b", other), other, 1)
+    assert len(taken(outbox, 0.0)) == WINDOW + 1
+    outbox.done(["a0"], TO)
+    assert taken(outbox, 0.1) == [f"a{WINDOW}"]
+
+
+def test_survives_the_process(tmp_path: Path) -> None:
+    with closing(open_mail(tmp_path / "m")) as first:
+        outbox = Outbox(first)
+        outbox.put(message("a"), TO, 3)
+        outbox.put(message("b"), TO, 0)
+        outbox.take(0.0, 10)
+    with closing(open_mail(tmp_path / "m")) as second:
+        assert taken(Outbox(second), 0.0) == ["b", "a"]  # by priority
+
+
+def test_room_is_made_among_the_least_important(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail, capacity=4)
+    order = [("d1", 0), ("c1", 3), ("a1", 2), ("c2", 3), ("o1", 1), ("a2", 2), ("d2", 0), ("d3", 0)]
+    for key, priority in order:
+        outbox.put(message(key), TO, priority)
+    assert sorted(taken(outbox, 0.0)) == ["d1", "d2", "d3", "o1"]
+    assert dict(outbox.dropped) == {3: 2, 2: 2}
+    for number in range(4, 9):
+        outbox.put(message(f"d{number}"), TO, 0)
+    assert {key[0] for key in taken(Outbox(mail), 0.0)} == {"d"}  # a decision is never dropped
+    assert len(outbox) == 8
+
+
+def test_room_is_counted_in_bytes_too(mail: sqlite3.Connection) -> None:
+    size = len(message("a1").content)
+    outbox = Outbox(mail, capacity_bytes=3 * size)
+    for key in ("a1", "a2", "a3", "a4"):
+        outbox.put(message(key), TO, 2)
+    assert taken(outbox, 0.0) == ["a2", "a3", "a4"]
+
+
+def test_a_key_is_used_once(mail: sqlite3.Connection) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1)
+    with pytest.raises(ValueError, match="in use"):
+        outbox.put(message("a"), TO, 1)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "ack", "take", "restart", "reopen"]), st.integers(0, 19)),
+        max_size=60,
+    )
+)
+def test_nothing_is_lost_and_nothing_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    """Whatever the order of events: in the end exactly the unacknowledged messages are sent."""
+    path = tmp_path_factory.mktemp("outbox") / "m"
+    mail = open_mail(path)
+    outbox, alive, used, now = Outbox(mail), set(), set(), 0.0
+    for step, number in steps:
+        key = f"k{number}"
+        now += 0.5
+        if step == "put" and key not in used:
+            outbox.put(message(key), TO, number % 4)
+            alive.add(key)
+            used.add(key)
+        elif step == "ack":
+            outbox.done([key], TO)
+            alive.discard(key)
+        elif step == "take":
+            assert set(taken(outbox, now)) <= alive
+        elif step == "restart":
+            outbox.restart()
+        elif step == "reopen":
+            mail.close()
+            mail = open_mail(path)
+            outbox = Outbox(mail)
+    found = {key for wait in range(200) for key in taken(outbox, now + wait)}
+    mail.close()
+    assert found == alive
+
+
+def test_seen_survives_and_is_bounded(tmp_path: Path) -> None:
+    with closing(open_mail(tmp_path / "m")) as mail:
+        seen = Seen(mail, capacity=500)
+        for number in range(2000):
+            seen.add(("s", "c", f"m{number}"))
+        seen.add(("s", "c", "m1999"))
+    with closing(open_mail(tmp_path / "m")) as mail:
+        seen = Seen(mail, capacity=500)
+        assert ("s", "c", "m1999") in seen and ("s", "c", "m1600") in seen
+        assert ("s", "c", "m0") not in seen and ("other", "c", "m1999") not in seen
+        assert mail.execute("SELECT count(*) FROM seen").fetchone()[0] <= 1500
+
+
+@pytest.mark.parametrize(
+    ("classes", "priority"),
+    [
+        ({"Decision", "Incident", "Alert"}, 0),
+        ({"Incident"}, 1),
+        (set(), 1),
+        ({"Alert"}, 2),
+        ({"ConnectionBatch"}, 3),
+    ],
+)
+def test_priority_is_that_of_the_most_important_record(classes: set[str], priority: int) -> None:
+    assert priority_of(classes) == priority

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agents.identity import Peer, Refused
+from agents.roles import PERMITTED, check_roles
+from ontology.records import ROLES, AgentDescription, Block, Decision, Record, Subscription
+
+KEY = Ed25519PrivateKey.generate().public_key()
+DECISION = Decision(
+    id="urn:uuid:1",
+    action="block",
+    source=IPv4Address("192.0.2.1"),
+    classification="Manual",
+    origin="user:x",
+    decided_us=0,
+    duration_s=60,
+    reason="",
+)
+
+
+def peer(role: str, node: str = "gw1") -> Peer:
+    return Peer(f"{role}.{node}@honeynet.test", role, node, KEY)
+
+
+def block(gateway: str) -> Block:
+    return Block(
+        id="urn:uuid:2",
+        decision="urn:uuid:1",
+        gateway=gateway,
+        source=IPv4Address("192.0.2.1"),
+        state="active",
+        since_us=0,
+        expires_us=0,
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_supervisor_orders_a_reaction_agent(role: str) -> None:
+    if role == "supervisor":
+        check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+    else:
+        with pytest.raises(Refused, match="role"):
+            check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+
+
+@pytest.mark.parametrize("performative", ["inform", "agree", "propose", "query-ref"])
+def test_an_order_is_a_request(performative: str) -> None:
+    with pytest.raises(Refused, match="role"):
+        check_roles(peer("supervisor"), peer("reaction"), performative, [DECISION])
+
+
+def test_one_forbidden_record_among_allowed_ones_is_enough() -> None:
+    with pytest.raises(Refused, match="Subscription"):
+        check_roles(
+            peer("supervisor"),
+            peer("reaction"),
+            "request",
+            [DECISION, Subscription(id="urn:uuid:3", topic="Alert")],
+        )
+
+
+def test_answers_may_be_bare_and_orders_may_not() -> None:
+    check_roles(peer("reaction"), peer("supervisor"), "agree", [])
+    with pytest.raises(Refused, match="without a record"):
+        check_roles(peer("supervisor"), peer("reaction"), "request", [])
+
+
+def test_a_gateway_speaks_for_itself_only() -> None:
+    check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [block("gw2")])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [block("gw1")])
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"name": "supervisor.gw1@honeynet.test"},
+        {"role": "supervisor"},
+        {"node": "gw2"},
+    ],
+)
+def test_registration_of_another_is_refused(claim: dict[str, str]) -> None:
+    fields = {"name": "sensor.gw1@honeynet.test", "role": "sensor", "node": "gw1"}
+
+    def entry(changes: dict[str, str]) -> list[Record]:
+        return [
+            AgentDescription(
+                id="urn:uuid:4",
+                services=(),
+                ontology_version="1",
+                lease_s=15,
+                **(fields | changes),
+            )
+        ]
+
+    check_roles(peer("sensor"), peer("supervisor"), "request", entry({}))
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("sensor"), peer("supervisor"), "request", entry(claim))
+
+
+def test_the_table_names_real_roles() -> None:
+    for senders, _, _, receivers in PERMITTED:
+        assert senders | receivers <= set(ROLES)
