@@ -1,0 +1,133 @@
+"""The sensor without its shell: packets in, `ConnectionBatch` records out."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.sensor.automaton import Timeouts
+from agents.sensor.decode import decode
+from agents.sensor.flows import FlowTable
+from agents.sensor.payload import look_up
+from datasets.pcap import RawPackets
+from ontology.records import CONNECTION, MAX_TIME_US, ConnectionBatch
+
+BATCH_CONNECTIONS = 1_500
+"""Connections in one batch: 1,500 x 98 bytes stay below 200 kB also in base64."""
+MAX_WAITING = 262_144
+"""Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
+COUNTS_ONLY_US = 5_000_000
+"""A batch without connections, only counts, is sent no more often than this."""
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://w3id.org/ontoidps#ConnectionBatch")
+
+
+class SensorCore:
+    """Decodes, follows connections, looks into payloads, packs batches.
+
+    ``sensor`` is the bare JID of the agent, or a plain name offline. ``repeatable``: ids follow
+    from the content, so that a replay of the same capture gives the same batches.
+    """
+
+    def __init__(
+        self,
+        sensor: str,
+        *,
+        repeatable: bool = False,
+        timeouts: Timeouts | None = None,
+        max_flows: int = 131_072,
+    ) -> None:
+        self._sensor = sensor
+        self._repeatable = repeatable
+        self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._packets = 0
+        self._dropped = 0
+        self._malformed = 0
+        self._begin_us = -1
+        self._sequence = 0
+        self.last_us = 0
+        """Time of the last packet: the clock of a replay."""
+        self.counters: Counter[str] = Counter()
+        """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …"""
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._flows)
+
+    def on_packets(self, raw: RawPackets) -> None:
+        """Take in a block of packets, in order of capture."""
+        if not len(raw):
+            return
+        packets = decode(raw)
+        malformed = packets.malformed.total()
+        self._packets += packets.total
+        self._malformed += malformed
+        self.counters["packets"] += packets.total
+        self.counters["malformed"] += malformed
+        self.counters["other"] += packets.other
+        for kind, count in packets.malformed.items():
+            self.counters[f"malformed.{kind}"] += count
+        if not len(packets):
+            return
+        if self._begin_us < 0:
+            self._begin_us = int(packets.time_us[0])
+        self.last_us = int(packets.time_us[-1])
+        self._flows.add(packets, look_up(packets))
+        self.counters["evicted"] = self._flows.evicted
+
+    def on_dropped(self, count: int) -> None:
+        """Count packets that were lost before they came here."""
+        self._dropped += count
+        self.counters["dropped"] += count
+
+    def take_batches(self, now_us: int, *, final: bool = False) -> list[ConnectionBatch]:
+        """Everything due by ``now_us``; with ``final`` also what is still open.
+
+        ``now_us``: not after packets still to come; a replay passes `last_us` after each block.
+        """
+        now_us = min(max(now_us, 0), MAX_TIME_US)
+        done = self._flows.advance(now_us)
+        if final:
+            done = np.concatenate((done, self._flows.flush()))
+            done = done[np.argsort(done["start_us"], kind="stable")]
+        if len(done) > MAX_WAITING:
+            self.on_dropped(int(_packets(done[MAX_WAITING:])))
+            done = done[:MAX_WAITING]
+        counted = self._packets or self._dropped
+        if not len(done) and not (counted and (final or now_us - self._begin_us >= COUNTS_ONLY_US)):
+            return []
+        begin_us = min(self._begin_us if self._begin_us >= 0 else now_us, now_us)
+        batches = []
+        for start in range(0, max(len(done), 1), BATCH_CONNECTIONS):
+            batches.append(self._batch(begin_us, now_us, done[start : start + BATCH_CONNECTIONS]))
+            self._packets = self._dropped = self._malformed = 0  # counted once, in the first
+        self._begin_us = now_us
+        self.counters["connections"] += len(done)
+        self.counters["batches"] += len(batches)
+        return batches
+
+    def _batch(self, begin_us: int, end_us: int, connections: NDArray[np.void]) -> ConnectionBatch:
+        self._sequence += 1
+        identity = uuid.uuid4()
+        if self._repeatable:
+            content = connections.tobytes().hex()
+            identity = uuid.uuid5(_NAMESPACE, f"{self._sensor}/{self._sequence}/{content}")
+        return ConnectionBatch(
+            id=f"urn:uuid:{identity}",
+            sensor=self._sensor,
+            begin_us=begin_us,
+            end_us=end_us,
+            packets=self._packets,
+            dropped=self._dropped,
+            malformed=self._malformed,
+            connections=np.ascontiguousarray(connections, CONNECTION),
+        )
+
+
+def _packets(connections: NDArray[np.void]) -> np.int64:
+    total: np.int64 = (
+        connections["orig_packets"].astype(np.int64) + connections["resp_packets"]
+    ).sum()
+    return total

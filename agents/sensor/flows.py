@@ -1,0 +1,365 @@
+"""The flow table: packets in, connection records out (biflows, RFC 5103).
+
+A connection is reported when it ends, when it has been silent for too long, and in between as an
+*interim* report once a report is `Timeouts.active_us` old, so that an attack inside one long
+connection is seen. Each report counts only what came since the one before (packets, bytes, marks,
+start, duration); flags and state are those of the whole connection so far.
+
+What a record holds follows from packet times alone, by the rules of `agents.sensor.automaton`,
+which states them one packet at a time. This module applies the same rules to whole blocks, so how
+the packets are cut into blocks changes nothing. Memory is bounded: beyond ``max_flows`` the least
+useful connections are reported early and counted in `FlowTable.evicted`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.sensor.automaton import (
+    FRESH,
+    REOPEN,
+    ROW,
+    Extras,
+    Timeouts,
+    begin_connections,
+    close_reports,
+    records,
+    run_automaton,
+)
+from agents.sensor.packets import ARP, ICMP, ICMPV6, Packets
+from agents.sensor.rounds import NEVER, Columns, play
+from ontology.records import CONNECTION
+
+Ints = NDArray[np.int64]
+Rows = NDArray[np.void]
+
+_ROUNDS = 4
+"""Splits per connection and block that are worked off for all at once; then one by one."""
+_MASK = 2**64 - 1
+_STEP_US = 50_000
+"""The table is not searched for time-outs more often than this."""
+
+# Request and reply are one conversation: both get the request's type (RFC 792, RFC 4443).
+_ICMP_PAIR = np.arange(256, dtype=np.uint64)
+_ICMP_PAIR[[0, 14, 16, 18]] = (8, 13, 15, 17)
+_ICMPV6_PAIR = np.arange(256, dtype=np.uint64)
+_ICMPV6_PAIR[[129, 136]] = (128, 135)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """What payload look-up found: sparse, one entry per packet that says something."""
+
+    index: Ints
+    """Positions in `Packets`, ascending."""
+    failed_logins: Ints
+    login_attempts: Ints
+    indicators: Ints
+    """Bits as in ``records.INDICATORS``."""
+
+
+class FlowTable:
+    """All open connections of one sensor."""
+
+    def __init__(self, timeouts: Timeouts | None = None, *, max_flows: int = 131_072) -> None:
+        if max_flows < 1:
+            raise ValueError(f"max_flows must be at least 1, got {max_flows}")
+        self._timeouts = timeouts or Timeouts()
+        self._max_flows = max_flows
+        self._rows: Rows = np.zeros(1024, ROW)
+        self._free: Ints = np.arange(1024)[::-1].copy()
+        # The index: hashes ascending, and the row of each.
+        self._hashes: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self._slots: Ints = np.zeros(0, np.int64)
+        self._finished: list[NDArray[np.void]] = []
+        self._reseed()
+        self.rounds = _ROUNDS
+        self._advanced_us = -_STEP_US
+        self.evicted = 0
+        """Connections reported early because the table was full."""
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, packets: Packets, marks: Marks | None = None) -> None:
+        """Take in a block of packets."""
+        if not len(packets):
+            return
+        keys, side = _canonical(packets)
+        for _ in range(8):
+            if self._add(packets, marks, keys, side):
+                break
+            self._reseed()  # two keys met in one hash: a chance of 2**-33 for a crafted pair
+        else:
+            raise RuntimeError("eight hash seeds collided in a row")
+        if len(self) > self._max_flows:
+            self._evict(len(self) - self._max_flows + self._max_flows // 16)
+
+    def advance(self, now_us: int) -> NDArray[np.void]:
+        """Everything that is to be reported by ``now_us``, as `CONNECTION`, by start time.
+
+        Call it with times not after those of packets still to come; earlier is harmless.
+        """
+        limits = self._timeouts
+        if 0 <= now_us - self._advanced_us < _STEP_US:
+            return self._take()
+        self._advanced_us = now_us
+        slots = self._slots
+        last = self._rows["last_us"][slots]
+        closed = self._rows["closed"][slots] > 0
+        since_close = np.where(closed, now_us - self._rows["close_us"][slots], 0)
+        idle = limits.idle(self._rows["protocol"][slots], self._rows["answered"][slots])
+        gone = np.where(closed, since_close > limits.linger_us, now_us - last > idle)
+        some = self._packets(slots) > 0
+        age = now_us - self._rows["start_us"][slots]
+        marked = self._rows["marked"][slots]
+        due = np.where(
+            closed,
+            since_close > limits.grace_us,
+            age >= np.where(marked, limits.marked_us, limits.active_us),
+        )
+        self._report(slots[some & (due | gone)])
+        self._remove(gone)
+        return self._take()
+
+    def flush(self) -> NDArray[np.void]:
+        """Report all that is open and forget it: the end of a capture."""
+        self._report(self._slots[self._packets(self._slots) > 0])
+        self._remove(np.ones(len(self._slots), np.bool_))
+        return self._take()
+
+    def _take(self) -> NDArray[np.void]:
+        finished, self._finished = self._finished, []
+        if not finished:
+            return np.zeros(0, CONNECTION)
+        out = np.concatenate(finished)
+        return out[np.argsort(out["start_us"], kind="stable")]
+
+    def _packets(self, slots: Ints) -> Ints:
+        total: Ints = self._rows["orig_packets"][slots] + self._rows["resp_packets"][slots]
+        return total
+
+    def _report(self, slots: Ints) -> None:
+        """Emit the open report of these rows and begin the next."""
+        if len(slots):
+            reported = self._rows[slots]
+            self._finished.append(records(reported))
+            close_reports(reported)
+            self._rows[slots] = reported
+
+    def _remove(self, which: NDArray[np.bool_]) -> None:
+        if which.any():
+            self._free = np.concatenate((self._free, self._slots[which]))
+            self._hashes = self._hashes[~which]
+            self._slots = self._slots[~which]
+
+    def _evict(self, count: int) -> None:
+        """Report and forget ``count`` rows: closed and unanswered ones first, oldest first.
+
+        In that order a flood of forged first packets pushes out its own kind, not real sessions.
+        """
+        rows = self._rows
+        valued = rows["answered"][self._slots] & (rows["closed"][self._slots] == 0)
+        order = np.lexsort((rows["last_us"][self._slots], valued))[:count]
+        which = np.zeros(len(self._slots), np.bool_)
+        which[order] = True
+        self.evicted += int((self._packets(self._slots[which]) > 0).sum())
+        self._report(self._slots[which & (self._packets(self._slots) > 0)])
+        self._remove(which)
+
+    def _reseed(self) -> None:
+        self._multipliers = [secrets.randbits(64) | 1 for _ in range(10)]
+        live = self._rows[self._slots]
+        hashes = self._hash(np.column_stack((live["a"], live["b"], live["rest"])))
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._slots = hashes[order], self._slots[order]
+
+    def _hash(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Multilinear over 32-bit words with secret multipliers: collisions can't be crafted.
+
+        Dietzfelbinger 1996; Lemire and Kaser, "Strongly universal string hashing is fast", 2014.
+        """
+        out = np.full(len(keys), self._multipliers[0] ^ _MASK, np.uint64)
+        for word in range(5):
+            column = keys[:, word]
+            # The upper halves of IPv4 addresses are all zero.
+            if word in (0, 2) and not column.any():
+                continue
+            out += (column >> np.uint64(32)) * np.uint64(self._multipliers[2 * word])
+            out += (column & np.uint64(0xFFFFFFFF)) * np.uint64(self._multipliers[2 * word + 1])
+        return out
+
+    def _add(
+        self,
+        packets: Packets,
+        marks: Marks | None,
+        keys: NDArray[np.uint64],
+        side: NDArray[np.bool_],
+    ) -> bool:
+        """False, with nothing changed, if two different keys share a hash."""
+        hashes = self._hash(keys)
+        order = np.argsort(hashes, kind="stable")
+        hashes, ordered = hashes[order], keys[order]
+        fresh = np.empty(len(order), np.bool_)
+        fresh[0] = True
+        np.not_equal(hashes[1:], hashes[:-1], out=fresh[1:])
+        if ((ordered[1:] != ordered[:-1]).any(axis=1) & ~fresh[1:]).any():
+            return False
+        starts = np.flatnonzero(fresh)
+        hashes, ordered = hashes[starts], ordered[starts]
+        at = np.searchsorted(self._hashes, hashes)
+        at[at == len(self._hashes)] = 0
+        known = self._hashes[at] == hashes if len(self._hashes) else np.zeros(len(at), np.bool_)
+        work = np.zeros(len(starts), ROW)
+        slots = np.empty(len(starts), np.int64)
+        slots[known] = self._slots[at[known]]
+        work[known] = self._rows[slots[known]]
+        new = np.flatnonzero(~known)
+        work["a"][new], work["b"][new] = ordered[new, :2], ordered[new, 2:4]
+        work["rest"][new] = ordered[new, 4]
+        if (
+            (work["a"] != ordered[:, :2]).any()
+            or (work["b"] != ordered[:, 2:4]).any()
+            or (work["rest"] != ordered[:, 4]).any()
+        ):
+            return False
+        work[new] = begin_connections(work[new], packets, order[starts[new]], side)
+        extras, special = _extras(packets, marks)
+        columns = Columns(
+            packets.time_us[order],
+            side[order],
+            packets.flags[order],
+            packets.payload_bytes[order],
+            order,
+            special[order],
+        )
+        self._run(packets, columns, starts, work, extras, side)
+        slots[new] = self._allocate(len(new))
+        self._rows[slots] = work
+        merged = np.concatenate((self._hashes, hashes[new]))
+        order = np.argsort(merged, kind="stable")
+        self._hashes = merged[order]
+        self._slots = np.concatenate((self._slots, slots[new]))[order]
+        return True
+
+    def _allocate(self, count: int) -> Ints:
+        missing = count - len(self._free)
+        if missing > 0:
+            size = len(self._rows)
+            grown = max(missing, size)
+            self._rows = np.concatenate((self._rows, np.zeros(grown, ROW)))
+            self._free = np.concatenate((np.arange(size, size + grown)[::-1], self._free))
+        split = len(self._free) - count
+        taken = self._free[split:]
+        self._free = self._free[:split]
+        return taken
+
+    def _run(
+        self,
+        packets: Packets,
+        columns: Columns,
+        starts: Ints,
+        work: Rows,
+        extras: Extras,
+        side: NDArray[np.bool_],
+    ) -> None:
+        """Play the columns into ``work``, in rounds that end at each connection's next split."""
+        ids = np.arange(len(starts))
+        for turn in range(self.rounds + 1):
+            if turn == self.rounds:
+                ends = np.append(starts[1:], len(columns.time))
+                for number, begin, end in zip(ids, starts, ends, strict=True):
+                    done = run_automaton(
+                        work[number : number + 1],
+                        packets,
+                        columns.source[begin:end],
+                        extras,
+                        side,
+                        self._timeouts,
+                    )
+                    self._finished.extend(done)
+                return
+            group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(columns.time))))
+            part = work[ids]
+            splits, kinds = play(columns, group, starts, part, extras, self._timeouts)
+            split = np.flatnonzero(splits < NEVER)
+            if len(split):
+                done_rows = part[split]
+                some = (done_rows["orig_packets"] + done_rows["resp_packets"]) > 0
+                self._finished.append(records(done_rows[some]))
+                part[split] = _begin_next(
+                    done_rows, kinds, packets, columns.source[splits[split]], side
+                )
+            work[ids] = part
+            if not len(split):
+                return
+            rest = np.arange(len(group)) >= splits[group]
+            columns, group = columns.take(rest), group[rest]
+            starts = np.flatnonzero(np.diff(group, prepend=-1))
+            ids = ids[split]
+
+
+def _begin_next(
+    rows: Rows, kinds: NDArray[np.uint8], packets: Packets, first: Ints, side: NDArray[np.bool_]
+) -> Rows:
+    """The rows after a split: of kind FRESH, REOPEN or INTERIM, with packet ``first`` to come."""
+    close_reports(rows)
+    fresh = kinds == FRESH
+    rows[fresh] = begin_connections(rows[fresh], packets, first[fresh], side)
+    reopened = kinds == REOPEN
+    for name in ("answered", "closed", "orig_flags", "resp_flags", "close_us"):
+        rows[name][reopened] = 0
+    rows["last_us"][reopened] = packets.time_us[first[reopened]]
+    return rows
+
+
+def _canonical(packets: Packets) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """(n, 5) keys equal for both directions, and whether the sender is the greater end."""
+    src = packets.src.view(">u8").astype(np.uint64)
+    dst = packets.dst.view(">u8").astype(np.uint64)
+    sport = packets.src_port.astype(np.uint64)
+    dport = packets.dst_port.astype(np.uint64)
+    protocol = packets.protocol
+    odd = np.flatnonzero((protocol == ICMP) | (protocol == ICMPV6) | (protocol == ARP))
+    kinds = codes = np.zeros(0, np.uint64)
+    if len(odd):
+        kinds = np.where(
+            protocol[odd] == ICMP,
+            _ICMP_PAIR[packets.src_port[odd] & 255],
+            np.where(
+                protocol[odd] == ICMPV6, _ICMPV6_PAIR[packets.src_port[odd] & 255], np.uint64(0)
+            ),
+        )
+        codes = dport[odd]
+        sport[odd] = dport[odd] = 0
+    side = (src[:, 1] > dst[:, 1]) | ((src[:, 1] == dst[:, 1]) & (sport > dport))
+    if src[:, 0].any() or dst[:, 0].any():
+        side = (src[:, 0] > dst[:, 0]) | ((src[:, 0] == dst[:, 0]) & side)
+    first = np.where(side, dport, sport)
+    second = np.where(side, sport, dport)
+    if len(odd):
+        first[odd], second[odd] = kinds, codes
+    keys = np.empty((len(packets), 5), np.uint64)
+    keys[:, :2] = np.where(side[:, None], dst, src)
+    keys[:, 2:4] = np.where(side[:, None], src, dst)
+    tail = protocol.astype(np.uint64) << np.uint64(8) | packets.ip_version
+    keys[:, 4] = first << np.uint64(48) | second << np.uint64(32) | tail
+    return keys, side
+
+
+def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.bool_]]:
+    special = packets.wrong_fragment | packets.urgent
+    none = np.broadcast_to(np.int64(0), len(packets))
+    failed = attempts = indicators = none
+    if marks is not None and len(marks.index):
+        failed, attempts, indicators = (np.zeros(len(packets), np.int64) for _ in range(3))
+        failed[marks.index] = marks.failed_logins
+        attempts[marks.index] = marks.login_attempts
+        indicators[marks.index] = marks.indicators
+        special[marks.index] = True
+    wrong = packets.wrong_fragment.astype(np.int64)
+    return Extras(wrong, packets.urgent.astype(np.int64), failed, attempts, indicators), special

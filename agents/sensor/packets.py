@@ -1,0 +1,58 @@
+"""Decoded packets as columns, and the numbers of the headers they come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+ICMP, TCP, UDP, ICMPV6, ARP = 1, 6, 17, 58, 254
+"""IANA protocol numbers; ARP has none, 254 is reserved for experiments (RFC 3692)."""
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packets:
+    """Columns of the packets that decoded, in capture order."""
+
+    time_us: Ints
+    src: Bytes
+    """(n, 16) network order, IPv4 as ::ffff:a.b.c.d."""
+    dst: Bytes
+    src_port: NDArray[np.uint16]
+    """ICMP: type; ARP: operation; 0 where there is none (also in later fragments)."""
+    dst_port: NDArray[np.uint16]
+    """ICMP: code."""
+    protocol: Bytes
+    ip_version: Bytes
+    flags: Bytes
+    """TCP flags (low eight), 0 for other protocols."""
+    payload_bytes: Ints
+    """Payload by the headers' lengths, even where less was captured."""
+    payload_offset: Ints
+    """Where in ``data`` the payload begins."""
+    payload_length: Ints
+    """Captured payload bytes."""
+    fragment: NDArray[np.bool_]
+    """Part of a fragmented datagram."""
+    wrong_fragment: NDArray[np.bool_]
+    """A fragment no honest stack sends: beyond 65,535 bytes, over a header, or odd in length."""
+    urgent: NDArray[np.bool_]
+    index: Ints
+    """Position of the packet in its `RawPackets`."""
+    data: Bytes
+    """The bytes of `RawPackets.data`, padded."""
+    total: int
+    """Packets seen, decoded or not."""
+    other: int
+    """Well-formed frames of other network protocols (spanning tree, LLDP, …)."""
+    malformed: Counter[str] = field(default_factory=Counter)
+    """Packets left out, by what was wrong with them."""
+
+    def __len__(self) -> int:
+        return len(self.time_us)

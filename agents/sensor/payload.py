@@ -1,0 +1,288 @@
+"""Look-up in payloads: logins and refusals in cleartext, attack strings, scanner probes.
+
+Two steps, because a look at every payload would cost more than all the rest of the sensor: the
+first bytes and the ports of a whole block are compared at once, and only the packets left are
+read one by one. Payloads are hostile: at most `MAX_BYTES` of one are read, patterns have bounded
+repeats only. Strings cut by segmentation are not put together here, and TLS hides everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+
+from agents.sensor.flows import Marks
+from agents.sensor.packets import TCP, Packets
+from datasets.pcap import rows
+from ontology.records import INDICATORS
+
+MAX_BYTES = 2048
+"""Read of one payload."""
+
+SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE = (
+    1 << INDICATORS.index(name)
+    for name in (
+        "SqlInjection",
+        "CrossSiteScripting",
+        "PathTraversal",
+        "CommandInjection",
+        "SshBanner",
+        "VersionProbe",
+    )
+)
+
+Found = tuple[int, int, int]
+"""(failed logins, login attempts, indicators)."""
+_NOTHING: Found = (0, 0, 0)
+
+_IMAP, _TELNET = (143,), (23, 2323)
+
+# The patterns see decoded lower case, with NUL for "&" between parameters: no \s matches it.
+_SQL = re.compile(
+    rb"\bunion\b[\s(]{1,20}(?:all\b|distinct\b)?[\s(]{0,20}select\b"
+    rb"|['\")]\s{0,9}(?:or\b|and\b|\|\||&&)\s{0,9}\(?['\"]?\w{1,30}['\"]?\s{0,9}(?:=|<|>|\blike\b)"
+    rb"|[=\s(](?:or|and)\s{1,9}(\d{1,9})\s{0,9}=\s{0,9}\1\b"
+    rb"|['\"]\s{0,9}(?:;|\))?\s{0,9}(?:--(?:[\s+-]|$|\x00)|#|/\*)"
+    rb"|;\s{0,9}(?:drop|insert|update|delete|alter|create|exec|declare|truncate)\s{1,9}\w"
+    rb"|\b(?:sleep|benchmark|pg_sleep|extractvalue|updatexml|load_file|xp_cmdshell|dbms_\w{1,20})\s{0,9}\("
+    rb"|\bwaitfor\s{1,9}delay\b|\binformation_schema\b|\binto\s{1,9}(?:out|dump)file\b"
+)
+_XSS = re.compile(
+    rb"<\s{0,9}/?script\b|\bjavascript\s{0,9}:\s{0,9}\w|<\s{0,9}(?:iframe|embed|object|applet)\b"
+    rb"|<\s{0,9}\w{1,20}[^>\x00]{0,200}[\s/'\"]on[a-z]{3,20}\s{0,9}="
+    rb"|['\"]\s{0,9}on(?:error|load|click|focus|mouse\w{2,6}|toggle)\s{0,9}="
+    rb"|\bdocument\s{0,9}\.\s{0,9}(?:cookie|write|location)\b"
+)
+_TRAVERSAL = re.compile(
+    rb"(?:\.\.[/\\]){2}|\.\.[/\\]{1,4}(?:etc|windows|winnt|boot\.ini|proc|var|web-inf)\b"
+    rb"|/etc/(?:passwd|shadow|group|hosts)\b|\bwin\.ini\b|\bboot\.ini\b|/proc/self/"
+    rb"|(?:\.\.(?:\xc0\xaf|\xc1\x9c|%c0%af|%c1%9c)){1}|\.\.\.\.//|\bphp://(?:filter|input)\b|\bfile:///"
+)
+_COMMANDS = (
+    rb"(?:cat|ls|id|whoami|uname|wget|curl|nc|ncat|bash|sh|ping|nslookup|cmd|powershell|rm|echo|"
+    rb"python\d?|perl|chmod|ifconfig|netstat|dir|type|sleep|touch)"
+)
+_COMMAND = re.compile(
+    rb"(?:[;|`&\n]|\$\()\s{0,9}(?:/(?:usr/)?s?bin/)?" + _COMMANDS + rb"(?=[\s/;|&)`'\"<>$]|$)"
+    rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\$\{jndi:|\bexpect://"
+    rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b"
+)
+_SUSPICIOUS = re.compile(rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/")
+_HEADER_ATTACK = re.compile(rb"\(\)\s{0,5}\{|\$\{jndi:|<script\b")
+_BASIC_LOGIN = b"uthorization: Basic "
+# Nearly all requests are let off by these three, at a tenth of the cost of `_http_request`.
+_PLAIN_LINE = re.compile(rb"[A-Z]{3,9} [A-Za-z0-9/_~?=&,:@!*.-]{0,1000} HTTP/1\.[01]\r\n")
+_PLAIN_ATTACK = re.compile(
+    rb"\.\.|/etc/|/s?bin/|/winnt/|/system32/|/proc/|/\*|[a-z]:(?!/)|[a-z]://"
+)
+_HEADER_DOUBT = re.compile(rb"\(\)|\$\{|<s|: Basic")
+
+_FTP_REFUSAL = re.compile(rb"^530 ", re.MULTILINE)
+_SMTP_REFUSAL = re.compile(rb"^535 ", re.MULTILINE)
+_PASSWORD = re.compile(rb"^PASS[ \r\n]", re.MULTILINE | re.IGNORECASE)
+_AUTH = re.compile(rb"^AUTH {1,9}(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b", re.I | re.M)
+_LOGIN_WORDS = re.compile(rb"pass|auth|login|logon|credential|denied|invalid|incorrect", re.I)
+_IMAP_LOGIN = re.compile(rb"^[^\s]{1,32} (?:LOGIN|AUTHENTICATE) ", re.I | re.M)
+_IMAP_REFUSAL = re.compile(
+    rb"^[^\s]{1,32} NO [^\r\n]{0,200}?(?:auth|login|credential|password)", re.I | re.M
+)
+_TELNET_REFUSAL = re.compile(
+    rb"login incorrect|login failed|authentication failed|(?:bad|incorrect|invalid) password"
+    rb"|access denied|invalid login",
+    re.I,
+)
+_TELNET_PROMPT = re.compile(rb"password: ?\Z", re.I)
+
+_METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
+
+# First bytes of the probes that nmap's service detection sends (nmap-service-probes), and
+# whether the payload holds no more than these: some are also how an honest client could begin.
+_PROBES: tuple[tuple[bytes, bool], ...] = (
+    (b"\r\n\r\n", True),
+    (b"GET / HTTP/1.0\r\n\r\n", True),
+    (b"OPTIONS / HTTP/1.0\r\n\r\n", True),
+    (b"OPTIONS / RTSP/1.0\r\n\r\n", True),
+    (b"GET /nice%20ports%2C/Tri%6Eity.txt%2ebak", False),
+    (b"OPTIONS sip:nm SIP/2.0\r\n", False),
+    (b"HELP\r\n", True),
+    (b"help\r\n\r\n", True),
+    (b"EHLO\r\n", True),
+    (b"\x80\0\0\x28\x72\xfe\x1d\x13", False),
+    (b"\x72\xfe\x1d\x13\0\0\0\0", False),
+    (b"\0\x1e\0\x06\x01\0\0\x01", False),
+    (b"\0\x06\x01\0\0\x01\0\0", False),
+    (b"\0\x0c\0\0\x10\0\0\0\0\0\0\0\0\0", True),
+    (b"\0\0\x10\0\0\0\0\0\0\0\0\0", True),
+    (b"\x80\xf0\0\x10\0\x01", False),
+    (b"\x16\x03\0\0S\x01\0\0O\x03\0?G\xd7\xf7\xba", False),
+    (b"\x16\x03\0\0i\x01\0\0e\x03\x03U\x1c\xa7\xe4random1random2", False),
+    (b"\x03\0\0*%\xe0\0\0\0\0\0Cookie: mstshash=nmap", False),
+    (b"\x03\0\0\x0b\x06\xe0\0\0\0\0\0", True),
+    (b"\0\0\0\x71\x6a\x81\x6e\x30", False),
+    (b"\x6a\x81\x6e\x30\x81\x6b", False),
+    (b"\0\0\0\xa4\xffSMBr\0\0\0\0\x08\x01\x40", False),
+    (b"\x6c\0\x0b\0\0\0\0\0\0\0\0\0", True),
+    (b"\x01default\n", True),
+    (b"\x30\x84\0\0\0\x2d\x02\x01\x07\x63\x84", False),
+    (b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x02\x04\0\x80\0", True),
+    (b"TNMP\x04\0\0\0TNME", False),
+    (b"DmdT\0\0\0\x17\0\0\0\x01", False),
+    (b"DIST00000001ARGC00000005ARGV00000002cc", False),
+    (b"JRMI\0\x02K", True),
+    (b"0\x82\0/\x02\x01\0\x04\x06public", False),
+    (b"\xe3\0\x04\xfa\0\x01\0\0\0\x01", False),
+)
+
+
+def _line_look_up(payload: bytes) -> Found:
+    """FTP, SMTP and POP3 lines."""
+    failed = len(_FTP_REFUSAL.findall(payload)) + len(_SMTP_REFUSAL.findall(payload))
+    if payload.startswith(b"-ERR"):
+        failed += bool(_LOGIN_WORDS.search(payload, 0, 200))
+    return failed, len(_PASSWORD.findall(payload)) + len(_AUTH.findall(payload)), 0
+
+
+def _http_response(payload: bytes) -> Found:
+    return int(payload[8:12] == b" 401"), 0, 0
+
+
+def _plain_request(block: bytes, start: int, end: int) -> bool:
+    """Nothing in a request (and none behind it) can be an attack or a login."""
+    line = _PLAIN_LINE.match(block, start, end)
+    return (
+        line is not None
+        and not _PLAIN_ATTACK.search(block, start, line.end())
+        # A second request, or a form, would begin behind the blank line.
+        and block.find(b"\r\n\r\n", line.end() - 2, end) in (-1, end - 4)
+        and not _HEADER_DOUBT.search(block, line.end(), end)
+    )
+
+
+def _http_request(payload: bytes) -> Found:
+    attempts = int(_BASIC_LOGIN in payload)
+    head, _, body = payload.partition(b"\r\n\r\n")
+    line, _, headers = head.partition(b"\r\n")
+    indicators = 0
+    if _SUSPICIOUS.search(line):
+        indicators |= _attacks(line[line.find(b" ") + 1 :])
+    if body and _SUSPICIOUS.search(body):
+        indicators |= _attacks(body)
+    found = _HEADER_ATTACK.search(headers)
+    if found:
+        indicators |= XSS if found[0][:1] == b"<" else COMMAND
+    return 0, attempts, indicators
+
+
+def _attacks(text: bytes) -> int:
+    """Indicators in a request target or a form, decoded once and twice."""
+    indicators = 0
+    text = text.replace(b"&", b"\0")
+    for _ in range(2):
+        decoded = unquote_to_bytes(text.replace(b"+", b" "))
+        plain = re.sub(rb"/\*.{0,64}?\*/", b" ", decoded.lower())
+        indicators |= SQL_INJECTION * bool(_SQL.search(plain))
+        indicators |= XSS * bool(_XSS.search(plain))
+        indicators |= TRAVERSAL * bool(_TRAVERSAL.search(plain))
+        indicators |= COMMAND * bool(_COMMAND.search(plain))
+        if decoded == text or b"%" not in decoded:
+            break
+        text = decoded
+    return indicators
+
+
+def _nothing(_: bytes) -> Found:
+    return _NOTHING
+
+
+def _ssh(payload: bytes) -> Found:
+    return 0, 0, SSH_BANNER * payload.startswith((b"SSH-2.0-", b"SSH-1."))
+
+
+def _key(first: bytes) -> int:
+    """The first four bytes as the block look-up sees them: letters in lower case."""
+    return int.from_bytes(first[:4], "little") | 0x20202020
+
+
+_READERS: dict[int, Callable[[bytes], Found]] = {
+    **{_key(probe): _nothing for probe, _ in _PROBES},
+    **{_key(method): _http_request for method in _METHODS},
+    _key(b"HTTP"): _http_response,
+    _key(b"SSH-"): _ssh,
+    **{
+        _key(word): _line_look_up for word in (b"530 ", b"530-", b"535 ", b"-ERR", b"PASS", b"AUTH")
+    },
+}
+_KEYS = np.array(sorted(_READERS), np.uint32)
+_PAIRS = np.zeros(1 << 16, np.bool_)
+_PAIRS[_KEYS & 0xFFFF] = True
+_RESPONSE = np.uint32(_key(b"HTTP"))
+_PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
+    key: tuple(entry for entry in _PROBES if _key(entry[0]) == key)
+    for key in {_key(probe) for probe, _ in _PROBES}
+}
+_LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
+
+
+def look_up(packets: Packets) -> Marks:
+    """What the payloads of a block say; see `Marks`."""
+    some = np.flatnonzero(packets.payload_length >= 4)
+    starts = rows(packets.data, packets.payload_offset[some], 4).view("<u4")[:, 0] | 0x20202020
+    chosen = np.flatnonzero(_PAIRS[starts & 0xFFFF])
+    chosen = chosen[np.isin(starts[chosen], _KEYS)]
+    # Most responses are not refusals: the status is compared for all at once.
+    responses = starts[chosen] == _RESPONSE
+    if responses.any():
+        status = rows(packets.data, packets.payload_offset[some[chosen]] + 8, 4)
+        refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
+        chosen = chosen[~responses | refused]
+    found: dict[int, Found] = {}
+    block = packets.data.tobytes() if len(chosen) else b""
+    begins = packets.payload_offset[some[chosen]]
+    ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
+    keys = starts[chosen].tolist()
+    for packet, key, begin, end in zip(
+        some[chosen].tolist(), keys, begins.tolist(), ends.tolist(), strict=True
+    ):
+        reader = _READERS[key]
+        if reader is _http_request and _plain_request(block, begin, end):
+            if key not in _PROBES_BY_KEY or end - begin > _LONGEST_EXACT:
+                continue
+        payload = block[begin:end]
+        failed, attempts, indicators = reader(payload)
+        for probe, exact in _PROBES_BY_KEY.get(key, ()):
+            if payload == probe or (not exact and payload.startswith(probe)):
+                indicators |= VERSION_PROBE
+        found[packet] = (failed, attempts, indicators)
+    tcp = packets.protocol[some] == TCP
+    src, dst = packets.src_port[some], packets.dst_port[some]
+    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP))
+    for packet in some[by_port].tolist():
+        found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
+    telling = sorted((packet, result) for packet, result in found.items() if result != _NOTHING)
+    columns = np.array([result for _, result in telling], np.int64).reshape(len(telling), 3)
+    index = np.array([packet for packet, _ in telling], np.int64)
+    return Marks(index, columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def _add(one: Found, other: Found) -> Found:
+    return one[0] + other[0], one[1] + other[1], one[2] | other[2]
+
+
+def _payload(packets: Packets, packet: int) -> bytes:
+    start = int(packets.payload_offset[packet])
+    length = min(int(packets.payload_length[packet]), MAX_BYTES)
+    return packets.data[start : start + length].tobytes()
+
+
+def _by_port(packets: Packets, packet: int) -> Found:
+    """Protocols whose messages have no fixed first bytes."""
+    payload = _payload(packets, packet)
+    if packets.dst_port[packet] in _IMAP:
+        return 0, len(_IMAP_LOGIN.findall(payload)), 0
+    if packets.src_port[packet] in _IMAP:
+        return len(_IMAP_REFUSAL.findall(payload)), 0, 0
+    refused = bool(_TELNET_REFUSAL.search(payload))
+    return int(refused), int(bool(_TELNET_PROMPT.search(payload))), 0

@@ -1,0 +1,191 @@
+"""How fast the sensor is: capture file to `ConnectionBatch`, against scapy's full dissection.
+
+    python benchmarks/bench_packets.py [CAPTURE] [--packets N] [--rounds N] [--json]
+
+Without a capture a mixture is generated (seeded): web sessions, name look-ups, a SYN scan, a flood.
+Both sides read the same file in the same run, turn by turn; scapy may get a smaller slice of it,
+since it is slow, and is then compared by packets per CPU second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agents.sensor.core import SensorCore
+from agents.sensor.decode import decode
+from datasets.pcap import read_capture, write_capture
+
+_SCAPY_PACKETS = 20_000
+
+
+def _frame(src: int, dst: int, protocol: int, body: bytes) -> bytes:
+    ip = (
+        struct.pack(
+            ">BBHHHBBHII",
+            0x45,
+            0,
+            20 + len(body),
+            0,
+            0,
+            64,
+            protocol,
+            0,
+            0x0A000000 + src,
+            0xC6336400 + dst,
+        )
+        if src >= 0
+        else struct.pack(
+            ">BBHHHBBHII",
+            0x45,
+            0,
+            20 + len(body),
+            0,
+            0,
+            64,
+            protocol,
+            0,
+            0xC6336400 + dst,
+            0x0A000000 - src,
+        )
+    )
+    return b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + ip + body
+
+
+def _tcp(src: int, dst: int, sport: int, dport: int, flags: int, payload: bytes = b"") -> bytes:
+    header = struct.pack(">HHIIBBHHH", sport, dport, 1, 1, 0x50, flags, 8192, 0, 0)
+    return _frame(src, dst, 6, header + payload)
+
+
+def _session(rng: random.Random) -> list[bytes]:
+    client, server, port = rng.randrange(1, 5000), rng.randrange(1, 200), rng.randrange(1024, 65536)
+    request = b"GET /page%d.html?id=%d HTTP/1.1\r\nHost: example.org\r\nUser-Agent: x\r\n\r\n"
+    frames = [
+        _tcp(client, server, port, 80, 2),
+        _tcp(-client, server, 80, port, 18),
+        _tcp(client, server, port, 80, 16),
+    ]
+    for turn in range(rng.randrange(1, 6)):
+        frames.append(_tcp(client, server, port, 80, 24, request % (turn, client)))
+        for _ in range(rng.randrange(1, 4)):
+            frames.append(_tcp(-client, server, 80, port, 16, b"HTTP/1.1 200 OK\r\n" + bytes(600)))
+        frames.append(_tcp(client, server, port, 80, 16))
+    return [
+        *frames,
+        _tcp(client, server, port, 80, 17),
+        _tcp(-client, server, 80, port, 17),
+        _tcp(client, server, port, 80, 16),
+    ]
+
+
+def generate(path: Path, packets: int, seed: int = 1) -> None:
+    """Write a capture of about ``packets`` packets, interleaved as on a busy link."""
+    rng = random.Random(seed)  # noqa: S311
+    frames: list[bytes] = []
+    open_sessions = [_session(rng) for _ in range(200)]
+    scan = itertools.count(1)
+    while len(frames) < packets:
+        choice = rng.random()
+        if choice < 0.85:
+            number = rng.randrange(len(open_sessions))
+            frames.append(open_sessions[number].pop(0))
+            if not open_sessions[number]:
+                open_sessions[number] = _session(rng)
+        elif choice < 0.90:
+            port = next(scan) % 65535 + 1
+            frames.append(_tcp(6000, 7, 40000, port, 2))
+            frames.append(_tcp(-6000, 7, port, 40000, 20))
+        elif choice < 0.95:
+            frames.append(_tcp(rng.randrange(10_000, 1 << 23), 9, rng.randrange(65536), 80, 2))
+        else:
+            client, port = rng.randrange(1, 5000), rng.randrange(1024, 65536)
+            question = struct.pack(">HHHH", port, 53, 38, 0) + bytes(30)
+            answer = struct.pack(">HHHH", 53, port, 108, 0) + bytes(100)
+            frames += [_frame(client, 53, 17, question), _frame(-client, 53, 17, answer)]
+    times = [1_700_000_000_000_000 + i * 10 for i in range(len(frames))]
+    write_capture(path, frames, times)
+
+
+def run_decode(path: Path) -> int:
+    return sum(decode(raw).total for raw in read_capture(path))
+
+
+def run_sensor(path: Path) -> int:
+    core = SensorCore("bench", repeatable=True)
+    for raw in read_capture(path):
+        core.on_packets(raw)
+        core.take_batches(core.last_us)
+    core.take_batches(core.last_us, final=True)
+    return core.counters["packets"]
+
+
+def run_scapy(path: Path) -> int:
+    from scapy.utils import PcapReader  # its own import takes a second and is not timed
+
+    count = 0
+    with PcapReader(str(path)) as reader:
+        for packet in itertools.islice(reader, _SCAPY_PACKETS):
+            count += len(packet) > 0
+    return count
+
+
+def measure(path: Path, rounds: int) -> dict[str, object]:
+    """Medians of packets per CPU second and the ratios, after one warm-up of each side."""
+    import scapy.all  # noqa: F401  registers the layers, else nothing above Ethernet is dissected
+
+    sides: dict[str, Callable[[Path], int]] = {
+        "decode": run_decode,
+        "sensor": run_sensor,
+        "scapy": run_scapy,
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(rounds + 1):
+        for name, side in sides.items():
+            begin = time.process_time()
+            count = side(path)
+            if turn:
+                rates[name].append(count / (time.process_time() - begin))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    return {
+        "packets": run_decode(path),
+        "rounds": rounds,
+        "packets_per_cpu_second": {name: round(rate) for name, rate in medians.items()},
+        "decode_over_scapy": round(medians["decode"] / medians["scapy"], 1),
+        "sensor_over_scapy": round(medians["sensor"] / medians["scapy"], 1),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("capture", nargs="?", type=Path)
+    parser.add_argument("--packets", type=int, default=400_000, help="of the generated capture")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.capture
+        if path is None:
+            path = Path(folder, "mix.pcap")
+            generate(path, arguments.packets)
+        result = measure(path, arguments.rounds)
+    if arguments.json:
+        print(json.dumps(result))
+        return 0
+    for name, value in result.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Capture files in blocks of packets: pcap and pcapng, plain, gzip or xz; and pcap out.
+
+Files are hostile: no length in them is believed, memory stays flat whatever they claim, and the
+only error that leaves this module is `CaptureError`. A capture that ends inside a packet is
+ordinary (a dump that was stopped) and only counted. Decoding headers is not done here: see
+`agents.sensor.decode`.
+
+Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng (section and field names are theirs).
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datasets.capture_files import (
+    MAX_PACKET,
+    PADDING,
+    CaptureError,
+    CaptureStats,
+    Compressed,
+    RawPackets,
+    Source,
+    rows,
+)
+from datasets.pcapng import SECTION, read_pcapng
+
+__all__ = [
+    "ETHERNET",
+    "MAX_PACKET",
+    "PADDING",
+    "CaptureError",
+    "CaptureStats",
+    "RawPackets",
+    "read_capture",
+    "rows",
+    "write_capture",
+]
+
+
+logger = logging.getLogger(__name__)
+
+ETHERNET = 1
+
+
+def read_capture(
+    path: Path, *, block_bytes: int = 4 << 20, stats: CaptureStats | None = None
+) -> Iterator[RawPackets]:
+    """The packets of a capture file in blocks of about ``block_bytes``, in file order.
+
+    A new block also begins where the link type changes (pcapng with several interfaces).
+
+    Raises:
+        CaptureError: after every readable packet was delivered.
+    """
+    stats = stats if stats is not None else CaptureStats()
+    block_bytes = max(block_bytes, 4096)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(6)
+            file.seek(0)
+            source: Source = file
+            if magic[:2] == b"\x1f\x8b":
+                source = Compressed(file, str(path), "gzip")
+            elif magic == b"\xfd7zXZ\0":
+                source = Compressed(file, str(path), "xz")
+            yield from _read(source, str(path), block_bytes, stats)
+    except OSError as e:
+        raise CaptureError(f"{path}: {e.strerror or e}") from e
+    if stats.truncated:
+        logger.warning("%s: ends inside a packet; read %d packets", path, stats.packets)
+
+
+_PCAP_MAGIC = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\xc3\xd4": (">", 1),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\x3c\x4d": (">", 1000),
+}
+
+
+def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> Iterator[RawPackets]:
+    magic = source.read(4)
+    if magic in _PCAP_MAGIC:
+        order, per_us = _PCAP_MAGIC[magic]
+        header = source.read(20)
+        if len(header) < 20:
+            raise CaptureError(
+                f"{name}: ends inside the pcap file header at byte {4 + len(header)}"
+            )
+        # The upper half of the word carries FCS length flags.
+        link_type = struct.unpack(order + "I", header[16:])[0] & 0xFFFF
+        yield from _read_pcap(source, name, order, per_us, link_type, block_bytes, stats)
+    elif magic == struct.pack("<I", SECTION):
+        yield from read_pcapng(source, name, magic, block_bytes, stats)
+    elif not magic:
+        raise CaptureError(f"{name}: is empty")
+    else:
+        raise CaptureError(f"{name}: neither pcap nor pcapng (begins with {magic.hex()})")
+
+
+def _read_pcap(
+    source: Source,
+    name: str,
+    order: str,
+    per_us: int,
+    link_type: int,
+    block_bytes: int,
+    stats: CaptureStats,
+) -> Iterator[RawPackets]:
+    captured = struct.Struct(order + "I").unpack_from
+    begin = 24  # offset in the file of buffer[0]
+    pending = b""
+    while True:
+        chunk = source.read(block_bytes)
+        buffer = b"".join((pending, chunk, bytes(PADDING)))
+        end = len(buffer) - PADDING
+        found: list[int] = []
+        append = found.append
+        at = 0
+        problem = ""
+        while at + 16 <= end:
+            length = captured(buffer, at + 8)[0]
+            if length > MAX_PACKET:
+                problem = (
+                    f"{name}: packet record at byte {begin + at} claims {length} captured bytes"
+                    f" (at most {MAX_PACKET})"
+                )
+                break
+            following = at + 16 + length
+            if following > end:
+                break
+            append(at)
+            at = following
+        if found:
+            data = np.frombuffer(buffer, np.uint8)
+            offsets = np.array(found, np.int64)
+            fields = rows(data, offsets, 16).view(order + "u4").astype(np.int64)
+            times_us = fields[:, 0] * 1_000_000 + fields[:, 1] // per_us
+            stats.packets += len(offsets)
+            yield RawPackets(data, offsets + 16, fields[:, 2], fields[:, 3], times_us, link_type)
+        if problem:
+            raise CaptureError(problem)
+        pending = buffer[at:end]
+        begin += at
+        if not chunk:
+            stats.truncated = int(bool(pending))
+            return
+
+
+def write_capture(
+    path: Path, frames: Sequence[bytes], times_us: Sequence[int], link_type: int = ETHERNET
+) -> None:
+    """Write frames as a little endian pcap file with microseconds, replacing ``path``.
+
+    Raises:
+        ValueError: lengths differ, a frame is over `MAX_PACKET`, or a time does not fit 32 bits.
+    """
+    if len(frames) != len(times_us):
+        raise ValueError(f"{len(frames)} frames but {len(times_us)} times")
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, MAX_PACKET, link_type))
+        for frame, time_us in zip(frames, times_us, strict=True):
+            seconds, micros = divmod(time_us, 1_000_000)
+            if len(frame) > MAX_PACKET:
+                raise ValueError(f"a frame of {len(frame)} bytes is over {MAX_PACKET}")
+            if not 0 <= seconds < 2**32:
+                raise ValueError(f"time {time_us} us does not fit a pcap file")
+            file.write(struct.pack("<IIII", seconds, micros, len(frame), len(frame)))
+            file.write(frame)

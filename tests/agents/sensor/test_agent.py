@@ -1,0 +1,120 @@
+"""The sensor agent: real packets, a real XMPP server, an analyzer that keeps what it gets."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from agents.acl import AclMessage
+from agents.base import AgentContext, BaseAgent
+from agents.sensor.agent import SensorAgent
+from agents.settings import Settings
+from agents.xmpp_server import XmppServer
+from ontology.records import ConnectionBatch, Record
+
+Namespace = Callable[[Callable[[], None]], None]
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.xmpp,
+    pytest.mark.skipif(
+        shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
+    ),
+]
+
+
+class Analyzer(BaseAgent):
+    """Keeps the batches it gets."""
+
+    role = "analyzer"
+    services = ("detection",)
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self.batches: list[ConnectionBatch] = []
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.batches += [r for r in records if isinstance(r, ConnectionBatch)]
+
+    def packets_to(self, port: int) -> int:
+        """Packets reported so far towards a port."""
+        rows = [b.connections[b.connections["dst_port"] == port] for b in self.batches]
+        return int(np.concatenate(rows)["orig_packets"].sum()) if rows else 0
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+def add_interface() -> None:
+    ip("link", "add", "a0", "type", "veth", "peer", "name", "b0")
+    ip("addr", "add", "192.0.2.1/24", "dev", "a0")
+    ip("link", "set", "b0", "up")
+    ip("link", "set", "a0", "up")
+    ip("neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", "a0")
+
+
+def send(port: int, count: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(count):
+            sock.sendto(b"x", ("192.0.2.2", port))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  what is waited for is told by threads
+            await asyncio.sleep(0.02)
+
+
+def test_batches_reach_the_analyzer_also_after_the_interface_was_gone(
+    honeynet: Settings, namespace: Namespace
+) -> None:
+    node = honeynet.node[0].model_copy(
+        update={"interfaces": ("a0",), "capture_filter": "udp port 4001 or udp port 4002"}
+    )
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+
+    async def work() -> None:
+        sensor = SensorAgent(AgentContext(settings=settings, role="sensor", node="gw1"))
+        analyzer = Analyzer(AgentContext(settings=settings, role="analyzer", node="gw1"))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(sensor.run())
+            group.create_task(analyzer.run())
+            try:
+                await until(lambda: sensor.connected and analyzer.connected)
+                await until(lambda: sensor.capturing == {"a0"})
+                send(4001, 3)
+                send(4003, 5)
+                await until(lambda: analyzer.packets_to(4001) == 3)
+                ip("link", "del", "a0")
+                await until(lambda: not sensor.capturing)
+                add_interface()
+                await until(lambda: sensor.capturing == {"a0"})
+                send(4002, 2)
+                await until(lambda: analyzer.packets_to(4002) == 2)
+                assert analyzer.packets_to(4003) == 0
+                assert sensor.counters["capture_errors"] >= 1
+                assert sensor.core_packets == 5
+                assert sensor.counters["task_errors"] == 0
+                assert {b.sensor for b in analyzer.batches} == {sensor.jid}
+            finally:
+                sensor.stop()
+                analyzer.stop()
+
+    def body() -> None:
+        add_interface()
+        server = XmppServer(settings)
+        server.start()
+        try:
+            assert server.ready()
+            asyncio.run(work())
+        finally:
+            server.stop()
+
+    namespace(body)

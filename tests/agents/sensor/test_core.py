@@ -1,0 +1,177 @@
+"""The sensor as a whole: batches, their counts, and the captures of known content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.sensor.core import BATCH_CONNECTIONS, COUNTS_ONLY_US, SensorCore
+from benchmarks.bench_packets import generate
+from datasets.pcap import read_capture
+from ontology.fragments import MAX_BYTES, encode
+from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
+
+
+def replay(path: Path, core: SensorCore, block_bytes: int = 1 << 16) -> list[ConnectionBatch]:
+    batches = []
+    for raw in read_capture(path, block_bytes=block_bytes):
+        core.on_packets(raw)
+        batches += core.take_batches(core.last_us)
+    return batches + core.take_batches(core.last_us, final=True)
+
+
+def connections(path: Path) -> np.ndarray:
+    return np.concatenate([b.connections for b in replay(path, SensorCore("s"))])
+
+
+@pytest.fixture
+def mixture(tmp_path: Path) -> Path:
+    path = tmp_path / "mix.pcap"
+    generate(path, 20_000)
+    return path
+
+
+def test_every_packet_is_in_some_connection_and_in_the_counts(mixture: Path) -> None:
+    batches = replay(mixture, SensorCore("s"))
+    rows = np.concatenate([b.connections for b in batches])
+    assert sum(b.packets for b in batches) == 20_000 or sum(b.packets for b in batches) == 20_001
+    assert int((rows["orig_packets"] + rows["resp_packets"]).sum()) == sum(
+        b.packets for b in batches
+    )
+    assert all(b.connections.dtype == CONNECTION for b in batches)
+    assert all(len(b.connections) <= BATCH_CONNECTIONS for b in batches)
+
+
+def test_replay_is_repeatable_also_in_its_ids(mixture: Path) -> None:
+    first = replay(mixture, SensorCore("s", repeatable=True))
+    assert first == replay(mixture, SensorCore("s", repeatable=True))
+    assert len({b.id for b in first}) == len(first)
+    other = replay(mixture, SensorCore("t", repeatable=True))
+    assert {b.id for b in first}.isdisjoint(b.id for b in other)
+
+
+def test_block_size_does_not_change_the_connections(mixture: Path) -> None:
+    def all_of(block_bytes: int) -> list[bytes]:
+        batches = replay(mixture, SensorCore("s"), block_bytes)
+        return sorted(row.tobytes() for b in batches for row in b.connections)
+
+    assert all_of(1 << 13) == all_of(1 << 24)
+
+
+def test_batches_fit_a_message(mixture: Path) -> None:
+    sizes = [len(encode([b])) for b in replay(mixture, SensorCore("s" * 200))]
+    assert max(sizes) < min(MAX_BYTES, 198_000)
+
+
+def test_incompressible_batch_fits_a_message() -> None:
+    generator = np.random.default_rng(1)
+    rows = np.zeros(BATCH_CONNECTIONS, CONNECTION)
+    noise = generator.integers(0, 256, (BATCH_CONNECTIONS, CONNECTION.itemsize), np.uint8)
+    rows = noise.view(CONNECTION)[:, 0].copy()
+    rows["start_us"] %= 10**15
+    rows["duration_us"] %= 10**15
+    rows["start_us"], rows["duration_us"] = abs(rows["start_us"]), abs(rows["duration_us"])
+    rows["state"] %= len(CONNECTION_STATES)
+    rows["ip_version"] = 4
+    batch = ConnectionBatch(
+        id="urn:uuid:00000000-0000-4000-8000-000000000000", sensor="s" * 200, begin_us=0,
+        end_us=1, packets=1, dropped=0, malformed=0, connections=rows,
+    )  # fmt: skip
+    assert len(encode([batch])) < 198_000
+
+
+def test_dropped_packets_are_reported_once_and_counts_alone_are_not_hurried() -> None:
+    core = SensorCore("s")
+    assert core.take_batches(1_000_000) == []
+    core.on_dropped(7)
+    core._begin_us = 1_000_000
+    assert core.take_batches(1_000_000 + COUNTS_ONLY_US - 1) == []
+    (batch,) = core.take_batches(1_000_000 + COUNTS_ONLY_US)
+    assert (batch.dropped, len(batch.connections)) == (7, 0)
+    assert core.take_batches(10**8, final=True) == []
+    assert core.counters["dropped"] == 7
+
+
+@pytest.fixture
+def captures() -> Iterator[Path]:
+    root = os.environ.get("ONTOIDPS_DATA")
+    if root is None:
+        pytest.skip("ONTOIDPS_DATA does not name the folder with the captures")
+    yield Path(root, "pcaps")
+
+
+def of(rows: np.ndarray, source: str, target: str) -> np.ndarray:
+    def mapped(address: str) -> np.ndarray:
+        packed = bytes(10) + b"\xff\xff" + IPv4Address(address).packed
+        return np.frombuffer(packed, np.uint8)
+
+    chosen = (rows["src"] == mapped(source)).all(1) & (rows["dst"] == mapped(target)).all(1)
+    return rows[chosen]
+
+
+def indicated(rows: np.ndarray, name: str) -> int:
+    return int((rows["indicators"] >> INDICATORS.index(name) & 1).sum())
+
+
+@pytest.mark.data
+def test_ftp_password_attack_is_counted(captures: Path) -> None:
+    """The file holds the same session twice, one behind the other: 2 x 703 PASS, 2 x 705 530."""
+    rows = connections(captures / "bruteforce/ppa_ftp-crack.pcap")
+    attack = of(rows, "10.234.125.254", "10.121.70.151")
+    assert int(rows["login_attempts"].sum()) == 2 * 703
+    assert int(rows["failed_logins"].sum()) == 2 * 705
+    # Eleven sessions were open when the capture began: there the server spoke first.
+    assert int(attack["failed_logins"].sum()) > 2 * 690
+
+
+@pytest.mark.data
+def test_ssh_guessing_is_eleven_connections(captures: Path) -> None:
+    rows = connections(captures / "bruteforce/zeek_sshguess.pcap")
+    attack = of(rows, "192.168.56.1", "192.168.56.103")
+    assert indicated(attack, "SshBanner") == 11
+    assert len(np.unique(attack["src_port"])) == 11
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "source", "target", "flags", "ports"),
+    [
+        ("FIN_SCAN.pcap", "192.168.1.10", "192.168.1.25", 1, 1000),
+        ("XMAS_TREE_SCAN.pcap", "192.168.1.10", "192.168.1.25", 41, 1000),
+        ("TCP_SYN_SCAN.pcap", "192.168.1.10", "192.168.1.25", 2, 1000),
+        ("chrissanders_synscan.pcapng", "172.16.0.8", "64.13.134.52", 2, 1000),
+    ],
+)
+def test_port_scans_have_a_thousand_ports(
+    captures: Path, name: str, source: str, target: str, flags: int, ports: int
+) -> None:
+    rows = of(connections(captures / "portscan" / name), source, target)
+    probes = rows[(rows["protocol"] == 6) & (rows["orig_flags"] & 43 == flags)]
+    assert len(np.unique(probes["dst_port"])) == ports
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "indicator", "least"),
+    [
+        ("chrissanders_http_dvwa_sqlinjection.pcapng", "SqlInjection", 3),
+        ("ndpi_xss.pcap", "CrossSiteScripting", 1),
+        ("ndpi_WebattackRCE.pcap", "CommandInjection", 100),
+        ("ndpi_WebattackRCE.pcap", "PathTraversal", 20),
+    ],
+)
+def test_web_attacks_are_indicated(captures: Path, name: str, indicator: str, least: int) -> None:
+    assert indicated(connections(captures / "web_attack" / name), indicator) >= least
+
+
+@pytest.mark.data
+def test_benign_captures_hold_no_attack_and_no_refusal(captures: Path) -> None:
+    for path in sorted((captures / "benign").iterdir()):
+        rows = connections(path)
+        assert int((rows["indicators"] & 15).sum()) == 0, path.name
+        assert int(rows["failed_logins"].sum()) == 0, path.name
