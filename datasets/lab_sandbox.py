@@ -1,7 +1,7 @@
 """First process of a sandbox (PID 1 of its own PID namespace); started only by `datasets.lab`.
 
 It runs as a plain script, on the standard library alone, so that it starts fast and needs no
-import path. It hides ``/run/netns``, starts the command it was given, forwards requests to stop,
+import path. It hides ``/run``, starts the command it was given, forwards requests to stop,
 and reaps orphans. When it ends, for whatever reason, the kernel kills every process of the
 namespace, and with the last one the network namespaces, their interfaces and their nftables tables
 go away.
@@ -27,12 +27,9 @@ accident in the host's."""
 
 def _isolate() -> None:
     """Make ``ip netns`` names private. The mount namespace is ours and private already."""
-    where = "/run/netns"
-    if not os.path.isdir(where):
-        # An ordinary user can't make the folder on the host, and root must not.
-        where = "/run"
+    # All of /run: what programs inside leave there must not outlive the sandbox either.
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "mode=755,size=16m", "ontoidps", where], check=True
+        ["mount", "-t", "tmpfs", "-o", "mode=755,size=64m", "ontoidps", "/run"], check=True
     )
     os.makedirs("/run/netns", exist_ok=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

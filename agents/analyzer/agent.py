@@ -1,0 +1,143 @@
+"""The analyzer agent: batches from its node's sensor in, alerts to whoever subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agents.acl import AclMessage
+from agents.analyzer.core import AnalyzerCore, load_model
+from agents.base import AgentContext, BaseAgent
+from ontology.records import Alert, ConnectionBatch, Record, Subscription
+
+logger = logging.getLogger(__name__)
+
+ALERTS_PER_MESSAGE = 50
+"""A Turtle fragment of 50 alerts stays well below the 200 kB of a stanza."""
+MAX_WAITING = 10_000
+"""Alerts kept while nobody subscribes; the oldest go first, counted."""
+
+
+class Subscribers:
+    """Bare JIDs in a file, so that a restarted analyzer need not be asked again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: list[str] = []
+        if path.exists():
+            try:
+                names = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as e:
+                # They will subscribe again; refusing to start would stop detection over a list.
+                logger.warning("%s is unreadable, starting without subscribers: %s", path, e)
+                names = []
+            if isinstance(names, list):
+                self._names = [name for name in names if isinstance(name, str)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._names))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, name: str) -> bool:
+        """True if it is new."""
+        if name in self._names:
+            return False
+        self._save([*self._names, name])
+        return True
+
+    def remove(self, name: str) -> None:
+        """Does nothing if it isn't there."""
+        self._save([known for known in self._names if known != name])
+
+    def _save(self, names: list[str]) -> None:
+        partial = self._path.with_suffix(".new")
+        partial.write_text(json.dumps(names), encoding="utf-8")
+        os.replace(partial, self._path)
+        self._names = names
+
+
+class AnalyzerAgent(BaseAgent):
+    """Clusters and detects; its state of detection lives in `AnalyzerCore` and dies with it."""
+
+    role = "analyzer"
+    services = ("detection",)
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self._core: AnalyzerCore | None = None
+        self._subscribers: Subscribers | None = None
+        self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
+
+    async def on_start(self) -> None:
+        settings = self.context.settings
+        self._subscribers = Subscribers(self.context.state_dir / "subscribers.json")
+        model = await asyncio.to_thread(load_model)
+        self._core = AnalyzerCore(
+            model,
+            analyzer=self.context.jid,
+            honeypots=[pot.address for pot in settings.honeypot],
+        )
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        for record in records:
+            if isinstance(record, ConnectionBatch):
+                await self._on_batch(record)
+            elif isinstance(record, Subscription):
+                await self._on_subscription(message, record)
+            else:
+                raise ValueError(f"an analyzer has no use for {type(record).__name__}")
+
+    async def _on_batch(self, batch: ConnectionBatch) -> None:
+        if self._core is None:
+            raise RuntimeError("the analyzer has not started")
+        # Messages are handled one at a time, so the core is never entered twice.
+        alerts = await asyncio.to_thread(self._core.on_batch, batch)
+        self.counters["batches"] += 1
+        self.counters["packets"] += batch.packets
+        self.counters["dropped_by_sensor"] += batch.dropped
+        self.counters["alerts"] += len(alerts)
+        self.counters.update({k: v - self.counters[k] for k, v in self._core.counters().items()})
+        for alert in alerts:
+            logger.info(
+                "%s from %s to %s: %s",
+                alert.classification,
+                alert.source,
+                alert.target,
+                alert.explanation,
+            )
+        await self._publish(alerts)
+
+    async def _on_subscription(self, message: AclMessage, record: Subscription) -> None:
+        if self._subscribers is None:
+            raise RuntimeError("the analyzer has not started")
+        if record.topic != "Alert":
+            raise ValueError(f"an analyzer offers Alert, not {record.topic!r}")
+        if message.performative == "cancel":
+            self._subscribers.remove(message.sender)
+        elif self._subscribers.add(message.sender):
+            logger.info("%s subscribes to alerts", message.sender)
+        await self.reply(message, "agree", [record])
+        if self._waiting and len(self._subscribers):
+            waiting = list(self._waiting)
+            await self._publish(waiting)
+            # Only now: had sending failed, the subscriber's retry would bring us here again.
+            self._waiting.clear()
+
+    async def _publish(self, alerts: Sequence[Alert]) -> None:
+        subscribers = self._subscribers
+        if subscribers is None or not len(subscribers):
+            lost = max(len(self._waiting) + len(alerts) - MAX_WAITING, 0)
+            self.counters["alerts_lost_unsubscribed"] += lost
+            self._waiting.extend(alerts)
+            return
+        for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
+            part = alerts[begin : begin + ALERTS_PER_MESSAGE]
+            for name in subscribers:
+                await self.send(name, "inform", part, protocol="fipa-subscribe")

@@ -1,0 +1,164 @@
+"""Findings that a single connection can make: web attacks, contact with a decoy, novelty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from agents.analyzer.features import ARP
+from agents.analyzer.findings import (
+    SECOND,
+    Claim,
+    Finding,
+    Reporter,
+    Table,
+    View,
+    seconds,
+)
+from ontology.records import INDICATORS, Address, Alert
+
+IDLE_US = 600 * SECOND
+"""After so long without a sign the next one is a finding of its own."""
+MAX_PAIRS = 20_000
+WEB_ATTACKS = ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection")
+NOVELTY_CONFIDENCE = 0.2
+"""Unlike training is not yet hostile: never enough for a decision by itself."""
+NOVELTY_MINUTE = 6
+"""At most so many novelty alerts a minute of packet time, however strange the traffic."""
+
+
+def _key(view: View, row: int, kind: str) -> tuple[str, bytes, bytes]:
+    return kind, view.sources[view.source[row]], view.targets[view.target[row]]
+
+
+class WebAttacks:
+    """Connections whose payload the sensor marked with an attack on web applications."""
+
+    def __init__(self) -> None:
+        self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
+
+    def counters(self) -> dict[str, int]:
+        return {"web_evicted": self._findings.evicted}
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        alerts = []
+        for kind in WEB_ATTACKS:
+            bit = np.uint32(1 << INDICATORS.index(kind))
+            marked = (view.rows["indicators"] & bit) > 0
+            for rows in view.groups(marked, view.source, view.target):
+                finding = _open(self._findings, _key(view, int(rows[0]), kind), view, rows)
+                finding.add(view, rows, reporter.clusters)
+                if not finding.due(kind):
+                    continue
+                port = int(view.rows["dst_port"][rows[-1]])
+                claim = Claim(
+                    classification=kind,
+                    explanation=(
+                        f"{finding.count} connections to port {port} with the marks of {kind} in "
+                        f"their payload in {seconds(finding)}"
+                    ),
+                    # Repeats with several payloads are no accident; one may be a pasted text.
+                    confidence=0.7 + 0.2 * min((finding.count - 1) / 10, 1.0),
+                    protocol=int(view.rows["protocol"][rows[-1]]),
+                    target_port=port,
+                )
+                alerts.append(reporter.alert(finding, claim))
+        return alerts
+
+
+class HoneypotContacts:
+    """Any connection that somebody opens to a decoy."""
+
+    def __init__(self, honeypots: Iterable[Address]) -> None:
+        self._raw = np.array([_packed(address) for address in honeypots], dtype="S16")
+        self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
+
+    def counters(self) -> dict[str, int]:
+        return {"contact_evicted": self._findings.evicted}
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        if not len(self._raw):
+            return []
+        decoy = np.isin(view.targets, self._raw)[view.target]
+        own = np.isin(view.sources, self._raw)[view.source]
+        # ARP and the decoy's own neighbours' chatter are the network's doing, not a visit.
+        mask = decoy & ~own & view.initiated & (view.rows["protocol"] != ARP)
+        alerts = []
+        for rows in view.groups(mask, view.source, view.target):
+            finding = _open(self._findings, _key(view, int(rows[0]), "contact"), view, rows)
+            finding.add(view, rows, reporter.clusters)
+            if not finding.due("HoneypotContact"):
+                continue
+            ports = np.unique(view.rows["dst_port"][rows]).tolist()
+            claim = Claim(
+                classification="HoneypotContact",
+                explanation=(
+                    f"{finding.count} connections to a honeypot in {seconds(finding)}, last to "
+                    f"port {ports[-1]}"
+                ),
+                confidence=0.5 if finding.verified else 0.4,
+                protocol=int(view.rows["protocol"][rows[-1]]),
+                target_port=ports[0] if len(ports) == 1 else None,
+            )
+            alerts.append(reporter.alert(finding, claim))
+        return alerts
+
+
+class Novelty:
+    """Connections beyond the radius of every cluster they could belong to."""
+
+    def __init__(self) -> None:
+        self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
+        self._minute = (0, 0)
+        self._held_back = 0
+
+    def counters(self) -> dict[str, int]:
+        return {"novelty_evicted": self._findings.evicted, "novelty_held_back": self._held_back}
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        kind = "UnknownAnomaly"
+        alerts = []
+        mask = view.assignment.novel & view.initiated & ~view.crowd
+        for rows in view.groups(mask, view.source, view.target):
+            finding = _open(self._findings, _key(view, int(rows[0]), kind), view, rows)
+            finding.add(view, rows, reporter.clusters)
+            if not finding.due(kind):
+                continue
+            minute = int(view.end[rows].max()) // (60 * SECOND)
+            used = self._minute[1] if minute <= self._minute[0] else 0
+            if used >= NOVELTY_MINUTE:
+                self._held_back += 1
+                continue
+            self._minute = (max(minute, self._minute[0]), used + 1)
+            farthest = rows[view.assignment.distance[rows].argmax()]
+            cluster = int(view.assignment.cluster[farthest])
+            distance = float(view.assignment.distance[farthest])
+            claim = Claim(
+                classification=kind,
+                explanation=(
+                    f"{finding.count} connections unlike any in training in {seconds(finding)}; "
+                    f"farthest: {reporter.model.describe(cluster, distance)}"
+                ),
+                confidence=NOVELTY_CONFIDENCE,
+                protocol=int(view.rows["protocol"][farthest]),
+                target_port=int(view.rows["dst_port"][farthest]),
+            )
+            alerts.append(reporter.alert(finding, claim))
+        return alerts
+
+
+def _open(
+    table: Table[Finding], key: tuple[str, bytes, bytes], view: View, rows: np.ndarray
+) -> Finding:
+    finding = table.get(key)
+    if finding.count and int(view.start[rows].min()) > finding.end_us + IDLE_US:
+        table.drop(key)
+        finding = table.get(key)
+    return finding
+
+
+def _packed(address: Address) -> bytes:
+    if address.version == 4:
+        return b"\0" * 10 + b"\xff\xff" + address.packed
+    return address.packed

@@ -1,0 +1,315 @@
+"""What all window detectors share: a batch seen once, bounded tables, findings that grow."""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv6Address
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.analyzer.clustering import Assignment, ClusterModel
+from agents.analyzer.features import ACK, ARP, ICMP, ICMPV6, RST, STATE, SYN, TCP, UDP
+from agents.analyzer.features import address_ids as _address_ids
+from ontology.records import Address, Alert
+
+SECOND = 1_000_000
+UPDATE_US = 60 * SECOND
+"""A finding that still grows is reported again after this long, or when it has doubled: at most
+log2(n) + one a minute alerts for n connections."""
+SAMPLE = 16
+"""Addresses named when there are several (`Alert.sources`)."""
+MAX_COUNTED = 65_536
+"""Distinct sources told apart per finding; beyond, the count is a lower bound."""
+CONTENTS = 500_000
+"""Items that all entries of one table hold together, about 100 bytes each."""
+CLUSTER_WEIGHT = 0.1
+"""Clusters move a finding's confidence by at most this much either way: they were trained on one
+small sample, so they may tip a weak finding but neither make nor silence a clear one."""
+
+CROWD = 50
+"""Sources that knock at one port of one host in vain within a batch: a flood with forged sources.
+None of them is worth a track as a scanner, and thousands would push out the real ones."""
+
+_NAMESPACE = uuid.UUID("a8f9a3f0-61b6-5d43-9a4e-0f3f4f3c2b11")
+
+
+def to_address(raw: bytes) -> Address:
+    """16 network-order bytes of `CONNECTION` to an address; IPv4-mapped becomes IPv4."""
+    address = IPv6Address(raw.ljust(16, b"\0"))
+    return address.ipv4_mapped or address
+
+
+def _sample(addresses: set[bytes]) -> tuple[Address, ...]:
+    chosen = sorted(addresses)[:SAMPLE]
+    found = [to_address(raw) for raw in chosen]
+    return tuple(sorted(found, key=lambda a: (a.version, int(a))))
+
+
+class View:
+    """One batch with what several detectors ask of it; masks are (n,) booleans."""
+
+    def __init__(self, rows: NDArray[np.void], assignment: Assignment) -> None:
+        self.rows = rows
+        self.assignment = assignment
+        self.sources, self.source = _address_ids(rows["src"])
+        self.targets, self.target = _address_ids(rows["dst"])
+        self.start: NDArray[np.int64] = rows["start_us"]
+        self.end: NDArray[np.int64] = self.start + np.maximum(rows["duration_us"], 0)
+        flags = rows["orig_flags"].astype(np.int64)
+        answer = rows["resp_flags"].astype(np.int64)
+        self.tcp = rows["protocol"] == TCP
+        self.udp = rows["protocol"] == UDP
+        self.arp = rows["protocol"] == ARP
+        self.icmp = (rows["protocol"] == ICMP) | (rows["protocol"] == ICMPV6)
+        # ICMP: the source port holds the type. Only a request is the sender's own idea; the errors
+        # and replies that a victim sends to (perhaps forged) addresses must not accuse it.
+        self.echo = ((rows["protocol"] == ICMP) & np.isin(rows["src_port"], (8, 13, 17))) | (
+            (rows["protocol"] == ICMPV6) & (rows["src_port"] == 128)
+        )
+        self.syn = self.tcp & (flags & SYN > 0)
+        established = np.isin(
+            rows["state"], (STATE["S1"], STATE["SF"], STATE["RSTO"], STATE["RSTR"])
+        )
+        self.completed = (
+            self.syn & established & (flags & ACK > 0) & (answer & SYN > 0) & (answer & ACK > 0)
+        )
+        # An off-path attacker can send an ACK without having seen the SYN-ACK; the responder resets
+        # that. So a reset handshake proves the source only if the responder went on to send data.
+        self.verified = self.completed & ((answer & RST == 0) | (rows["resp_bytes"] > 0))
+        # SYN-ACKs and RSTs without a request: a victim answering forged packets.
+        backscatter = self.tcp & (
+            (flags & (SYN | ACK) == SYN | ACK) & (answer & SYN == 0)
+            | (flags & ~(RST | ACK) == 0) & (flags & RST > 0)
+        )
+        reply = self.icmp & ~self.echo
+        self.initiated = ~backscatter & ~reply
+        self.unanswered_syn = self.syn & ~self.completed & ~backscatter
+        self.crowd = self._crowd()
+
+    def _crowd(self) -> NDArray[np.bool_]:
+        out = np.zeros(len(self.rows), bool)
+        vain = self.unanswered_syn | (self.udp & (self.rows["resp_packets"] == 0))
+        if vain.sum() >= CROWD:
+            for rows in self.groups(vain, self.target, self.rows["dst_port"]):
+                if len(rows) >= CROWD and len(np.unique(self.source[rows])) >= CROWD:
+                    out[rows] = True
+        return out
+
+    @cached_property
+    def packets(self) -> NDArray[np.int64]:
+        """Packets of the originator."""
+        out: NDArray[np.int64] = self.rows["orig_packets"].astype(np.int64)
+        return out
+
+    def groups(self, mask: NDArray[np.bool_], *keys: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
+        """Row numbers of ``mask``, split by equal values in all ``keys`` (whole columns)."""
+        chosen = np.flatnonzero(mask)
+        if not len(chosen):
+            return
+        columns = [key[chosen].astype(np.int64) for key in keys]
+        order = np.lexsort(columns[::-1])
+        changed = np.zeros(len(chosen), bool)
+        for column in columns:
+            ordered = column[order]
+            changed[1:] |= ordered[1:] != ordered[:-1]
+        yield from np.split(chosen[order], np.flatnonzero(changed))
+
+
+Value = TypeVar("Value")
+
+
+class Table(Generic[Value]):
+    """A dictionary that forgets the least recently used, counted, when it grows too large.
+
+    Bounded in entries and in what they hold together (ports, addresses, times): each entry's cap
+    alone would let a patient attacker fill every entry to its cap.
+    """
+
+    def __init__(self, make: Callable[[], Value], maximum: int, contents: int = CONTENTS) -> None:
+        self._make = make
+        self._maximum = maximum
+        self._contents = contents
+        self._entries: OrderedDict[Any, Value] = OrderedDict()
+        self._weights: dict[Any, int] = {}
+        self._total = 0
+        self.evicted = 0
+
+    def get(self, key: Any) -> Value:
+        """The entry of ``key``, made if there is none."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = self._make()
+            if len(self._entries) > self._maximum:
+                self._evict()
+        else:
+            self._entries.move_to_end(key)
+        return entry
+
+    def weigh(self, key: Any, weight: int) -> None:
+        """Note how many items the entry of ``key`` holds now."""
+        self._total += weight - self._weights.get(key, 0)
+        self._weights[key] = weight
+        while self._total > self._contents and len(self._entries) > 1:
+            self._evict()
+
+    def drop(self, key: Any) -> None:
+        """Forget ``key``."""
+        self._entries.pop(key, None)
+        self._total -= self._weights.pop(key, 0)
+
+    def _evict(self) -> None:
+        self.drop(next(iter(self._entries)))
+        self.evicted += 1
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass(slots=True)
+class Finding:
+    """The connections behind one (possible) alert, and what has been said of it so far."""
+
+    begin_us: int = 0
+    end_us: int = 0
+    count: int = 0
+    verified: bool = False
+    sources: set[bytes] = field(default_factory=set)
+    targets: set[bytes] = field(default_factory=set)
+    histogram: NDArray[np.int64] | None = None
+    nearest: dict[int, float] = field(default_factory=dict)
+    """Cluster to the smallest distance seen in it."""
+    reported: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Classification to (begin of its first alert, count and end of its last)."""
+
+    @property
+    def items(self) -> int:
+        """Addresses held, for `Table.weigh`."""
+        return len(self.sources) + len(self.targets)
+
+    def add(self, view: View, rows: NDArray[np.int64], clusters: int) -> None:
+        """Take in the connections ``rows`` of ``view``."""
+        begin, end = int(view.start[rows].min()), int(view.end[rows].max())
+        self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
+        self.end_us = max(self.end_us, end)
+        self.count += len(rows)
+        self.verified = self.verified or bool(view.verified[rows].any())
+        for known, every, own in (
+            (self.sources, view.sources, view.source),
+            (self.targets, view.targets, view.target),
+        ):
+            if len(known) < MAX_COUNTED:
+                known.update(every[np.unique(own[rows])].tolist())
+        if self.histogram is None:
+            self.histogram = np.zeros(clusters, np.int64)
+        cluster = view.assignment.cluster[rows]
+        self.histogram += np.bincount(cluster, minlength=clusters)
+        for index in np.unique(cluster).tolist():
+            least = float(view.assignment.distance[rows][cluster == index].min())
+            self.nearest[index] = min(least, self.nearest.get(index, least))
+
+    def due(self, classification: str) -> bool:
+        """True if never reported as ``classification``, doubled since, or grown for a minute."""
+        last = self.reported.get(classification)
+        if last is None:
+            return True
+        _, count, end = last
+        return self.count >= 2 * count or (self.count > count and self.end_us >= end + UPDATE_US)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a detector says of a finding; `Reporter` makes the alert."""
+
+    classification: str
+    explanation: str
+    confidence: float
+    """Before the clusters have had their say."""
+    protocol: int
+    target_port: int | None = None
+    source_known: bool = True
+    """False: the sources are forged or mere reflectors, so none is named as the attacker."""
+
+
+class Reporter:
+    """Turns findings into alerts, with the clusters' part in confidence and explanation."""
+
+    def __init__(self, model: ClusterModel, analyzer: str) -> None:
+        self.model = model
+        self.clusters = len(model.labels)
+        self._analyzer = analyzer
+        self.sensor = ""
+
+    def alert(self, finding: Finding, claim: Claim) -> Alert:
+        """The alert for ``finding``; marks it as reported. Updates keep the first alert's id."""
+        sources, targets = finding.sources, finding.targets
+        source = None
+        if claim.source_known and len(sources) == 1:
+            source = to_address(next(iter(sources)))
+        target = to_address(next(iter(targets))) if len(targets) == 1 else None
+        first = finding.reported.get(claim.classification)
+        begin = first[0] if first else finding.begin_us
+        finding.reported[claim.classification] = (begin, finding.count, finding.end_us)
+        identity = f"{self._analyzer}|{claim.classification}|{source}|{target}|{begin}"
+        if target is None:
+            identity += f"|{claim.target_port}"
+        confidence, words = self._weigh(finding, claim)
+        return Alert(
+            id=uuid.uuid5(_NAMESPACE, identity).urn,
+            classification=claim.classification,
+            source=source,
+            target=target,
+            sources=_sample(sources) if source is None else (),
+            targets=_sample(targets) if target is None else (),
+            source_count=max(len(sources), 1),
+            target_count=max(len(targets), 1),
+            target_port=claim.target_port,
+            protocol=claim.protocol,
+            begin_us=finding.begin_us,
+            end_us=finding.end_us,
+            count=finding.count,
+            confidence=confidence,
+            # Nobody in particular completed the handshake when there are several sources.
+            verified_source=finding.verified and source is not None,
+            sensor=self.sensor,
+            analyzer=self._analyzer,
+            explanation=f"{claim.explanation}; {words}",
+        )
+
+    def _weigh(self, finding: Finding, claim: Claim) -> tuple[float, str]:
+        if finding.histogram is None:
+            return claim.confidence, "no cluster"
+        agreement = self.model.agreement(claim.classification, finding.histogram)
+        confidence = min(max(claim.confidence + CLUSTER_WEIGHT * agreement, 0.0), 0.99)
+        top = int(finding.histogram.argmax())
+        share = finding.histogram[top] / finding.histogram.sum()
+        words = f"{share:.0%} in {self.model.describe(top, finding.nearest[top])}"
+        return round(confidence, 3), words
+
+
+class Detector(Protocol):
+    """A stream of batches in, alerts out; state is bounded, time comes with the connections."""
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        """Look at one batch."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """What was forgotten for want of room, by name."""
+        ...
+
+
+def seconds(finding: Finding) -> str:
+    """How long a finding took, for explanations."""
+    return f"{(finding.end_us - finding.begin_us) / SECOND:.1f} s"
+
+
+def listed(values: list[int], most: int = 8) -> str:
+    """``1, 2, 3 and 97 more``."""
+    shown = ", ".join(str(v) for v in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

@@ -1,0 +1,376 @@
+"""Port scans of one host and sweeps over many.
+
+The counting follows Zeek's scan policy (distinct ports, distinct hosts in five minutes) and the
+idea of threshold random walk (Jung, Paxson, Berger, Balakrishnan 2004): a scanner's first contacts
+mostly fail and a user's mostly succeed, so successes count against the suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.analyzer.features import ACK, ARP, FIN, ICMP, PSH, RST, STATE, SYN, TCP, UDP, URG
+from agents.analyzer.findings import (
+    SECOND,
+    Claim,
+    Finding,
+    Reporter,
+    Table,
+    View,
+    listed,
+    seconds,
+)
+from ontology.records import INDICATORS, Alert
+
+WINDOW_US = 300 * SECOND
+"""Zeek ``policy/misc/scan``: ``port_scan_interval`` and ``addr_scan_interval`` are five minutes."""
+PORTS = 15
+"""Zeek's ``port_scan_threshold``; also Snort sfPortscan's medium sensitivity."""
+HOSTS = 25
+"""Zeek's ``addr_scan_threshold``."""
+SILENT_HOSTS = 10
+"""Enough hosts when none answers. Jung 2004 needs ``log(99) / log(0.8 / 0.2)``, about 4 failures in
+a row for 1 % errors; 10 leaves room for a host list that is partly out of date."""
+WALK = 4
+"""By so many must failures outnumber successes (the same 4 of Jung 2004)."""
+STEALTH_PORTS = 5
+"""FIN, NULL and Xmas first packets do not occur in ordinary traffic: five ports will do."""
+PROTOCOLS = 5
+"""Distinct IP protocols beside TCP, UDP and ICMP; hosts that talk two (ESP, GRE) are common."""
+PROBED_PORTS = 2
+"""Ports with a version probe in the payload; one may be a health check."""
+MAX_PAIRS = 20_000
+MAX_ITEMS = 4096
+"""Ports or hosts kept per finding; beyond, the count is a lower bound."""
+TRACEROUTE = (33434, 33534)
+"""UDP ports that traceroute counts through (traceroute(8)); unanswered by design."""
+
+_VERSION_PROBE = np.uint32(1 << INDICATORS.index("VersionProbe"))
+_STEALTH = {FIN: "FinScan", 0: "NullScan", FIN | PSH | URG: "XmasScan", ACK: "AckScan"}
+_FLAG_WORDS = {
+    "FinScan": "FIN only",
+    "NullScan": "no flags",
+    "XmasScan": "FIN, PSH, URG",
+    "AckScan": "ACK only",
+}
+# Per port or host: the last time it was tried, and whether that went nowhere.
+Tries = dict[int | bytes, tuple[int, bool]]
+
+
+@dataclass(slots=True)
+class _Track:
+    """One source's tries of ports or hosts."""
+
+    finding: Finding = field(default_factory=Finding)
+    tries: Tries = field(default_factory=dict)
+    half_open: int = 0
+    """SYN, SYN-ACK, then RST instead of ACK: the mark of a SYN scan that met an open port."""
+    handshakes: int = 0
+    source_ports: set[int] = field(default_factory=set)
+    refused: int = 0
+    probed: set[int] = field(default_factory=set)
+    """Ports that got a version probe."""
+
+    def take(
+        self, items: Sequence[int | bytes], failed: list[bool], times: list[int], now: int
+    ) -> None:
+        """Note tries; those older than the window at ``now`` are forgotten."""
+        tries = self.tries
+        for item, bad, when in zip(items, failed, times, strict=True):
+            if item in tries or len(tries) < MAX_ITEMS:
+                # A port that once answered stays answered: later failures are its rate limit.
+                tries[item] = (when, bad and tries.get(item, (0, True))[1])
+        oldest = now - WINDOW_US
+        stale = [item for item, (when, _) in tries.items() if when < oldest]
+        for item in stale:
+            del tries[item]
+
+    @property
+    def items(self) -> int:
+        """What it holds, for `Table.weigh`."""
+        return len(self.tries) + len(self.source_ports) + len(self.probed) + self.finding.items
+
+    def tally(self) -> tuple[int, int]:
+        """(failed, succeeded) distinct items in the window."""
+        failed = sum(bad for _, bad in self.tries.values())
+        return failed, len(self.tries) - failed
+
+
+def _fresh(table: Table[_Track], key: object, view: View, rows: NDArray[np.int64]) -> _Track:
+    """The track of ``key``, begun anew if its last sign of life is out of the window."""
+    track = table.get(key)
+    if track.finding.count and int(view.start[rows].min()) > track.finding.end_us + WINDOW_US:
+        table.drop(key)
+        track = table.get(key)
+    return track
+
+
+def _certainty(failed: int, succeeded: int, needed: int) -> float:
+    """0.6 at the threshold, towards 0.9 with more failures and fewer successes."""
+    share = failed / max(failed + succeeded, 1)
+    return 0.6 + 0.3 * share * min(max(failed - needed, 0) / (4 * needed), 1.0)
+
+
+class PortScans:
+    """Many ports of one host, by way of asking."""
+
+    def __init__(self) -> None:
+        self._tracks: Table[_Track] = Table(_Track, MAX_PAIRS)
+
+    def counters(self) -> dict[str, int]:
+        return {"port_scan_evicted": self._tracks.evicted}
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        alerts = self._tcp(view, reporter)
+        alerts += self._stealth(view, reporter)
+        alerts += self._udp(view, reporter)
+        alerts += self._protocols(view, reporter)
+        return alerts
+
+    def _tcp(self, view: View, reporter: Reporter) -> list[Alert]:
+        rows_ = view.rows
+        # A handshake after which nothing is asked and nothing told is a probe too; a client that
+        # only listens (FTP data, a banner) gets bytes and does not abort.
+        empty = (rows_["orig_bytes"] == 0) & (
+            (rows_["resp_bytes"] == 0) | (rows_["state"] == STATE["RSTO"])
+        )
+        probe = view.unanswered_syn | (view.completed & empty)
+        relevant = (probe | view.completed) & ~view.crowd
+        alerts = []
+        for rows in view.groups(relevant, view.source, view.target):
+            key = (TCP, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
+            track = _fresh(self._tracks, key, view, rows)
+            probes = rows[probe[rows]]
+            known = bool(track.finding.reported)
+            # Before a scan is known, ordinary connections are only counted against it.
+            evidence = rows if known else probes
+            if len(evidence):
+                track.finding.add(view, evidence, reporter.clusters)
+            now = max(track.finding.end_us, int(view.end[rows].max()))
+            ports = rows_["dst_port"][rows].tolist()
+            track.take(ports, probe[rows].tolist(), view.end[rows].tolist(), now)
+            self._tracks.weigh(key, track.items)
+            answered = rows_["resp_flags"][probes] & (SYN | ACK) == SYN | ACK
+            dropped = rows_["orig_flags"][probes] & (RST | ACK) == RST
+            track.half_open += int((answered & dropped).sum())
+            track.handshakes += int(view.completed[probes].sum())
+            track.refused += int((rows_["state"][probes] == STATE["REJ"]).sum())
+            if len(track.source_ports) < MAX_ITEMS:
+                track.source_ports.update(rows_["src_port"][probes].tolist())
+            asked = rows[(rows_["indicators"][rows] & _VERSION_PROBE) > 0]
+            track.probed.update(rows_["dst_port"][asked].tolist()[:MAX_ITEMS])
+            alerts += self._judge_tcp(track, reporter)
+            if len(asked) and not track.finding.count:
+                track.finding.add(view, asked, reporter.clusters)
+            if len(track.probed) >= (1 if track.finding.reported else PROBED_PORTS):
+                alerts += self._version(track, reporter)
+        return alerts
+
+    def _judge_tcp(self, track: _Track, reporter: Reporter) -> list[Alert]:
+        failed, succeeded = track.tally()
+        if failed < PORTS or failed - succeeded < WALK:
+            return []
+        # The kernel's connect() takes a new source port each time and ends open ones with ACK and
+        # RST; raw SYN scanners keep one or two source ports and never send that ACK.
+        # A few dropped handshakes also come from a connect() scanner in a hurry.
+        few_ports = len(track.source_ports) * 4 <= len(track.tries)
+        raw = few_ports or track.half_open > 2 * track.handshakes + 2
+        kind = "SynScan" if raw else "ConnectScan"
+        if not track.finding.due(kind):
+            return []
+        how = (
+            f"{track.half_open} half open, {track.handshakes} empty handshakes, "
+            f"{track.refused} refused, {len(track.source_ports)} source ports"
+        )
+        ports = sorted(int(p) for p in track.tries)
+        claim = Claim(
+            classification=kind,
+            explanation=(
+                f"{failed} TCP ports without use in {seconds(track.finding)} "
+                f"({how}; {succeeded} used): {listed(ports)}"
+            ),
+            confidence=_certainty(failed, succeeded, PORTS),
+            protocol=TCP,
+        )
+        return [reporter.alert(track.finding, claim)]
+
+    def _version(self, track: _Track, reporter: Reporter) -> list[Alert]:
+        if not track.finding.due("VersionScan"):
+            return []
+        claim = Claim(
+            classification="VersionScan",
+            explanation=(
+                f"version probes on {len(track.probed)} ports ({listed(sorted(track.probed))}) "
+                f"among {len(track.tries)} tried in {seconds(track.finding)}"
+            ),
+            confidence=0.8 if len(track.tries) >= PORTS else 0.6,
+            protocol=TCP,
+        )
+        return [reporter.alert(track.finding, claim)]
+
+    def _stealth(self, view: View, reporter: Reporter) -> list[Alert]:
+        rows_ = view.rows
+        alerts = []
+        silent = (rows_["resp_flags"] & ~np.uint8(RST | ACK)) == 0
+        for flags, kind in _STEALTH.items():
+            mask = view.tcp & (rows_["orig_flags"] == flags) & silent & (rows_["orig_bytes"] == 0)
+            for rows in view.groups(mask, view.source, view.target):
+                key = (kind, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
+                track = _fresh(self._tracks, key, view, rows)
+                track.finding.add(view, rows, reporter.clusters)
+                ports = rows_["dst_port"][rows].tolist()
+                track.take(ports, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
+                self._tracks.weigh(key, track.items)
+                # Bare ACKs also end connections that began before the capture did.
+                needed = PORTS if kind == "AckScan" else STEALTH_PORTS
+                failed, _ = track.tally()
+                if failed < needed or not track.finding.due(kind):
+                    continue
+                claim = Claim(
+                    classification=kind,
+                    explanation=(
+                        f"first packets with {_FLAG_WORDS[kind]} to {failed} TCP ports in "
+                        f"{seconds(track.finding)}: {listed(sorted(int(p) for p in track.tries))}"
+                    ),
+                    confidence=0.3 + _certainty(failed, 0, needed) * 0.65,
+                    protocol=TCP,
+                )
+                alerts.append(reporter.alert(track.finding, claim))
+        return alerts
+
+    def _udp(self, view: View, reporter: Reporter) -> list[Alert]:
+        rows_ = view.rows
+        port = rows_["dst_port"]
+        trace = (port >= TRACEROUTE[0]) & (port <= TRACEROUTE[1])
+        # From a service's port to high ones: answers to questions that the capture missed.
+        answers = (rows_["src_port"] < 1024) & (port >= 1024)
+        relevant = view.udp & ~trace & ~answers & (port > 0) & ~view.crowd
+        alerts = []
+        for rows in view.groups(relevant, view.source, view.target):
+            key = (UDP, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
+            track = _fresh(self._tracks, key, view, rows)
+            failed_rows = rows_["resp_packets"][rows] == 0
+            # Answered ports belong to the scan as well (DNS, SNMP found open).
+            track.finding.add(view, rows, reporter.clusters)
+            now = track.finding.end_us
+            track.take(port[rows].tolist(), failed_rows.tolist(), view.end[rows].tolist(), now)
+            self._tracks.weigh(key, track.items)
+            failed, succeeded = track.tally()
+            if failed < PORTS or failed - succeeded < WALK or not track.finding.due("UdpScan"):
+                continue
+            claim = Claim(
+                classification="UdpScan",
+                explanation=(
+                    f"{failed} UDP ports without an answer, {succeeded} with one in "
+                    f"{seconds(track.finding)}: {listed(sorted(int(p) for p in track.tries))}"
+                ),
+                confidence=_certainty(failed, succeeded, PORTS),
+                protocol=UDP,
+            )
+            alerts.append(reporter.alert(track.finding, claim))
+        return alerts
+
+    def _protocols(self, view: View, reporter: Reporter) -> list[Alert]:
+        protocol = view.rows["protocol"]
+        mask = ~(view.tcp | view.udp | view.icmp | view.arp)
+        alerts = []
+        for rows in view.groups(mask, view.source, view.target):
+            key = ("ip", view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
+            track = _fresh(self._tracks, key, view, rows)
+            track.finding.add(view, rows, reporter.clusters)
+            numbers = protocol[rows].tolist()
+            track.take(numbers, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
+            self._tracks.weigh(key, track.items)
+            if len(track.tries) < PROTOCOLS or not track.finding.due("ProtocolScan"):
+                continue
+            claim = Claim(
+                classification="ProtocolScan",
+                explanation=(
+                    f"{len(track.tries)} IP protocols in {seconds(track.finding)}: "
+                    f"{listed(sorted(int(p) for p in track.tries))}"
+                ),
+                confidence=_certainty(len(track.tries), 0, PROTOCOLS),
+                protocol=int(numbers[0]),
+            )
+            alerts.append(reporter.alert(track.finding, claim))
+        return alerts
+
+
+class Sweeps:
+    """One question to many hosts."""
+
+    def __init__(self) -> None:
+        self._tracks: Table[_Track] = Table(_Track, MAX_PAIRS)
+
+    def counters(self) -> dict[str, int]:
+        return {"sweep_evicted": self._tracks.evicted}
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        rows = view.rows
+        unanswered = rows["resp_packets"] == 0
+        port = rows["dst_port"]
+        nowhere = np.zeros(len(rows), np.int64)
+        alerts = self._sweep(view, reporter, "IcmpSweep", ICMP, view.echo, unanswered, nowhere)
+        # Any two-way packet shows that the host lives; only use of the port is a success of TCP.
+        failed = ~view.completed
+        alerts += self._sweep(
+            view, reporter, "TcpSweep", TCP, view.syn & view.initiated & ~view.crowd, failed, port
+        )
+        alerts += self._sweep(view, reporter, "UdpSweep", UDP, self._asked(view), unanswered, port)
+        alerts += self._sweep(view, reporter, "ArpSweep", ARP, view.arp, unanswered, nowhere)
+        return alerts
+
+    @staticmethod
+    def _asked(view: View) -> NDArray[np.bool_]:
+        first = view.rows["dst"][:, 0] == 0xFF  # IPv6 multicast
+        last4 = view.rows["dst"][:, 12]
+        group = (view.rows["ip_version"] == 4) & (last4 >= 224)  # multicast and broadcast
+        answers = (view.rows["src_port"] < 1024) & (view.rows["dst_port"] >= 1024)
+        mask: NDArray[np.bool_] = view.udp & ~first & ~group & ~answers & ~view.crowd
+        return mask
+
+    def _sweep(
+        self,
+        view: View,
+        reporter: Reporter,
+        kind: str,
+        protocol: int,
+        mask: NDArray[np.bool_],
+        failed_mask: NDArray[np.bool_],
+        port: NDArray[np.integer],
+    ) -> list[Alert]:
+        alerts = []
+        for rows in view.groups(mask, view.source, port):
+            number = int(port[rows[0]])
+            key = (kind, view.sources[view.source[rows[0]]], number)
+            track = _fresh(self._tracks, key, view, rows)
+            track.finding.add(view, rows, reporter.clusters)
+            hosts = view.targets[view.target[rows]].tolist()
+            bad = failed_mask[rows].tolist()
+            track.take(hosts, bad, view.end[rows].tolist(), track.finding.end_us)
+            self._tracks.weigh(key, track.items)
+            failed, succeeded = track.tally()
+            silent = failed >= SILENT_HOSTS and failed - succeeded >= WALK
+            # Pinging many hosts that answer is still a sweep; using a service of many is not.
+            many = kind == "IcmpSweep" and failed + succeeded >= HOSTS
+            if not (silent or many) or not track.finding.due(kind):
+                continue
+            where = f" on port {number}" if protocol in (TCP, UDP) else ""
+            # ARP can't be told from a gateway that looks for the hosts of somebody else's sweep.
+            certainty = 0.45 if kind == "ArpSweep" else _certainty(failed, succeeded, SILENT_HOSTS)
+            claim = Claim(
+                classification=kind,
+                explanation=(
+                    f"{failed + succeeded} hosts asked{where} in {seconds(track.finding)}, "
+                    f"{failed} of them in vain"
+                ),
+                confidence=certainty,
+                protocol=protocol,
+                target_port=number if protocol in (TCP, UDP) else None,
+            )
+            alerts.append(reporter.alert(track.finding, claim))
+        return alerts

@@ -1,0 +1,157 @@
+"""The analyzer agent over a real XMPP server, with a sensor and a subscriber beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.acl import AclMessage
+from agents.analyzer.agent import AnalyzerAgent, Subscribers
+from agents.base import AgentContext, BaseAgent
+from agents.settings import Settings
+from agents.xmpp_server import XmppServer
+from ontology.records import Alert, Record, Subscription
+
+needs_prosody = pytest.mark.skipif(
+    shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
+)
+ANALYZER = "analyzer.gw1@honeynet.test"
+
+
+class Peer(BaseAgent):
+    """Keeps what it gets."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self.role = role  # type: ignore[misc]
+        super().__init__(AgentContext(settings=settings, role=role, node="gw1"))
+        self.got: list[tuple[str, Record]] = []
+        self.refusals: list[str] = []
+        self.ready = False
+
+    async def on_start(self) -> None:
+        self.ready = True
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.got += [(message.performative, record) for record in records]
+
+    async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
+        self.refusals.append(reason)
+
+    def alerts(self) -> list[Alert]:
+        return [record for _, record in self.got if isinstance(record, Alert)]
+
+    async def subscribe(self, topic: str = "Alert") -> None:
+        record = Subscription(id=f"urn:uuid:{self.role}-{topic}", topic=topic)
+        await self.send(ANALYZER, "subscribe", [record], protocol="fipa-subscribe")
+
+
+@pytest.fixture
+def server(honeynet: Settings) -> Iterator[XmppServer]:
+    made = XmppServer(honeynet)
+    made.start()
+    assert made.ready()
+    yield made
+    made.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(*agents: Peer | Analyzer) -> AsyncIterator[None]:
+    async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+        for agent in agents:
+            group.create_task(agent.run())
+        await until(lambda: all(agent.ready for agent in agents))
+        try:
+            yield
+        finally:
+            for agent in agents:
+                agent.stop()
+
+
+async def until(condition: Callable[[], object], limit_s: float = 15.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110  it depends on the server
+            await asyncio.sleep(0.01)
+
+
+class Analyzer(AnalyzerAgent):
+    """Says when it has started."""
+
+    ready = False
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.ready = True
+
+
+def analyzer(settings: Settings) -> Analyzer:
+    return Analyzer(AgentContext(settings=settings, role="analyzer", node="gw1"))
+
+
+def scan(bench: Any, sensor: Peer, number: int) -> Any:
+    rows = [
+        bench.connection(at=0.01 * i, src=f"192.0.2.{number}", dst_port=i, state="REJ")
+        for i in range(30)
+    ]
+    return dataclasses.replace(bench.batch(rows), sensor=sensor.jid)
+
+
+@pytest.mark.xmpp
+@needs_prosody
+async def test_alerts_reach_subscribers_old_and_new(
+    bench: Any, honeynet: Settings, server: XmppServer
+) -> None:
+    """Before the first subscription alerts wait; after a restart the subscriber is still known."""
+    sensor, correlation = Peer(honeynet, "sensor"), Peer(honeynet, "correlation")
+    agent = analyzer(honeynet)
+    async with running(sensor, correlation):
+        async with running(agent):
+            await sensor.send(
+                ANALYZER, "inform", [scan(bench, sensor, 1)], protocol="fipa-subscribe"
+            )
+            await until(lambda: agent.counters["batches"] == 1)
+            await correlation.subscribe()
+            await until(lambda: any("192.0.2.1" == str(a.source) for a in correlation.alerts()))
+            assert "agree" in [performative for performative, _ in correlation.got]
+            await until(lambda: agent.pending == 0)
+        second = analyzer(honeynet)
+        async with running(second):
+            await sensor.send(
+                ANALYZER, "inform", [scan(bench, sensor, 2)], protocol="fipa-subscribe"
+            )
+            await until(lambda: any("192.0.2.2" == str(a.source) for a in correlation.alerts()))
+            assert second.counters["alerts"] >= 1
+    found = [a for a in correlation.alerts() if a.classification == "SynScan"]
+    assert {a.analyzer for a in found} == {ANALYZER}
+
+
+@pytest.mark.xmpp
+@needs_prosody
+async def test_an_unknown_topic_is_refused(honeynet: Settings, server: XmppServer) -> None:
+    correlation, agent = Peer(honeynet, "correlation"), analyzer(honeynet)
+    async with running(correlation, agent):
+        await correlation.subscribe("Weather")
+        await until(lambda: correlation.refusals)
+        assert agent.counters["alerts"] == 0
+
+
+def test_subscribers_survive_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "subscribers.json"
+    first = Subscribers(path)
+    assert first.add("a@x") and first.add("b@x")
+    assert not first.add("a@x")
+    first.remove("b@x")
+    assert list(Subscribers(path)) == ["a@x"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1}', "[1, null]"])
+def test_a_damaged_list_is_an_empty_list(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "subscribers.json"
+    path.write_text(text)
+    assert list(Subscribers(path)) == []

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents.analyzer import contacts
+
+
+@pytest.mark.parametrize(
+    ("bit", "kind"),
+    list(enumerate(("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection"))),
+)
+def test_marked_payloads_are_web_attacks(bench: Any, bit: int, kind: str) -> None:
+    [alert] = bench.alerts([bench.session(indicators=1 << bit)])
+    assert alert.classification == kind
+    assert alert.verified_source
+    assert alert.target_port == 80
+
+
+def test_a_mark_without_a_handshake_verifies_nobody(bench: Any) -> None:
+    [alert] = bench.alerts([bench.connection(indicators=1, orig_flags="PA", state="OTH")])
+    assert not alert.verified_source
+
+
+def test_contact_with_a_honeypot(bench: Any) -> None:
+    core = bench.core(honeypots=["198.51.100.18", "2001:db8::18"])
+    rows = [
+        bench.session(src="192.0.2.10"),
+        bench.connection(src="2001:db8::66", dst="2001:db8::18"),
+        bench.connection(dst="198.51.100.99"),
+    ]
+    alerts = core.on_batch(bench.batch(rows))
+    assert [(str(a.source), a.verified_source) for a in alerts] == [
+        ("192.0.2.10", True),
+        ("2001:db8::66", False),
+    ] or [(str(a.source), a.verified_source) for a in alerts] == [
+        ("2001:db8::66", False),
+        ("192.0.2.10", True),
+    ]
+    assert {a.classification for a in alerts} == {"HoneypotContact"}
+
+
+def test_what_a_honeypot_sends_and_echoes_is_no_contact(bench: Any) -> None:
+    core = bench.core(honeypots=["198.51.100.18"])
+    rows = [
+        bench.connection(src="198.51.100.18", dst="203.0.113.1"),
+        bench.connection(orig_flags="R", state="OTH"),
+        bench.connection(orig_flags="SA", state="OTH"),
+        bench.connection(protocol=1, src_port=3, dst_port=1, orig_flags="", state="OTH"),
+        bench.connection(protocol=254, src_port=0, dst_port=0, orig_flags="", state="OTH"),
+    ]
+    assert core.on_batch(bench.batch(rows)) == []
+
+
+def test_novelty_is_reported_weakly_and_not_too_often(bench: Any) -> None:
+    core = bench.core(bench.blank_model(radius=0.0))
+    rows = [bench.session(src=f"10.0.0.{i}", dst=f"10.1.0.{i}") for i in range(1, 100)]
+    alerts = core.on_batch(bench.batch(rows))
+    assert len(alerts) == contacts.NOVELTY_MINUTE
+    assert {a.classification for a in alerts} == {"UnknownAnomaly"}
+    assert max(a.confidence for a in alerts) < 0.5
+    assert core.counters()["novelty_held_back"] == 99 - contacts.NOVELTY_MINUTE
+    assert "distance" in alerts[0].explanation
+    later = [bench.session(at=120.0, src="10.9.9.9")]
+    assert len(core.on_batch(bench.batch(later))) == 1
