@@ -29,14 +29,16 @@ class SettingsError(ValueError):
     """honeynet.toml can't be used; the message is one line naming file, key and value."""
 
 
+def parse_duration(text: str) -> int:
+    """Seconds in ``90s``, ``15m``, ``1h`` or ``7d``. Raises: ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration like 90s, 15m, 1h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
 def _duration(value: object) -> object:
-    """``"90s"``, ``"15m"``, ``"1h"``, ``"7d"`` or whole seconds."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value)
-        if not match:
-            raise ValueError(f"{value!r} is not a duration like 90s, 15m, 1h or 7d")
-        return int(match[1]) * _SECONDS[match[2]]
-    return value
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _name(value: object) -> object:

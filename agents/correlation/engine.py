@@ -81,7 +81,7 @@ class CorrelationEngine:
         self._fuser = Fuser(capacity=capacity)
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity)
         # All bounded by `_remember`: the oldest entry goes first.
-        self._received: OrderedDict[str, None] = OrderedDict()
+        self._received: OrderedDict[str, int] = OrderedDict()
         self._pending: OrderedDict[str, int] = OrderedDict()
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._reported: OrderedDict[tuple[str, Address | None, Address | None], tuple[int, float]]
@@ -150,10 +150,14 @@ class CorrelationEngine:
                 self.counters["malformed"] += 1
                 logger.warning("alert refused: %s", e)
                 continue
-            if alert.id in self._received:
+            # An analyzer reports a finding again when it grew, under the same id and with the whole
+            # count; fusion adds counts up, so it gets what is new.
+            grown = alert.count - self._received.get(alert.id, 0)
+            if grown <= 0:
                 self.counters["duplicates"] += 1
                 continue
-            self._remember(self._received, alert.id, None)
+            self._remember(self._received, alert.id, alert.count)
+            alert = replace(alert, count=grown)
             if alert.source is not None and self._is_allowed(alert.source):
                 self.counters["allowed"] += 1
                 continue

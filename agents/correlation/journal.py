@@ -21,7 +21,8 @@ CAPACITY = 50_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS alert (
-    id TEXT PRIMARY KEY, end_us INTEGER NOT NULL, done INTEGER NOT NULL, fragment TEXT NOT NULL
+    id TEXT PRIMARY KEY, end_us INTEGER NOT NULL, count INTEGER NOT NULL, done INTEGER NOT NULL,
+    fragment TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alert_by_end ON alert (done, end_us);
 """
@@ -47,14 +48,16 @@ class Journal:
         self._store.close()
 
     def add(self, alerts: Iterable[Alert]) -> list[Alert]:
-        """Store alerts; answers those that weren't here yet, in order."""
+        """Store alerts; answers those that weren't here yet or grew since, in order."""
         new = []
         self._store.execute("BEGIN")
         try:
             for alert in alerts:
                 cursor = self._store.execute(
-                    "INSERT OR IGNORE INTO alert VALUES (?, ?, 0, ?)",
-                    (alert.id, alert.end_us, encode([alert])),
+                    "INSERT INTO alert VALUES (?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET"
+                    " end_us = excluded.end_us, count = excluded.count, done = 0,"
+                    " fragment = excluded.fragment WHERE excluded.count > count",
+                    (alert.id, alert.end_us, alert.count, encode([alert])),
                 )
                 if cursor.rowcount:
                     new.append(alert)

@@ -136,6 +136,20 @@ def test_gateways_honeypots_and_allowed_hosts_are_never_blocked(
         assert core.counters["incidents"] == 1 and core.counters["protected"] > 0
 
 
+def test_a_finding_reported_again_under_its_id_is_an_update(worker: PelletWorker) -> None:
+    """Analyzers repeat a finding with its whole count when it grew; a redelivery adds nothing."""
+    running = engine(worker)
+    scan, guess = SCAN_AND_GUESS
+    running.on_alerts([scan], T0 + 2 * S)
+    running.on_alerts([replace(scan, count=25, end_us=scan.end_us + S)], T0 + 3 * S)
+    running.on_alerts([replace(scan, count=25, end_us=scan.end_us + S)], T0 + 3 * S)
+    out = running.on_alerts([guess], T0 + 6 * S)
+    incident = incidents(out)["ScanThenBruteForce"]
+    counts = {a.classification: a.count for a in running.alerts_of(incident)}
+    assert counts == {"SynScan": 25, "FtpBruteForce": 10}
+    assert running.counters["duplicates"] == 1
+
+
 def test_below_the_minimum_severity_nobody_is_blocked(worker: PelletWorker) -> None:
     out = engine(worker, minimum_severity=0.9).on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
     assert len(incidents(out)) == 1 and decisions(out) == []

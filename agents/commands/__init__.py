@@ -1,0 +1,1 @@
+"""The words of the ``ontoidps`` command, a module each: ``add_arguments`` and ``run``."""

@@ -1,0 +1,126 @@
+"""``ontoidps blocks {list,show,add,lift,extend} FILE``: who is blocked where, why and how long."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from agents.clock import now_us
+from agents.commands.replay import printable
+from agents.console_client import ConsoleClient
+from agents.settings import load_settings, parse_duration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+
+    def word(name: str, what: str) -> argparse.ArgumentParser:
+        sub = words.add_parser(name, help=what, description=what)
+        sub.add_argument("file", type=Path, help="honeynet.toml")
+        sub.add_argument("--json", action="store_true", help="JSON, one object a line")
+        return sub
+
+    listing = word("list", "running blocks, newest first")
+    listing.add_argument(
+        "--state", default="active", choices=["active", "lifted", "expired", "ended", "all"]
+    )
+    listing.add_argument("--gateway", help="only this gateway's")
+    show = word("show", "one block with its whole explanation")
+    show.add_argument("which", help="id or address")
+    add = word("add", "block an address by hand")
+    add.add_argument("source", type=ip_address, metavar="ADDRESS")
+    add.add_argument("--for", dest="duration", type=parse_duration, help="90s, 15m, 1h, 7d")
+    lift = word("lift", "end a block on every gateway")
+    lift.add_argument("which", help="id or address")
+    extend = word("extend", "make a block end later")
+    extend.add_argument("which", help="id or address")
+    extend.add_argument("--by", type=parse_duration, required=True, help="90s, 15m, 1h, 7d")
+    for sub in (add, lift, extend):
+        sub.add_argument("--reason", required=True, help="kept in the audit trail")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises: ConsoleError (a RuntimeError) with one line."""
+    with ConsoleClient(load_settings(arguments.file)) as console:
+        match arguments.word:
+            case "list":
+                found = console.blocks(state=arguments.state, gateway=arguments.gateway)
+                _print_list(found, as_json=arguments.json)
+            case "show":
+                detail = console.block(console.resolve(arguments.which))
+                print(json.dumps(detail) if arguments.json else _tell(detail))
+            case "add":
+                block = console.add(
+                    str(arguments.source), duration_s=arguments.duration, reason=arguments.reason
+                )
+                _print_list([block], as_json=arguments.json)
+            case "lift":
+                block = console.lift(arguments.which, reason=arguments.reason)
+                _print_list([block], as_json=arguments.json)
+            case _:
+                block = console.extend(
+                    arguments.which, seconds=arguments.by, reason=arguments.reason
+                )
+                _print_list([block], as_json=arguments.json)
+    return 0
+
+
+def time_left(block: dict[str, Any], now: int) -> str:
+    """``0:04:59``, or how the block ended."""
+    if block["state"] != "active":
+        return str(block["state"])
+    seconds = max(0, (block["expires_us"] - now) // 1_000_000)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def where(block: dict[str, Any]) -> str:
+    """Gateways by what they say: ``gw1 gw2 active, gw3 pending``."""
+    by_state: dict[str, list[str]] = {}
+    for gateway in block["gateways"]:
+        by_state.setdefault(gateway["state"], []).append(gateway["gateway"])
+    return ", ".join(f"{' '.join(names)} {state}" for state, names in by_state.items())
+
+
+def _print_list(blocks: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        for block in blocks:
+            print(json.dumps(block))
+        return
+    if not blocks:
+        print("no blocks")
+        return
+    now = now_us()
+    rows = [
+        (
+            str(b["source"]),
+            where(b),
+            time_left(b, now),
+            printable(b["classification"]),
+            printable(b["reason"]).splitlines()[0] if b["reason"] else "",
+        )
+        for b in blocks
+    ]
+    head = ("WHO", "WHERE", "LEFT", "WHY", "")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
+    for row in [head, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        print("  ".join([*cells, row[4]]).rstrip())
+
+
+def _tell(detail: dict[str, Any]) -> str:
+    """A block's explanation as text."""
+    block = detail["block"]
+    lines = [
+        f"{block['source']} ({time_left(block, now_us())})",
+        f"  where: {where(block)}",
+        f"  why:   {block['classification']}, decided by {block['origin']}",
+    ]
+    for incident in detail["incidents"]:
+        lines += [f"    {line}" for line in str(incident["explanation"]).splitlines()]
+    lines += [
+        f"  {audit['who']}: {audit['what']} {audit['reason']}".rstrip() for audit in detail["audit"]
+    ]
+    return printable("\n".join(lines))

@@ -1,0 +1,132 @@
+"""``ontoidps replay CAPTURE…``: captures to alerts, incidents and decisions, offline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+from agents.analyzer.core import load_model
+from agents.knowledge import load_theory
+from agents.replay import Replay, Totals
+from agents.settings import Policy, load_settings
+from ontology.plain import iso_time, plain
+from ontology.reasoner.client import PelletWorker
+from ontology.records import Alert, Decision, HostProfile, Incident
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "capture", nargs="+", type=Path, help="pcap or pcapng file, also .gz and .xz"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="honeynet.toml: honeypots, allow-list, policy"
+    )
+    parser.add_argument(
+        "--honeypot",
+        action="append",
+        default=[],
+        type=ip_address,
+        metavar="ADDRESS",
+        help="this address is a honeypot (may be repeated)",
+    )
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="the captures are one traffic, in this order (default: each stands for itself)",
+    )
+
+
+def printable(text: object) -> str:
+    """File names and evidence come from strangers: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 if every capture could be read to its end."""
+    hosts: tuple[HostProfile, ...] = ()
+    policy = Policy()
+    if arguments.config is not None:
+        settings = load_settings(arguments.config)
+        hosts, policy = settings.host_profiles(), settings.policy
+    hosts += tuple(
+        HostProfile(id=f"urn:ontoidps:profile:{a}", address=a, roles=("Honeypot",), asset_value=2)
+        for a in arguments.honeypot
+    )
+    for path in arguments.capture:
+        if not path.is_file():
+            raise ValueError(f"{printable(path)}: no such file")
+    model = load_model()
+    code = 0
+    worker = PelletWorker(load_theory())  # starts with the first alert, if there is one
+    try:
+        replay = None
+        for number, path in enumerate(arguments.capture, 1):
+            if replay is None or not arguments.join:
+                replay = Replay(model, worker, hosts=hosts, policy=policy)
+            last = not arguments.join or number == len(arguments.capture)
+            code |= _one(replay, path, last=last, as_json=arguments.json)
+    finally:
+        worker.close()
+    return code
+
+
+def _one(replay: Replay, path: Path, *, last: bool, as_json: bool) -> int:
+    code = 0
+    if not as_json:
+        print(printable(path))
+    try:
+        for record in replay.capture(path):
+            _show(record, path, as_json=as_json)
+    except ValueError as e:
+        # What could be read counts; the rest is said once, and the next capture gets its turn.
+        print(f"ontoidps replay: {printable(e)}", file=sys.stderr)
+        code = 1
+    if last:
+        for record in replay.finish():
+            _show(record, path, as_json=as_json)
+        if not as_json:
+            print(_summary(replay.totals) + "\n")
+    return code
+
+
+def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(plain(record) | {"capture": str(path)}), flush=True)
+        return
+    if isinstance(record, Alert):
+        head = (
+            f"  alert     {iso_time(record.end_us)}  {record.classification}  "
+            f"{record.source or 'many sources'} -> {record.target or 'many hosts'}  "
+            f"confidence {record.confidence:.2f}"
+        )
+        lines = record.explanation.splitlines()
+    elif isinstance(record, Incident):
+        targets = ", ".join(map(str, record.targets[:4])) + (" …" if record.targets[4:] else "")
+        head = (
+            f"  incident  {iso_time(record.end_us)}  {record.classification}  "
+            f"{record.source or 'many sources'} -> {targets or 'many hosts'}  "
+            f"severity {record.severity:.2f}"
+        )
+        lines = record.explanation.splitlines()
+    else:
+        head = (
+            f"  decision  {iso_time(record.decided_us)}  {record.action} {record.source} "
+            f"for {record.duration_s} s"
+        )
+        # The derivation stands with the incident, just above.
+        lines = record.reason.splitlines()[-1:]
+    print(head)
+    for line in lines:
+        print(f"            {printable(line)}")
+
+
+def _summary(totals: Totals) -> str:
+    malformed = f", {totals.malformed} malformed" if totals.malformed else ""
+    return (
+        f"  {totals.packets} packets{malformed}, {totals.connections} connections: "
+        f"{totals.alerts} alerts, {totals.incidents} incidents, {totals.decisions} decisions"
+    )

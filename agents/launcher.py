@@ -1,0 +1,284 @@
+"""The launcher: starts, watches and stops the agents of this host, each an OS process of its own.
+
+An agent that ends is started again with back-off; one whose event loop does not answer a ping for
+`PING_LIMIT_S` is killed and started again. SIGTERM stops everything in order. The node's state is
+written to ``state_dir/run/NODE.json`` each second for ``ontoidps status``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.clock import now_us
+from agents.identity import ensure_keys
+from agents.restarts import RestartPolicy
+from agents.settings import Node, Settings
+from agents.xmpp_server import XmppServer
+
+logger = logging.getLogger(__name__)
+
+PING_EVERY_S = 1.0
+PING_LIMIT_S = 20.0
+# The first answer may take longer: imports, the JVM and the capture ring come first.
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 8.0
+# Supervisor first and sensors last, so that little has to be retried; any order works.
+START_ORDER = ("supervisor", "ontology", "correlation", "reaction", "analyzer", "sensor")
+# One BLAS/OpenMP thread an agent: k-means on two cores slows the event loops of all others.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def configure_logging(name: str, *, verbose: bool = False) -> None:
+    """One line per event on stderr: time, agent, level, logger, message."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    for chatty in ("slixmpp", "spade", "asyncio", "httpx", "httpcore", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@dataclass(slots=True)
+class Child:
+    """One agent process and what the launcher knows of it."""
+
+    role: str
+    node: str
+    jid: str
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    process: asyncio.subprocess.Process | None = None
+    state: str = "stopped"
+    """``starting``, ``running``, ``waiting`` (for its restart) or ``stopped``."""
+    restarts: int = 0
+    answered_s: float = 0.0
+    health: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the run file."""
+        return {
+            "role": self.role,
+            "jid": self.jid,
+            "pid": self.process.pid if self.process and self.process.returncode is None else None,
+            "state": self.state,
+            "restarts": self.restarts,
+            "connected": bool(self.health.get("connected")) and self.state == "running",
+            "health": self.health,
+        }
+
+
+class Launcher:
+    """Runs the agents of some nodes until SIGTERM or SIGINT.
+
+    Raises (from `run`): RuntimeError if another launcher runs one of the nodes, or if the embedded
+    XMPP server can't start.
+    """
+
+    def __init__(
+        self, settings: Settings, file: Path, nodes: Sequence[Node], *, verbose: bool = False
+    ) -> None:
+        self._settings = settings
+        self._file = file
+        self._nodes = nodes
+        self._verbose = verbose
+        self._children = [
+            Child(role, node.name, settings.jid(role, node.name))
+            for role in START_ORDER
+            for node in nodes
+            if role in node.agents
+        ]
+        self._stopping = asyncio.Event()
+        self._locks: list[int] = []
+        self._server: XmppServer | None = None
+
+    async def run(self) -> int:
+        """Returns 0 after a clean stop."""
+        run_dir = self._settings.state_dir / "run"
+        self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_dir.mkdir(mode=0o700, exist_ok=True)
+        self._lock_nodes(run_dir)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        names = {node.name for node in self._nodes}
+        try:
+            if self._settings.xmpp.embedded and self._settings.server_node in names:
+                ensure_keys(self._settings)
+                self._server = XmppServer(self._settings)
+                await asyncio.to_thread(_start_server, self._server)
+            async with asyncio.TaskGroup() as group:
+                for child in self._children:
+                    group.create_task(self._keep(child))
+                if self._server is not None:
+                    group.create_task(self._keep_server(self._server))
+                group.create_task(self._report(run_dir))
+        finally:
+            if self._server is not None:
+                await asyncio.to_thread(self._server.stop)
+            for name in names:
+                (run_dir / f"{name}.json").unlink(missing_ok=True)
+            for lock in self._locks:
+                os.close(lock)
+        logger.info("stopped")
+        return 0
+
+    def _lock_nodes(self, run_dir: Path) -> None:
+        for node in self._nodes:
+            lock = os.open(
+                run_dir / f"{node.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+            self._locks.append(lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                raise RuntimeError(
+                    f"node {node.name!r} is already run by another launcher ({run_dir})"
+                ) from e
+
+    async def _keep(self, child: Child) -> None:
+        """Start, watch, start again, until the launcher stops."""
+        while not self._stopping.is_set():
+            child.policy.on_start(time.monotonic())
+            code = await self._run_once(child)
+            if self._stopping.is_set():
+                break
+            delay = child.policy.delay_after_exit(time.monotonic())
+            child.state, child.restarts = "waiting", child.restarts + 1
+            logger.warning("%s ended with code %s; again in %.1f s", child.jid, code, delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+        child.state = "stopped"
+
+    async def _run_once(self, child: Child) -> int | None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, theirs:
+            command = [sys.executable, "-m", "agents.process", child.role, child.node]
+            command += [str(self._file), "--health-fd", str(theirs.fileno())]
+            if self._verbose:
+                command.append("--verbose")
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                env=os.environ | ENVIRONMENT,
+                # A group of its own: Ctrl-C reaches only the launcher, which stops all.
+                start_new_session=True,
+            )
+            theirs.close()
+            child.process, child.state, child.health = process, "starting", {}
+            child.answered_s = time.monotonic() + START_LIMIT_S - PING_LIMIT_S
+            watch = asyncio.ensure_future(self._watch(child, process, ours))
+            ended = asyncio.ensure_future(process.wait())
+            stop = asyncio.ensure_future(self._stopping.wait())
+            try:
+                await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if process.returncode is None:
+                    await _end(process)
+            finally:
+                for task in (watch, stop, ended):
+                    task.cancel()
+                await asyncio.gather(watch, stop, ended, return_exceptions=True)
+            return process.returncode
+
+    async def _watch(
+        self, child: Child, process: asyncio.subprocess.Process, channel: socket.socket
+    ) -> None:
+        """Ping the agent's event loop; kill the process when it stays silent."""
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        while process.returncode is None:
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(channel, b"ping\n")
+            try:
+                async with asyncio.timeout(PING_EVERY_S):
+                    while True:
+                        data = await loop.sock_recv(channel, 65536)
+                        if not data:
+                            return
+                        *lines, buffer = (buffer + data).split(b"\n")
+                        for line in lines:
+                            child.health = json.loads(line)
+                            child.answered_s = max(child.answered_s, time.monotonic())
+                            child.state = "running"
+            except TimeoutError:
+                pass
+            except (OSError, ValueError) as e:
+                logger.warning("%s: health channel: %s", child.jid, e)
+                return
+            silent = time.monotonic() - child.answered_s
+            if silent > PING_LIMIT_S:
+                logger.error("%s did not answer for %.0f s; killed", child.jid, silent)
+                process.kill()
+                return
+
+    async def _keep_server(self, server: XmppServer) -> None:
+        policy = RestartPolicy()
+        policy.on_start(time.monotonic())
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 0.5)
+            if self._stopping.is_set() or server.alive():
+                continue
+            delay = policy.delay_after_exit(time.monotonic())
+            logger.error("XMPP server ended; again in %.1f s", delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+            if not self._stopping.is_set():
+                policy.on_start(time.monotonic())
+                try:
+                    await asyncio.to_thread(_start_server, server)
+                except (RuntimeError, OSError) as e:
+                    logger.error("XMPP server: %s", e)
+
+    async def _report(self, run_dir: Path) -> None:
+        while not self._stopping.is_set():
+            for node in self._nodes:
+                text = json.dumps(
+                    {
+                        "node": node.name,
+                        "pid": os.getpid(),
+                        "updated_us": now_us(),
+                        "xmpp": self._server.alive() if self._server else None,
+                        "agents": [c.as_json() for c in self._children if c.node == node.name],
+                    }
+                )
+                temporary = run_dir / f".{node.name}.json"
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(run_dir / f"{node.name}.json")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1.0)
+
+
+def _start_server(server: XmppServer) -> None:
+    """Raises: RuntimeError if it does not answer."""
+    server.start()
+    if not server.ready():
+        raise RuntimeError("the XMPP server does not answer")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL when that is not heard."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+    except TimeoutError:
+        logger.warning("pid %d did not stop in %.0f s; killed", process.pid, STOP_LIMIT_S)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
