@@ -10,6 +10,7 @@ import argparse
 import http.server
 import logging
 import socket
+import socketserver
 import sys
 import threading
 from collections.abc import Sequence
@@ -58,8 +59,10 @@ class DecoyPage(http.server.BaseHTTPRequestHandler):
         """Nothing: the sensor does the watching."""
 
 
-class _WebServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
+class _WebServer(socketserver.ThreadingTCPServer):
+    """Not http.server's own: that one asks DNS for its name, which costs seconds in a namespace."""
+
+    daemon_threads = allow_reuse_address = True
 
     def __init__(self, address: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
