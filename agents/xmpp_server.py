@@ -3,7 +3,7 @@ configuration.
 
 Nothing in it is worth keeping: accounts, certificate and configuration are written anew at each
 start from ``state_dir/keys``. It listens with direct TLS only, federates with nobody and
-registers nobody. The agents use no feature that is Prosody's own; ``deploy/ejabberd.yml.example``
+registers nobody. The agents use no feature that is Prosody's own; ``deploy/ejabberd.example.yml``
 is the production server.
 """
 

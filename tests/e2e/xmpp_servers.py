@@ -33,7 +33,7 @@ agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reacti
 interfaces = ["lo"]
 """
 
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "ejabberd.yml.example"
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "ejabberd.example.yml"
 # Without -sname there is no Erlang distribution: no epmd is started and no port but ours is opened.
 BOOT = """\
 {{ok, _}} = application:ensure_all_started(ejabberd),

@@ -71,7 +71,10 @@ def main(folder: Path) -> dict[str, Any]:
         for name in old:
             kill(name)
         for process in Path("/proc").glob("[0-9]*"):
-            command = (process / "cmdline").read_bytes()
+            try:
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has just ended
             if b"prosody.cfg.lua" in command:
                 os.kill(int(process.name), signal.SIGKILL)
         seen["agents came back"] = until(lambda: all(again(n, p) for n, p in old.items()))
