@@ -1,9 +1,9 @@
 """The ontology agent: archives what is reported and decided, answers questions, watches the files.
 
 Receives Alert (from analyzers, which it subscribes to), Incident, Decision and Block, and archives
-them; receives Query, sends Answer. Sends OntologyChanged to every agent when an edit of the
-ontology or the rules has passed all checks; an edit that has not is logged, and what was valid
-before stays.
+them; receives Query, sends Answer. Sends OntologyChanged to those who reason or decide when an edit
+of the ontology or the rules has passed all checks; an edit that has not is logged, and what was
+valid before stays.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from ontology.records import OntologyChanged, Record, Subscription
 logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 1.0
+AUDIENCE = ("correlation", "reaction", "supervisor")
+"""Roles that hear of a new version; sensors and analyzers work with fixed words only."""
 _CHECK_HEAP_MIB = 256
 _CHECK_TIMEOUT_S = 20.0
 
@@ -102,7 +104,7 @@ class OntologyAgent(BaseAgent):
             await self._take_over(thorough=True)
 
     async def _take_over(self, *, thorough: bool) -> None:
-        """Check the files; if they are valid and new, store them and tell everybody."""
+        """Check the files; if they are valid and new, store them and announce them."""
         before = self._archive.ontology_version
         try:
             knowledge = await asyncio.to_thread(
@@ -129,7 +131,7 @@ class OntologyAgent(BaseAgent):
             detail=f"was {before}; {len(knowledge.rules)} rules",
         )
         for role, node in self.settings.agents():
-            if role != self.role:
+            if role in AUDIENCE:
                 await self.send(
                     self.settings.jid(role, node),
                     "inform",

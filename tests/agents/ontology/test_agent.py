@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -99,6 +99,12 @@ async def agent(context: AgentContext, paths: tuple[Path, ...]) -> AsyncIterator
     await started.on_stop()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the agent offers no event for this
+
+
 async def test_subscribes_to_the_alerts_of_every_analyzer(agent: Unconnected) -> None:
     assert [(s.receiver, s.performative) for s in agent.sent] == [
         ("analyzer.gw1@honeynet.test", "subscribe"),
@@ -126,7 +132,7 @@ async def test_a_bad_question_is_refused_to_the_sender(agent: Unconnected, sparq
         await agent.on_message(a_message("query-ref"), (Query(id="urn:uuid:q", sparql=sparql),))
 
 
-async def test_a_valid_edit_is_announced_to_all_other_agents(
+async def test_a_valid_edit_is_announced_to_those_who_use_it(
     agent: Unconnected, paths: tuple[Path, ...]
 ) -> None:  # slow: Pellet checks the edit, about 3 s
     agent.sent.clear()
@@ -134,11 +140,12 @@ async def test_a_valid_edit_is_announced_to_all_other_agents(
     paths[0].write_text(text.replace("Half-open scan", "A half-open scan"), encoding="utf-8")
     await agent._look()
     await agent._look()
+    await until(lambda: len(agent.sent) == 4)
     assert {s.receiver for s in agent.sent} == {
         f"{role}.{node}@honeynet.test"
         for node, roles in (
-            ("gw1", ("sensor", "analyzer", "correlation", "supervisor", "reaction")),
-            ("gw2", ("sensor", "analyzer", "reaction")),
+            ("gw1", ("correlation", "supervisor", "reaction")),
+            ("gw2", ("reaction",)),
         )
         for role in roles
     }
@@ -156,8 +163,9 @@ async def test_an_invalid_edit_is_refused_and_the_last_good_one_kept(
     paths[1].write_text("<broken", encoding="utf-8")
     await agent._look()
     await agent._look()
+    # The agent's own watch runs beside these looks, and may be the one that saw the edit.
+    await until(lambda: agent.counters["ontology_refused"] == 1)
     assert agent.sent == []
-    assert agent.counters["ontology_refused"] == 1
     assert agent._archive.ontology_version == before
     (line,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert str(paths[1]) in line
@@ -174,7 +182,7 @@ async def test_an_edit_made_while_it_was_down_is_announced_at_start(
         agent = Unconnected(context)
         await agent.on_start()
         announced = [s for s in agent.sent if isinstance(s.records[0], OntologyChanged)]
-        assert len(announced) == (8 if text else 0)
+        assert len(announced) == (4 if text else 0)
         await asyncio.sleep(0)  # let the watch begin before it is ended
         await agent._end_tasks()
         await agent.on_stop()
