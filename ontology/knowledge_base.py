@@ -38,6 +38,10 @@ _DECLARATIONS = tuple(
 )
 _IMP = NamedNode("http://www.w3.org/2003/11/swrl#Imp")
 # swrla: the annotation that Protégé's rule tab writes.
+_PREDICATES = tuple(
+    NamedNode("http://www.w3.org/2003/11/swrl#" + name)
+    for name in ("classPredicate", "propertyPredicate")
+)
 _ENABLED = NamedNode("http://swrl.stanford.edu/ontologies/3.3/swrla.owl#isRuleEnabled")
 _LABEL = NamedNode(_RDFS + "label")
 
@@ -185,7 +189,9 @@ class KnowledgeBase:
             and triple.subject in self._disabled
             and isinstance(triple.object, Literal)
         }
+        declared = self.terms()
         for file in self._files:
+            _check_predicates(file, declared)
             try:
                 # only_local: never ask a server, though no import is left that would.
                 ontology = self.world.get_ontology(file.iri).load(
@@ -340,6 +346,30 @@ def _reachable(roots: Iterable[object], triples: Sequence[Triple]) -> set[object
             found.add(node)
             waiting += below.get(node, ())
     return found
+
+
+def _check_predicates(file: _File, declared: frozenset[str]) -> None:
+    """Every class and property that a rule names must be declared: else it is a slip of the pen."""
+    named = [(t.subject, t.object) for t in file.triples if t.predicate in _PREDICATES]
+    for atom, term in named:
+        if isinstance(term, NamedNode) and term.value not in declared and not _built_in(term.value):
+            for rule, label in _labels_of_rules(file.triples):
+                if atom in _reachable([rule], file.triples):
+                    raise KnowledgeBaseError(
+                        f"{file.path}: rule {label!r} names {term.value}, which no file declares"
+                    )
+
+
+def _built_in(iri: str) -> bool:
+    """owl:Thing, rdf:type and the like need no declaration."""
+    return iri.startswith((_OWL, _RDF, _RDFS))
+
+
+def _labels_of_rules(triples: Sequence[Triple]) -> Iterator[tuple[object, str]]:
+    rules = {t.subject for t in triples if t.predicate == _TYPE and t.object == _IMP}
+    for triple in triples:
+        if triple.subject in rules and triple.predicate == _LABEL:
+            yield triple.subject, getattr(triple.object, "value", "")
 
 
 def _rule_labels(triples: Sequence[Triple]) -> dict[str, int]:

@@ -122,6 +122,10 @@ def test_answers_outlive_close() -> None:
         (rule_file(imports="https://w3id.org/ontoidps/rules"), "circle"),
         (rule_file(imp("", atom("SynScan"), atom("FloodFinding"))), "no rdfs:label"),
         (rule_file(*[imp("R", atom("SynScan"), atom("FloodFinding"))] * 2), "also stands in"),
+        (
+            rule_file(imp("R", atom("SynScan"), atom("FlodFinding"))),
+            "rule 'R' names https://w3id.org/ontoidps#FlodFinding, which no file declares",
+        ),
         (re.sub("<swrl:body>.*?</swrl:body>", "", RULES), "no body"),
         (rule_file(imp("R", "", atom("FloodFinding"))), "no body"),
         ('<!DOCTYPE r [<!ENTITY a "b">]>' + RULES.split("?>", 1)[1], "document type"),
