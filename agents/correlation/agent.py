@@ -19,7 +19,7 @@ from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
-from agents.knowledge import load_theory
+from agents.knowledge import keep_theory, start_theory
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.reasoner.client import PelletWorker
@@ -67,6 +67,8 @@ class CorrelationAgent(BaseAgent):
         self._undone: list[str] = []
         """Ids taken from the queue whose consequences aren't all in the outbox."""
         self._outgoing: deque[Outcome] = deque()
+        self._kept = context.state_dir / "knowledge.nt"
+        """Ontology and rules that were good last."""
         self._reload = False
         self._ended: set[Address] = set()
         """Sources whose block was refused or lifted."""
@@ -75,10 +77,11 @@ class CorrelationAgent(BaseAgent):
     async def on_start(self) -> None:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
 
-        Raises: sqlite3.Error, KnowledgeBaseError, TheoryError.
+        Raises: sqlite3.Error; KnowledgeBaseError, TheoryError if the files are no good and there is
+            no earlier version.
         """
         self._journal = Journal(self.context.state_dir / "alerts.sqlite3")
-        theory = await self._in_thread(load_theory)
+        theory = await self._in_thread(lambda: start_theory(self._kept))
         worker = PelletWorker(theory)
         self._worker = worker
         engine = CorrelationEngine(
@@ -206,7 +209,7 @@ class CorrelationAgent(BaseAgent):
         if self._worker is None:
             raise RuntimeError("the correlation agent has not started")
         try:
-            theory = load_theory()
+            theory = keep_theory(self._kept)
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
         except (KnowledgeBaseError, TheoryError, ReasonerUnavailable) as e:
