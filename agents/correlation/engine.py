@@ -299,11 +299,17 @@ class CorrelationEngine:
             origin=self._origin,
             decided_us=now_us,
             duration_s=seconds,
-            reason=(
-                f"{incident.explanation}\n{finding.block_comment or 'The rules call for a block.'} "
-                f"Severity {incident.severity:.2f} reaches {self._policy.minimum_severity:.2f}."
-            ),
+            reason=f"{incident.explanation}\n{self._why_block(incident, finding)}",
         )
+
+    def _why_block(self, incident: Incident, finding: Finding) -> str:
+        """One line: the rule, and the limit that was reached."""
+        rule = "The reaction rules call for a block."
+        if finding.block_rule:
+            rule = f"Rule {finding.block_rule}: {finding.block_comment}".rstrip(": ")
+            rule += "" if rule.endswith(".") else "."
+        limit = self._policy.minimum_severity
+        return f"{rule} Severity {incident.severity:.2f}, at least {limit:.2f} is needed."
 
     def _may_block(self, source: Address, now_us: int, *, new: bool) -> bool:
         if source in self._hosts or self._is_allowed(source):

@@ -33,6 +33,8 @@ class Finding:
     later_by_id: dict[str, Alert] = field(default_factory=dict)
     block_candidate: bool = False
     """Do the rules of ``reaction.owl`` call for a block of the source?"""
+    block_rule: str = ""
+    """The one that does, and its comment in ``block_comment``; empty if that is not known."""
     block_comment: str = ""
 
     @property
@@ -89,7 +91,10 @@ def collect_findings(
         candidate = candidates.get(last)
         if candidate is not None:
             finding.block_candidate = True
-            finding.block_comment = candidate.explanation.comment
+            # Pellet gives one derivation; it may run over another rule's conclusion on this alert.
+            if why.rule in candidate.explanation.rules:
+                finding.block_rule = candidate.explanation.rule
+                finding.block_comment = candidate.explanation.comment
     return [findings[key] for key in sorted(findings, key=str)]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
-from ontology.plain import iso_time
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Address, Alert
 from ontology.vocabulary import HOST_PREFIX, NAMESPACE
@@ -15,7 +15,7 @@ MAX_FACTS = 8
 
 
 def tell_alert(alert: Alert) -> str:
-    """``SynScan from 192.0.2.7 on 198.51.100.5 at 2026-… (1000 connections, …)``."""
+    """``SynScan from 192.0.2.7 on 198.51.100.5 at 2026-… UTC (1000 connections, …)``."""
     notes = [f"{alert.count} connection" + ("s" if alert.count != 1 else "")]
     if alert.target_port is not None:
         notes.append(f"port {alert.target_port}")
@@ -23,7 +23,7 @@ def tell_alert(alert: Alert) -> str:
     notes.append("source verified" if alert.verified_source else "source not verified")
     return (
         f"{alert.classification} from {_hosts(alert.source, alert.source_count)} "
-        f"on {_hosts(alert.target, alert.target_count)} at {iso_time(alert.begin_us)} "
+        f"on {_hosts(alert.target, alert.target_count)} at {_time(alert.begin_us)} "
         f"({', '.join(notes)})"
     )
 
@@ -48,20 +48,40 @@ def tell_incident(
         if gap and number == MAX_ALERTS // 2:
             lines.append(gap)
         lines.append(("then " if number else "") + tell_alert(alert))
-    classes = {alert.classification for alert in alerts}
-    facts = {tell_fact(fact, classes) for e in explanations for fact in e.facts} - {""}
-    lines += [f"because {fact}" for fact in sorted(facts)[:MAX_FACTS]]
+    facts = {fact for e in explanations for fact in e.facts}
+    because = {tell_role(fact) for fact in facts} - {""}
+    because |= {tell_kinds(alert.classification, facts) for alert in alerts} - {""}
+    lines += [f"because {fact}" for fact in sorted(because)[:MAX_FACTS]]
     return "\n".join(lines)
 
 
-def tell_fact(fact: Fact, classes: Iterable[str]) -> str:
-    """A premise in words, or "" if the alerts themselves already say it."""
-    names = [argument.removeprefix(NAMESPACE) for argument in fact.arguments]
+def tell_role(fact: Fact) -> str:
+    """``198.51.100.5 is a Honeypot``; "" for premises that the alerts themselves already say."""
+    names = _names(fact)
     if fact.kind == "type" and names[0].startswith(HOST_PREFIX) and names[1] != "Host":
         return f"{names[0].removeprefix(HOST_PREFIX)} is a {names[1]}"
-    if fact.kind == "subClassOf" and names[0] in classes:
-        return f"{names[0]} is a kind of {names[1]}"
     return ""
+
+
+def tell_kinds(name: str, facts: Iterable[Fact]) -> str:
+    """``SynScan is a kind of PortScan, and that of Scan``: as far up as the premises go, or ""."""
+    pairs = [_names(fact) for fact in facts if fact.kind == "subClassOf"]
+    above = {pair[0]: pair[1] for pair in sorted(pairs) if len(pair) == 2}
+    chain: list[str] = []
+    first = name
+    while name in above and above[name] not in chain:
+        chain.append(above[name])
+        name = above[name]
+    return f"{first} is a kind of {', and that of '.join(chain)}" if chain else ""
+
+
+def _names(fact: Fact) -> list[str]:
+    return [argument.removeprefix(NAMESPACE) for argument in fact.arguments]
+
+
+def _time(us: int) -> str:
+    """To the second: people compare it with a clock; the record has the microseconds."""
+    return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _hosts(one: Address | None, count: int) -> str:

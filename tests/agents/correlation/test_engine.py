@@ -94,13 +94,28 @@ def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) 
     assert first.startswith("Rule ScanThenBruteForce: A source that scanned a host")
     assert second.startswith(f"SynScan from {ATTACKER} on {PLAIN} at 2026-")
     assert third.startswith(f"then FtpBruteForce from {ATTACKER} on {PLAIN}")
-    assert "because SynScan is a kind of PortScan" in because
+    assert "because SynScan is a kind of PortScan, and that of Scan" in because
     assert decision.source == ip_address(ATTACKER) and decision.action == "block"
     assert decision.duration_s == 90 and decision.incident == incident.id
     assert decision.decided_us == T0 + 6 * S and incident.explanation in decision.reason
+    assert decision.reason.splitlines()[-1].startswith("Rule BlockCandidate: The later alert")
     alerts = core.alerts_of(incident)
     assert {a.id for a in alerts} == set(incident.alerts)
     assert {a.stage for a in alerts} == {"senior"}
+
+
+def test_the_block_is_not_explained_with_another_incidents_rule(worker: PelletWorker) -> None:
+    """On a honeypot the password attack is a finding of its own: two rules call for the block."""
+    core = engine(worker)
+    out = core.on_alerts(
+        [alert(1, "SynScan", 0, target=POTS[0]), alert(2, "FtpBruteForce", 5, target=POTS[0])],
+        T0 + 6 * S,
+    )
+    (decision,) = [r for r in out if isinstance(r, Decision)]
+    assert decision.classification == "ScanThenBruteForceIncident"
+    assert "BlockCandidateFinding" not in decision.reason
+    assert "finding about one alert" not in decision.reason
+    assert "Severity 0." in decision.reason.splitlines()[-1]
 
 
 def test_one_call_or_many_conclude_the_same(worker: PelletWorker) -> None:

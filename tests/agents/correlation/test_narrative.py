@@ -3,7 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
-from agents.correlation.narrative import MAX_ALERTS, tell_alert, tell_fact, tell_incident
+from agents.correlation.narrative import (
+    MAX_ALERTS,
+    tell_alert,
+    tell_incident,
+    tell_kinds,
+    tell_role,
+)
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Alert
 from ontology.vocabulary import IDPS
@@ -27,7 +33,7 @@ ALERT = Alert(
 
 def test_an_alert_in_words() -> None:
     assert tell_alert(ALERT) == (
-        "SynScan from 192.0.2.7 on 2001:db8::5 at 2026-09-21T14:13:20.123456Z "
+        "SynScan from 192.0.2.7 on 2001:db8::5 at 2026-09-21 14:13:20 UTC "
         "(1000 connections, confidence 0.90, source not verified)"
     )
     flood = replace(ALERT, source=None, source_count=40, count=1, target_port=80)
@@ -37,11 +43,21 @@ def test_an_alert_in_words() -> None:
 
 def test_facts_that_alerts_do_not_say_themselves() -> None:
     pot = Fact("type", ("urn:ontoidps:host:2001:db8::5", IDPS.Honeypot))
-    kind = Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan))
-    assert tell_fact(pot, ()) == "2001:db8::5 is a Honeypot"
-    assert tell_fact(kind, ("SynScan",)) == "SynScan is a kind of PortScan"
-    assert tell_fact(kind, ("UdpScan",)) == ""
-    assert tell_fact(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x")), ()) == ""
+    assert tell_role(pot) == "2001:db8::5 is a Honeypot"
+    assert tell_role(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x"))) == ""
+
+
+def test_kinds_are_told_up_to_the_class_that_the_rule_names() -> None:
+    facts = [
+        Fact("subClassOf", (IDPS.PortScan, IDPS.Scan)),
+        Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan)),
+        Fact("subClassOf", (IDPS.FtpBruteForce, IDPS.BruteForce)),
+    ]
+    assert tell_kinds("SynScan", facts) == "SynScan is a kind of PortScan, and that of Scan"
+    assert tell_kinds("FtpBruteForce", facts) == "FtpBruteForce is a kind of BruteForce"
+    assert tell_kinds("UdpScan", facts) == ""
+    circle = [Fact("subClassOf", ("A", "B")), Fact("subClassOf", ("B", "A"))]
+    assert tell_kinds("A", circle) == "A is a kind of B, and that of A"
 
 
 def test_a_long_story_is_cut_in_the_middle() -> None:
