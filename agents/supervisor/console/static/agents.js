@@ -37,8 +37,8 @@ function draw() {
 
 export function agentsDialog() {
   const rows = [...agents.values()];
-  const counters = (a) => Object.entries(a.health).map(([k, v]) => h("span", { class: "count" }, `${k} `, h("b", null, v)));
-  sheet(`Agents (${plural(rows.length, "agent")})`, h("div", { class: "scroll", tabindex: "0" }, h("table", null,
+  const counters = (a) => Object.entries(a.health).filter(([, v]) => v !== "0").map(([k, v]) => h("span", { class: "count" }, `${k} `, h("b", null, v)));
+  sheet(plural(rows.length, "agent"), h("div", { class: "scroll", tabindex: "0" }, h("table", null,
     h("thead", null, h("tr", null, ["Node", "Agent", "State", "Since", "Heard", "Ontology", "Counters"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", null, rows.map((a) => h("tr", null, h("td", null, a.node), h("td", { title: a.name }, a.role),
       h("td", null, h("span", { class: `badge ${KIND[a.state]}` }, a.state)),

@@ -1,6 +1,6 @@
 // The block table: who, why, where, how long.
 import { h, setText } from "./dom.js";
-import { at, ago, gravity, iso, left, nowUs, who, words } from "./format.js";
+import { at, ago, gist, gravity, iso, left, nowUs, who, words } from "./format.js";
 
 const CHIPS = 4;
 const SIGN = { active: "✓", pending: "…", refused: "✕", failed: "✕", lifted: "○", expired: "○" };
@@ -12,6 +12,7 @@ export const isCurrent = (b) => b.state === "active" || (!b.settled && nowUs() -
 export function stateOf(b) {
   const open = b.gateways.filter((g) => !g.confirmed);
   if (b.state === "active") {
+    if (open.length && b.gateways.every((g) => g.state === "failed" || g.state === "refused")) return ["bad", "nowhere"];
     if (open.some((g) => g.state === "failed" || g.state === "refused")) return ["bad", "not everywhere"];
     return open.length ? ["warn", "spreading"] : ["good", "blocked"];
   }
@@ -66,7 +67,7 @@ export const columns = [
       const [kind, reason] = cell.firstChild.children;
       setText(kind, words(b.classification));
       kind.className = `class ${gravity(b.classification)}`;
-      setText(reason, b.reason.split("\n", 1)[0]);
+      setText(reason, gist(b.reason, b.classification));
       reason.title = b.reason;
     },
   },

@@ -1,7 +1,7 @@
 // The explanation of one block: who, where, why, how long, and everything that was done about it.
 import { $, h, setText } from "./dom.js";
 import { get } from "./api.js";
-import { at, ago, gravity, iso, left, nowUs, plural, protocol, span, who, words } from "./format.js";
+import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, protocol, span, who, words } from "./format.js";
 import { chip, gatewayKind, stateOf } from "./blocks.js";
 
 const panel = $("#detail");
@@ -66,24 +66,26 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions) {
     part("Who", pairs(
       ["Source", h("span", { class: "mono" }, b.source)],
       b.target && ["Attacked", h("span", { class: "mono" }, b.target)],
-      ["Decided by", h("span", { title: b.origin }, who(b.origin)), " · ", h("span", { class: "muted" }, b.reason)])),
+      ["Decided by", h("span", { title: b.origin }, who(b.origin)), " · ", h("span", { class: "muted" }, lastLine(b.reason))])),
     part("How long", pairs(
       active ? ["Time left", rest] : ["Ended", time(b.ended_us), ` · ${b.ended_by === "time" ? "its time was over" : `by ${who(b.ended_by)}`}`],
       ["From – to", time(b.since_us), " – ", time(b.expires_us), h("span", { class: "muted" }, ` · ${span(b.expires_us - b.since_us)}`)],
       decisions.length > 1 && ["Decisions", h("ol", { class: "plain" }, decisions.map((d) => h("li", null,
-        time(d.received_us), ` ${d.outcome} by ${who(d.decision.origin)}`, h("span", { class: "muted" }, d.decision.reason ? ` · ${d.decision.reason}` : ""))))])),
+        time(d.received_us), ` ${d.outcome} by ${who(d.decision.origin)}`, h("span", { class: "muted" }, d.decision.reason ? ` · ${firstLine(d.decision.reason)}` : ""))))])),
     part("Where", h("ul", { class: "where" }, b.gateways.map((g) => gateway(b, g)))),
     part("Why", why(b, incidents, alerts)),
     audit.length ? part("Record", h("ol", { class: "plain" }, audit.map((a) => h("li", null, time(a.at_us), " ", h("b", null, a.what),
-      ` · ${who(a.who)}`, a.reason ? h("span", { class: "muted" }, ` · ${a.reason}`) : null)))) : null,
+      ` · ${who(a.who)}`, a.reason ? h("span", { class: "muted", title: a.reason }, ` · ${firstLine(a.reason)}`) : null)))) : null,
   ].filter(Boolean);
 }
 
+const IS = { pending: "the order is on its way", active: "blocked", refused: "refused", failed: "failed", lifted: "not blocked", expired: "not blocked, its time was over" };
+
 function gateway(b, g) {
-  const wanted = g.wanted === "block" ? "blocked" : "not blocked";
+  const wanted = g.confirmed ? null : `, should be ${g.wanted === "block" ? "blocked" : "free again"}`;
   const until = g.state === "active" && g.expires_us ? ` until ${at(g.expires_us)}` : "";
   return h("li", { class: gatewayKind(b, g) }, chip(b, g),
-    h("span", null, `wanted ${wanted}, `, h("b", null, `is ${g.state}`), until, g.wanted === "block" && g.state === "active" && !g.confirmed ? " (new end not yet confirmed)" : null, h("span", { class: "muted" }, ` · ${ago(g.since_us)}`),
+    h("span", null, h("b", null, IS[g.state] ?? g.state), until, g.state === "active" && g.wanted === "block" ? null : wanted, g.wanted === "block" && g.state === "active" && !g.confirmed ? " (new end not yet confirmed)" : null, h("span", { class: "muted" }, ` · ${ago(g.since_us)}`),
       g.detail ? h("span", { class: "muted" }, ` · ${g.detail}`) : null));
 }
 
@@ -98,7 +100,7 @@ function why(b, incidents, alerts) {
     return h("article", { class: "why" },
       pairs(["Rule", h("b", null, i.rule)], ["Severity", meter(i.severity)],
         ["Source", i.verified_source ? "verified: it completed a TCP handshake" : "could be forged"]),
-      h("p", null, first ?? ""),
+      h("p", null, (first ?? "").replace(`Rule ${i.rule}: `, "")),
       facts.length ? h("ul", { class: "facts" }, facts.map((f) => h("li", null, f))) : null,
       h("h4", null, plural(i.alerts.length, "alert")), mine.map(alertItem),
       mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null);

@@ -37,10 +37,21 @@ export function at(us) {
 }
 export const iso = (us) => new Date(us / 1000).toISOString();
 
-// "HoneypotBruteForceIncident" is shown as "Honeypot brute force".
+// "HoneypotBruteForceIncident" is shown as "Honeypot brute force", "SynScan" as "SYN scan".
+const SHORT = new Set(["ack", "arp", "fin", "ftp", "http", "icmp", "sql", "ssh", "syn", "tcp", "udp"]);
 export function words(name) {
+  if (name === "CustomIncident") return "Custom rule";
   const text = name.replace(/Incident$/, "").replace(/([a-z0-9])([A-Z])/g, "$1 $2").trim() || name;
-  return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();
+  const all = text.toLowerCase().split(" ").map((w) => (SHORT.has(w) ? w.toUpperCase() : w)).join(" ");
+  return all.charAt(0).toUpperCase() + all.slice(1);
+}
+
+// A decision's reason opens with what its rule means, and ends with what made it a block.
+export const firstLine = (reason) => reason.split("\n", 1)[0];
+export const lastLine = (reason) => reason.split("\n").at(-1);
+export function gist(reason, classification) {
+  const [, rule, meaning] = /^Rule (\S+): (.+)$/.exec(firstLine(reason)) ?? [];
+  return rule && words(rule) === words(classification) ? meaning : firstLine(reason);
 }
 
 // A ranking for colour only; the word always stands beside it.

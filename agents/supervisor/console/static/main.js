@@ -1,7 +1,7 @@
 // The console's page: puts the parts together.
 import { $, h, say, setText } from "./dom.js";
 import { get, post, setCsrf } from "./api.js";
-import { nowUs, setClock } from "./format.js";
+import { nowUs, plural, setClock } from "./format.js";
 import { bindTheme } from "./theme.js";
 import { Table } from "./table.js";
 import { columns, isCurrent, matcher, newestFirst } from "./blocks.js";
@@ -19,7 +19,7 @@ setClock(me.now_us);
 const operator = me.role === "operator";
 document.body.dataset.role = me.role;
 $("#honeynet").textContent = me.honeynet;
-$("#who").textContent = `${me.user} · ${me.role}`;
+$("#who").textContent = me.user === me.role ? me.user : `${me.user} · ${me.role}`;
 $("#dry").hidden = !me.dry_run;
 $("#add").hidden = !operator;
 document.title = `${me.honeynet} · OntoIDPS`;
@@ -37,7 +37,7 @@ const actions = {
 };
 
 const table = new Table($("#grid"), {
-  columns, order: newestFirst, label: "Blocks", empty: "No block matches.",
+  columns, order: newestFirst, label: "Blocks", empty: "",
   onSelect: (id) => { if (id !== null) showDetail(id, actions); },
   onOpen: (action, id) => actions[action](table.rows.get(id)),
 });
@@ -45,6 +45,7 @@ const table = new Table($("#grid"), {
 function refilter() {
   const match = matcher(text);
   table.filter((b) => (ended ? b.state !== "active" : isCurrent(b)) && match(b));
+  setText(table.empty, text ? "No block matches the filter." : ended ? "No block has ended yet." : "Nobody is blocked.");
   requestAnimationFrame(figures);
 }
 
@@ -91,7 +92,7 @@ function apply(change) {
   for (const a of change.agents ?? []) patchAgent(a);
   for (const i of change.incidents ?? []) patchFeed("incidents", i);
   for (const a of change.alerts ?? []) patchFeed("alerts", a);
-  if (change.blocks?.length) say(`${change.blocks.length} blocks changed`);
+  if (change.blocks?.length) say(`${plural(change.blocks.length, "block")} changed`);
   requestAnimationFrame(figures);
 }
 
@@ -104,11 +105,12 @@ function connection(state) {
     stale.hidden = true;
   } else if (stale.hidden) {
     const since = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(Date.now());
-    stale.textContent = `The supervisor is not heard since ${since}: what you see may be out of date. Blocks in the gateways go on. Trying again…`;
+    stale.textContent = `The supervisor has not been heard since ${since}. What you see may be out of date; the gateways go on blocking until each block's own end. Trying again…`;
     stale.hidden = false;
-    // A closed session looks like a lost stream: this call tells the two apart.
-    get("me").catch(() => {});
   }
+  // A closed session looks like a lost stream: this call tells the two apart, and leads to the login.
+  // At each failure: after a restart the supervisor first is away, and then knows no session.
+  if (state === "down") get("me").catch(() => {});
 }
 
 follow({ read, apply, time: setClock, state: connection });

@@ -18,6 +18,7 @@ export function follow({ read, apply, time, state }) {
   let heard = performance.now();
   let waiting = null; // changes since the last hello, until the lists are read
   let run = 0;
+  let down = false;
 
   async function resync() {
     const mine = ++run;
@@ -37,9 +38,11 @@ export function follow({ read, apply, time, state }) {
   const worker = new SharedWorker(workerUrl());
   worker.port.onmessage = ({ data: message }) => {
     if (message.kind === "down") {
+      down = true;
       state("down");
       return;
     }
+    down = false;
     heard = performance.now();
     if (message.kind === "hello" || message.kind === "tick") time(JSON.parse(message.data).now_us);
     if (message.kind === "hello" || message.kind === "resync") resync();
@@ -53,6 +56,6 @@ export function follow({ read, apply, time, state }) {
   addEventListener("pagehide", () => worker.port.postMessage("bye"));
   addEventListener("pageshow", (e) => e.persisted && location.reload());
   setInterval(() => {
-    if (performance.now() - heard > SILENCE_MS) state("stale");
+    if (performance.now() - heard > SILENCE_MS && !down) state("stale");
   }, 1000);
 }

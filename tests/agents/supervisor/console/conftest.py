@@ -30,6 +30,8 @@ class Running:
     url: str
     service: ConsoleService
     loop: asyncio.AbstractEventLoop
+    stop: Callable[[], None]
+    """Ends it before the test does; once is enough."""
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run it in the console's loop and wait for it."""
@@ -53,6 +55,7 @@ def serve(
         ready = threading.Event()
         started: list[Running] = []
         halt = asyncio.Event()
+        stopped = threading.Event()
 
         async def main() -> None:
             with closing(Ledger(tmp_path / "served.sqlite3")) as ledger:
@@ -66,7 +69,7 @@ def serve(
                 while not server.started and not serving.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 url = "http://localhost" if is_unix(listen) else f"http://127.0.0.1:{name[1]}"
-                started.append(Running(url, service, loop))
+                started.append(Running(url, service, loop, stop))
                 ready.set()
                 await halt.wait()
                 await server.stop()
@@ -76,6 +79,9 @@ def serve(
         thread.start()
 
         def stop() -> None:
+            if stopped.is_set():
+                return
+            stopped.set()
             loop.call_soon_threadsafe(halt.set)
             thread.join(LIMIT_S)
             assert not thread.is_alive(), "the console did not stop"

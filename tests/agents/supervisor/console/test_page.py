@@ -125,3 +125,76 @@ def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, se
     foreign = [u for u in asked if not u.startswith((running.url + "/", "chrome:", "data:"))]
     assert asked
     assert foreign == []
+
+
+def log_in(chromium, url):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    chromium.get(url)
+    chromium.find_element(By.ID, "user").send_keys("operator")
+    chromium.find_element(By.ID, "password").send_keys("operator pass" + Keys.ENTER)
+
+
+def test_after_a_restart_of_the_supervisor_the_page_leads_to_the_login(chromium, serve):
+    """Sessions end with the supervisor: a page that only tries again would do so for ever."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def text(selector):
+        return chromium.find_element(By.CSS_SELECTOR, selector).text
+
+    running = serve("127.0.0.1:0")
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: text("#link") == "live")
+    running.stop()
+    wait.until(lambda _: "has not been heard since" in text("#stale"))
+    serve(running.url.removeprefix("http://"))
+    wait.until(lambda _: chromium.current_url.endswith("/login"))
+
+
+REASON = """\
+Rule ScanThenBruteForce: A source that scanned a host tries passwords on the same host.
+SynScan from 203.0.113.9 on 198.51.100.5 at 2026-09-21 14:13:20 UTC (source not verified)
+then FtpBruteForce from 203.0.113.9 on 198.51.100.5 at 2026-09-21 14:13:25 UTC (source verified)
+because SynScan is a kind of PortScan, and that of Scan"""
+LIMIT = "The reaction rules call for a block. Severity 0.80, at least 0.50 is needed."
+
+
+def test_what_the_engine_says_is_told_in_parts_and_once(chromium, serve, kit):
+    """A decision's reason is the incident's whole explanation and a line on the limit."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def texts(selector):
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        return [e.get_attribute("textContent") for e in found]
+
+    running = serve("127.0.0.1:0")
+    made = kit.decision(
+        reason=f"{REASON}\n{LIMIT}",
+        classification="ScanThenBruteForceIncident",
+        decided_us=running.service.clock(),
+    )
+    incident, alerts = kit.evidence(made)
+    incident = replace(incident, explanation=REASON, rule="ScanThenBruteForce")
+    alerts = tuple(replace(a, classification="SynScan") for a in alerts)
+    running.call(running.service.decide(made, incident, alerts))
+    for gateway in kit.GATEWAYS:
+        refused = kit.report(made, gateway, "refused", running.service.clock(), detail="why not")
+        running.call(running.service.report(refused))
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: texts(".rows .row"))
+    meaning = "A source that scanned a host tries passwords on the same host."
+    assert texts(".c-why small") == [meaning]
+    assert texts(".rows .badge") == ["nowhere"]
+    chromium.find_element(By.CSS_SELECTOR, ".rows .row").click()
+    wait.until(lambda _: texts("#detail .facts"))
+    (detail,) = texts("#detail")
+    assert detail.count(LIMIT) == 1
+    assert detail.count("then FtpBruteForce from") == 1
+    assert texts("#detail .facts li") == REASON.splitlines()[1:]
+    assert "SYN scan" in detail and "Syn scan" not in detail
+    assert "refused, should be blocked" in detail
