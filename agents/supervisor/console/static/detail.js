@@ -94,13 +94,15 @@ function why(b, incidents, alerts) {
     const text = b.classification === "Manual" ? "Blocked by hand; no rule fired." : "The evidence is no longer kept.";
     return [h("p", null, text), alerts.map(alertItem)];
   }
-  return incidents.map((i) => {
+  // The incident that the block was made for comes first, whatever else its source has done.
+  const first = (i) => Number(i.id !== b.incident);
+  return [...incidents].sort((x, y) => first(x) - first(y)).map((i) => {
     const mine = alerts.filter((a) => i.alerts.includes(a.id));
-    const [first, ...facts] = i.explanation.split("\n").map((l) => l.trim()).filter(Boolean);
+    const [meaning, ...facts] = i.explanation.split("\n").map((l) => l.trim()).filter(Boolean);
     return h("article", { class: "why" },
       pairs(["Rule", h("b", null, i.rule)], ["Severity", meter(i.severity)],
         ["Source", i.verified_source ? "verified: it completed a TCP handshake" : "could be forged"]),
-      h("p", null, (first ?? "").replace(`Rule ${i.rule}: `, "")),
+      h("p", null, (meaning ?? "").replace(`Rule ${i.rule}: `, "")),
       facts.length ? h("ul", { class: "facts" }, facts.map((f) => h("li", null, f))) : null,
       h("h4", null, plural(i.alerts.length, "alert")), mine.map(alertItem),
       mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null);

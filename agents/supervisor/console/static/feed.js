@@ -26,7 +26,8 @@ function draw() {
   asked = true;
   requestAnimationFrame(() => {
     asked = false;
-    const rows = [...lists[topic].values()];
+    const time = (r) => (r.incident ?? r.alert).end_us;
+    const rows = [...lists[topic].values()].sort((x, y) => time(y) - time(x));
     $("#feed").replaceChildren(...(rows.length ? rows.map(topic === "incidents" ? incidentLine : alertLine)
       : [h("li", { class: "empty" }, topic === "incidents" ? "No incident yet." : "No alert yet.")]));
   });
