@@ -294,6 +294,7 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
         lab.popen(
             scenario.namespace,
             _words(command, scratch),
+            cwd=scratch,  # hydra leaves a hydra.restore where it stands when its time is up
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

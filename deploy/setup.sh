@@ -58,12 +58,19 @@ if [ ${#missing[@]} -gt 0 ]; then
   done
 fi
 
-# The virtual environment is renewed when what it is made from changes.
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "setup: $(python3 --version) is too old: Python 3.11 is needed (Debian 12 or newer)" >&2; exit 1
+}
+
+# The virtual environment is renewed when what it is made from changes; its scripts hold this folder's path.
 stamp=.venv/.made-from
-now=$(cat pyproject.toml constraints.txt | sha256sum | cut -d' ' -f1)
-if [ "$(cat $stamp 2>/dev/null)" != "$now" ] || [ ! -x .venv/bin/ontoidps ]; then
+now=$({ pwd -P; cat pyproject.toml constraints.txt; } | sha256sum | cut -d' ' -f1)
+if [ "$(cat $stamp 2>/dev/null)" != "$now" ] || ! .venv/bin/ontoidps --version >/dev/null 2>&1; then
   echo "setup: virtual environment .venv (pinned by constraints.txt)"
-  [ -x .venv/bin/python ] || python3 -m venv .venv
+  rm -f $stamp
+  # One that was cut off, moved here, or whose Python has gone can't be mended: made anew.
+  [ "$(.venv/bin/python -m pip --version 2>/dev/null | sed -n 's|.* from \(.*\)/lib/python.*|\1|p')" = "$(pwd -P)/.venv" ] ||
+    python3 -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable . --group dev
   echo "$now" >$stamp

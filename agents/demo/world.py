@@ -136,6 +136,8 @@ class World:
         return self._lab.popen(
             host.namespace,
             argv,
+            # hydra leaves a hydra.restore where it stands when it is cut off, as a block does.
+            cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

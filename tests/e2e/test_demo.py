@@ -41,7 +41,9 @@ def leftovers() -> set[str]:
 
 
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["root", "user-namespace"])
-def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool) -> None:
+def test_an_attack_ends_as_a_block_on_every_gateway(
+    user_namespace: bool, tmp_path: Path
+) -> None:
     if not user_namespace and os.geteuid() != 0:
         pytest.skip("not root")
     sandbox_or_skip(user_namespace=user_namespace)
@@ -49,7 +51,12 @@ def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool) -> Non
     links = Path("/proc/net/dev").read_text().count(":")
     words = ["--user-namespace"] if user_namespace else []
     done = subprocess.run(
-        [*DEMO, "--once", *words], capture_output=True, text=True, timeout=230, check=False
+        [*DEMO, "--once", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=230,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NO " not in done.stdout
@@ -65,6 +72,7 @@ def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool) -> Non
         assert re.search(rf"^  yes +.*{re.escape(claim)}", done.stdout, re.M), claim
     assert "rule ScanThenBruteForce" in done.stdout
     assert leftovers() == before
+    assert list(tmp_path.iterdir()) == []
     assert Path("/proc/net/dev").read_text().count(":") == links
 
 
