@@ -53,6 +53,7 @@ class Replay:
         policy: Policy | None = None,
     ) -> None:
         self.totals = Totals()
+        self._told: dict[str, Alert] = {}
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
         self._sensor = SensorCore("replay", repeatable=True)
         self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots)
@@ -67,6 +68,9 @@ class Replay:
 
     def capture(self, path: Path) -> Iterator[Alert | Incident | Decision]:
         """Alerts, incidents and decisions, in the order in which they arise.
+
+        The senior (fused) alerts that an incident names come just before it, each once and again
+        when it has grown; `Totals.alerts` counts the original ones only.
 
         Raises: CaptureError (a ValueError) if the file can't be read; what came before it counts.
         """
@@ -104,6 +108,13 @@ class Replay:
             for record in self._engine.on_alerts(alerts, max(alert.end_us for alert in alerts)):
                 if isinstance(record, Incident):
                     totals.incidents += 1
+                    yield from self._seniors(record)
                 else:
                     totals.decisions += 1
                 yield record
+
+    def _seniors(self, incident: Incident) -> Iterator[Alert]:
+        for alert in self._engine.alerts_of(incident):
+            if self._told.get(alert.id) != alert:
+                self._told[alert.id] = alert
+                yield alert

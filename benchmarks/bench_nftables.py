@@ -6,7 +6,6 @@ and 95th percentile milliseconds, with an empty set and with 100,000 blocks in i
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
@@ -53,6 +52,7 @@ def _inside() -> None:
     def add(address: IPv4Address) -> None:
         raw.commit([Change("add", "block4", [address.packed], [600_000])])
 
+    print(f"{'present':>8} {'one more by':<15} {'median ms':>10} {'p95 ms':>8} {'ratio':>7}")
     for number, present in enumerate(PRESENT):
         wanted: dict[Address, float] = {
             IPv4Address(0x0A00_0000 + i): 3600.0 for i in range(present)
@@ -66,21 +66,17 @@ def _inside() -> None:
             "Nftables.block": _measure(lambda a: firewall.block(a, 600), f"172.16.{base + 4}.1"),
             "nft -f -": _measure(_by_process, f"172.16.{base + 8}.1"),
         }
-        result = {
-            "present": present,
-            "bulk_s": round(bulk_s, 3),
-            "median_ms": {name: round(row[0], 4) for name, row in rows.items()},
-            "p95_ms": {name: round(row[1], 4) for name, row in rows.items()},
-            "nft_over_netlink": round(rows["nft -f -"][0] / rows["netlink add"][0], 1),
-            "nft_over_block": round(rows["nft -f -"][0] / rows["Nftables.block"][0], 1),
-        }
-        print(json.dumps(result))
+        base_ms = rows["netlink add"][0]
+        for name, (median, p95) in rows.items():
+            print(f"{present:>8} {name:<15} {median:>10.4f} {p95:>8.4f} {median / base_ms:>7.1f}")
+        if present:
+            print(f"{present} blocks in one transaction: {bulk_s:.2f} s")
     began = time.perf_counter()
     count = len(firewall.blocked())
-    print(json.dumps({"listed": count, "seconds": round(time.perf_counter() - began, 3)}))
+    print(f"{count} blocks listed: {time.perf_counter() - began:.2f} s")
     began = time.perf_counter()
     Nftables().install()
-    print(json.dumps({"restart_s": round(time.perf_counter() - began, 3)}))
+    print(f"table taken over by a new process: {time.perf_counter() - began:.2f} s")
     raw.close()
     firewall.close()
 

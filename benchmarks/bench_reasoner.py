@@ -1,14 +1,13 @@
 """Warm Pellet worker against owlready2's ``sync_reasoner_pellet``, same windows, same run.
 
-``python benchmarks/bench_reasoner.py [ALERTS…]`` (default: 100 300) prints one JSON line per size;
-takes about a minute.
+``python benchmarks/bench_reasoner.py [ALERTS…]`` (default: 100 300) prints one line per size; takes
+about a minute.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
-import json
 import os
 import random
 import statistics
@@ -114,6 +113,10 @@ def main(sizes: list[int]) -> None:
     begin = time.perf_counter()
     with PelletWorker(theory) as worker:
         start_s = time.perf_counter() - begin
+        print(
+            f"{'alerts':>6} {'facts':>6} {'equal':>6} {'cold ms':>9} {'warm ms':>9} "
+            f"{'warm p95 ms':>12} {'ratio':>6}"
+        )
         for alerts in sizes:
             warm_s, cold_s, equal, facts = [], [], True, 0
             for seed in range(WARM_ROUNDS):
@@ -127,23 +130,15 @@ def main(sizes: list[int]) -> None:
                     equal &= warm_facts(found) == expected
                     facts = len(expected)
             warm_s.sort()
+            cold_ms, warm_ms = (1000 * statistics.median(x) for x in (cold_s, warm_s))
+            p95_ms = 1000 * warm_s[int(len(warm_s) * 0.95)]
             print(
-                json.dumps(
-                    {
-                        "alerts": alerts,
-                        "facts": facts,
-                        "equal": equal,
-                        "cold_median_ms": round(1000 * statistics.median(cold_s)),
-                        "warm_median_ms": round(1000 * statistics.median(warm_s)),
-                        "warm_p95_ms": round(1000 * warm_s[int(len(warm_s) * 0.95)]),
-                        "ratio": round(statistics.median(cold_s) / statistics.median(warm_s), 1),
-                        "worker_start_s": round(start_s, 2),
-                        "worker_mib": resident_mib(worker.pid or 0),
-                        "load": round(os.getloadavg()[0], 1),
-                    }
-                ),
+                f"{alerts:>6} {facts:>6} {'yes' if equal else 'NO':>6} {cold_ms:>9.0f} "
+                f"{warm_ms:>9.0f} {p95_ms:>12.0f} {cold_ms / warm_ms:>6.1f}",
                 flush=True,
             )
+        mib = resident_mib(worker.pid or 0)
+    print(f"worker ready in {start_s:.1f} s, {mib} MiB; load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

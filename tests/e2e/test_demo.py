@@ -41,9 +41,7 @@ def leftovers() -> set[str]:
 
 
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["root", "user-namespace"])
-def test_an_attack_ends_as_a_block_on_every_gateway(
-    user_namespace: bool, tmp_path: Path
-) -> None:
+def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, tmp_path: Path) -> None:
     if not user_namespace and os.geteuid() != 0:
         pytest.skip("not root")
     sandbox_or_skip(user_namespace=user_namespace)
