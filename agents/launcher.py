@@ -1,8 +1,9 @@
 """The launcher: starts, watches and stops the agents of this host, each an OS process of its own.
 
 An agent that ends is started again with back-off; one whose event loop does not answer a ping for
-`PING_LIMIT_S` is killed and started again. SIGTERM stops everything in order. The node's state is
-written to ``state_dir/run/NODE.json`` each second for ``ontoidps status``.
+`SILENT_AFTER_S` is reported as silent, and killed and started again after `PING_LIMIT_S`. SIGTERM
+stops everything in order. The node's state is written to ``state_dir/run/NODE.json`` each second
+for ``ontoidps status``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from agents.xmpp_server import XmppServer
 logger = logging.getLogger(__name__)
 
 PING_EVERY_S = 1.0
+# Noticed soon, killed late: a busy machine can stall a healthy agent for some seconds.
+SILENT_AFTER_S = 4.0
 PING_LIMIT_S = 20.0
 # The first answer may take longer: imports, the JVM and the capture ring come first.
 START_LIMIT_S = 60.0
@@ -63,7 +66,7 @@ class Child:
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     process: asyncio.subprocess.Process | None = None
     state: str = "stopped"
-    """``starting``, ``running``, ``waiting`` (for its restart) or ``stopped``."""
+    """``starting``, ``running``, ``silent``, ``waiting`` (for its restart) or ``stopped``."""
     restarts: int = 0
     answered_s: float = 0.0
     health: dict[str, Any] = field(default_factory=dict)
@@ -213,7 +216,7 @@ class Launcher:
                         *lines, buffer = (buffer + data).split(b"\n")
                         for line in lines:
                             child.health = json.loads(line)
-                            child.answered_s = max(child.answered_s, time.monotonic())
+                            child.answered_s = time.monotonic()
                             child.state = "running"
             except TimeoutError:
                 pass
@@ -221,6 +224,9 @@ class Launcher:
                 logger.warning("%s: health channel: %s", child.jid, e)
                 return
             silent = time.monotonic() - child.answered_s
+            if silent > SILENT_AFTER_S and child.state == "running":
+                child.state = "silent"
+                logger.warning("%s has not answered for %.0f s", child.jid, silent)
             if silent > PING_LIMIT_S:
                 logger.error("%s did not answer for %.0f s; killed", child.jid, silent)
                 process.kill()
