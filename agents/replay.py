@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents.analyzer.clustering import ClusterModel
@@ -27,12 +27,9 @@ class Totals:
     packets: int = 0
     malformed: int = 0
     connections: int = 0
-    begin_us: int | None = None
-    end_us: int = 0
     alerts: int = 0
     incidents: int = 0
     decisions: int = 0
-    counters: dict[str, int] = field(default_factory=dict)
 
 
 class Replay:
@@ -80,16 +77,8 @@ class Replay:
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
-        self.totals.counters = dict(self._analyzer.counters()) | dict(self._engine.counters)
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
-        times = raw.times_us
-        if not len(times):
-            return
-        totals = self.totals
-        first, last = int(times.min()), int(times.max())
-        totals.begin_us = first if totals.begin_us is None else min(totals.begin_us, first)
-        totals.end_us = max(totals.end_us, last)
         self._sensor.on_packets(raw)
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
 

@@ -1,4 +1,4 @@
-"""Records as plain JSON objects, for ``--json``, the REST API and logs (docs/json.md)."""
+"""Records as plain JSON objects, for ``--json`` (docs/json.md)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from ontology.records import Alert, Block, Decision, Incident
+from ontology.records import Alert, Decision, Incident
 
 Plain = dict[str, Any]
 
@@ -27,7 +27,7 @@ def _value(value: object) -> object:
     return value
 
 
-def plain(record: Alert | Incident | Decision | Block) -> Plain:
+def plain(record: Alert | Incident | Decision) -> Plain:
     """One object: ``type, source, target, class, time, explanation`` first, then every field.
 
     ``time`` is when it was complete: an alert's or incident's last packet, a decision's making.
@@ -49,21 +49,13 @@ def plain(record: Alert | Incident | Decision | Block) -> Plain:
             "time": iso_time(record.end_us),
             "explanation": record.explanation,
         }
-    elif isinstance(record, Decision):
+    else:
         head = {
             "source": record.source,
             "target": record.target,
             "class": record.classification,
             "time": iso_time(record.decided_us),
             "explanation": record.reason,
-        }
-    else:
-        head = {
-            "source": record.source,
-            "target": None,
-            "class": "Block",
-            "time": iso_time(record.since_us),
-            "explanation": record.detail,
         }
     out: Plain = {"type": kind} | {key: _value(value) for key, value in head.items()}
     for f in fields(record):

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.features import FEATURES, FEATURES_HASH
+from ontology.vocabulary import ATTACK_CLASSES, superclasses
 
 CLUSTERS = 25
 """k, as in the OntoIDPSMA paper."""
@@ -32,23 +33,12 @@ SEED = 20260101
 """Of the K-Means initialisation: the same sample gives the same model."""
 _RESTARTS = 10
 
-_SCAN, _LOGIN, _FLOOD, _WEB = "Scan", "BruteForce", "Flood", "Exploit"
+_FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit"})
 FAMILY: dict[str, str] = {
-    **dict.fromkeys(
-        ("SynScan", "ConnectScan", "FinScan", "NullScan", "XmasScan", "AckScan", "UdpScan"), _SCAN
-    ),
-    **dict.fromkeys(("VersionScan", "ProtocolScan"), _SCAN),
-    **dict.fromkeys(("IcmpSweep", "TcpSweep", "UdpSweep", "ArpSweep"), _SCAN),
-    **dict.fromkeys(
-        ("FtpBruteForce", "SshBruteForce", "TelnetBruteForce", "HttpBruteForce", "MailBruteForce"),
-        _LOGIN,
-    ),
-    **dict.fromkeys(
-        ("SynFlood", "UdpFlood", "IcmpFlood", "AckFlood", "AmplificationFlood"), _FLOOD
-    ),
-    **dict.fromkeys(
-        ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection"), _WEB
-    ),
+    name: above
+    for name in sorted(ATTACK_CLASSES)
+    for above in superclasses(name)
+    if above in _FAMILIES
 }
 """Attack class to its family (superclass in ``ontoidps.owl``), within which clusters may err."""
 

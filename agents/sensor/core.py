@@ -52,10 +52,6 @@ class SensorCore:
         self.counters: Counter[str] = Counter()
         """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …"""
 
-    @property
-    def open_connections(self) -> int:
-        return len(self._flows)
-
     def on_packets(self, raw: RawPackets) -> None:
         """Take in a block of packets, in order of capture."""
         if not len(raw):
