@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +26,26 @@ def sandbox_or_skip(*, user_namespace: bool) -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True)
+def _temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A temporary directory for this test alone; short, for a socket's path has 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as name:
+        monkeypatch.setenv("TMPDIR", name)
+        yield
+
+
 def leftovers() -> set[str]:
     """What a demo could leave: processes of ours, and folders in the temporary directory."""
-    found = {f"folder {path}" for path in Path("/tmp").glob("ontoidps-*")}  # noqa: S108
-    found |= {f"folder {path}" for path in Path("/run").glob("ontoidps-*")}
+    found = {f"folder {path}" for path in Path(os.environ["TMPDIR"]).iterdir()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (
                 (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             )
         except OSError:
+            continue
+        # By our own Python: another tree's tests may run on this machine.
+        if not command.startswith(f"{sys.executable} "):
             continue
         if re.search(r"agents\.(process|main up|demo)|ontology\.reasoner|datasets\.decoy", command):
             found.add(f"process {process.name}: {command}")
@@ -69,7 +81,7 @@ def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, tmp_pa
     ):
         assert re.search(rf"^  yes +.*{re.escape(claim)}", done.stdout, re.M), claim
     assert "rule ScanThenBruteForce" in done.stdout
-    assert leftovers() == before
+    assert leftovers() <= before
     assert list(tmp_path.iterdir()) == []
     assert Path("/proc/net/dev").read_text().count(":") == links
 
@@ -104,6 +116,6 @@ def test_a_kill_in_the_middle_leaves_nothing() -> None:
         demo.stdout.read()
         demo.wait(30)
     end = time.monotonic() + 20
-    while leftovers() != before and time.monotonic() < end:
+    while not leftovers() <= before and time.monotonic() < end:
         time.sleep(0.1)
-    assert leftovers() == before
+    assert leftovers() <= before
