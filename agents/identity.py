@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -98,8 +97,8 @@ def ensure_keys(settings: Settings, node: str | None = None) -> None:
         if not ring.exists():
             if node not in (None, settings.server_node):
                 raise IdentityError(
-                    f"{ring}: not there; make the bundle of node {node!r} on node "
-                    f"{settings.server_node!r} with `ontoidps keys export`"
+                    f"{ring}: not there; on node {settings.server_node!r}: `ontoidps enrol FILE "
+                    f"--node {node} --out BUNDLE`, then here: `ontoidps enrol FILE --import BUNDLE`"
                 )
             authority.touch(mode=0o600)
         entries = _read_ring(ring) if ring.exists() else {}
@@ -135,10 +134,12 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def export_node(settings: Settings, node: str, target: Path) -> list[Path]:
-    """Write what another host needs to run ``node``: put the files into its ``state_dir/keys``.
+    """Write what another host needs to run ``node``, for `import_bundle` there.
 
     Returns the files written. Raises: IdentityError, SettingsError (no such node).
     """
+    if target.exists() or target.is_symlink():
+        raise IdentityError(f"{target}: is there already; a bundle gets a folder of its own")
     source = keys_directory(settings)
     agents = settings.node_named(node).agents
     ca = settings.xmpp.ca or source / "ca.crt"
@@ -149,24 +150,43 @@ def export_node(settings: Settings, node: str, target: Path) -> list[Path]:
     for path, _ in wanted:
         if not path.is_file():
             raise IdentityError(f"{path}: not there; is this the host that made the keys?")
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target.chmod(0o700)
+    target.mkdir(mode=0o700, parents=True)
     for path, name in wanted:
         write_private(target / name, path.read_bytes())
     return [target / name for _, name in wanted]
 
 
-def import_bundle(settings: Settings, bundle: Path) -> None:
-    """Take over a bundle made by `export_node`. Raises: IdentityError if it isn't one."""
-    if not (bundle / "keyring.json").is_file():
-        raise IdentityError(f"{bundle}: no keyring.json in it")
-    _read_ring(bundle / "keyring.json")
+def import_bundle(settings: Settings, bundle: Path) -> tuple[str, ...]:
+    """Take over a bundle made by `export_node`, whole or not at all; it may be a newer one.
+
+    Returns the nodes that can be run here now. Raises: IdentityError if it isn't a bundle, is one
+    of another honeynet, or if this host has made the honeynet's keys itself.
+    """
+    ring = _read_ring(bundle / "keyring.json")
+    agents = {settings.jid(*agent): agent for agent in settings.agents()}
+    if missing := sorted(agents.keys() - ring.keys()):
+        raise IdentityError(f"{bundle}: no bundle of this honeynet: {missing[0]} is not in it")
+    own = [jid for jid in agents if (bundle / f"{jid}.key").is_file()]
+    if not own:
+        raise IdentityError(f"{bundle}: holds no key of an agent of this honeynet")
+    names = ["ca.crt", *(f"{jid}{end}" for jid in own for end in (".key", ".password"))]
+    try:
+        files = {name: (bundle / name).read_bytes() for name in (*names, "keyring.json")}
+    except OSError as e:
+        raise IdentityError(f"{e.filename}: {e.strerror}") from e
     directory = keys_directory(settings)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in bundle.iterdir():
-        if path.suffix in (".key", ".password", ".crt", ".json") and path.is_file():
-            shutil.copyfile(path, directory / path.name)
-            (directory / path.name).chmod(0o600)
+    if (directory / "authority").exists():
+        raise IdentityError(
+            f"{directory}: this host made the honeynet's keys itself and takes none from a bundle "
+            "(made by mistake? remove that folder first)"
+        )
+    for part in (settings.state_dir, directory):
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    with _locked(directory):
+        for name, data in files.items():
+            write_private(directory / name, data)
+    return tuple(dict.fromkeys(agents[jid][1] for jid in own))
 
 
 def _read_ring(path: Path) -> dict[str, dict[str, str]]:
@@ -212,13 +232,18 @@ def load_identity(settings: Settings, role: str, node: str) -> Identity:
     try:
         key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(path.read_bytes()))
     except OSError as e:
-        raise IdentityError(f"{path}: {e.strerror}; run `ontoidps up` or import a bundle") from e
+        raise IdentityError(
+            f"{path}: {e.strerror}; import a bundle of node {node!r} (`ontoidps enrol --help`)"
+        ) from e
     except ValueError as e:
         raise IdentityError(f"{path}: not an Ed25519 key") from e
     peer = ring.get(jid)
     if peer is None or peer.key.public_bytes_raw() != key.public_key().public_bytes_raw():
         raise IdentityError(f"{path}: the keyring holds no such key for {jid}")
     ca = settings.xmpp.ca or directory / "ca.crt"
+    if not ca.is_file():
+        # xmpp.ca may be on the host that made the bundle only; the bundle holds a copy.
+        ca = directory / "ca.crt" if (directory / "ca.crt").is_file() else ca
     if not ca.is_file():
         raise IdentityError(f"{ca}: the CA certificate is not there")
     return Identity(peer, key, load_password(settings, jid), ca, ring)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
-from agents.identity import ensure_keys
+from agents.identity import ensure_keys, load_identity
 from agents.restarts import RestartPolicy
 from agents.settings import Node, Settings
 from agents.xmpp_server import XmppServer
@@ -68,6 +68,8 @@ class Child:
     state: str = "stopped"
     """``starting``, ``running``, ``silent``, ``waiting`` (for its restart) or ``stopped``."""
     restarts: int = 0
+    last_code: int | None = None
+    """Exit code of the process that ended last (negative: a signal)."""
     answered_s: float = 0.0
     health: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ class Child:
             "pid": self.process.pid if self.process and self.process.returncode is None else None,
             "state": self.state,
             "restarts": self.restarts,
+            "last_code": self.last_code,
             "connected": bool(self.health.get("connected")) and self.state == "running",
             "health": self.health,
         }
@@ -87,8 +90,8 @@ class Child:
 class Launcher:
     """Runs the agents of some nodes until SIGTERM or SIGINT.
 
-    Raises (from `run`): RuntimeError if another launcher runs one of the nodes, or if the embedded
-    XMPP server can't start.
+    Raises (from `run`): IdentityError if this host lacks keys, RuntimeError if another launcher
+    runs one of the nodes, or if the embedded XMPP server can't start.
     """
 
     def __init__(
@@ -118,9 +121,9 @@ class Launcher:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         names = {node.name for node in self._nodes}
+        self._check_keys(names)
         try:
             if self._settings.xmpp.embedded and self._settings.server_node in names:
-                ensure_keys(self._settings)
                 self._server = XmppServer(self._settings)
                 await asyncio.to_thread(_start_server, self._server)
             async with asyncio.TaskGroup() as group:
@@ -138,6 +141,16 @@ class Launcher:
                 os.close(lock)
         logger.info("stopped")
         return 0
+
+    def _check_keys(self, names: set[str]) -> None:
+        """Once here, not by each agent at each of its restarts.
+
+        Raises: IdentityError, one line with what to type where.
+        """
+        maker = self._settings.server_node in names
+        ensure_keys(self._settings, None if maker else min(names))
+        for child in self._children:
+            load_identity(self._settings, child.role, child.node)
 
     def _lock_nodes(self, run_dir: Path) -> None:
         for node in self._nodes:
@@ -161,6 +174,7 @@ class Launcher:
                 break
             delay = child.policy.delay_after_exit(time.monotonic())
             child.state, child.restarts = "waiting", child.restarts + 1
+            child.last_code = code
             logger.warning("%s ended with code %s; again in %.1f s", child.jid, code, delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)

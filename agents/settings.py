@@ -10,6 +10,8 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
+    ip_address,
+    ip_network,
 )
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +24,21 @@ Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "sup
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DOMAIN = re.compile(r"(?=.{1,251}$)[a-z0-9-]+(\.[a-z0-9-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+# dev_valid_name() of the kernel: at most 15 bytes, no slash, no colon, no space.
+_INTERFACE = re.compile(r"[!-.0-9;-~]{1,15}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+# What pydantic says in Python's words, in the file's.
+_WORDS = {
+    "extra_forbidden": "there is no such key",
+    "missing": "is missing",
+    "tuple_type": "must be a list",
+    "model_type": "must be a table",
+    "path_type": "must be a path",
+}
 
 
 class SettingsError(ValueError):
@@ -47,8 +63,68 @@ def _name(value: object) -> object:
     return value
 
 
+def _domain(value: object) -> object:
+    if isinstance(value, str) and not _DOMAIN.fullmatch(value):
+        raise ValueError("not a domain of letters a-z, digits, hyphens and single dots")
+    return value
+
+
+def _host(value: object) -> object:
+    """An address or a host name; it is also written into the server's configuration."""
+    if not isinstance(value, str):
+        return value
+    try:
+        address = ip_address(value)
+    except ValueError:
+        if not _HOST.fullmatch(value):
+            raise ValueError("not an IP address or host name") from None
+        return value
+    if address.is_unspecified:
+        raise ValueError("no agent can connect to it; name the address where all reach the server")
+    return value
+
+
+def _listen(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("unix:"):
+        if not value.startswith("unix:/"):
+            raise ValueError("unix:PATH needs an absolute path")
+        return value
+    host, mark, port = value.rpartition(":")
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        address = None
+    if not mark or address is None or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("neither HOST:PORT (with an IP address) nor unix:PATH")
+    if not address.is_loopback:
+        raise ValueError(
+            "not a loopback address; the console has no TLS, use unix:PATH and a reverse proxy"
+        )
+    return value
+
+
+def _network(value: object) -> object:
+    """One clear reason instead of one for each of four types."""
+    if not isinstance(value, str):
+        return value
+    network = ip_network(value)
+    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
+        raise ValueError(f"{value!r} has a scope id, which no packet carries")
+    return network
+
+
+def _interface(value: object) -> object:
+    if isinstance(value, str) and (not _INTERFACE.fullmatch(value) or value in (".", "..")):
+        raise ValueError("not the name of a network interface")
+    return value
+
+
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
 Name = Annotated[str, BeforeValidator(_name)]
+AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class _Part(BaseModel):
@@ -62,8 +138,8 @@ class Xmpp(_Part):
     """True: the launcher of ``node`` starts a Prosody. False: a server you run (ejabberd)."""
     node: Name | None = None
     """Node whose launcher runs the embedded server; the first node by default."""
-    host: str = "127.0.0.1"
-    port: int = Field(default=5223, ge=1, le=65535)
+    host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
+    port: Port = 5223
     """Direct TLS (XEP-0368); STARTTLS is never used, it can be stripped."""
     ca: Path | None = None
     """CA certificate of a server you run; the embedded one makes its own."""
@@ -72,7 +148,7 @@ class Xmpp(_Part):
 class Console(_Part):
     """The supervisor's REST API and web page."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8080"
     """``HOST:PORT`` on loopback, or ``unix:PATH``."""
 
 
@@ -81,7 +157,7 @@ class Policy(_Part):
 
     block_duration: Seconds = 3600
     maximum_duration: Seconds = 7 * 86400
-    allow: tuple[IPv4Network | IPv6Network | IPv4Address | IPv6Address, ...] = ()
+    allow: tuple[AllowedNetwork, ...] = ()
     """Never blocked: accepted in the kernel before the drop, and refused by the reaction agent."""
     maximum_blocks_per_minute: int = Field(default=600, gt=0)
     minimum_severity: float = Field(default=0.5, ge=0, le=1)
@@ -89,13 +165,22 @@ class Policy(_Part):
     dry_run: bool = False
     """True: decide and report, but never touch the kernel."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Policy:
+        if self.block_duration > self.maximum_duration:
+            raise ValueError(
+                f"block_duration ({self.block_duration} s) is longer than maximum_duration "
+                f"({self.maximum_duration} s)"
+            )
+        return self
+
 
 class Node(_Part):
     """One host of the honeynet, and the agents it runs."""
 
     name: Name
     agents: tuple[Role, ...]
-    interfaces: tuple[str, ...] = ()
+    interfaces: tuple[Annotated[str, BeforeValidator(_interface)], ...] = ()
     """Where the sensor captures."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
@@ -104,6 +189,8 @@ class Node(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Node:
+        if not self.agents:
+            raise ValueError(f"node {self.name!r} runs no agents")
         if len(set(self.agents)) != len(self.agents):
             raise ValueError(f"node {self.name!r} lists an agent twice")
         if "sensor" in self.agents and not self.interfaces:
@@ -119,7 +206,7 @@ class Honeypot(_Part):
     address: IPv4Address | IPv6Address
     node: Name
     operating_system: str = ""
-    open_ports: tuple[int, ...] = ()
+    open_ports: tuple[Port, ...] = ()
     asset_value: int = Field(default=2, ge=0, le=5)
 
 
@@ -127,7 +214,7 @@ class Settings(_Part):
     """The whole of ``honeynet.toml``."""
 
     name: Name = "honeynet"
-    domain: str = Field(default="honeynet.localdomain", pattern=r"^[a-z0-9][a-z0-9.-]{0,250}$")
+    domain: Annotated[str, BeforeValidator(_domain)] = "honeynet.localdomain"
     """XMPP domain of all agents."""
     state_dir: Path
     """Keys, outboxes, archive, run files. Made with mode 0700."""
@@ -147,7 +234,10 @@ class Settings(_Part):
             found = sum(role in n.agents for n in self.node)
             if found != 1:
                 raise ValueError(f"exactly one node must run the {role} agent, {found} do")
+        pots = [pot.address for pot in self.honeypot]
         for pot in self.honeypot:
+            if pots.count(pot.address) > 1:
+                raise ValueError(f"two honeypots have the address {pot.address}")
             if pot.node not in names:
                 raise ValueError(f"honeypot {pot.address} names unknown node {pot.node!r}")
             if any(pot.address in network for network in self.allow_networks()):
@@ -156,7 +246,19 @@ class Settings(_Part):
             raise ValueError(f"xmpp.node names unknown node {self.xmpp.node!r}")
         if not self.xmpp.embedded and self.xmpp.ca is None:
             raise ValueError("xmpp.embedded is false, so xmpp.ca must name the server's CA")
+        if not self._on_one_host():
+            for node in self.node:
+                if not node.addresses:
+                    raise ValueError(
+                        f"node {node.name!r} has no addresses; they are needed, or gateways "
+                        "could be told to block it"
+                    )
         return self
+
+    def _on_one_host(self) -> bool:
+        """Whether nobody but this host can reach the XMPP server."""
+        server = _literal(self.xmpp.host)
+        return self.xmpp.host == "localhost" or (server is not None and server.is_loopback)
 
     def jid(self, role: str, node: str) -> str:
         """Bare JID of an agent, e.g. ``sensor.gw1@honeynet.localdomain``."""
@@ -186,12 +288,13 @@ class Settings(_Part):
         return self.xmpp.node or self.node[0].name
 
     def allow_networks(self) -> tuple[Network, ...]:
-        """The allow-list and every node's own addresses, as networks."""
-        out: list[Network] = []
-        for entry in self.policy.allow:
-            out.append(_as_network(entry))
+        """The allow-list, every node's own addresses and the XMPP server's, as networks."""
+        out: list[Network] = list(self.policy.allow)
         for node in self.node:
             out.extend(_as_network(address) for address in node.addresses)
+        server = _literal(self.xmpp.host)
+        if server is not None and not server.is_loopback:
+            out.append(_as_network(server))
         return tuple(dict.fromkeys(out))
 
     def host_profiles(self) -> tuple[HostProfile, ...]:
@@ -222,9 +325,14 @@ class Settings(_Part):
         return tuple(profiles)
 
 
-def _as_network(entry: Address | Network) -> Network:
-    if isinstance(entry, IPv4Network | IPv6Network):
-        return entry
+def _literal(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _as_network(entry: Address) -> Network:
     return IPv4Network(entry) if isinstance(entry, IPv4Address) else IPv6Network(entry)
 
 
@@ -245,8 +353,9 @@ def load_settings(path: Path) -> Settings:
         settings = Settings.model_validate(data)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        message = first["msg"].removeprefix("Value error, ")
+        # Numbers count from 0 here; names in brackets are pydantic's own, of a union's members.
+        where = ".".join(str(p) for p in first["loc"] if "[" not in str(p)) or "file"
+        message = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
         value = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
         raise SettingsError(f"{path}: {where}: {message}{value}") from e
     base = path.resolve().parent

@@ -45,6 +45,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
 
 
+def shown(path: Path) -> str:
+    """A file's name on one line: a line break in it must not look like a line of ours."""
+    return printable(path).replace("\n", "\\n")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """0 if every capture could be read to its end."""
     hosts: tuple[HostProfile, ...] = ()
@@ -57,8 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         for a in arguments.honeypot
     )
     for path in arguments.capture:
+        if not path.exists():
+            raise ValueError(f"{shown(path)}: no such file")
         if not path.is_file():
-            raise ValueError(f"{printable(path)}: no such file")
+            raise ValueError(f"{shown(path)}: not a regular file")
     model = load_model()
     code = 0
     worker = PelletWorker(load_theory())  # starts with the first alert, if there is one
@@ -77,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _one(replay: Replay, path: Path, *, last: bool, as_json: bool) -> int:
     code = 0
     if not as_json:
-        print(printable(path))
+        print(shown(path))
     try:
         for record in replay.capture(path):
             _show(record, path, as_json=as_json)

@@ -48,8 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         for agent in node["agents"]:
             link = "connected" if agent["connected"] else "NOT CONNECTED"
             memory = agent["health"].get("rss_kib", 0) // 1024
+            last = f" (last exit code {agent['last_code']})" if agent["restarts"] else ""
             print(
                 f"  {agent['role']:<12} {agent['state']:<9} {link:<14} "
-                f"pid {agent['pid'] or '-':<8} {memory:>4} MiB  restarts {agent['restarts']}"
+                f"pid {agent['pid'] or '-':<8} {memory:>4} MiB  restarts {agent['restarts']}{last}"
             )
     return 0 if good else 3

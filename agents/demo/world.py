@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agents.identity import ensure_keys
 from agents.settings import Settings, load_settings
 from datasets.lab import Lab, LabError
 from datasets.lab_honeynet import HoneynetTopology, LabHost, build_honeynet
@@ -77,7 +78,9 @@ class World:
         return self._folder / "agents.log"
 
     def start(self) -> None:
-        """Decoys first, then the launchers; returns when the decoys answer."""
+        """Keys and decoys first, then the launchers; returns when the decoys answer."""
+        # All hosts of the demo share one state_dir: what `ontoidps enrol` does, and no bundles.
+        ensure_keys(self.settings)
         for host in self.topology.honeypots:
             decoy = self._lab.popen(
                 host.namespace,

@@ -177,11 +177,12 @@ def test_bundle_for_another_host(honeynet: Settings, tmp_path: Path) -> None:
 
 
 def test_another_host_without_bundle_is_told(bare_honeynet: Settings) -> None:
-    with pytest.raises(IdentityError, match="bundle of node 'gw2'"):
+    with pytest.raises(IdentityError, match=r"on node 'gw1': .*--node gw2 --out .*--import BUNDLE"):
         ensure_keys(bare_honeynet, "gw2")
 
 
 def test_bundle_host_makes_no_keys_of_its_own(honeynet: Settings, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
     export_node(honeynet, "gw2", tmp_path / "other" / "keys")
     ring = tmp_path / "other" / "keys" / "keyring.json"
     entries = json.loads(ring.read_text())
@@ -197,3 +198,46 @@ def test_broken_keyring_is_one_line(honeynet: Settings, text: str) -> None:
     with pytest.raises(IdentityError, match=r"keyring\.json") as caught:
         load_identity(honeynet, "sensor", "gw1")
     assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_never_replaces_the_makers_keys(honeynet: Settings, tmp_path: Path) -> None:
+    export_node(honeynet, "gw2", tmp_path / "bundle")
+    before = {p.name: p.read_bytes() for p in keys_directory(honeynet).iterdir()}
+    with pytest.raises(IdentityError, match="this host made the honeynet's keys itself"):
+        import_bundle(honeynet, tmp_path / "bundle")
+    assert {p.name: p.read_bytes() for p in keys_directory(honeynet).iterdir()} == before
+
+
+def test_a_bundle_with_a_hole_is_not_taken(honeynet: Settings, tmp_path: Path) -> None:
+    export_node(honeynet, "gw2", tmp_path / "bundle")
+    other = honeynet.model_copy(update={"state_dir": tmp_path / "other"})
+    (tmp_path / "bundle" / "sensor.gw2@honeynet.test.password").unlink()
+    with pytest.raises(IdentityError, match=r"sensor\.gw2@honeynet\.test\.password: No such file"):
+        import_bundle(other, tmp_path / "bundle")
+    assert not (keys_directory(other) / "keyring.json").exists()
+
+
+def test_a_bundle_of_another_honeynet_is_not_taken(honeynet: Settings, tmp_path: Path) -> None:
+    export_node(honeynet, "gw2", tmp_path / "bundle")
+    stranger = honeynet.model_copy(update={"domain": "other.test", "state_dir": tmp_path / "o"})
+    with pytest.raises(IdentityError, match="no bundle of this honeynet"):
+        import_bundle(stranger, tmp_path / "bundle")
+
+
+def test_a_bundle_is_not_written_over_another(honeynet: Settings, tmp_path: Path) -> None:
+    export_node(honeynet, "gw2", tmp_path / "bundle")
+    with pytest.raises(IdentityError, match="is there already"):
+        export_node(honeynet, "gw1", tmp_path / "bundle")
+
+
+def test_the_ca_of_a_server_of_ones_own_comes_with_the_bundle(
+    honeynet: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "own-ca.crt").write_text("CA")
+    xmpp = honeynet.xmpp.model_copy(update={"embedded": False, "ca": tmp_path / "own-ca.crt"})
+    maker = honeynet.model_copy(update={"xmpp": xmpp})
+    export_node(maker, "gw2", tmp_path / "bundle")
+    (tmp_path / "own-ca.crt").unlink()  # the other host never had it
+    other = maker.model_copy(update={"state_dir": tmp_path / "other"})
+    assert import_bundle(other, tmp_path / "bundle") == ("gw2",)
+    assert load_identity(other, "sensor", "gw2").ca.read_text() == "CA"

@@ -1,115 +1,34 @@
-"""`ontoidps up` on one node with one real agent: what `ontoidps status` says of it, and when."""
+"""What the launcher checks before it starts anything; its watching is in tests/e2e."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.xmpp, pytest.mark.e2e]
-
-ONTOIDPS = [sys.executable, "-m", "agents.main"]
-HONEYNET = """\
-[xmpp]
-node = "gw1"
-port = {port}
-[policy]
-dry_run = true
-[[node]]
-name = "control"
-agents = ["supervisor", "correlation", "ontology"]
-[[node]]
-name = "gw1"
-agents = ["reaction"]
-"""
+from agents.main import main
+from agents.settings import Settings
 
 
-class Node:
-    """Node gw1 with its launcher."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.launcher = subprocess.Popen(
-            [*ONTOIDPS, "up", str(file), "--node", "gw1"], stderr=subprocess.PIPE, text=True
-        )
-
-    def status(self) -> tuple[int, dict[str, Any]]:
-        """Exit code and the agent's line."""
-        done = subprocess.run(
-            [*ONTOIDPS, "status", "--json", str(self.file)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, json.loads(done.stdout)["agents"][0] if done.stdout else {}
-
-    def agent(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            (self.file.parent / "state" / "run" / "gw1.json").read_text(encoding="utf-8")
-        )["agents"][0]
-        return found
-
-    def until(self, condition: Callable[[dict[str, Any]], object], limit_s: float) -> float:
-        """Seconds until the agent's entry in the run file is as wanted."""
-        began = time.monotonic()
-        while True:
-            try:
-                if condition(self.agent()):
-                    return time.monotonic() - began
-            except FileNotFoundError:
-                pass  # not written yet
-            assert time.monotonic() - began < limit_s, self.agent()
-            time.sleep(0.05)
+def test_a_host_without_keys_is_told_once_what_to_type(
+    bare_honeynet: Settings, honeynet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", str(honeynet_file), "--node", "gw2"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "keyring.json: not there; on node 'gw1': `ontoidps enrol FILE --node gw2" in said
+    assert not (bare_honeynet.state_dir / "run" / "gw2.json").exists()
 
 
-@pytest.fixture
-def node(tmp_path: Path, new_port: Callable[[], int]) -> Iterator[Node]:
-    file = tmp_path / "honeynet.toml"
-    file.write_text(HONEYNET.format(port=new_port()))
-    found = Node(file)
-    try:
-        found.until(lambda agent: agent["connected"], 60)
-        yield found
-    finally:
-        found.launcher.terminate()
-        found.launcher.communicate(timeout=30)
-
-
-def test_a_frozen_agent_is_noticed_and_killed_agents_and_launchers_end_well(node: Node) -> None:
-    assert node.status()[0] == 0
-    pid = node.agent()["pid"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        assert node.until(lambda agent: agent["state"] == "silent", 20) <= 6.0
-        code, agent = node.status()
-        assert code == 3 and not agent["connected"]
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    node.until(lambda agent: agent["state"] == "running" and agent["connected"], 10)
-    assert node.agent()["pid"] == pid and node.agent()["restarts"] == 0
-
-    os.kill(pid, signal.SIGKILL)
-    node.until(lambda agent: agent["connected"] and agent["pid"] != pid, 30)
-    assert node.agent()["restarts"] == 1
-
-    second = subprocess.run(
-        [*ONTOIDPS, "up", str(node.file), "--node", "gw1"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert second.returncode == 1 and "already run by another launcher" in second.stderr
-
-    pid = node.agent()["pid"]
-    node.launcher.terminate()
-    assert node.launcher.wait(20) == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    assert node.status()[0] == 1  # no launcher runs here
+def test_enrol_and_import_make_a_second_host_ready(
+    honeynet_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    assert main(["enrol", str(honeynet_file), "--node", "gw2", "--out", str(bundle)]) == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    there = other / "honeynet.toml"
+    there.write_text(honeynet_file.read_text())
+    assert main(["enrol", str(there), "--import", str(bundle)]) == 0
+    assert "this host can run gw2" in capsys.readouterr().out
+    # What it has no keys for it does not start.
+    assert main(["up", str(there), "--node", "gw1"]) == 1
+    assert "import a bundle of node 'gw1'" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_bad_input_is_one_line_and_exit_1(
     path.write_text("node = 7")
     assert main(["check", str(path)]) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "node: Input should be a valid tuple (got 7)" in said
+    assert said.count("\n") == 1 and "node: must be a list (got 7)" in said
 
 
 def test_installed_command_runs() -> None:

@@ -58,9 +58,28 @@ def test_a_good_file(tmp_path: Path) -> None:
         ('interfaces = ["eth0"]', "", "node 'gw1' has a sensor but no interfaces"),
         ('node = "gw1"', 'node = "gw9"', "honeypot 198.51.100.5 names unknown node 'gw9'"),
         ("198.51.100.5", "192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
-        ("[policy]", "[polcy]", "polcy: Extra inputs are not permitted"),
+        ("[policy]", "[polcy]", "polcy: there is no such key"),
         ('name = "lab"', 'name = "../lab"', "'../lab' is not a name"),
         ("open_ports = [22, 21]", "open_ports = [22", "not TOML"),
+        ("open_ports = [22, 21]", "open_ports = [22, 70000]", "honeypot.0.open_ports.1: "),
+        ("192.0.2.0/24", "192.0.2.1/24", "policy.allow.0: 192.0.2.1/24 has host bits set"),
+        ("2001:db8::5", "fe80::1%eth0", "policy.allow.1: 'fe80::1%eth0' has a scope id"),
+        ("15m", "8d", "block_duration (691200 s) is longer than maximum_duration"),
+        ('"sensor", "analyzer", "reaction"', "", "node 'gw1' runs no agents"),
+        ('["eth0"]', '"eth0"', "node.1.interfaces: must be a list (got 'eth0')"),
+        ("eth0", "eth/0", "node.1.interfaces.0: not the name of a network interface"),
+        ("[policy]", '[console]\nlisten = "0.0.0.0:8080"\n[policy]', "not a loopback address"),
+        ("[policy]", '[console]\nlisten = "8080"\n[policy]', "console.listen: neither HOST:PORT"),
+        ("[policy]", '[console]\nlisten = "unix:x"\n[policy]', "console.listen: unix:PATH needs"),
+        ("[policy]", '[xmpp]\nhost = "x\' }"\n[policy]', "xmpp.host: not an IP address or host"),
+        ("[policy]", '[xmpp]\nhost = "0.0.0.0"\n[policy]', "xmpp.host: no agent can connect"),
+        ("[policy]", '[xmpp]\nhost = "192.0.2.9"\n[policy]', "node 'gw1' has no addresses"),
+        ('name = "lab"', 'domain = "a..b"', "domain: not a domain"),
+        (
+            "[[honeypot]]",
+            '[[honeypot]]\naddress = "198.51.100.5"\nnode = "gw1"\n[[honeypot]]',
+            "two honeypots have the address 198.51.100.5",
+        ),
     ],
 )
 def test_a_bad_file_is_one_line_with_the_place(
@@ -76,3 +95,10 @@ def test_a_bad_file_is_one_line_with_the_place(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.toml: No such file"):
         load_settings(tmp_path / "gone.toml")
+
+
+def test_the_message_server_is_never_blocked(tmp_path: Path) -> None:
+    addressed = GOOD.replace("[[honeypot]]", 'addresses = ["203.0.113.2"]\n[[honeypot]]', 1)
+    text = addressed.replace("[policy]", '[xmpp]\nhost = "203.0.113.250"\n[policy]', 1)
+    settings = load_settings(write(tmp_path, text))
+    assert ip_network("203.0.113.250/32") in settings.allow_networks()
