@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_address
-from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
@@ -29,7 +28,7 @@ class ConsoleClient:
 
     def __init__(self, settings: Settings) -> None:
         listen = settings.console.listen
-        token = _read_token(settings.state_dir / "console-token")
+        token = _read_token(settings)
         transport, base = None, f"http://{listen}"
         if listen.startswith("unix:"):
             transport = httpx.HTTPTransport(uds=listen.removeprefix("unix:"))
@@ -144,10 +143,13 @@ class ConsoleClient:
         raise ConsoleError(" ".join(str(detail or f"error {answer.status_code}").split()))
 
 
-def _read_token(path: Path) -> str:
+def _read_token(settings: Settings) -> str:
+    path = settings.state_dir / "console-token"
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as e:
+        node = next(node for role, node in settings.agents() if role == "supervisor")
         raise ConsoleError(
-            f"{path}: {e.strerror}; the supervisor makes it at its first start"
+            f"{path}: {e.strerror}; the supervisor makes it at its first start, on the host of "
+            f"node {node!r}: ask there"
         ) from e

@@ -169,7 +169,11 @@ class Launcher:
         """Start, watch, start again, until the launcher stops."""
         while not self._stopping.is_set():
             child.policy.on_start(time.monotonic())
-            code = await self._run_once(child)
+            try:
+                code = await self._run_once(child)
+            except OSError as e:  # no more processes, memory or descriptors, for now
+                logger.error("%s can't be started: %s", child.jid, e)
+                code = None
             if self._stopping.is_set():
                 break
             delay = child.policy.delay_after_exit(time.monotonic())
@@ -266,22 +270,33 @@ class Launcher:
                     logger.error("XMPP server: %s", e)
 
     async def _report(self, run_dir: Path) -> None:
+        failing = False
         while not self._stopping.is_set():
-            for node in self._nodes:
-                text = json.dumps(
-                    {
-                        "node": node.name,
-                        "pid": os.getpid(),
-                        "updated_us": now_us(),
-                        "xmpp": self._server.alive() if self._server else None,
-                        "agents": [c.as_json() for c in self._children if c.node == node.name],
-                    }
-                )
-                temporary = run_dir / f".{node.name}.json"
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(run_dir / f"{node.name}.json")
+            try:
+                self._write_run_files(run_dir)
+                failing = False
+            except OSError as e:
+                # A full disk must not end the agents; `status` sees that the files are old.
+                if not failing:
+                    logger.error("%s: %s; `ontoidps status` is out of date", run_dir, e.strerror)
+                failing = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
+
+    def _write_run_files(self, run_dir: Path) -> None:
+        for node in self._nodes:
+            text = json.dumps(
+                {
+                    "node": node.name,
+                    "pid": os.getpid(),
+                    "updated_us": now_us(),
+                    "xmpp": self._server.alive() if self._server else None,
+                    "agents": [c.as_json() for c in self._children if c.node == node.name],
+                }
+            )
+            temporary = run_dir / f"{node.name}.json.new"
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(run_dir / f"{node.name}.json")
 
 
 def _start_server(server: XmppServer) -> None:

@@ -66,8 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"ontoidps {words[0]}: {' '.join(str(e).split())}", file=sys.stderr)
+        print(f"ontoidps {words[0]}: {' '.join(_reason(e).split())}", file=sys.stderr)
         return 1
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"  # without Python's "[Errno 2]"
+    return str(error)
 
 
 if __name__ == "__main__":

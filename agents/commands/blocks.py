@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
-from ipaddress import ip_address
+import sys
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
 from agents.commands.replay import printable
+from agents.commands.status import DRY_RUN
 from agents.console_client import ConsoleClient
 from agents.settings import load_settings, parse_duration
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} has a scope id, which no other host knows")
+    return address
+
+
+def _seconds(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,20 +50,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = word("show", "one block with its whole explanation")
     show.add_argument("which", help="id or address")
     add = word("add", "block an address by hand")
-    add.add_argument("source", type=ip_address, metavar="ADDRESS")
-    add.add_argument("--for", dest="duration", type=parse_duration, help="90s, 15m, 1h, 7d")
+    add.add_argument("source", type=_address, metavar="ADDRESS")
+    add.add_argument("--for", dest="duration", type=_seconds, help="90s, 15m, 1h, 7d")
     lift = word("lift", "end a block on every gateway")
     lift.add_argument("which", help="id or address")
     extend = word("extend", "make a block end later")
     extend.add_argument("which", help="id or address")
-    extend.add_argument("--by", type=parse_duration, required=True, help="90s, 15m, 1h, 7d")
+    extend.add_argument("--by", type=_seconds, required=True, help="90s, 15m, 1h, 7d")
     for sub in (add, lift, extend):
         sub.add_argument("--reason", required=True, help="kept in the audit trail")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises: ConsoleError (a RuntimeError) with one line."""
-    with ConsoleClient(load_settings(arguments.file)) as console:
+    settings = load_settings(arguments.file)
+    if arguments.word == "list" and arguments.gateway is not None:
+        settings.node_named(arguments.gateway)
+    if settings.policy.dry_run:
+        print(DRY_RUN, file=sys.stderr)
+    with ConsoleClient(settings) as console:
         match arguments.word:
             case "list":
                 found = console.blocks(state=arguments.state, gateway=arguments.gateway)
@@ -116,6 +140,7 @@ def _tell(detail: dict[str, Any]) -> str:
     lines = [
         f"{block['source']} ({time_left(block, now_us())})",
         f"  where: {where(block)}",
+        *(f"    {g['gateway']} says: {g['detail']}" for g in block["gateways"] if g["detail"]),
         f"  why:   {block['classification']}, decided by {block['origin']}",
     ]
     for incident in detail["incidents"]:

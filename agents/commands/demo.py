@@ -19,6 +19,16 @@ PAGE_HOST = "127.0.0.1"
 PAGE_PORT = 8080
 
 
+# sun_path of unix(7) holds 108 bytes, the last one is a zero.
+SOCKET_PATH_LIMIT = 107
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 (any) to 65535")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once",
@@ -27,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(the default when standard input is no terminal)",
     )
     parser.add_argument(
-        "--port", type=int, default=PAGE_PORT, help=f"port of the web page ({PAGE_PORT})"
+        "--port", type=_port, default=PAGE_PORT, help=f"port of the web page ({PAGE_PORT})"
     )
     parser.add_argument(
         "--user-namespace",
@@ -47,9 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
     own_users = True if arguments.user_namespace else None
     if (reason := why_unavailable(user_namespace=own_users)) is not None:
         raise RuntimeError(f"no network laboratory here: {reason}")
+    if arguments.keep_log is not None:
+        arguments.keep_log.touch()  # now, not after the attack
     once = arguments.once or not sys.stdin.isatty()
     with tempfile.TemporaryDirectory(prefix="ontoidps-") as name:
         folder = Path(name)
+        if len(os.fsencode(folder / "console.sock")) > SOCKET_PATH_LIMIT:
+            raise RuntimeError(f"{tempfile.gettempdir()}: too long a path for a socket: set TMPDIR")
         with Relay(PAGE_HOST, arguments.port, folder / "console.sock") as relay:
             url = f"http://{relay.host}:{relay.port}/"
             print(f"web page while the demo runs: {url}", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from agents.settings import load_settings
 
 # The launcher writes each second; older than this, it hangs or died without cleaning up.
 STALE_US = 5_000_000
+CLOCKS = " (do the hosts' clocks differ?)"
+
+
+DRY_RUN = "policy.dry_run is on: blocks are decided and listed, but no packet is dropped"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,22 +28,38 @@ def read_run_files(state_dir: Path, now: int) -> list[dict[str, Any]]:
     """Every node that a launcher of this host runs; ``stale``: its word no longer counts."""
     nodes = []
     for path in sorted((state_dir / "run").glob("*.json")):
-        node = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            node = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue  # the launcher has just stopped
+        except ValueError as e:
+            raise RuntimeError(f"{path}: not a run file of the launcher: {e}") from e
         node["stale"] = now - node["updated_us"] > STALE_US
         nodes.append(node)
     return nodes
 
 
+def link(agent: dict[str, Any]) -> str:
+    """An agent that is connected and not heard (clocks, keys) is as good as not there."""
+    if not agent["connected"]:
+        return "NOT CONNECTED"
+    if agent["role"] != "supervisor" and not agent["health"].get("registered"):
+        return "NOT REGISTERED"
+    return "connected"
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """0: every agent is running and connected; 3: some are not; 1: no launcher runs here."""
+    """0: every agent runs, is connected and registered; 3: some are not; 1: no launcher runs."""
     settings = load_settings(arguments.file)
     nodes = read_run_files(settings.state_dir, now_us())
     if not nodes:
         raise RuntimeError(f"no launcher runs here (nothing in {settings.state_dir / 'run'})")
     good = True
+    if settings.policy.dry_run:
+        print(DRY_RUN, file=sys.stderr)
     for node in nodes:
         good &= not node["stale"] and node["xmpp"] is not False
-        good &= all(agent["connected"] for agent in node["agents"])
+        good &= all(link(agent) == "connected" for agent in node["agents"])
         if arguments.json:
             print(json.dumps(node))
             continue
@@ -46,11 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
         stale = ", STALE: the launcher does not answer" if node["stale"] else ""
         print(f"{node['node']} (launcher pid {node['pid']}{server}{stale})")
         for agent in node["agents"]:
-            link = "connected" if agent["connected"] else "NOT CONNECTED"
             memory = agent["health"].get("rss_kib", 0) // 1024
+            refused = {
+                name.removeprefix("refused_"): count
+                for name, count in agent["health"].get("counters", {}).items()
+                if name in ("refused_stale", "refused_bad-signature", "refused_unknown-sender")
+            }
             last = f" (last exit code {agent['last_code']})" if agent["restarts"] else ""
             print(
-                f"  {agent['role']:<12} {agent['state']:<9} {link:<14} "
+                f"  {agent['role']:<12} {agent['state']:<9} {link(agent):<14} "
                 f"pid {agent['pid'] or '-':<8} {memory:>4} MiB  restarts {agent['restarts']}{last}"
             )
+            if refused:
+                words = ", ".join(f"{count} {name}" for name, count in refused.items())
+                print(f"    messages refused: {words}{CLOCKS if 'stale' in refused else ''}")
     return 0 if good else 3

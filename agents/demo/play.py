@@ -243,18 +243,35 @@ def main() -> int:
     parser.add_argument("--url", default="")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _perform(arguments.folder, arguments.url, once=arguments.once)
+    except KeyboardInterrupt:
+        return 130  # before there was anything to stop
+    except BrokenPipeError:
+        # `ontoidps demo | head`: the reader has seen enough.
+        sys.stdout = sys.stderr
+        return 141
+    except LabError as e:
+        print(f"ontoidps demo: {' '.join(str(e).split())}", file=sys.stderr)
+        return 1
+
+
+def _perform(folder: Path, url: str, *, once: bool) -> int:
     timeline = Timeline()
     with Lab() as lab:
-        world = World(lab, arguments.folder, BLOCK_S)
+        world = World(lab, folder, BLOCK_S)
         timeline.say("three gateways with a honeypot each; attacker, client and monitor outside")
         play = Play(world, timeline)
         try:
             good = play.run()
-            if not arguments.once and good:
-                _stay(world, timeline, arguments.url)
+            if not once and good:
+                _stay(world, timeline, url)
         except KeyboardInterrupt:
             timeline.say("stopping")
             return 130
+        except LabError as e:
+            timeline.say(" ".join(str(e).split()), mark="-")
+            good = False
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)

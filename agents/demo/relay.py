@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +21,7 @@ class Relay:
     """Listens on ``host:port`` while the context is open; each connection gets its own to ``path``.
 
     Raises:
-        RuntimeError: the port is taken.
+        RuntimeError: the port is taken, or not for us.
     """
 
     def __init__(self, host: str, port: int, path: Path) -> None:
@@ -36,7 +38,7 @@ class Relay:
         except OSError as e:
             self._end()
             raise RuntimeError(
-                f"port {self.port} of {self.host} is taken ({e.strerror}); choose one with --port"
+                f"port {self.port} of {self.host} is {_why(e)}; choose one with --port"
             ) from e
         return self
 
@@ -78,6 +80,12 @@ class Relay:
         finally:
             for end in (inner_writer, writer):
                 end.close()
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "taken"
+    return f"not to be had ({os.strerror(error.errno or 0)})"
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

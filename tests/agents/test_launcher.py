@@ -1,9 +1,11 @@
 """What the launcher checks before it starts anything; its watching is in tests/e2e."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from agents.launcher import Launcher
 from agents.main import main
 from agents.settings import Settings
 
@@ -32,3 +34,14 @@ def test_enrol_and_import_make_a_second_host_ready(
     # What it has no keys for it does not start.
     assert main(["up", str(there), "--node", "gw1"]) == 1
     assert "import a bundle of node 'gw1'" in capsys.readouterr().err
+
+
+async def test_a_full_disk_does_not_end_the_agents(
+    bare_honeynet: Settings, honeynet_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run files are for `status` only; said once, not each second."""
+    launcher = Launcher(bare_honeynet, honeynet_file, bare_honeynet.node)
+    no_folder = bare_honeynet.state_dir / "run"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(launcher._report(no_folder), 2.5)
+    assert caplog.text.count("`ontoidps status` is out of date") == 1

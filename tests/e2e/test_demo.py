@@ -26,47 +26,47 @@ def sandbox_or_skip(*, user_namespace: bool) -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture(autouse=True)
-def _temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A temporary directory for this test alone; short, for a socket's path has 108 bytes."""
+@pytest.fixture
+def mark() -> Iterator[Path]:
+    """A folder for the demo's temporary files, which tells its processes from all others here."""
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
-        monkeypatch.setenv("TMPDIR", name)
-        yield
+        yield Path(name)
 
 
-def leftovers() -> set[str]:
-    """What a demo could leave: processes of ours, and folders in the temporary directory."""
-    found = {f"folder {path}" for path in Path(os.environ["TMPDIR"]).iterdir()}
+def demo_in(mark: Path) -> dict[str, str]:
+    """The demo's environment; its processes inherit it."""
+    return os.environ | {"TMPDIR": str(mark)}
+
+
+def leftovers(mark: Path) -> list[str]:
+    """What a demo could leave: processes of its own, and files where it was started or worked."""
+    found = [f"file {path}" for path in mark.iterdir()]
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (
-                (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
+            environment = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
         except OSError:
-            continue
-        # By our own Python: another tree's tests may run on this machine.
-        if not command.startswith(f"{sys.executable} "):
-            continue
-        if re.search(r"agents\.(process|main up|demo)|ontology\.reasoner|datasets\.decoy", command):
-            found.add(f"process {process.name}: {command}")
+            continue  # it has just ended, or is another user's
+        if f"TMPDIR={mark}".encode() in environment:
+            found.append(f"process {process.name}: {command.decode(errors='replace')}")
     return found
 
 
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["root", "user-namespace"])
-def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, tmp_path: Path) -> None:
+def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, mark: Path) -> None:
     if not user_namespace and os.geteuid() != 0:
         pytest.skip("not root")
     sandbox_or_skip(user_namespace=user_namespace)
-    before = leftovers()
     links = Path("/proc/net/dev").read_text().count(":")
     words = ["--user-namespace"] if user_namespace else []
     done = subprocess.run(
         [*DEMO, "--once", *words],
-        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=230,
         check=False,
+        env=demo_in(mark),
+        cwd=mark,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NO " not in done.stdout
@@ -81,8 +81,7 @@ def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, tmp_pa
     ):
         assert re.search(rf"^  yes +.*{re.escape(claim)}", done.stdout, re.M), claim
     assert "rule ScanThenBruteForce" in done.stdout
-    assert leftovers() <= before
-    assert list(tmp_path.iterdir()) == []
+    assert leftovers(mark) == []
     assert Path("/proc/net/dev").read_text().count(":") == links
 
 
@@ -101,21 +100,31 @@ def test_a_taken_port_is_one_clear_line() -> None:
     assert done.stderr.count("\n") == 1 and f"port {port} of 127.0.0.1 is taken" in done.stderr
 
 
-def test_a_kill_in_the_middle_leaves_nothing() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "ctrl-c"])
+@pytest.mark.parametrize("moment", ["three gateways", "starting 12 agents", "12 agents up"])
+def test_a_stop_in_the_middle_leaves_nothing(
+    number: signal.Signals, moment: str, mark: Path
+) -> None:
     sandbox_or_skip(user_namespace=os.geteuid() != 0)
-    before = leftovers()
     with subprocess.Popen(
-        [*DEMO, "--once"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*DEMO, "--once"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=demo_in(mark),
+        cwd=mark,
+        start_new_session=True,
     ) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
-            if "starting 12 agents" in line:
+            if moment in line:
                 break
-        time.sleep(1.0)  # in the middle of starting them: any moment will do
-        demo.send_signal(signal.SIGTERM)
-        demo.stdout.read()
-        demo.wait(30)
+        # A terminal's Ctrl-C reaches the whole group.
+        os.killpg(demo.pid, number) if number == signal.SIGINT else demo.send_signal(number)
+        said = demo.stdout.read()
+        assert demo.wait(30) == 130, said
+    assert "Traceback" not in said
     end = time.monotonic() + 20
-    while not leftovers() <= before and time.monotonic() < end:
+    while leftovers(mark) and time.monotonic() < end:
         time.sleep(0.1)
-    assert leftovers() <= before
+    assert leftovers(mark) == []
