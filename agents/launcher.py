@@ -38,6 +38,8 @@ PING_LIMIT_S = 20.0
 # The first answer may take longer: imports, the JVM and the capture ring come first.
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 8.0
+# An agent retries for ever and in silence: whoever reads the log must learn that it is alone.
+ALONE_LIMIT_S = 10.0
 # Supervisor first and sensors last, so that little has to be retried; any order works.
 START_ORDER = ("supervisor", "ontology", "correlation", "reaction", "analyzer", "sensor")
 # One BLAS/OpenMP thread an agent: k-means on two cores slows the event loops of all others.
@@ -72,6 +74,8 @@ class Child:
     """Exit code of the process that ended last (negative: a signal)."""
     answered_s: float = 0.0
     health: dict[str, Any] = field(default_factory=dict)
+    alone_since_s: float | None = None
+    told_alone: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For the run file."""
@@ -236,6 +240,7 @@ class Launcher:
                             child.health = json.loads(line)
                             child.answered_s = time.monotonic()
                             child.state = "running"
+                            self._tell_if_alone(child, time.monotonic())
             except TimeoutError:
                 pass
             except (OSError, ValueError) as e:
@@ -249,6 +254,25 @@ class Launcher:
                 logger.error("%s did not answer for %.0f s; killed", child.jid, silent)
                 process.kill()
                 return
+
+    def _tell_if_alone(self, child: Child, now_s: float) -> None:
+        """One line when an agent has no session for `ALONE_LIMIT_S`, one when it has it again."""
+        if child.health.get("connected"):
+            if child.told_alone:
+                logger.info("%s is connected again", child.jid)
+            child.alone_since_s, child.told_alone = None, False
+            return
+        if child.alone_since_s is None:
+            child.alone_since_s = now_s
+        if not child.told_alone and now_s - child.alone_since_s >= ALONE_LIMIT_S:
+            child.told_alone = True
+            logger.warning(
+                "%s gets no session on the XMPP server %s port %d; it tries on (is the server "
+                "up and reachable, its certificate signed by our CA, the account registered?)",
+                child.jid,
+                self._settings.xmpp.host,
+                self._settings.xmpp.port,
+            )
 
     async def _keep_server(self, server: XmppServer) -> None:
         policy = RestartPolicy()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.launcher import Launcher
+from agents.launcher import ALONE_LIMIT_S, Child, Launcher
 from agents.main import main
 from agents.settings import Settings
 
@@ -45,3 +45,14 @@ async def test_a_full_disk_does_not_end_the_agents(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(launcher._report(no_folder), 2.5)
     assert caplog.text.count("`ontoidps status` is out of date") == 1
+
+
+def test_an_agent_without_a_session_is_told_once(
+    bare_honeynet: Settings, honeynet_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    launcher = Launcher(bare_honeynet, honeynet_file, bare_honeynet.node)
+    child = Child("sensor", "gw2", bare_honeynet.jid("sensor", "gw2"), health={"connected": False})
+    for second in range(30):
+        launcher._tell_if_alone(child, 100.0 + second)
+        assert len(caplog.records) == (second >= ALONE_LIMIT_S)
+    assert f"no session on the XMPP server 127.0.0.1 port {bare_honeynet.xmpp.port}" in caplog.text
