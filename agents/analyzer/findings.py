@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.clustering import Assignment, ClusterModel
-from agents.analyzer.features import ACK, ARP, ICMP, ICMPV6, RST, STATE, SYN, TCP, UDP
+from agents.analyzer.features import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, STATE, SYN, TCP, UDP
 from agents.analyzer.features import address_ids as _address_ids
 from ontology.records import Address, Alert
 
@@ -79,9 +79,19 @@ class View:
         self.completed = (
             self.syn & established & (flags & ACK > 0) & (answer & SYN > 0) & (answer & ACK > 0)
         )
-        # An off-path attacker can send an ACK without having seen the SYN-ACK; the responder resets
-        # that. So a reset handshake proves the source only if the responder went on to send data.
-        self.verified = self.completed & ((answer & RST == 0) | (rows["resp_bytes"] > 0))
+        # An off-path attacker can send what follows a SYN-ACK without having seen it. The responder
+        # resets a blind ACK, but says nothing to a blind RST or to a wrong checksum. So what the
+        # originator sent proves nothing: only a responder that has its handshake hands the
+        # connection to a program, which sends data or ends it. Flags are of the whole connection,
+        # bytes of this report.
+        spoke = (rows["resp_bytes"] > 0) | (answer & (PSH | FIN) > 0)
+        self.verified = self.completed & spoke
+        # A handshake after which nothing is asked and nothing told is a probe too; a client that
+        # only listens (FTP data, a banner) gets bytes and does not abort.
+        self.probe = self.completed & (
+            (rows["orig_bytes"] == 0)
+            & ((rows["resp_bytes"] == 0) | (rows["state"] == STATE["RSTO"]))
+        )
         # SYN-ACKs and RSTs without a request: a victim answering forged packets.
         backscatter = self.tcp & (
             (flags & (SYN | ACK) == SYN | ACK) & (answer & SYN == 0)
@@ -192,13 +202,25 @@ class Finding:
         """Addresses held, for `Table.weigh`."""
         return len(self.sources) + len(self.targets)
 
-    def add(self, view: View, rows: NDArray[np.int64], clusters: int) -> None:
-        """Take in the connections ``rows`` of ``view``."""
+    def add(
+        self,
+        view: View,
+        rows: NDArray[np.int64],
+        clusters: int,
+        *,
+        proof: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take in the connections ``rows`` of ``view``.
+
+        ``proof``: which of all connections may verify the source, if not every one; ordinary use of
+        a service must not vouch for connections forged in its user's name.
+        """
         begin, end = int(view.start[rows].min()), int(view.end[rows].max())
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
         self.end_us = max(self.end_us, end)
         self.count += len(rows)
-        self.verified = self.verified or bool(view.verified[rows].any())
+        proven = view.verified if proof is None else view.verified & proof
+        self.verified = self.verified or bool(proven[rows].any())
         for known, every, own in (
             (self.sources, view.sources, view.source),
             (self.targets, view.targets, view.target),

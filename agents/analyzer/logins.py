@@ -190,6 +190,7 @@ class Logins:
                 sessions[port] = (first, end, size)
                 if len(sessions) > MAX_SESSIONS:
                     sessions.pop(next(iter(sessions)))
-            elif 0 < size <= SESSION_BYTES and end - first <= SESSION_US:
+            # A server that said nothing saw no login; forged sessions look like that.
+            elif view.verified[row] and 0 < size <= SESSION_BYTES and end - first <= SESSION_US:
                 ended.append(row)
         return np.array(ended, dtype=np.int64)

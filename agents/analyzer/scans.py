@@ -133,12 +133,8 @@ class PortScans:
 
     def _tcp(self, view: View, reporter: Reporter) -> list[Alert]:
         rows_ = view.rows
-        # A handshake after which nothing is asked and nothing told is a probe too; a client that
-        # only listens (FTP data, a banner) gets bytes and does not abort.
-        empty = (rows_["orig_bytes"] == 0) & (
-            (rows_["resp_bytes"] == 0) | (rows_["state"] == STATE["RSTO"])
-        )
-        probe = view.unanswered_syn | (view.completed & empty)
+        probe = view.unanswered_syn | view.probe
+        proof = view.probe | ((rows_["indicators"] & _VERSION_PROBE) > 0)
         relevant = (probe | view.completed) & ~view.crowd
         alerts = []
         for rows in view.groups(relevant, view.source, view.target):
@@ -149,7 +145,7 @@ class PortScans:
             # Before a scan is known, ordinary connections are only counted against it.
             evidence = rows if known else probes
             if len(evidence):
-                track.finding.add(view, evidence, reporter.clusters)
+                track.finding.add(view, evidence, reporter.clusters, proof=proof)
             now = max(track.finding.end_us, int(view.end[rows].max()))
             ports = rows_["dst_port"][rows].tolist()
             track.take(ports, probe[rows].tolist(), view.end[rows].tolist(), now)
@@ -165,7 +161,7 @@ class PortScans:
             track.probed.update(rows_["dst_port"][asked].tolist()[:MAX_ITEMS])
             alerts += self._judge_tcp(track, reporter)
             if len(asked) and not track.finding.count:
-                track.finding.add(view, asked, reporter.clusters)
+                track.finding.add(view, asked, reporter.clusters, proof=proof)
             if len(track.probed) >= (1 if track.finding.reported else PROBED_PORTS):
                 alerts += self._version(track, reporter)
         return alerts
@@ -348,7 +344,7 @@ class Sweeps:
             number = int(port[rows[0]])
             key = (kind, view.sources[view.source[rows[0]]], number)
             track = _fresh(self._tracks, key, view, rows)
-            track.finding.add(view, rows, reporter.clusters)
+            track.finding.add(view, rows, reporter.clusters, proof=view.probe)
             hosts = view.targets[view.target[rows]].tolist()
             bad = failed_mask[rows].tolist()
             track.take(hosts, bad, view.end[rows].tolist(), track.finding.end_us)

@@ -11,6 +11,7 @@ could differ, this module is the statement of what is meant:
   out of window goes on), and a SYN begins a new connection at once.
 - Silence beyond the time-out ends it: short while nothing has been answered, else long. A clock
   that jumps back by more than ``attempt_us`` (captures joined end to end) ends it too.
+- Only the responder refuses a login: a refusal that the originator sends counts for nothing.
 - A report that is ``active_us`` old is split off; ``marked_us`` if it carries a login or indicator.
 """
 
@@ -256,7 +257,8 @@ def _count(
     row["answered"] |= who == "resp"
     row["wrong_fragments"] += extras.wrong[packet]
     row["urgent"] += extras.urgent[packet]
-    row["failed_logins"] += extras.failed[packet]
+    if who == "resp":
+        row["failed_logins"] += extras.failed[packet]
     row["login_attempts"] += extras.attempts[packet]
     row["indicators"] |= extras.indicators[packet]
     row["marked"] |= bool(extras.urgent_mark(np.array([packet]))[0])

@@ -25,6 +25,8 @@ _VLAN_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
 _MAX_TAGS = 4
 _MAX_EXTENSIONS = 8
 """IPv6 extension headers followed; a longer chain is an evasion and counts as malformed."""
+_MAPPED = np.frombuffer(bytes(10) + b"\xff\xff", np.uint8)
+"""How an IPv6 address that stands for an IPv4 one begins (RFC 4291 section 2.5.5.2)."""
 _CHUNK = 32_768
 """Packets decoded at once; keeps the columns of a chunk in the processor's cache."""
 
@@ -241,6 +243,14 @@ class _Chunk:
             which, at, header = which[~bad], at[~bad], header[~bad]
         if not len(which):
             return
+        # An IPv4 address in an IPv6 header would accuse the IPv4 host of that number. No router and
+        # no Linux host takes such a packet (draft-itojun-v6ops-v4mapped-harmful).
+        mapped = (header[:, 8:20] == _MAPPED).all(axis=1) | (header[:, 24:36] == _MAPPED).all(
+            axis=1
+        )
+        if mapped.any():
+            self._drop(which[mapped], "mapped-address")
+            which, at, header = which[~mapped], at[~mapped], header[~mapped]
         length = header.view(">u2")[:, 2].astype(np.int64)
         # 0 with offload or a jumbogram (RFC 2675): the frame says how long it is.
         end = np.where(length == 0, self.wire_end[which], at + 40 + length)

@@ -52,7 +52,7 @@ _SQL = re.compile(
 )
 _XSS = re.compile(
     rb"<\s{0,9}/?script\b|\bjavascript\s{0,9}:\s{0,9}\w|<\s{0,9}(?:iframe|embed|object|applet)\b"
-    rb"|<\s{0,9}\w{1,20}[^>\x00]{0,200}[\s/'\"]on[a-z]{3,20}\s{0,9}="
+    rb"|<\s{0,9}+\w{1,20}+[^<>\x00]{0,200}[\s/'\"]on[a-z]{3,20}\s{0,9}="
     rb"|['\"]\s{0,9}on(?:error|load|click|focus|mouse\w{2,6}|toggle)\s{0,9}="
     rb"|\bdocument\s{0,9}\.\s{0,9}(?:cookie|write|location)\b"
 )

@@ -207,7 +207,7 @@ def _accumulate(
         rows, source = group[special], c.source[special]
         np.add.at(work["wrong_fragments"], rows, extras.wrong[source])
         np.add.at(work["urgent"], rows, extras.urgent[source])
-        np.add.at(work["failed_logins"], rows, extras.failed[source])
+        np.add.at(work["failed_logins"], rows, np.where(orig[special], 0, extras.failed[source]))
         np.add.at(work["login_attempts"], rows, extras.attempts[source])
         np.bitwise_or.at(work["indicators"], rows, extras.indicators[source])
         work["marked"][rows[extras.urgent_mark(source)]] = True

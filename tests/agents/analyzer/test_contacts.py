@@ -64,3 +64,26 @@ def test_novelty_is_reported_weakly_and_not_too_often(bench: Any) -> None:
     assert "distance" in alerts[0].explanation
     later = [bench.session(at=120.0, src="10.9.9.9")]
     assert len(core.on_batch(bench.batch(later))) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "verified"),
+    [
+        # A blind RST with the attack as its payload: no host answers a reset.
+        ({"state": "RSTO", "orig_flags": "SAR", "resp_flags": "SA"}, False),
+        # A blind ACK and the attack with wrong checksums: dropped without a word.
+        ({"state": "S1", "orig_flags": "SAP", "resp_flags": "SA"}, False),
+        # A blind ACK that is reset late.
+        ({"state": "RSTR", "orig_flags": "SAP", "resp_flags": "SAR"}, False),
+        # A program answered, in this report or an earlier one, or hung up.
+        ({"state": "S1", "orig_flags": "SAP", "resp_flags": "SA", "resp_bytes": 9}, True),
+        ({"state": "S1", "orig_flags": "SAP", "resp_flags": "SAP"}, True),
+        ({"state": "SF", "orig_flags": "SAPF", "resp_flags": "SAF"}, True),
+    ],
+)
+def test_only_the_responder_verifies_a_source(
+    bench: Any, row: dict[str, Any], verified: bool
+) -> None:
+    [alert] = bench.alerts([bench.connection(orig_bytes=60, indicators=1 << 2, **row)])
+    assert alert.classification == "PathTraversal"
+    assert alert.verified_source == verified

@@ -114,3 +114,9 @@ def test_services_by_port_and_banner(bench: Any) -> None:
     model = bench.blank_model()
     view = View(rows, model.assign(np.zeros((3, model.centers.shape[1]))))
     assert services(view).tolist() == ["FtpBruteForce", "HttpBruteForce", "SshBruteForce"]
+
+
+def test_sessions_in_which_the_server_said_nothing_are_no_logins(bench: Any) -> None:
+    """SYN and a blind RST with a payload, in another's name: only a SYN-ACK ever comes back."""
+    forged = {"state": "RSTO", "orig_flags": "SAR", "resp_flags": "SA", "resp_bytes": 0}
+    assert bench.alerts(ssh(bench, 20, **forged)) == []

@@ -55,8 +55,9 @@ def test_ports_beyond_the_window_do_not_add_up(bench: Any) -> None:
     assert bench.alerts(early + late, cut=3) == []
 
 
-def test_a_connect_scan_is_told_by_its_source_ports_and_verified_by_its_handshake(
-    bench: Any,
+@pytest.mark.parametrize("banner", [0, 20])
+def test_a_connect_scan_is_told_by_its_source_ports_and_verified_by_what_it_was_told(
+    bench: Any, banner: int
 ) -> None:
     rows = [
         bench.connection(at=0.01 * i, dst_port=i, src_port=40000 + i, state="REJ", resp_flags="RA")
@@ -64,11 +65,11 @@ def test_a_connect_scan_is_told_by_its_source_ports_and_verified_by_its_handshak
     ]
     rows.append(
         bench.connection(at=0.05, dst_port=80, src_port=50000, state="RSTO", orig_flags="SAR",
-                         resp_flags="SA", resp_packets=1)
+                         resp_flags="SA", resp_packets=1, resp_bytes=banner)
     )  # fmt: skip
     [alert] = bench.alerts(rows)
     assert alert.classification == "ConnectScan"
-    assert alert.verified_source
+    assert alert.verified_source == (banner > 0)
 
 
 def test_a_forged_ack_that_is_reset_verifies_nobody(bench: Any) -> None:
@@ -76,6 +77,17 @@ def test_a_forged_ack_that_is_reset_verifies_nobody(bench: Any) -> None:
     rows = refused(bench, range(100, 130))
     rows.append(bench.connection(state="RSTR", orig_flags="SA", resp_flags="SAR", resp_packets=2))
     assert not any(alert.verified_source for alert in bench.alerts(rows))
+
+
+def test_ordinary_use_of_a_service_does_not_vouch_for_a_forged_scan(bench: Any) -> None:
+    """A visitor reads one page while somebody sends SYNs in the visitor's name."""
+    ports = [*refused(bench, range(100, 130)), bench.session(at=1, dst_port=80, src_port=50000)]
+    hosts = [bench.connection(at=0.01 * i, dst=f"198.51.100.{i + 20}") for i in range(30)]
+    hosts.append(bench.session(at=1, src_port=50000))
+    for rows, kind in ((ports, "SynScan"), (hosts, "TcpSweep")):
+        alerts = bench.alerts([*rows, *refused(bench, range(200, 280))], cut=10)
+        assert kind in classes(alerts)
+        assert not any(alert.verified_source for alert in alerts)
 
 
 @pytest.mark.parametrize(

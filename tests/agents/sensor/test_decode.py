@@ -278,3 +278,11 @@ def test_hostile_frames_never_raise_and_are_all_accounted_for(
     # One at a time or together makes no difference.
     single = [table(decode(raw_packets([f], link_type))) for f in frames]
     assert [row for rows in single for row in rows] == table(packets)
+
+
+@pytest.mark.parametrize("mapped", ["src", "dst"])
+def test_an_ipv4_address_in_an_ipv6_header_accuses_nobody(mapped: str) -> None:
+    frame = bytes(IPv6(**{mapped: "::ffff:192.0.2.7"}) / TRANSPORTS[0])
+    packets = decode(raw_packets([frame, bytes(V6 / TRANSPORTS[0])], 101))
+    assert len(packets) == 1
+    assert packets.malformed == {"mapped-address": 1}

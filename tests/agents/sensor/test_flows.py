@@ -123,7 +123,7 @@ class Open:
             every[0].time, every[-1].time - every[0].time, len(mine), len(theirs),
             sum(p.size for p in mine), sum(p.size for p in theirs),
             sum(p.wrong for p in every), sum(p.urgent for p in every),
-            sum(p.mark[0] for p in every), sum(p.mark[1] for p in every), indicators,
+            sum(p.mark[0] for p in theirs), sum(p.mark[1] for p in every), indicators,
         )  # fmt: skip
 
 
@@ -341,7 +341,7 @@ def test_hash_collision_is_answered_with_new_multipliers(monkeypatch: pytest.Mon
 
 def test_counts_beyond_the_record_fields_stay_at_their_maximum() -> None:
     table = FlowTable()
-    table.add(*columns([P(0, 1, 2, flags=SYN, mark=(60_000, 0, 0))] * 2))
+    table.add(*columns([P(0, 2, 1, 80, 1000, flags=SYN | ACK, mark=(60_000, 0, 0))] * 2))
     (record,) = table.flush()
     assert record["failed_logins"] == 65_535
     assert record.dtype == CONNECTION
