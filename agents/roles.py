@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.identity import Peer, Refused
-from ontology.records import ROLES, AgentDescription, Block, ConnectionBatch, Record
+from ontology.records import ROLES, AgentDescription, Alert, Block, ConnectionBatch, Record
 
 _ALL = frozenset(ROLES)
 _Rule = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
@@ -84,6 +84,8 @@ def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
                 honest = claimed == (sender.jid, sender.role, sender.node)
             case Block() if sender.role == "reaction":
                 honest = record.gateway == sender.node
+            case Alert() if sender.role == "analyzer":
+                honest = record.analyzer == sender.jid
             case ConnectionBatch():
                 honest = record.sensor == sender.jid
             case _:

@@ -162,6 +162,9 @@ class Delivery:
             raise Refused("content", f"unknown ontology {message.ontology[:80]!r}")
         if message.language != "text/turtle" or message.encoding.upper() != "UTF-8":
             raise Refused("content", f"language {message.language[:40]!r}")
+        if not self._identity.keyring.keys() >= set(message.reply_to):
+            # An answer to nobody would stay in the outbox until it pushes others out.
+            raise Refused("content", f"reply-to names a stranger: {message.reply_to[0][:80]!r}")
         try:
             records = () if message.content == EMPTY_CONTENT else decode(message.content)
         except FragmentError as e:

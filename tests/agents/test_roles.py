@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agents.identity import Peer, Refused
 from agents.roles import PERMITTED, check_roles
-from ontology.records import ROLES, AgentDescription, Block, Decision, Record, Subscription
+from ontology.records import ROLES, AgentDescription, Alert, Block, Decision, Record, Subscription
 
 KEY = Ed25519PrivateKey.generate().public_key()
 DECISION = Decision(
@@ -35,6 +35,24 @@ def block(gateway: str) -> Block:
         state="active",
         since_us=0,
         expires_us=0,
+    )
+
+
+def finding(analyzer: str) -> Alert:
+    return Alert(
+        id="urn:uuid:5",
+        classification="SynScan",
+        source=IPv4Address("192.0.2.1"),
+        target=IPv4Address("192.0.2.2"),
+        protocol=6,
+        begin_us=0,
+        end_us=0,
+        count=1,
+        confidence=0.5,
+        verified_source=False,
+        sensor="s",
+        analyzer=analyzer,
+        explanation="",
     )
 
 
@@ -105,3 +123,12 @@ def test_registration_of_another_is_refused(claim: dict[str, str]) -> None:
 def test_the_table_names_real_roles() -> None:
     for senders, _, _, receivers in PERMITTED:
         assert senders | receivers <= set(ROLES)
+
+
+def test_an_analyzer_signs_its_own_findings() -> None:
+    mine, other = peer("analyzer"), peer("analyzer", "gw2")
+    check_roles(mine, peer("correlation"), "inform", [finding(mine.jid)])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(mine, peer("correlation"), "inform", [finding(other.jid)])
+    # Correlation passes on what analyzers found.
+    check_roles(peer("correlation"), peer("supervisor"), "inform", [finding(other.jid)])

@@ -98,7 +98,7 @@ def alert(text: str = "") -> Alert:
         confidence=1.0,
         verified_source=False,
         sensor="s",
-        analyzer="a",
+        analyzer="analyzer.gw1@honeynet.test",
         explanation=text,
     )
 

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,18 @@ def test_exactly_once_over_a_bad_wire(
                     if chance.random() >= loss:
                         other.arrives(message, now)
         assert sorted(receiver.handled) == sorted(keys)
+
+
+def test_an_answer_can_not_be_sent_to_a_stranger(honeynet: Settings, tmp_path: Path) -> None:
+    """It would never be acknowledged, and enough of them would fill the receiver's outbox."""
+    with ExitStack() as stack:
+        ontology = Side(honeynet, "ontology", tmp_path / "o", stack)
+        analyzer = Side(honeynet, "analyzer", tmp_path / "a", stack)
+        question = ontology.delivery.compose(
+            ANALYZER, "subscribe", (Subscription(id="urn:uuid:1", topic="Alert"),), protocol="x"
+        )
+        for reply_to in ("nobody@honeynet.test", ONTOLOGY):
+            ontology.delivery.send_once(replace(question, reply_to=(reply_to,)), us(1.0))
+            analyzer.arrives(ontology.wire.pop(), 1.0)
+        assert analyzer.counters["refused_content"] == 1
+        assert len(analyzer.handled) == 1
