@@ -114,8 +114,9 @@ class Plan:
 
 def canonical(address: Address) -> Address:
     """IPv4 written as IPv4-mapped IPv6 (RFC 4291 2.5.5.2) is the same host: one form for both."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        # A scope id is our host's affair and may hold any text: int drops it.
+        return address.ipv4_mapped or IPv6Address(int(address))
     return address
 
 

@@ -26,7 +26,7 @@ from agents.supervisor.console.views import (
 )
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.ledger import Ledger
-from agents.supervisor.propagation import Entry, Order, Plan, Propagation
+from agents.supervisor.propagation import Entry, Order, Plan, Propagation, canonical
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class ConsoleService:
 
         Idempotent by the decision's id: a repeat gets the first ruling and sends nothing.
         """
+        decision = replace(decision, source=canonical(decision.source))
         now_us = self.clock()
         plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
         if plan.outcome == "known":

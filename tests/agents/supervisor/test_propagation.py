@@ -98,6 +98,7 @@ def test_a_mapped_address_is_the_ipv4_host(propagation, kit):
     entry = plan(propagation, kit, kit.decision(source="::ffff:203.0.113.9")).entry
     assert entry.source == ip_address("203.0.113.9")
     assert canonical(ip_address("2001:db8::1")) == ip_address("2001:db8::1")
+    assert canonical(ip_address("2001:db8::1%eth0")) == ip_address("2001:db8::1")
 
 
 def test_no_block_is_longer_than_the_maximum(propagation, kit):

@@ -200,3 +200,10 @@ async def test_an_incident_without_a_decision_is_kept(service, kit):
     await service.observe(incident, alerts)
     assert service.ledger.incidents(9) == ((incident, kit.T0),)
     assert len(service.ledger.alerts(9)) == 2
+
+
+async def test_a_scope_id_reaches_neither_gateway_nor_archive(service, post, kit):
+    """It is free text, and no fragment can hold it: the order would fail again and again."""
+    entry = await service.block(ip_address("2001:db8::9%<b>"), 60, "by hand", "alice")
+    assert entry.source == ip_address("2001:db8::9")
+    assert post.archived[0].source == ip_address("2001:db8::9")
