@@ -210,8 +210,8 @@ class XmppServer:
     def _config(self) -> str:
         return _CONFIG.format(
             as_root="true" if os.geteuid() == 0 and self._account is None else "false",
-            base=self.directory,
-            host=self._settings.xmpp.host,
+            base=_lua(str(self.directory)),
+            host=_lua(self._settings.xmpp.host),
             port=self._settings.xmpp.port,
             domain=self._settings.domain,
             stanza_limit=_STANZA_LIMIT,
@@ -252,6 +252,11 @@ def scram_account(password: str) -> bytes:
         f'\t["server_key"] = "{server}";\n'
         "};\n"
     ).encode()
+
+
+def _lua(text: str) -> str:
+    """The inside of a Lua string literal in double quotes (Lua 5.4 manual, 3.1)."""
+    return "".join(f"\\{ord(c):03d}" if c in '\\"' or ord(c) < 32 else c for c in text)
 
 
 def _encoded(name: str) -> str:

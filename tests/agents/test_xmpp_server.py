@@ -208,3 +208,14 @@ def test_no_clear_password_reaches_the_disk_of_the_server(
         if path.is_file():
             assert password.encode() not in path.read_bytes()
     assert b"stored_key" in scram_account(password)
+
+
+def test_a_directory_name_stays_a_string_in_the_configuration(
+    honeynet: Settings, tmp_path: Path
+) -> None:
+    odd = tmp_path / 'a"}; os.exit(3) --\\é\n'
+    server = XmppServer(honeynet.model_copy(update={"state_dir": odd}))
+    server.directory = odd
+    config = server._config()
+    escaped = str(tmp_path) + "/a\\034}; os.exit(3) --\\092é\\010"
+    assert f'data_path = "{escaped}/data"\n' in config
