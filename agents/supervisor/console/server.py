@@ -12,7 +12,11 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+REQUEST_S = 10.0
+"""Time that a connection gets for each whole request, head and body: uvicorn waits for ever, and
+256 who say nothing would keep the operator out."""
 STOP_S = 2
 """Time that open requests get to end."""
 
@@ -98,6 +102,45 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Http(H11Protocol):
+    """Hangs up on a peer that doesn't finish its request."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        cycle = self.cycle
+        whole = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if whole and self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        elif not whole and self._patience is None:
+            self._patience = self.loop.call_later(REQUEST_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self._patience = None
+        # Answered meanwhile and silent since: the keep-alive time-out is there for that.
+        cycle = self.cycle
+        if (cycle is None or cycle.more_body or self._partial) and not self.transport.is_closing():
+            self.transport.close()
+
+    @property
+    def _partial(self) -> bool:
+        return bool(self.conn.trailing_data[0])
+
+
 class ConsoleServer:
     """Serves until `stop`. ``serve`` is one coroutine for the agent to spawn."""
 
@@ -120,7 +163,7 @@ class ConsoleServer:
                 timeout_graceful_shutdown=STOP_S,
                 limit_concurrency=256,
                 h11_max_incomplete_event_size=32 * 1024,
-                http="h11",
+                http=_Http,
                 ws="none",
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import closing
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from agents.console_client import ConsoleClient, ConsoleError
 from agents.settings import Console
+from agents.supervisor.console import server
 from agents.supervisor.console.server import ListenError, bind
 
 
@@ -148,3 +150,42 @@ def test_garbage_gets_no_more_than_an_error(serve, request_line):
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(100).startswith((b"HTTP/1.1 400", b""))
     assert httpx.get(f"{running.url}/healthz").text == "ok\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /login HTTP/1.1\r\nHost: loc",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nuser=",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /login HT",
+    ],
+)
+def test_who_does_not_finish_a_request_is_hung_up_on(serve, monkeypatch, begun):
+    """256 of them would keep the operator out for as long as they like."""
+    monkeypatch.setattr(server, "REQUEST_S", 0.3)
+    console = serve("127.0.0.1:0")
+    with socket.create_connection(("127.0.0.1", httpx.URL(console.url).port), 5) as link:
+        link.settimeout(5)
+        first, second = begun[: len(begun) - 9], begun[len(begun) - 9 :]
+        link.sendall(first)
+        time.sleep(0.1)
+        link.sendall(second)
+        while link.recv(4096):
+            pass  # an answer to the first request, at most
+
+
+def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(
+    serve, monkeypatch, settings, secrets_dir
+):
+    monkeypatch.setattr(server, "REQUEST_S", 0.2)
+    console = serve("127.0.0.1:0")
+    token = (secrets_dir / "console-token").read_text().strip()
+    with httpx.Client(base_url=console.url, headers={"Authorization": f"Bearer {token}"}) as client:
+        with client.stream("GET", "/api/v1/events") as events:
+            chunks = events.iter_text()
+            assert "hello" in next(chunks)
+            assert "tick" in next(chunks)
+        assert client.get("/healthz").status_code == 200
+        time.sleep(0.5)
+        assert client.get("/healthz").status_code == 200
