@@ -14,7 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agents.supervisor.console.guard import LOOPBACK, host_name
+
 CHUNK = 65536
+HEAD_LIMIT_S = 10.0
+_HEAD = 32 * 1024
+_REFUSAL = b"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Relay:
@@ -57,7 +62,7 @@ class Relay:
         self._loop.close()
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=_HEAD)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -69,12 +74,20 @@ class Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await _first_head(reader)
+        if not _is_ours(head):
+            # On its Unix socket the console leaves this to whom it is behind: that is us. A browser
+            # has a connection for each host name, so that the first request speaks for all.
+            writer.write(_REFUSAL if head else b"")
+            writer.close()
+            return
         try:
             inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._path))
         except OSError:
             # The console is not up yet, or has ended: the browser will try again.
             writer.close()
             return
+        inner_writer.write(head)
         try:
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
         finally:
@@ -86,6 +99,21 @@ def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "taken"
     return f"not to be had ({os.strerror(error.errno or 0)})"
+
+
+async def _first_head(reader: asyncio.StreamReader) -> bytes:
+    """Up to the blank line behind the headers; empty if it doesn't come."""
+    try:
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_LIMIT_S)
+    except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return b""
+
+
+def _is_ours(head: bytes) -> bool:
+    """Whether the request is for this host: a foreign name is how DNS rebinding gets here."""
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    hosts = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("host:")]
+    return len(hosts) == 1 and host_name(hosts[0]) in LOOPBACK
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
