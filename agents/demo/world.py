@@ -144,8 +144,6 @@ class World:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # hydra leaves a restore file where it stands.
-            cwd=self._folder,
         )
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
