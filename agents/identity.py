@@ -13,22 +13,15 @@ import fcntl
 import json
 import os
 import secrets
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from agents.acl import AclMessage, canonical_form
 from agents.pki import ensure_authority
 from agents.settings import Settings
-
-FRESHNESS_US = 30_000_000
-"""A message signed longer ago than this, or this far ahead, is refused."""
-_MAX_NONCES = 100_000
 
 
 class IdentityError(ValueError):
@@ -247,64 +240,3 @@ def load_identity(settings: Settings, role: str, node: str) -> Identity:
     if not ca.is_file():
         raise IdentityError(f"{ca}: the CA certificate is not there")
     return Identity(peer, key, load_password(settings, jid), ca, ring)
-
-
-def sign(message: AclMessage, key: Ed25519PrivateKey, now_us: int) -> AclMessage:
-    """A copy with a new time, nonce and signature; what was there of them before is replaced."""
-    nonce = secrets.token_urlsafe(16)
-    signed = key.sign(canonical_form(message, sent_us=now_us, nonce=nonce))
-    signature = base64.b64encode(signed).decode()
-    return replace(message, sent_us=now_us, nonce=nonce, signature=signature)
-
-
-class Verifier:
-    """Checks signature, time and replay of received messages; keeps the nonces of 30 s.
-
-    ``started_us``: messages signed before it are refused, so that a restart, which forgets the
-    nonces, opens no window for a replay; the honest sender signs anew at its next retry.
-    """
-
-    def __init__(self, own: str, keyring: Mapping[str, Peer], started_us: int) -> None:
-        self._own = own
-        self._keyring = keyring
-        self._floor_us = started_us
-        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()
-
-    def check(self, message: AclMessage, now_us: int) -> Peer:
-        """Who sent it. Raises: Refused."""
-        peer = self._keyring.get(message.sender)
-        if peer is None:
-            raise Refused("unknown-sender", message.sender)
-        if self._own not in message.receivers:
-            raise Refused("wrong-receiver", ",".join(message.receivers))
-        try:
-            signature = base64.b64decode(message.signature, validate=True)
-            peer.key.verify(signature, canonical_form(message))
-        except (ValueError, InvalidSignature) as e:
-            raise Refused("bad-signature", message.sender) from e
-        self._check_time(message, now_us)
-        return peer
-
-    def _check_time(self, message: AclMessage, now_us: int) -> None:
-        if not now_us - FRESHNESS_US <= message.sent_us <= now_us + FRESHNESS_US:
-            raise Refused("stale", f"signed {(now_us - message.sent_us) / 1e6:.1f} s ago")
-        nonce = (message.sender, message.nonce)
-        if nonce in self._nonces:
-            raise Refused("replay", message.nonce)
-        if message.sent_us <= self._floor_us:
-            raise Refused("stale", "signed before this agent started")
-        if message.reply_by_us is not None and message.reply_by_us < now_us:
-            raise Refused("expired", f"by {(now_us - message.reply_by_us) / 1e6:.1f} s")
-        self._remember(nonce, message.sent_us, now_us)
-
-    def _remember(self, nonce: tuple[str, str], sent_us: int, now_us: int) -> None:
-        self._nonces[nonce] = sent_us
-        # Oldest first by arrival. What is no longer fresh is refused by its time alone; when memory
-        # runs out the floor rises instead, so that a forgotten nonce never becomes acceptable.
-        while self._nonces:
-            key, oldest_us = next(iter(self._nonces.items()))
-            if oldest_us >= now_us - FRESHNESS_US and len(self._nonces) <= _MAX_NONCES:
-                break
-            if oldest_us >= now_us - FRESHNESS_US:
-                self._floor_us = max(self._floor_us, oldest_us)
-            del self._nonces[key]

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.base.outbox import Outbox, Seen, priority_of
-from agents.identity import Identity, Peer, Refused, Verifier, sign
+from agents.identity import Identity, Peer, Refused
 from agents.roles import check_roles
+from agents.signing import Verifier, sign
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.vocabulary import ONTOLOGY_IRI

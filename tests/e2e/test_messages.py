@@ -26,8 +26,9 @@ from agents.acl import AclMessage, to_spade
 from agents.base.bus import Bus
 from agents.base.delivery import PROTOCOL
 from agents.clock import now_us
-from agents.identity import load_identity, sign
+from agents.identity import load_identity
 from agents.settings import Settings
+from agents.signing import sign
 from ontology.fragments import encode
 from ontology.records import Decision
 
