@@ -18,7 +18,7 @@ from ontology.records import ConnectionBatch, Record
 
 logger = logging.getLogger(__name__)
 
-BATCH_S = 0.2
+BATCH_S = 0.1
 """How often finished connections are sent."""
 QUEUE_BLOCKS = 16
 """Reads of at most 4 MiB between capture and decoding; beyond, packets are dropped and counted."""

@@ -94,7 +94,7 @@ class Timeouts:
     idle_other_us: int = 60_000_000
     active_us: int = 5_000_000
     """Age at which an open report is sent as interim."""
-    marked_us: int = 250_000
+    marked_us: int = 100_000
     """The same for a report with a login, a refusal or an attack indicator: those can't wait."""
     grace_us: int = 200_000
     """How long after its close a connection is still counted; its record is sent then."""
