@@ -89,5 +89,7 @@ class BlockStore:
             self._database.executemany(statement, rows)
             self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # A full disk has rolled it back already, and must be what is said.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise

@@ -127,14 +127,20 @@ class Propagation:
         gateways: node name to bare JID of its reaction agent.
         allow: networks that are never blocked.
         maximum_s: the longest block, in seconds from now.
+        honeypots: never blocked either; what comes from one is no stranger's.
     """
 
     def __init__(
-        self, gateways: Mapping[str, str], allow: Iterable[Network], maximum_s: int
+        self,
+        gateways: Mapping[str, str],
+        allow: Iterable[Network],
+        maximum_s: int,
+        honeypots: Iterable[Address] = (),
     ) -> None:
         self.gateways = dict(sorted(gateways.items()))
         self._allow = tuple(allow)
         self.maximum_s = maximum_s
+        self._honeypots = frozenset(canonical(pot) for pot in honeypots)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Propagation:
@@ -144,6 +150,7 @@ class Propagation:
             {node: settings.jid("reaction", node) for node in nodes},
             settings.allow_networks(),
             settings.policy.maximum_duration,
+            (pot.address for pot in settings.honeypot),
         )
 
     def refusal(self, source: Address) -> str | None:
@@ -152,6 +159,8 @@ class Propagation:
         for network in self._allow:
             if source.version == network.version and source in network:
                 return f"{source} is on the allow-list ({network})"
+        if source in self._honeypots:
+            return f"{source} is a honeypot of this honeynet"
         # 0.0.0.0/8 and 255.255.255.255 are never one remote host (RFC 6890).
         if source.is_loopback or source.is_multicast or source.is_unspecified:
             return f"{source} is not the address of one remote host"

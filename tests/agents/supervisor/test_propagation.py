@@ -94,6 +94,14 @@ def test_allow_listed_own_and_impossible_sources_are_refused(propagation, kit, s
     assert made.detail
 
 
+def test_a_honeypot_is_refused(kit):
+    pots = (ip_address("203.0.113.9"),)
+    propagation = Propagation({"gw1": "r@x"}, (), 10**7, pots)
+    for source in ("203.0.113.9", "::ffff:203.0.113.9"):
+        made = plan(propagation, kit, kit.decision(source=source))
+        assert (made.outcome, made.orders) == ("refused", ()) and "honeypot" in made.detail
+
+
 def test_a_mapped_address_is_the_ipv4_host(propagation, kit):
     entry = plan(propagation, kit, kit.decision(source="::ffff:203.0.113.9")).entry
     assert entry.source == ip_address("203.0.113.9")
