@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import replace
 from typing import cast
 from xml.etree import ElementTree
@@ -205,3 +207,36 @@ def test_hostile_metadata_only_raises_message_error(metadata: dict[str, str], co
         from_metadata(base | metadata, content)
     except MessageError as e:
         assert str(e)
+
+
+def long_message() -> AclMessage:
+    return message(content="<urn:uuid:1> a <https://w3id.org/ontoidps#Alert> .\n" * 2000)
+
+
+def test_long_contents_travel_packed_and_come_back_whole() -> None:
+    original = long_message()
+    wire = to_spade(original, original.receivers[0])
+    assert len(wire.body) < len(original.content) / 8
+    assert wire._metadata["encoding"] == "x-deflate-base64"
+    assert from_spade(wire) == original
+    assert canonical_form(from_spade(wire)) == canonical_form(original)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        base64.b64encode(zlib.compress(b"a" * 50_000_000)).decode(),
+        base64.b64encode(zlib.compress(b"a" * 9000)[:-4]).decode(),
+        base64.b64encode(zlib.compress(b"a" * 9000) + b"more").decode(),
+        base64.b64encode(zlib.compress(b"\xff\xfe" * 9000)).decode(),
+        base64.b64encode(b"not deflated").decode(),
+        "not base64!",
+        "",
+    ],
+    ids=["bomb", "cut off", "more behind it", "not UTF-8", "not deflate", "not base64", "empty"],
+)
+def test_what_is_badly_packed_is_refused(body: str) -> None:
+    wire = to_spade(long_message(), long_message().receivers[0])
+    wire.body = body
+    with pytest.raises(MessageError):
+        from_spade(wire)
