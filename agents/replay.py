@@ -10,6 +10,9 @@ from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore
 from agents.correlation.engine import CorrelationEngine
 from agents.sensor.core import SensorCore
+from agents.sensor.inputs.events import Parser
+from agents.sensor.inputs.files import read_lines
+from agents.sensor.inputs.intake import Intake
 from agents.settings import Policy
 from datasets.pcap import RawPackets, read_capture
 from ontology.reasoner.inferences import Reasoner
@@ -27,6 +30,9 @@ class Totals:
     packets: int = 0
     malformed: int = 0
     connections: int = 0
+    lines: int = 0
+    refused: int = 0
+    """Lines of a log that could not be used."""
     alerts: int = 0
     incidents: int = 0
     decisions: int = 0
@@ -74,6 +80,23 @@ class Replay:
         for raw in read_capture(path, block_bytes=BLOCK_BYTES):
             yield from self._packets(raw)
 
+    def log(self, path: Path, parser: Parser) -> Iterator[Alert | Incident | Decision]:
+        """The same for a log of another tool.
+
+        Time stamps after the file was last written are refused, those without a year are before.
+
+        Raises: ValueError, OSError if the file can't be read; what came before it counts.
+        """
+        now_us = int(path.stat().st_mtime_ns // 1000)
+        intake = Intake(parser, sensor="replay")
+        before = Totals(lines=self.totals.lines, refused=self.totals.refused)
+        for number, lines in enumerate(read_lines(path)):
+            records = intake.on_lines(lines, f"{path.name}:{number}", now_us)
+            self.totals.lines = before.lines + intake.counters["lines"]
+            self.totals.refused = before.refused + intake.counters["refused"]
+            yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
+            yield from self._alerts([r for r in records if isinstance(r, Alert)])
+
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
@@ -88,19 +111,22 @@ class Replay:
             totals.packets += batch.packets
             totals.malformed += batch.malformed
             totals.connections += len(batch.connections)
-            alerts = self._analyzer.on_batch(batch)
-            totals.alerts += len(alerts)
-            yield from alerts
-            if not alerts:
-                continue
-            # Correlation's clock is the capture's: a replay tomorrow decides as one today.
-            for record in self._engine.on_alerts(alerts, max(alert.end_us for alert in alerts)):
-                if isinstance(record, Incident):
-                    totals.incidents += 1
-                    yield from self._seniors(record)
-                else:
-                    totals.decisions += 1
-                yield record
+            yield from self._alerts(self._analyzer.on_batch(batch))
+
+    def _alerts(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
+        if not alerts:
+            return
+        totals = self.totals
+        totals.alerts += len(alerts)
+        yield from alerts
+        # Correlation's clock is the capture's: a replay tomorrow decides as one today.
+        for record in self._engine.on_alerts(alerts, max(alert.end_us for alert in alerts)):
+            if isinstance(record, Incident):
+                totals.incidents += 1
+                yield from self._seniors(record)
+            else:
+                totals.decisions += 1
+            yield record
 
     def _seniors(self, incident: Incident) -> Iterator[Alert]:
         for alert in self._engine.alerts_of(incident):

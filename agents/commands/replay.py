@@ -1,4 +1,4 @@
-"""``ontoidps replay CAPTURE…``: captures to alerts, incidents and decisions, offline."""
+"""``ontoidps replay CAPTURE…``: captures and logs to alerts, incidents, decisions, offline."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from agents.analyzer.core import load_model
 from agents.knowledge import load_theory
 from agents.replay import Replay, Totals
+from agents.sensor.inputs.events import Options, Parser
+from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.settings import Policy, load_settings
 from ontology.plain import iso_time, plain
 from ontology.reasoner.client import PelletWorker
@@ -19,7 +21,15 @@ from ontology.records import Alert, Decision, HostProfile, Incident
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "capture", nargs="+", type=Path, help="pcap or pcapng file, also .gz and .xz"
+        "capture", nargs="*", type=Path, help="pcap or pcapng file, also .gz and .xz"
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        type=_kind_and_file,
+        metavar="KIND:FILE",
+        help="log of another tool, also .gz and .xz: cowrie, eve … (docs/inputs.md); repeatable",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")
     parser.add_argument(
@@ -38,6 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the captures are one traffic, in this order (default: each stands for itself)",
     )
+
+
+def _kind_and_file(text: str) -> tuple[str, Path]:
+    kind, colon, name = text.partition(":")
+    if not colon or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KIND:FILE, like cowrie:cowrie.json")
+    if kind not in known_inputs():
+        raise argparse.ArgumentTypeError(
+            f"no input is called {kind!r} (known: {', '.join(known_inputs())})"
+        )
+    return kind, Path(name)
 
 
 def printable(text: object) -> str:
@@ -61,7 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
         HostProfile(id=f"urn:ontoidps:profile:{a}", address=a, roles=("Honeypot",), asset_value=2)
         for a in arguments.honeypot
     )
-    for path in arguments.capture:
+    pots = frozenset(host.address for host in hosts if "Honeypot" in host.roles)
+    sources: list[tuple[Path, Parser | None]] = [(path, None) for path in arguments.capture]
+    for kind, path in arguments.input:
+        sources.append((path, make_parser(kind, Options(honeypots=pots))))
+    if not sources:
+        raise ValueError("name a capture, or a log with --input KIND:FILE")
+    for path, _ in sources:
         if not path.exists():
             raise ValueError(f"{shown(path)}: no such file")
         if not path.is_file():
@@ -71,22 +98,22 @@ def run(arguments: argparse.Namespace) -> int:
     worker = PelletWorker(load_theory())  # starts with the first alert, if there is one
     try:
         replay = None
-        for number, path in enumerate(arguments.capture, 1):
+        for number, (path, parser) in enumerate(sources, 1):
             if replay is None or not arguments.join:
                 replay = Replay(model, worker, hosts=hosts, policy=policy)
-            last = not arguments.join or number == len(arguments.capture)
-            code |= _one(replay, path, last=last, as_json=arguments.json)
+            last = not arguments.join or number == len(sources)
+            code |= _one(replay, path, parser, last=last, as_json=arguments.json)
     finally:
         worker.close()
     return code
 
 
-def _one(replay: Replay, path: Path, *, last: bool, as_json: bool) -> int:
+def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_json: bool) -> int:
     code = 0
     if not as_json:
         print(shown(path))
     try:
-        for record in replay.capture(path):
+        for record in replay.capture(path) if parser is None else replay.log(path, parser):
             _show(record, path, as_json=as_json)
     except ValueError as e:
         # What could be read counts; the rest is said once, and the next capture gets its turn.
@@ -135,7 +162,8 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
+    lines = f"{totals.lines} lines ({totals.refused} refused), " if totals.lines else ""
     return (
-        f"  {totals.packets} packets{malformed}, {totals.connections} connections: "
+        f"  {lines}{totals.packets} packets{malformed}, {totals.connections} connections: "
         f"{totals.alerts} alerts, {totals.incidents} incidents, {totals.decisions} decisions"
     )

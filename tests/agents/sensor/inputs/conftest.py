@@ -1,0 +1,121 @@
+"""One parser driven by hand: lines in, rows, alerts and counters out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agents.sensor.inputs.events import Options
+from agents.sensor.inputs.intake import Intake
+from agents.sensor.inputs.registry import make_parser
+from ontology.records import CONNECTION, Alert, ConnectionBatch
+
+HONEYPOT = "198.51.100.18"
+NOW_US = 1_795_000_000_000_000
+"""2026-11-18."""
+
+
+@dataclass
+class Seen:
+    rows: NDArray[np.void]
+    alerts: list[Alert]
+    counters: Counter[str]
+    batches: list[ConnectionBatch] = field(default_factory=list)
+
+
+def parse(kind: str, *lines: bytes | str, now_us: int = NOW_US, **options: Any) -> Seen:
+    options.setdefault("honeypots", frozenset({ip_address(HONEYPOT)}))
+    intake = Intake(make_parser(kind, Options(**options)), sensor="sensor")
+    raw = [line.encode() if isinstance(line, str) else line for line in lines]
+    records = intake.on_lines(raw, "mark", now_us)
+    batches = [r for r in records if isinstance(r, ConnectionBatch)]
+    rows = [b.connections for b in batches] or [np.zeros(0, CONNECTION)]
+    alerts = [r for r in records if isinstance(r, Alert)]
+    return Seen(np.concatenate(rows), alerts, intake.counters, batches)
+
+
+@pytest.fixture(name="parse")
+def _parse() -> Any:
+    return parse
+
+
+@pytest.fixture
+def honeypot() -> str:
+    return HONEYPOT
+
+
+EVE_ALERT = (
+    '{"timestamp":"2026-11-17T12:48:35.198583+0000","flow_id":1,"event_type":"alert",'
+    '"src_ip":"192.0.2.66","src_port":61038,"dest_ip":"203.0.113.80","dest_port":80,"proto":"TCP",'
+    '"alert":{"action":"allowed","gid":1,"signature_id":2010937,"rev":2,"signature":"ET WEB thing",'
+    '"category":"Web Application Attack","severity":1},"stream":1}'
+)
+EVE_FLOW = (
+    '{"timestamp":"2026-11-17T12:50:00.000000+0000","event_type":"flow","src_ip":"2001:db8::7",'
+    '"src_port":40000,"dest_ip":"2001:db8::80","dest_port":22,"proto":"TCP","flow":{"pkts_toserver"'
+    ':6,"pkts_toclient":5,"bytes_toserver":524,"bytes_toclient":970,"start":'
+    '"2026-11-17T12:49:00.000000+0000","end":"2026-11-17T12:49:02.500000+0000","state":"closed"},'
+    '"tcp":{"tcp_flags":"1b","tcp_flags_ts":"1b","tcp_flags_tc":"1b","state":"closed"}}'
+)
+COWRIE = (
+    '{"eventid":"cowrie.session.connect","src_ip":"192.0.2.66","src_port":52577,"timestamp":'
+    '"2026-11-16T17:44:05.866769Z","dst_ip":"172.17.0.3","protocol":"ssh","session":"1733",'
+    '"dst_port":2222}',
+    '{"eventid":"cowrie.login.failed","username":"root","password":"x","timestamp":'
+    '"2026-11-16T17:44:06.000000Z","src_ip":"192.0.2.66","session":"1733"}',
+    '{"eventid":"cowrie.login.success","username":"root","password":"y","timestamp":'
+    '"2026-11-16T17:44:07.000000Z","src_ip":"192.0.2.66","session":"1733"}',
+    '{"eventid":"cowrie.command.input","input":"wget http://x/\\u001b[2J","timestamp":'
+    '"2026-11-16T17:44:08.000000Z","src_ip":"192.0.2.66","session":"1733"}',
+    '{"eventid":"cowrie.session.closed","timestamp":"2026-11-16T17:44:09.000000Z",'
+    '"src_ip":"192.0.2.66","session":"1733","duration":3.2}',
+)
+DIONAEA = (
+    '{"connection":{"protocol":"ftpd","transport":"tcp","type":"accept"},"dst_ip":"198.51.100.18",'
+    '"dst_port":21,"src_hostname":"","src_ip":"192.0.2.66","src_port":4711,"timestamp":'
+    '"2026-11-16T17:44:05.866769","credentials":[{"username":"a","password":"b"},'
+    '{"username":"a","password":"c"}]}'
+)
+IPTABLES = (
+    "Nov 16 12:11:24 bridge kernel: INBOUND TCP: IN=br0 PHYSIN=eth0 OUT=br0 PHYSOUT=eth1 "
+    "SRC=192.0.2.66 DST=198.51.100.18 LEN=64 TOS=0x00 PREC=0x00 TTL=47 ID=17159 DF PROTO=TCP "
+    "SPT=1629 DPT=139 WINDOW=44620 RES=0x00 SYN URGP=0 "
+)
+SNORT = (
+    "Nov 16 12:23:54 bastion snort: [1:2003:8] MS-SQL Worm propagation attempt [Classification: "
+    "Misc Attack] [Priority: 2]: {UDP} 192.0.2.66:1067 -> 203.0.113.89:1434"
+)
+ZEEK = (
+    "#separator \\x09",
+    "#set_separator\t,",
+    "#empty_field\t(empty)",
+    "#unset_field\t-",
+    "#path\tconn",
+    "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\t"
+    "orig_bytes\tresp_bytes\tconn_state\thistory\torig_pkts\tresp_pkts",
+    "#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\tcount\tcount\tstring\t"
+    "string\tcount\tcount",
+    "1794000000.250000\tCx\t192.0.2.66\t40000\t198.51.100.18\t80\ttcp\thttp\t1.500000\t300\t900\t"
+    "SF\tShADadFf\t8\t7",
+    "1794000001.000000\tCy\t192.0.2.66\t40001\t198.51.100.18\t81\ttcp\t-\t-\t-\t-\tREJ\tSr\t1\t1",
+)
+
+LINES: dict[str, tuple[str, ...]] = {
+    "eve": (EVE_ALERT, EVE_FLOW),
+    "cowrie": COWRIE,
+    "dionaea": (DIONAEA,),
+    "syslog": (IPTABLES, SNORT),
+    "zeek": ZEEK,
+}
+
+
+@pytest.fixture(scope="session")
+def lines() -> dict[str, tuple[str, ...]]:
+    """Good lines of each kind."""
+    return LINES
