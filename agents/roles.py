@@ -25,7 +25,7 @@ def _rule(senders: str, performatives: str, records: str, receivers: str) -> _Ru
 
 
 PERMITTED = (
-    _rule("sensor", "inform", "ConnectionBatch", "analyzer"),
+    _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
     _rule("correlation ontology", "subscribe cancel", "Subscription", "analyzer"),
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
@@ -86,6 +86,8 @@ def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
                 honest = record.gateway == sender.node
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
+            case Alert() if sender.role == "sensor":
+                honest = record.sensor == sender.jid
             case ConnectionBatch():
                 honest = record.sensor == sender.jid
             case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -15,6 +16,7 @@ from ipaddress import (
 )
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -175,6 +177,34 @@ class Policy(_Part):
         return self
 
 
+class Input(_Part):
+    """A log of another tool that the node's sensor follows (docs/inputs.md)."""
+
+    kind: str
+    """Name of an entry point of the group ``ontoidps.inputs``."""
+    path: Path
+    """A file on the node; it need not exist yet."""
+    address: IPv4Address | IPv6Address | None = None
+    """The honeypot's own address, where its log knows only the one behind address translation."""
+    timezone: str = "UTC"
+    """Of time stamps that name none, e.g. ``Europe/Berlin``."""
+    from_start: bool = False
+    """True: what the file holds at the very first start counts as well."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Input:
+        known = entry_points(group="ontoidps.inputs").names
+        if self.kind not in known:
+            raise ValueError(
+                f"no input is called {self.kind!r} (known: {', '.join(sorted(known)) or 'none'})"
+            )
+        try:
+            ZoneInfo(self.timezone)
+        except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError
+            raise ValueError(f"no time zone is called {self.timezone!r}") from e
+        return self
+
+
 class Node(_Part):
     """One host of the honeynet, and the agents it runs."""
 
@@ -184,6 +214,8 @@ class Node(_Part):
     """Where the sensor captures."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
+    inputs: tuple[Input, ...] = ()
+    """Logs that the sensor follows."""
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
 
@@ -193,8 +225,12 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} runs no agents")
         if len(set(self.agents)) != len(self.agents):
             raise ValueError(f"node {self.name!r} lists an agent twice")
-        if "sensor" in self.agents and not self.interfaces:
+        if "sensor" in self.agents and not (self.interfaces or self.inputs):
             raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
+        if self.inputs and "sensor" not in self.agents:
+            raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
+        if len({i.path for i in self.inputs}) != len(self.inputs):
+            raise ValueError(f"node {self.name!r} lists an input's path twice")
         if "sensor" in self.agents and "analyzer" not in self.agents:
             raise ValueError(f"node {self.name!r} has a sensor but no analyzer beside it")
         return self
@@ -360,6 +396,17 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: {where}: {message}{value}") from e
     base = path.resolve().parent
     update: dict[str, object] = {"state_dir": base / settings.state_dir}
+    if any(node.inputs for node in settings.node):
+        update["node"] = tuple(
+            node.model_copy(
+                update={
+                    "inputs": tuple(
+                        i.model_copy(update={"path": base / i.path}) for i in node.inputs
+                    )
+                }
+            )
+            for node in settings.node
+        )
     if settings.xmpp.ca is not None:
         update["xmpp"] = settings.xmpp.model_copy(update={"ca": base / settings.xmpp.ca})
     return settings.model_copy(update=update)

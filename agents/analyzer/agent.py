@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agents.acl import AclMessage
@@ -21,6 +22,10 @@ ALERTS_PER_MESSAGE = 50
 """A Turtle fragment of 50 alerts stays well below the 200 kB of a stanza."""
 MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
+
+
+MAX_SEEN = 4096
+"""Ids of records from the sensor that are remembered."""
 
 
 class Subscribers:
@@ -74,6 +79,9 @@ class AnalyzerAgent(BaseAgent):
         self._core: AnalyzerCore | None = None
         self._subscribers: Subscribers | None = None
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
+        # A sensor that crashed reads the last lines of a log again and sends them with the ids they
+        # had. The core would count them twice; it dies with this memory, so nothing need be kept.
+        self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def on_start(self) -> None:
         settings = self.context.settings
@@ -86,17 +94,37 @@ class AnalyzerAgent(BaseAgent):
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        await self._pass_on([r for r in records if isinstance(r, Alert)])
         for record in records:
             if isinstance(record, ConnectionBatch):
                 await self._on_batch(record)
+            elif isinstance(record, Alert):
+                continue
             elif isinstance(record, Subscription):
                 await self._on_subscription(message, record)
             else:
                 raise ValueError(f"an analyzer has no use for {type(record).__name__}")
 
+    async def _pass_on(self, alerts: Sequence[Alert]) -> None:
+        """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""
+        alerts = [a for a in alerts if a.id not in self._seen]
+        await self._publish([replace(alert, analyzer=self.context.jid) for alert in alerts])
+        self.counters["alerts_passed_on"] += len(alerts)
+        for alert in alerts:
+            logger.info("passed on: %s from %s", alert.classification, alert.source)
+            self._remember(alert.id)
+
+    def _remember(self, name: str) -> None:
+        self._seen[name] = None
+        if len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+
     async def _on_batch(self, batch: ConnectionBatch) -> None:
         if self._core is None:
             raise RuntimeError("the analyzer has not started")
+        if batch.id in self._seen:
+            self.counters["repeats"] += 1
+            return
         # Messages are handled one at a time, so the core is never entered twice.
         alerts = await asyncio.to_thread(self._core.on_batch, batch)
         self.counters["batches"] += 1
@@ -113,6 +141,7 @@ class AnalyzerAgent(BaseAgent):
                 alert.explanation,
             )
         await self._publish(alerts)
+        self._remember(batch.id)
 
     async def _on_subscription(self, message: AclMessage, record: Subscription) -> None:
         if self._subscribers is None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import Counter
 from typing import ClassVar
 
 from agents.acl import AclMessage
@@ -13,8 +14,9 @@ from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.sensor.capture import Capture, InterfaceMissing
 from agents.sensor.core import SensorCore
+from agents.sensor.inputs.follower import Follower
 from datasets.pcap import CaptureError, RawPackets
-from ontology.records import ConnectionBatch, Record
+from ontology.records import Alert, ConnectionBatch, Record
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,13 @@ _LAG_US = 100_000
 """A packet may be this old before it comes out of the ring and the queue."""
 _KEEP_US = 600_000_000
 """A batch the analyzer has not taken after this is given up."""
+INPUT_S = 0.5
+"""How often logs of other tools are looked at."""
+INPUT_STRETCHES = 8
+"""Of 1 MiB, of one log in one turn; the rest waits where it is, on disk."""
+INPUT_PENDING = 200
+"""Messages not yet acknowledged, beyond which logs wait."""
+ALERTS_PER_MESSAGE = 50
 
 
 class SensorAgent(BaseAgent):
@@ -49,6 +58,7 @@ class SensorAgent(BaseAgent):
         self._ended = threading.Event()
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._threads: list[threading.Thread] = []
+        self._followers: list[Follower] = []
         self.capturing: set[str] = set()
         """Interfaces whose packets arrive just now."""
 
@@ -57,6 +67,18 @@ class SensorAgent(BaseAgent):
             self._begin(self._capture, interface)
         self._begin(self._decode)
         self.every(BATCH_S, self._send_batches, name="batches")
+        settings = self.context.settings
+        for entry in self._node.inputs:
+            self._followers.append(
+                Follower(
+                    entry,
+                    sensor=self.context.jid,
+                    state_dir=self.context.state_dir,
+                    honeypots=[pot.address for pot in settings.honeypot],
+                )
+            )
+        if self._followers:
+            self.every(INPUT_S, self._read_inputs, name="inputs")
 
     def _begin(self, work: object, *arguments: str) -> None:
         name = f"sensor-{getattr(work, '__name__', '')}"
@@ -78,6 +100,8 @@ class SensorAgent(BaseAgent):
         self._ended.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join, 2.0)
+        for follower in self._followers:
+            await asyncio.to_thread(follower.close)
         with self._lock:
             batches = self._core.take_batches(now_us(), final=True)
         await self._send(batches)
@@ -135,6 +159,31 @@ class SensorAgent(BaseAgent):
         waiting = not self._blocks.empty()
         with self._lock:
             return self._core.take_batches(self._core.last_us if waiting else now_us() - _LAG_US)
+
+    async def _read_inputs(self) -> None:
+        totals: Counter[str] = Counter()
+        for follower in self._followers:
+            for _ in range(INPUT_STRETCHES):
+                if self.pending > INPUT_PENDING:
+                    break
+                records = await asyncio.to_thread(follower.next, now_us())
+                if records is None:
+                    break
+                await self._send_records(records)
+                # Everything is in the outbox on disk: only now may the place move.
+                await asyncio.to_thread(follower.done)
+            totals += follower.counters()
+        for name, count in totals.items():
+            self.counters[name] = count
+
+    async def _send_records(self, records: list[ConnectionBatch | Alert]) -> None:
+        alerts = [record for record in records if isinstance(record, Alert)]
+        for record in records:
+            if isinstance(record, ConnectionBatch):
+                await self.send(self._analyzer, "inform", [record], protocol="fipa-subscribe")
+        for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
+            part = alerts[begin : begin + ALERTS_PER_MESSAGE]
+            await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
 
     async def _send_batches(self) -> None:
         await self._send(await asyncio.to_thread(self._take))

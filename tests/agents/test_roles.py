@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -132,3 +133,15 @@ def test_an_analyzer_signs_its_own_findings() -> None:
         check_roles(mine, peer("correlation"), "inform", [finding(other.jid)])
     # Correlation passes on what analyzers found.
     check_roles(peer("correlation"), peer("supervisor"), "inform", [finding(other.jid)])
+
+
+def test_a_sensor_reports_what_others_found_in_its_own_name_to_its_own_analyzer() -> None:
+    alert = finding("sensor.gw1@honeynet.test")
+    own = replace(alert, sensor="sensor.gw1@honeynet.test")
+    check_roles(peer("sensor"), peer("analyzer"), "inform", [own])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("sensor"), peer("analyzer"), "inform", [alert])
+    with pytest.raises(Refused, match="another node"):
+        check_roles(peer("sensor"), peer("analyzer", "gw2"), "inform", [own])
+    with pytest.raises(Refused, match="may not"):
+        check_roles(peer("sensor"), peer("correlation"), "inform", [own])

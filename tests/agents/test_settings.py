@@ -102,3 +102,37 @@ def test_the_message_server_is_never_blocked(tmp_path: Path) -> None:
     text = addressed.replace("[policy]", '[xmpp]\nhost = "203.0.113.250"\n[policy]', 1)
     settings = load_settings(write(tmp_path, text))
     assert ip_network("203.0.113.250/32") in settings.allow_networks()
+
+
+INPUT = 'interfaces = ["eth0"]\ninputs = [{ kind = "eve", path = "logs/eve.json" }]'
+
+
+def test_inputs_are_read_and_their_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace('interfaces = ["eth0"]', INPUT))
+    (entry,) = load_settings(path).node_named("gw1").inputs
+    assert (entry.kind, entry.path) == ("eve", tmp_path / "logs" / "eve.json")
+    # A sensor may have logs only.
+    only = write(tmp_path, GOOD.replace('interfaces = ["eth0"]', INPUT.partition("\n")[2]))
+    assert load_settings(only).node_named("gw1").interfaces == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"eve"', '"evil"', "no input is called 'evil' (known: cowrie, dionaea, eve, syslog, zeek"),
+        ('"logs/eve.json"', '"x", timezone = "Mars"', "no time zone is called 'Mars'"),
+        ('"logs/eve.json"', '"x", timezone = "../x"', "no time zone is called '../x'"),
+        ("}]", '}, { kind = "zeek", path = "logs/eve.json" }]', "lists an input's path twice"),
+        (
+            'addresses = ["203.0.113.1"]',
+            'inputs = [{ kind = "eve", path = "x" }]',
+            "has inputs but no sensor",
+        ),
+    ],
+)
+def test_a_bad_input_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = GOOD.replace('interfaces = ["eth0"]', INPUT)
+    assert old in text
+    with pytest.raises(SettingsError) as error:
+        load_settings(write(tmp_path, text.replace(old, new, 1)))
+    assert said in str(error.value)

@@ -1,0 +1,93 @@
+"""One input of a node as the sensor agent uses it: the followed file, its parser, its place."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from agents.sensor.inputs.events import Options
+from agents.sensor.inputs.intake import Intake
+from agents.sensor.inputs.registry import make_parser
+from agents.sensor.inputs.tail import Stretch, Tail
+from agents.settings import Input
+from ontology.records import Address, Alert, ConnectionBatch
+
+logger = logging.getLogger(__name__)
+
+
+class Follower:
+    """Give `next`'s records away, then call `done`. Blocks: call it from threads."""
+
+    def __init__(
+        self, settings: Input, *, sensor: str, state_dir: Path, honeypots: Iterable[Address]
+    ) -> None:
+        """Raises: InputError if the plug-in can't be loaded."""
+        options = Options(
+            address=settings.address,
+            honeypots=frozenset(honeypots),
+            timezone=ZoneInfo(settings.timezone),
+        )
+        self._name = f"{settings.kind}:{settings.path}"
+        self._parser = make_parser(settings.kind, options)
+        self._intake = Intake(self._parser, sensor=sensor)
+        # One state file per input; the path is in the name only as a hash, whatever it is made of.
+        state = f"input-{settings.kind}-{hashlib.sha256(self._name.encode()).hexdigest()[:16]}.json"
+        self._tail = Tail(settings.path, state_dir / state, from_start=settings.from_start)
+        self._lock = threading.Lock()
+        self._stretch: Stretch | None = None
+        self._complained = ""
+        self._closed = False
+        self._kind = settings.kind
+        self._tail.load()
+        try:
+            self._parser.remember(self._tail.memory)
+        except (ValueError, TypeError, AttributeError) as e:
+            # Only what helps to understand the next lines is lost, not the place.
+            logger.warning("%s: forgets its open sessions: %s", self._name, e)
+
+    def next(self, now_us: int) -> list[ConnectionBatch | Alert] | None:
+        """Records of the next lines (perhaps none), or None if there are no new lines."""
+        with self._lock:
+            if self._closed:
+                return None
+            try:
+                stretch = self._tail.read()
+                if stretch is None:
+                    self._complained = ""
+                    return None
+                records = self._intake.on_lines(
+                    stretch.lines, f"{self._name}:{stretch.mark}", now_us
+                )
+                if records:
+                    self._tail.promise(stretch)
+            except OSError as e:
+                if str(e) != self._complained:
+                    self._complained = str(e)
+                    logger.warning("input %s: %s; trying again", self._name, e)
+                self._intake.counters["errors"] += 1
+                return None
+            self._stretch = stretch
+            return records
+
+    def done(self) -> None:
+        """What `next` gave is on its way for good. Raises: OSError."""
+        with self._lock:
+            if self._stretch is not None:
+                self._tail.settle(self._stretch, self._parser.memory())
+                self._stretch = None
+
+    def counters(self) -> Counter[str]:
+        """Lines, rows, claims, refusals, rotations … as ``input.KIND.NAME``."""
+        every = self._intake.counters + self._tail.counters
+        return Counter({f"input.{self._kind}.{name}": n for name, n in every.items()})
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        with self._lock:
+            self._closed = True
+            self._tail.close()

@@ -1,0 +1,130 @@
+"""Sensor and analyzer agents over a real XMPP server: a log's lines become alerts, once each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agents.acl import AclMessage
+from agents.analyzer.agent import AnalyzerAgent
+from agents.base import AgentContext, BaseAgent
+from agents.sensor.agent import SensorAgent
+from agents.settings import Honeypot, Input, Settings
+from agents.xmpp_server import XmppServer
+from ontology.records import Alert, Record, Subscription
+
+pytestmark = [
+    pytest.mark.xmpp,
+    pytest.mark.skipif(
+        shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
+    ),
+]
+
+
+class Correlation(BaseAgent):
+    """Keeps the alerts it gets."""
+
+    role = "correlation"
+    services = ()
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self.alerts: list[Alert] = []
+
+    async def on_start(self) -> None:
+        record = Subscription(id="urn:uuid:subscription", topic="Alert")
+        await self.send(
+            self.settings.jid("analyzer", "gw1"), "subscribe", [record], protocol="fipa-subscribe"
+        )
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.alerts += [record for record in records if isinstance(record, Alert)]
+
+
+@contextlib.asynccontextmanager
+async def running(*agents: BaseAgent) -> AsyncIterator[None]:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for agent in agents:
+            group.create_task(agent.run())
+        try:
+            await until(lambda: all(agent.connected for agent in agents))
+            yield
+        finally:
+            for agent in agents:
+                agent.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  other processes and threads decide
+            await asyncio.sleep(0.02)
+
+
+def guesses(first: int, count: int) -> str:
+    """Refused logins of one source at the decoy, then a shell."""
+    now = datetime.now(UTC).isoformat()
+    common = f'"src_ip":"192.0.2.66","timestamp":"{now}"'
+    out = ""
+    for number in range(first, first + count):
+        out += (
+            f'{{"eventid":"cowrie.session.connect","src_port":{40000 + number},"dst_port":2222,'
+            f'"dst_ip":"172.17.0.3","protocol":"ssh","session":"s{number}",{common}}}\n'
+            f'{{"eventid":"cowrie.login.failed","session":"s{number}",{common}}}\n'
+        )
+    out += f'{{"eventid":"cowrie.login.success","username":"root","session":"s{first}",{common}}}\n'
+    return out
+
+
+async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) -> None:
+    log = tmp_path / "cowrie.json"
+    log.write_text(guesses(900, 9))  # older than our first start: not told
+    entry = Input(kind="cowrie", path=log, address="198.51.100.18")
+    node = honeynet.node[0].model_copy(update={"interfaces": (), "inputs": (entry,)})
+    pot = Honeypot(address="198.51.100.18", node="gw1")
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:]), "honeypot": (pot,)})
+
+    def context(role: str) -> AgentContext:
+        return AgentContext(settings=settings, role=role, node="gw1")
+
+    server = XmppServer(settings)
+    server.start()
+    try:
+        assert server.ready()
+        correlation, analyzer = (
+            Correlation(context("correlation")),
+            AnalyzerAgent(context("analyzer")),
+        )
+        async with running(correlation, analyzer):
+            sensor = SensorAgent(context("sensor"))
+            async with running(sensor):
+                await until(lambda: list(sensor.context.state_dir.glob("input-cowrie-*.json")))
+                with log.open("a") as file:
+                    file.write(guesses(0, 9))
+                kinds = {"SshBruteForce", "RootAccess", "HoneypotContact"}
+                await until(lambda: kinds <= {a.classification for a in correlation.alerts})
+                await until(lambda: not sensor.pending)
+            for alert in correlation.alerts:
+                assert (str(alert.source), str(alert.target)) == ("192.0.2.66", "198.51.100.18")
+                assert (alert.sensor, alert.analyzer) == (sensor.jid, analyzer.jid)
+            root = [a for a in correlation.alerts if a.classification == "RootAccess"]
+            assert [a.count for a in root] == [1]
+            assert root[0].verified_source
+            (force,) = (a for a in correlation.alerts if a.classification == "SshBruteForce")
+            assert "9 logins refused" in force.explanation
+            batches = analyzer.counters["batches"]
+            again = SensorAgent(context("sensor"))
+            async with running(again):
+                with log.open("a") as file:
+                    file.write(guesses(500, 1))
+                await until(lambda: analyzer.counters["batches"] > batches)
+                await until(lambda: not again.pending)
+                assert again.counters["input.cowrie.lines"] == 3  # none of the old ones
+                assert again.counters["task_errors"] == 0
+    finally:
+        server.stop()
