@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from agents.sensor.inputs.classes import shipped
@@ -146,7 +147,7 @@ class ZeekParser:
         packets = _count(record, "orig_pkts", MAX_COUNT), _count(record, "resp_pkts", MAX_COUNT)
         flags = (0, 0)
         if number == TCP:
-            flags = _history(record.get("history"))
+            flags = _history(str(record.get("history") or "")[:64])
         else:
             state = "SF" if packets[1] else "OTH"
         return pack_row(
@@ -232,11 +233,11 @@ def _count(record: dict[str, Any], name: str, maximum: int) -> int:
     return value
 
 
-def _history(value: object) -> tuple[int, int]:
+@lru_cache(maxsize=4096)
+def _history(letters: str) -> tuple[int, int]:
     orig = resp = 0
-    flags: Callable[[str], int | None] = _HISTORY.get
-    for letter in str(value or "")[:64]:
-        bits = flags(letter.upper()) or 0
+    for letter in letters:
+        bits = _HISTORY.get(letter.upper(), 0)
         if letter.isupper():
             orig |= bits
         else:

@@ -1,0 +1,91 @@
+"""`ontoidps replay --input`: logs of other tools, offline."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.main import main
+
+EVENTS = (
+    ("session.connect", {"src_port": 40001, "dst_port": 2222, "dst_ip": "172.17.0.3"}),
+    *[("login.failed", {"username": "root", "password": str(number)}) for number in range(9)],
+    ("login.success", {"username": "root", "password": "x"}),
+    ("command.input", {"input": "uname -a"}),
+)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "cowrie.json.gz"
+    with gzip.open(path, "wt") as file:
+        for number, (name, values) in enumerate(EVENTS):
+            event: dict[str, Any] = {
+                "eventid": f"cowrie.{name}",
+                "session": "1",
+                "src_ip": "192.0.2.66",
+                "timestamp": f"2025-11-16T17:44:{number:02}.000000Z",
+            }
+            file.write(json.dumps(event | values) + "\n")
+        file.write("no json\n")
+    return path
+
+
+def test_a_break_in_at_a_decoy_ends_as_a_decision(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", "--json", "--input", f"cowrie:{log}", "--honeypot", "172.17.0.3"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert {line["capture"] for line in lines} == {str(log)}
+    classes = {line["class"] for line in lines if line["type"] == "alert"}
+    assert {"HoneypotContact", "SshBruteForce", "RootAccess"} <= classes
+    rules = {line["rule"] for line in lines if line["type"] == "incident"}
+    assert {"HoneypotBruteForce", "HoneypotExploit"} <= rules
+    decisions = [line for line in lines if line["type"] == "decision"]
+    assert {d["source"] for d in decisions} == {"192.0.2.66"}
+    assert main(words) == 0
+    assert capsys.readouterr().out == told  # the same file, the same records
+
+
+def test_the_summary_counts_lines_and_refusals(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", "--input", f"cowrie:{log}"]) == 0
+    assert "13 lines (1 refused)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--input", "evil:x"], "no input is called 'evil'"),
+        (["--input", "cowrie"], "is not KIND:FILE"),
+        ([], "name a capture, or a log"),
+        (["--input", "cowrie:/nonexistent/x"], "no such file"),
+    ],
+)
+def test_wrong_words_are_explained(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["replay", *words])
+    except SystemExit as e:
+        code = int(e.code or 0)
+    assert code != 0
+    assert said in capsys.readouterr().err
+
+
+def test_a_damaged_file_keeps_what_could_be_read(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.json.gz"
+    cut.write_bytes(log.read_bytes()[:-12])
+    assert main(["replay", "--input", f"cowrie:{cut}"]) == 1
+    seen = capsys.readouterr()
+    assert "damaged" in seen.err
+    assert "RootAccess" in seen.out
