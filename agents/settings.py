@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, tzinfo
 from importlib.metadata import entry_points
 from ipaddress import (
     IPv4Address,
@@ -199,10 +200,14 @@ class Input(_Part):
                 f"no input is called {self.kind!r} (known: {', '.join(sorted(known)) or 'none'})"
             )
         try:
-            ZoneInfo(self.timezone)
+            self.zone()
         except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError
             raise ValueError(f"no time zone is called {self.timezone!r}") from e
         return self
+
+    def zone(self) -> tzinfo:
+        """The zone of ``timezone``; UTC needs no time zone database on the host."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
 class Node(_Part):

@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
@@ -30,7 +29,7 @@ class Follower:
         options = Options(
             address=settings.address,
             honeypots=frozenset(honeypots),
-            timezone=ZoneInfo(settings.timezone),
+            timezone=settings.zone(),
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from agents.sensor.inputs.events import Claim, LineRefused, Parser
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
+logger = logging.getLogger(__name__)
+
 BATCH_ROWS = 1_500
 """As `agents.sensor.core.BATCH_CONNECTIONS`: below 200 kB also in base64."""
 BATCH_SPAN_US = 60_000_000
@@ -20,6 +24,16 @@ which five refused logins would be lost among what came later."""
 MAX_AHEAD_US = 86_400_000_000
 """A line from further in the future lies, or its clock does: it would push true ones out of every
 window."""
+_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What a parser with a mistake in it raises; ours don't (tested), another package's may."""
 _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b7")
 
 
@@ -29,6 +43,7 @@ class Intake:
     def __init__(self, parser: Parser, *, sensor: str) -> None:
         self.parser = parser
         self._sensor = sensor
+        self._complained = False
         self.counters: Counter[str] = Counter()
         """lines, rows, claims, silent, refused and refused.REASON."""
 
@@ -50,9 +65,16 @@ class Intake:
             if not line:
                 continue
             try:
-                seen = on_line(line)
+                seen = tuple(on_line(line))
             except LineRefused as e:
                 refused[e.reason] += 1
+                continue
+            except _FAULTS as e:
+                # A parser's mistake: one line of one input is lost, not the input.
+                refused["fault"] += 1
+                if not self._complained:
+                    self._complained = True
+                    logger.exception("parser %s failed: %s", self.parser.kind, type(e).__name__)
                 continue
             if not seen:
                 silent += 1
