@@ -14,6 +14,7 @@ from agents.sensor.inputs.events import Parser
 from agents.sensor.inputs.files import read_lines
 from agents.sensor.inputs.intake import Intake
 from agents.settings import Policy
+from agents.signature_alerts import SignatureAlerts
 from datasets.pcap import RawPackets, read_capture
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Alert, ConnectionBatch, Decision, HostProfile, Incident
@@ -45,6 +46,7 @@ class Replay:
         reasoner: a started or startable `PelletWorker`; only called when there are alerts.
         hosts: what is known of hosts (honeypots, own addresses).
         policy: allow-list, minimum severity and duration, as live.
+        signatures: rules that are matched beside the detectors.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class Replay:
         *,
         hosts: tuple[HostProfile, ...] = (),
         policy: Policy | None = None,
+        signatures: SignatureAlerts | None = None,
     ) -> None:
+        self._signatures = signatures
         self.totals = Totals()
         self._told: dict[str, Alert] = {}
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
@@ -100,10 +104,14 @@ class Replay:
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
+        if self._signatures is not None:
+            yield from self._alerts(self._signatures.finish())
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         self._sensor.on_packets(raw)
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
+        if self._signatures is not None:
+            yield from self._alerts(self._signatures.on_packets(raw))
 
     def _batches(self, batches: list[ConnectionBatch]) -> Iterator[Alert | Incident | Decision]:
         totals = self.totals

@@ -13,10 +13,13 @@ from agents.knowledge import load_theory
 from agents.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
+from agents.sensor.signature_headers import VARIABLES, read_addresses, read_ports
 from agents.settings import Policy, load_settings
+from agents.signature_alerts import SignatureAlerts
 from ontology.plain import iso_time, plain
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
+from rules.signatures import SignatureSet, load_signatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--join",
         action="store_true",
         help="the captures are one traffic, in this order (default: each stands for itself)",
+    )
+    parser.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="Snort or Suricata rules, or a folder of them, matched as well (may be repeated)",
+    )
+    parser.add_argument(
+        "--rule-variable",
+        action="append",
+        default=[],
+        metavar="NAME=SET",
+        help="what $NAME stands for in rules, e.g. HOME_NET=[192.0.2.0/24,2001:db8::/32]",
     )
 
 
@@ -93,6 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{shown(path)}: no such file")
         if not path.is_file():
             raise ValueError(f"{shown(path)}: not a regular file")
+    signatures = load_signatures(arguments.rules) if arguments.rules else None
+    variables = dict(map(_variable, arguments.rule_variable))
     model = load_model()
     code = 0
     worker = PelletWorker(load_theory())  # starts with the first alert, if there is one
@@ -100,12 +120,43 @@ def run(arguments: argparse.Namespace) -> int:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):
             if replay is None or not arguments.join:
-                replay = Replay(model, worker, hosts=hosts, policy=policy)
+                matching = None
+                if signatures is not None:
+                    matching = SignatureAlerts(
+                        signatures.signatures, sensor="replay", variables=variables
+                    )
+                    if number == 1:
+                        _say(signatures, matching)
+                replay = Replay(model, worker, hosts=hosts, policy=policy, signatures=matching)
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
     finally:
         worker.close()
     return code
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """A mistake in a set is said now, not once for every rule that uses it."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"--rule-variable {text!r}: not NAME=SET")
+    try:
+        (read_ports if name.endswith("_PORTS") else read_addresses)(value, VARIABLES)
+    except ValueError as e:
+        raise ValueError(f"--rule-variable {text!r}: {e}") from e
+    return name, value
+
+
+def _say(loaded: SignatureSet, matching: SignatureAlerts) -> None:
+    """How much of the rules is in use, on stderr: stdout is for records."""
+    left_out = ", ".join(
+        f"{n} {printable(why)}" for why, n in matching.matcher.refused.most_common(4)
+    )
+    print(
+        f"ontoidps replay: {len(matching.matcher.signatures)} of {len(loaded.signatures)} "
+        f"signatures in use" + (f" (left out: {left_out})" if left_out else ""),
+        file=sys.stderr,
+    )
 
 
 def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_json: bool) -> int:

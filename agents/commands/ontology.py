@@ -1,0 +1,136 @@
+"""``ontoidps ontology import-signatures|show``: knowledge from rule files, and what there is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from pyoxigraph import Literal, NamedNode, parse
+
+from agents.commands.replay import printable
+from ontology.knowledge_base import ontology_path
+from ontology.vocabulary import IDPS
+from rules.files import rule_paths
+from rules.signature_individuals import FORMATS, write_signatures
+from rules.signatures import SignatureSet, load_signatures
+
+_OWL = "http://www.w3.org/2002/07/owl#"
+_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+_SWRL_RULE = NamedNode("http://www.w3.org/2003/11/swrl#Imp")
+_COUNTED = {
+    NamedNode(_OWL + "Class"): "classes",
+    NamedNode(_OWL + "ObjectProperty"): "object properties",
+    NamedNode(_OWL + "DatatypeProperty"): "data properties",
+    NamedNode(_OWL + "AnnotationProperty"): "annotation properties",
+    _SWRL_RULE: "rules",
+    NamedNode(_OWL + "NamedIndividual"): "individuals",
+    NamedNode(IDPS.Signature): "signatures",
+}
+_SHOWN = 20
+"""Reasons and faults listed without ``--all``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+    importer = words.add_parser(
+        "import-signatures", help="Snort or Suricata rules to individuals of class Signature"
+    )
+    importer.add_argument("rules", nargs="+", type=Path, metavar="FILE", help="or a folder of them")
+    importer.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="ending in .ttl, .owl or .nt"
+    )
+    importer.add_argument("--all", action="store_true", help="list every reason and fault")
+    importer.add_argument("--json", action="store_true", help="one JSON object")
+    shower = words.add_parser("show", help="count what files hold")
+    shower.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: the ontology and its rules"
+    )
+    shower.add_argument("--json", action="store_true", help="one JSON object a file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 if everything was read; an import with lines that can't be read gives 1."""
+    if arguments.word == "show":
+        for path in arguments.files or (ontology_path(), *rule_paths()):
+            _show(path, as_json=arguments.json)
+        return 0
+    if arguments.out.suffix not in FORMATS:
+        raise ValueError(f"--out {str(arguments.out)!r}: must end in {', '.join(FORMATS)}")
+    loaded = load_signatures(arguments.rules)
+    write_signatures(loaded.signatures, arguments.out)
+    _report(loaded, arguments.out, everything=arguments.all, as_json=arguments.json)
+    return 1 if loaded.faults else 0
+
+
+def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool) -> None:
+    total = len(loaded.signatures)
+    whole = sum(s.executable for s in loaded.signatures)
+    enabled = sum(s.enabled for s in loaded.signatures)
+    reasons = loaded.reasons()
+    classes = Counter(s.attack_class or "no attack" for s in loaded.signatures)
+    if as_json:
+        result = {
+            "out": str(out),
+            "signatures": total,
+            "enabled": enabled,
+            "executable": whole,
+            "executable_enabled": len(loaded.executable),
+            "repeated": loaded.repeated,
+            "faults": [f"{f.path}:{f.line}: {f.reason}" for f in loaded.faults],
+            "unsupported": dict(reasons.most_common()),
+            "classes": dict(classes.most_common()),
+            "with_cve": sum(bool(s.cves) for s in loaded.signatures),
+            "with_system": sum(bool(s.systems) for s in loaded.signatures),
+        }
+        print(json.dumps(result))
+        return
+    print(
+        f"{total} signatures to {printable(out)}: {enabled} enabled; {whole} fully executable "
+        f"({whole / total:.1%}), of them {len(loaded.executable)} enabled"
+    )
+    limit = None if everything else _SHOWN
+    print("attack classes: " + ", ".join(f"{n} {c}" for c, n in classes.most_common()))
+    if reasons:
+        print("kept from being executable (signatures, option):")
+    for reason, count in reasons.most_common(limit):
+        print(f"  {count:6}  {printable(reason)}")
+    if limit is not None and len(reasons) > limit:
+        print(f"  and {len(reasons) - limit} more (--all)")
+    for fault in loaded.faults[:limit]:
+        print(f"unreadable: {printable(fault.path)}:{fault.line}: {printable(fault.reason)}")
+
+
+def _show(path: Path, *, as_json: bool) -> None:
+    """Streamed: a file of signatures may be much larger than the ontology."""
+    counts: Counter[str] = Counter()
+    attack, executable = Counter[str](), 0
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{str(path)!r}: must end in {', '.join(FORMATS)}")
+    try:
+        for triple in parse(path=path, format=FORMATS[path.suffix]):
+            if triple.predicate == _TYPE and triple.object in _COUNTED:
+                counts[_COUNTED[triple.object]] += 1
+            elif isinstance(triple.object, Literal):
+                if triple.predicate.value == IDPS.attackClass:
+                    attack[triple.object.value] += 1
+                elif triple.predicate.value == IDPS.executable:
+                    executable += triple.object.value == "true"
+    except SyntaxError as e:
+        raise ValueError(f"{str(path)!r}: {e.msg}") from e
+    if as_json:
+        print(
+            json.dumps(
+                {"file": str(path), **counts, "executable": executable, "attack": dict(attack)}
+            )
+        )
+        return
+    print(printable(path))
+    for name in _COUNTED.values():
+        if counts[name]:
+            print(f"  {counts[name]:6}  {name}")
+    if counts["signatures"]:
+        print(f"  {executable:6}    of them fully executable")
+        for name, count in attack.most_common():
+            print(f"  {count:6}    of attack class {printable(name)}")

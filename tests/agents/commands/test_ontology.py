@@ -1,0 +1,60 @@
+"""``ontoidps ontology`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.main import main
+
+RULES = (
+    'alert tcp any any -> any 80 (msg:"one"; content:"a"; classtype:attempted-admin; sid:1;)\n'
+    'alert tcp any any -> any 80 (msg:"two"; ttl:3; classtype:not-suspicious; sid:2;)\n'
+)
+
+
+def test_import_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules, out = tmp_path / "own.rules", tmp_path / "own.ttl"
+    rules.write_text(RULES)
+    assert main(["ontology", "import-signatures", str(rules), "--out", str(out), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["signatures"], result["executable"]) == (2, 1)
+    assert result["unsupported"] == {"ttl": 1}
+    assert result["classes"] == {"Exploit": 1, "no attack": 1}
+    assert main(["ontology", "show", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["signatures"], shown["executable"]) == (2, 1)
+    assert shown["attack"] == {"Exploit": 1}
+
+
+def test_text_report_names_the_share_and_the_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "own.rules"
+    rules.write_text(RULES + "alert tcp any any (sid:3;)\n")
+    code = main(["ontology", "import-signatures", str(rules), "--out", str(tmp_path / "own.owl")])
+    text = capsys.readouterr().out
+    assert code == 1
+    assert "1 fully executable (50.0%)" in text
+    assert "1  ttl" in text
+    assert f"unreadable: {rules}:3" in text
+    assert main(["ontology", "show", str(tmp_path / "own.owl")]) == 0
+    assert "2  signatures" in capsys.readouterr().out
+
+
+def test_shipped_files_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ontology", "show"]) == 0
+    text = capsys.readouterr().out
+    assert "ontoidps.owl" in text and "data properties" in text and "rules" in text
+
+
+@pytest.mark.parametrize("out", ["x.txt", "x"])
+def test_unknown_endings_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    rules = tmp_path / "own.rules"
+    rules.write_text(RULES)
+    assert main(["ontology", "import-signatures", str(rules), "--out", out]) == 1
+    assert "must end in" in capsys.readouterr().err
