@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from agents.identity import ensure_keys
 from agents.settings import Settings, load_settings
+from datasets.kdd import FEATURES
 
 HONEYNET = """\
 name = "test"
@@ -59,3 +61,40 @@ def honeynet(bare_honeynet: Settings) -> Settings:
 def new_port() -> Callable[[], int]:
     """Finds free ports."""
     return free_port
+
+
+def kdd_line(rng: random.Random, label: str) -> str:
+    """A record in KDD Cup 99's format that behaves a little like ``label`` does."""
+    values: dict[str, object] = dict.fromkeys(FEATURES, 0)
+    values |= {"protocol_type": "tcp", "flag": "SF", "service": rng.choice(("http", "smtp"))}
+    values |= {"src_bytes": rng.randint(200, 400), "dst_bytes": rng.randint(500, 5000)}
+    values |= {"logged_in": 1, "count": rng.randint(1, 20), "same_srv_rate": "1.00"}
+    values |= {"dst_host_count": rng.randint(1, 255), "dst_host_srv_count": rng.randint(100, 255)}
+    if label in ("neptune", "satan", "portsweep"):
+        values |= {"service": "private", "flag": "S0" if label == "neptune" else "REJ"}
+        values |= {"src_bytes": 0, "dst_bytes": 0, "logged_in": 0, "same_srv_rate": "0.05"}
+        values |= {"count": rng.randint(100, 300)}
+        values |= {"serror_rate" if label == "neptune" else "rerror_rate": "1.00"}
+    elif label in ("smurf", "pod"):
+        values |= {"protocol_type": "icmp", "service": "ecr_i", "src_bytes": 1032, "dst_bytes": 0}
+        values |= {"logged_in": 0, "count": rng.randint(400, 511), "wrong_fragment": 0}
+        values |= {"wrong_fragment": 1} if label == "pod" else {}
+    elif label in ("guess_passwd", "rootkit"):
+        values |= {"service": "telnet", "num_failed_logins": rng.randint(1, 5), "logged_in": 0}
+        values |= {"root_shell": 1, "num_root": rng.randint(1, 9)} if label == "rootkit" else {}
+    return ",".join(str(value) for value in values.values()) + f",{label}"
+
+
+@pytest.fixture
+def kdd_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a file in KDD Cup 99's format: ``kdd_file(name, normal=300, neptune=50, seed=1)``."""
+
+    def write(name: str, *, seed: int = 1, **counts: int) -> Path:
+        rng = random.Random(seed)
+        lines = [kdd_line(rng, label) for label, n in counts.items() for _ in range(n)]
+        rng.shuffle(lines)
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
