@@ -17,6 +17,7 @@ COMMANDS = {
     "replay": "captures to alerts, incidents and decisions, offline",
     "ontology": "import signatures, count what the files hold",
     "train": "train the cluster model from labelled captures",
+    "evaluate": "measure detection on data with known answers",
     "demo": "three gateways, a real attack, a block on each",
 }
 

@@ -1,0 +1,131 @@
+"""``ontoidps evaluate {kdd,nsl-kdd,captures}``: the papers' tables and figures from data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import track
+
+from agents.analyzer.core import AnalyzerCore, load_model
+from agents.analyzer.hybrid import HybridModel
+from agents.analyzer.hybrid_training import SEED, fit, validate
+from agents.commands.train import connection_batches
+from agents.evaluation import captures, kdd, nsl_kdd
+from agents.evaluation.report import Report, as_html, as_text
+from datasets.kdd import KddRecords, read_kdd
+from datasets.nsl_kdd import read_nsl_kdd
+from ontology.records import Alert
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure detection on data with known answers: accuracy, classes, confusion matrix, ROC, "
+        "clusters, the papers' tables. Seeded: the same data give the same result."
+    )
+    words = parser.add_subparsers(dest="data", required=True, metavar="{kdd,nsl-kdd,captures}")
+    one = words.add_parser("kdd", help="K-Means alone on KDD Cup 99")
+    one.add_argument("file", type=Path, help="kddcup.data or kddcup.data_10_percent, also .gz")
+    one.add_argument(
+        "--test", type=Path, help="judge this file (default: five-fold cross-validation of FILE)"
+    )
+    two = words.add_parser("nsl-kdd", help="the hybrid classifier on NSL-KDD")
+    two.add_argument("--train", type=Path, required=True, metavar="FILE", help="KDDTrain+.txt")
+    two.add_argument("--test", type=Path, required=True, metavar="FILE", help="KDDTest+.txt")
+    two.add_argument(
+        "--validate",
+        action="store_true",
+        help="also show the validation on left-out attack types of the training file (minutes)",
+    )
+    two.add_argument("--model", type=Path, help="use this model instead of training one")
+    two.add_argument("--save", type=Path, help="keep the trained model here (.npz)")
+    three = words.add_parser("captures", help="sensor and analyzer on labelled captures")
+    three.add_argument("directory", type=Path, help=f"folder with {captures.TRUTH} and captures")
+    for word in (one, two, three):
+        word.add_argument("--json", action="store_true", help="one JSON object (docs/evaluation)")
+        word.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+        word.add_argument(
+            "--details", type=Path, metavar="FILE", help="write all tables and notes as JSON"
+        )
+        if word is not three:
+            word.add_argument("--seed", type=int, default=SEED)
+
+
+def _kdd(arguments: argparse.Namespace) -> Report:
+    test = read_kdd(arguments.test) if arguments.test else None
+    return kdd.evaluate(read_kdd(arguments.file), test, dataset="kdd", seed=arguments.seed)
+
+
+def _fit(arguments: argparse.Namespace, records: KddRecords) -> tuple[HybridModel, float]:
+    start = time.monotonic()
+    if arguments.model:
+        return HybridModel.load(arguments.model), 0.0
+    model = fit(records, seed=arguments.seed)
+    if arguments.save:
+        model.save(arguments.save)
+    return model, time.monotonic() - start
+
+
+def _nsl_kdd(arguments: argparse.Namespace) -> Report:
+    train, test = read_nsl_kdd(arguments.train), read_nsl_kdd(arguments.test)
+    model, seconds = _fit(arguments, train)
+    validation = None
+    if arguments.validate:
+
+        def shown(folds: Sequence[tuple[str, ...]]) -> Sequence[tuple[str, ...]]:
+            quiet = not sys.stderr.isatty()
+            return list(folds) if quiet else tuple(track(folds, "validating", transient=True))
+
+        validation = validate(train, seed=arguments.seed, progress=shown)
+    return nsl_kdd.evaluate(
+        train,
+        test,
+        model,
+        dataset="nsl-kdd",
+        seed=arguments.seed,
+        train_seconds=seconds,
+        validation=validation,
+    )
+
+
+def _captures(arguments: argparse.Namespace) -> Report:
+    truths, left_out = captures.read_truth(arguments.directory)
+    model = load_model()
+
+    def analyze(path: Path) -> captures.Capture:
+        core = AnalyzerCore(model, analyzer="evaluate")
+        packets = 0
+        alerts: list[Alert] = []
+        for batch in connection_batches(path):
+            packets += batch.packets
+            alerts += core.on_batch(batch)
+        return captures.Capture(packets, tuple(alerts))
+
+    return captures.evaluate(
+        truths,
+        left_out,
+        analyze,
+        dataset="captures",
+        progress=lambda rows: track(
+            rows, "captures", transient=True, disable=not sys.stderr.isatty()
+        ),
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, write what was asked for, print the rest."""
+    report = {"kdd": _kdd, "nsl-kdd": _nsl_kdd, "captures": _captures}[arguments.data](arguments)
+    if arguments.html:
+        arguments.html.write_text(as_html(report), encoding="utf-8")
+    if arguments.details:
+        text = json.dumps(report.details(), indent=1, allow_nan=False)
+        arguments.details.write_text(text + "\n", encoding="utf-8")
+    if arguments.json:
+        print(json.dumps(report.contract(), allow_nan=False))
+    else:
+        print(as_text(report))
+    return 0

@@ -1,0 +1,280 @@
+"""Sensor and analyzer on captures with known truth: was the attack named, and nobody else accused?
+
+``DIR/GROUND_TRUTH.tsv`` has a row per capture and at least the columns ``file``, ``attack`` and
+``attacker``. ``attack`` is a class of the ontology (several joined by ``+``: all must be found), or
+words such as "nmap FIN scan"; ``none …`` and ``normal …`` are benign.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import numpy as np
+
+from agents.analyzer.clustering import FAMILY
+from agents.evaluation.metrics import Judged, confusion, measure, outcomes
+from agents.evaluation.plots import confusion_plot
+from agents.evaluation.report import Cell, Report, Table, summary, table4
+from ontology.records import Address, Alert
+
+TRUTH = "GROUND_TRUTH.tsv"
+ACTIONABLE = 0.5
+"""Alerts below this confidence are *low*: shown, never a ground for a decision."""
+NORMAL, MISSED = "normal", "none"
+UNSPECIFIC = "UnknownAnomaly"
+
+# The words of a truth, to what must be found: every group, any class of a group.
+_MEANINGS: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = tuple(
+    (pattern, tuple(frozenset(group.split("|")) for group in groups.split()))
+    for pattern, groups in (
+        (r"connect scan", "ConnectScan"),
+        (r"FIN scan", "FinScan"),
+        (r"NULL scan", "NullScan"),
+        (r"XMAS scan", "XmasScan"),
+        (r"ACK scan", "AckScan"),
+        (r"version scan", "VersionScan"),
+        (r"protocol scan", "ProtocolScan"),
+        (r"ping sweep -> TCP/UDP", "IcmpSweep SynScan|ConnectScan UdpScan"),
+        (r"UDP scan", "UdpScan"),
+        (r"(ICMP host|ping) sweep", "IcmpSweep"),
+        (r"SYN (port )?scan", "SynScan"),
+        (r"FTP brute force", "FtpBruteForce"),
+        (r"SSH password guessing", "SshBruteForce"),
+        (r"SYN flood", "SynFlood"),
+        (r"UDP flood", "UdpFlood"),
+        (r"ICMP flood", "IcmpFlood"),
+        (r"amplification", "AmplificationFlood"),
+        (r"SQL injection", "SqlInjection"),
+        (r"RCE probes", "CommandInjection|PathTraversal"),
+        (r"XSS", "CrossSiteScripting"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One row: a capture and what is in it."""
+
+    file: Path
+    attack: str
+    wanted: tuple[frozenset[str], ...]
+    """Every group must be found, any class of a group will do; empty: benign."""
+    attacker: Address | None
+    """None: forged, many, or not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What the analyzer made of one capture."""
+
+    packets: int
+    alerts: tuple[Alert, ...]
+
+
+def wanted_of(attack: str) -> tuple[frozenset[str], ...] | None:
+    """What ``attack`` asks for; empty for benign traffic, None if the words are not known."""
+    if attack.lower().startswith((MISSED, NORMAL)):
+        return ()
+    classes = attack.split("+")
+    if all(name in FAMILY for name in classes):
+        return tuple(frozenset({name}) for name in classes)
+    return next((groups for text, groups in _MEANINGS if re.search(text, attack, re.I)), None)
+
+
+def read_truth(directory: Path) -> tuple[list[Truth], list[str]]:
+    """The captures to judge, and for each row that can't be judged a line that says why.
+
+    Raises:
+        ValueError: columns are missing, a file leaves the folder, or nothing is left to judge.
+        OSError: there is no table.
+    """
+    path = directory / TRUTH
+    found: list[Truth] = []
+    left_out: list[str] = []
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            reader = csv.DictReader(file, delimiter="\t", strict=True)
+            missing = {"file", "attack", "attacker"} - set(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f"{path}:1: no column {sorted(missing)[0]!r}")
+            for row in reader:
+                place = f"{path}:{reader.line_num}"
+                if None in row.values():
+                    raise ValueError(f"{place}: too few columns")
+                name, attack = row["file"], row["attack"]
+                capture = directory / name
+                if Path(name).is_absolute() or ".." in Path(name).parts:
+                    raise ValueError(f"{place}: {name!r} leaves the folder")
+                wanted = wanted_of(attack)
+                if wanted is None:
+                    left_out.append(f"{name}: no class is known for {attack!r}")
+                elif not capture.is_file():
+                    left_out.append(f"{name}: no such capture")
+                else:
+                    try:
+                        attacker = ip_address(row["attacker"])
+                    except ValueError:
+                        attacker = None  # "random spoofed", "reflectors", empty
+                    found.append(Truth(capture, attack, wanted, attacker))
+        except (csv.Error, UnicodeDecodeError) as e:
+            raise ValueError(f"{path}: not a table: {e}") from e
+    if not found:
+        raise ValueError(f"{path}: no capture to judge")
+    return found, left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One capture judged."""
+
+    truth: str
+    said: str
+    """Class, `NORMAL`, or `MISSED` on an attack."""
+    uncertain: bool
+    accused: tuple[str, ...]
+    """Actionable alerts that name somebody else than the attacker."""
+    found: tuple[str, ...]
+    """Classes of actionable alerts."""
+
+
+def judge(truth: Truth, alerts: Iterable[Alert]) -> Verdict:
+    """An attack is found if alerts of every wanted class name its attacker.
+
+    It is *uncertain* if only low alerts name the attacker: shown, but not acted upon. A benign
+    capture must have no alert above low.
+    """
+    actionable: list[Alert] = []
+    low: list[Alert] = []
+    for alert in alerts:
+        strong = alert.confidence >= ACTIONABLE and alert.classification != UNSPECIFIC
+        (actionable if strong else low).append(alert)
+    found = tuple(sorted({a.classification for a in actionable}))
+    if not truth.wanted:
+        said = found[0] if found else NORMAL
+        return Verdict(NORMAL, said, False, tuple(str(a.source) for a in actionable), found)
+    name = "+".join("|".join(sorted(group)) for group in truth.wanted)
+    own = {a.classification for a in actionable if a.source == truth.attacker}
+    accused = tuple(
+        sorted(
+            {f"{a.classification} {a.source}" for a in actionable}
+            - {f"{c} {truth.attacker}" for c in own}
+            - {f"{a.classification} None" for a in actionable}
+        )
+    )
+    if all(group & own for group in truth.wanted):
+        return Verdict(name, name, False, accused, found)
+    if own:
+        return Verdict(name, sorted(own)[0], False, accused, found)
+    if any(a.source == truth.attacker for a in low):
+        return Verdict(name, MISSED, True, accused, found)
+    return Verdict(name, MISSED, False, accused, found)
+
+
+def evaluate(
+    truths: list[Truth],
+    left_out: list[str],
+    analyze: Callable[[Path], Capture],
+    *,
+    dataset: str,
+    progress: Callable[[list[Truth]], Iterable[Truth]] = lambda truths: truths,
+) -> Report:
+    """Judge every capture; ``analyze`` runs sensor and analyzer on one.
+
+    Raises: ValueError, OSError: a capture can't be read.
+    """
+    start = time.monotonic()
+    verdicts: list[Verdict] = []
+    packets: list[int] = []
+    rows: list[tuple[Cell, ...]] = []
+    for truth in progress(truths):
+        begin = time.monotonic()
+        capture = analyze(truth.file)
+        seconds = time.monotonic() - begin
+        verdict = judge(truth, capture.alerts)
+        verdicts.append(verdict)
+        packets.append(capture.packets)
+        rows.append(
+            (
+                f"{truth.file.parent.name}/{truth.file.name}",
+                truth.attack,
+                " ".join(verdict.found) or "-",
+                "right"
+                if verdict.said == verdict.truth
+                else "uncertain"
+                if verdict.uncertain
+                else "WRONG",
+                "; ".join(verdict.accused[:3]) or "-",
+                capture.packets,
+                round(seconds, 2),
+            )
+        )
+    total = time.monotonic() - start
+    names = (NORMAL, *sorted(set(_names(verdicts)) - {NORMAL, MISSED}), MISSED)
+    index = {name: i for i, name in enumerate(names)}
+    judged = Judged(
+        classes=names,
+        truth=np.array([index[v.truth] for v in verdicts]),
+        # To miss an attack is to take it for normal; the table shows it in a column of its own.
+        verdict=np.array([index[NORMAL if v.said == MISSED else v.said] for v in verdicts]),
+        uncertain=np.array([v.uncertain for v in verdicts]),
+    )
+    metrics = measure(judged)
+    counts = np.array(packets, dtype=np.int64)
+    attacks = [v for v in verdicts if v.truth != NORMAL]
+    exact = sum(v.said == v.truth for v in attacks)
+    notes = [
+        "A capture is one case: right if every class of its truth was found with the attacker's "
+        "own address (none where sources are forged), in an alert of confidence 0.5 or more.",
+    ]
+    if attacks:
+        notes.append(f"{exact} of {len(attacks)} attacks with right class and attacker.")
+    others = sum(bool(v.accused) for v in attacks)
+    if others:
+        notes.append(f"In {others} attack captures somebody else is accused as well.")
+    notes += [f"Not judged: {line}" for line in left_out]
+    shown = [i for i, name in enumerate(names) if name != MISSED]
+    cells = confusion(judged)[np.ix_(shown, [*shown, len(names)])]
+    used = [0, *(j for j in range(1, len(shown) + 1) if cells[:, j].any() or j == len(shown))]
+    columns = [*(names[i] for i in shown), "uncertain"]
+    table = Table(
+        "Captures",
+        ("capture", "truth", "found", "verdict", "others accused", "packets", "seconds"),
+        tuple(rows),
+    )
+    return Report(
+        dataset=dataset,
+        metrics=metrics,
+        seconds=total,
+        tables=(
+            *summary(metrics),
+            table4(
+                [
+                    ("captures", outcomes(judged), total),
+                    ("their packets", outcomes(judged, counts), total),
+                ],
+                "captures, packets",
+            ),
+            table,
+        ),
+        plots=(
+            confusion_plot(
+                [names[i] for i in shown],
+                [columns[j] for j in used],
+                cells[:, used],
+                "Confusion table (rows: truth, in captures)",
+            ),
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _names(verdicts: list[Verdict]) -> Iterator[str]:
+    for verdict in verdicts:
+        yield verdict.truth
+        yield verdict.said

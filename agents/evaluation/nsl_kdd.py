@@ -1,0 +1,237 @@
+"""The hybrid classifier on NSL-KDD: trained on one file, judged on another."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from agents.analyzer.hybrid import ATTACK, UNCERTAIN, HybridModel
+from agents.analyzer.hybrid_training import (
+    BUDGETS,
+    CLEAR,
+    SURE,
+    Validation,
+)
+from agents.analyzer.kdd_features import WITHOUT_SERVICE, encode
+from agents.evaluation.metrics import Judged, confusion, measure, outcomes, roc
+from agents.evaluation.plots import confusion_plot, projection_plot, roc_plot
+from agents.evaluation.report import Cell, Report, Table, summary, table4
+from datasets.kdd import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
+
+_WORST = 12
+_EXAMPLES = 6
+
+
+def _validation_table(validation: Validation) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for i, budget in enumerate(BUDGETS):
+        known = [fold.known[i] for fold in validation.folds]
+        new = [fold.new[i] for fold in validation.folds]
+        rows.append(
+            (
+                budget,
+                float(np.mean(known)),
+                float(np.mean(new)),
+                min(new),
+                validation.worth[i],
+            )
+        )
+    hidden = "; ".join(" ".join(fold.hidden) for fold in validation.folds)
+    return Table(
+        "Validation on the training file: attack types left out",
+        ("normal records that alarm", "known types", "hidden types", "worst fold", "worth"),
+        tuple(rows),
+        f"Recall is the mean over classes. Chosen: alarm at {validation.alarm:g}, surely an attack "
+        f"at {validation.sure:g}, clearly normal above {validation.clear:g}. Hidden in turn: "
+        f"{hidden}.",
+    )
+
+
+def _types_table(test: KddRecords, judged: Judged) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    alarm = judged.verdict != 0
+    new = judged.new if judged.new is not None else np.zeros(len(test), bool)
+    for name in np.unique(test.labels):
+        own = test.labels == name
+        if name == NORMAL:
+            continue
+        rows.append(
+            (
+                str(name),
+                ATTACK_CLASS[str(name)],
+                "new" if new[own].any() else "known",
+                int(own.sum()),
+                float(alarm[own].mean()),
+                float(judged.uncertain[own].mean()),
+            )
+        )
+    # By what each costs: records missed.
+    rows.sort(key=lambda row: -float(row[3] or 0) * (1.0 - float(row[4] or 0)))
+    return Table(
+        "Where it is weak: attack types by records missed",
+        ("attack", "class", "in training", "records", "recall", "uncertain"),
+        tuple(rows[:_WORST]),
+    )
+
+
+def _examples(model: HybridModel, test: KddRecords, judged: Judged, seed: int) -> Table:
+    """Some decisions, explained: of every outcome the first of a seeded shuffle."""
+    order = np.random.default_rng(seed).permutation(len(test))
+    features = encode(test.take(order))
+    outcome = np.where(judged.uncertain, UNCERTAIN, np.where(judged.verdict != 0, ATTACK, 0))[order]
+    attack = judged.truth[order] != 0
+    rows: list[tuple[Cell, ...]] = []
+    for truth in (True, False):
+        for said in (ATTACK, UNCERTAIN, 0):
+            found = np.flatnonzero((attack == truth) & (outcome == said))[:1]
+            for i in found:
+                label = str(test.labels[order[i]])
+                line = int(test.lines[order[i]])
+                rows.append((line, label, str(model.explain(features[i]))))
+    return Table(
+        "Decisions explained",
+        ("line", "truth", "decision"),
+        tuple(rows[:_EXAMPLES]),
+        "A feature's number is how far the score falls if the record had its nearest normal "
+        "case's value there, and rises if that case had the record's (mean of both).",
+    )
+
+
+def evaluate(
+    train: KddRecords,
+    test: KddRecords,
+    model: HybridModel,
+    *,
+    dataset: str,
+    seed: int,
+    train_seconds: float,
+    validation: Validation | None = None,
+) -> Report:
+    """Judge ``test`` by ``model``, which was fitted to ``train`` in ``train_seconds``."""
+    start = time.monotonic()
+    features = encode(test)
+    begin = time.monotonic()
+    decisions = model.decide(features)
+    seconds = time.monotonic() - begin
+    codes = {name: index for index, name in enumerate(CLASSES)}
+    truth = np.array([codes[str(name)] for name in test.classes])
+    new = ~np.isin(test.labels, np.unique(train.labels))
+    judged = Judged(
+        classes=CLASSES,
+        truth=truth,
+        verdict=decisions.kind,
+        uncertain=decisions.outcome == UNCERTAIN,
+        score=decisions.score,
+        new=new,
+    )
+    odds = model.evidence(features)[0]
+    begin = time.monotonic()
+    member, distance = model.clusters.assign(features[:, :WITHOUT_SERVICE])
+    cluster_seconds = time.monotonic() - begin
+    cluster_code = np.array([codes[ATTACK_CLASS.get(n, NORMAL)] for n in model.clusters.names])
+    novel = distance > model.clusters.radius[member]
+    alone = [
+        (
+            "K-Means alone, k = 25",
+            outcomes(
+                Judged(classes=CLASSES, truth=truth, verdict=cluster_code[member], uncertain=novel)
+            ),
+            cluster_seconds,
+        ),
+        (
+            "network alone, odds over 1",
+            outcomes(
+                Judged(
+                    classes=CLASSES,
+                    truth=truth,
+                    verdict=(odds > 0).astype(np.int64),
+                    uncertain=np.zeros(len(test), bool),
+                )
+            ),
+            None,
+        ),
+        ("hybrid", outcomes(judged), seconds),
+    ]
+    metrics = measure(judged)
+    sure = ~judged.uncertain
+    right = (truth != 0) == (judged.verdict != 0)
+    headline = Table(
+        "Beside the accuracy",
+        ("", "records", "value"),
+        (
+            ("accuracy, every record by its verdict", len(test), metrics.accuracy),
+            (
+                "accuracy of the records it is certain about",
+                int(sure.sum()),
+                float(right[sure].mean()) if sure.any() else None,
+            ),
+            ("uncertain share", int((~sure).sum()), metrics.uncertain_share),
+            (
+                "recall of attack types that training had not",
+                int(new.sum()),
+                float((judged.verdict[new] != 0).mean()) if new.any() else None,
+            ),
+        ),
+    )
+    clusters = Table(
+        "Clusters",
+        ("cluster", "name", "training records", "purity (cases)", "radius"),
+        tuple(
+            (
+                str(i),
+                name,
+                int(model.clusters.sizes[i]),
+                float(model.clusters.purity[i]),
+                round(float(model.clusters.radius[i]), 3),
+            )
+            for i, name in enumerate(model.clusters.names)
+        ),
+    )
+    tables = [*summary(metrics), headline, table4(alone, "records")]
+    if validation is not None:
+        tables.append(_validation_table(validation))
+    tables += [_types_table(test, judged), _examples(model, test, judged, seed), clusters]
+    plots = [
+        confusion_plot(
+            CLASSES,
+            (*CLASSES, "uncertain"),
+            confusion(judged),
+            "Confusion matrix (rows: truth)",
+        )
+    ]
+    attack = truth != 0
+    if attack.any() and not attack.all():
+        plots.append(roc_plot(*roc(attack, decisions.score)))
+    plots.append(
+        projection_plot(
+            features[:, :WITHOUT_SERVICE], truth, CLASSES, model.clusters.centers, seed=seed
+        )
+    )
+    return Report(
+        dataset=dataset,
+        metrics=metrics,
+        seconds=train_seconds + time.monotonic() - start,
+        tables=tuple(tables),
+        plots=tuple(plots),
+        notes=_notes(train, train_seconds, metrics.false_alarm_rate),
+    )
+
+
+def _notes(
+    train: KddRecords, train_seconds: float, false_alarm_rate: float | None
+) -> tuple[str, ...]:
+    notes = [
+        f"Trained on {len(train)} records in {train_seconds:.1f} s; the test file was read only to "
+        "be judged. Settings come from leaving attack types out of the training file "
+        "(--validate shows it).",
+        f"Thresholds: {SURE:.0%} of held-out normal training records score as a sure attack, "
+        f"{CLEAR:.0%} are not clearly normal.",
+    ]
+    if false_alarm_rate is not None and false_alarm_rate > 2 * CLEAR:
+        notes.append(
+            f"Weak: {false_alarm_rate:.1%} of the test's normal records alarm where {CLEAR:.0%} of "
+            "the training's do: normal traffic of the test file differs from what was learned, and "
+            "a detector of novelty answers for it."
+        )
+    return tuple(notes)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import uuid
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from agents.evaluation.captures import Capture, Truth, evaluate, judge, read_truth, wanted_of
+from ontology.records import Alert
+
+ATTACKER, OTHER = "192.0.2.66", "192.0.2.7"
+HEAD = "file\tattack\tattacker\n"
+
+
+def alert(kind: str, source: str | None = ATTACKER, confidence: float = 0.9) -> Alert:
+    return Alert(
+        id=f"urn:uuid:{uuid.uuid4()}",
+        classification=kind,
+        source=ip_address(source) if source else None,
+        target=ip_address("198.51.100.18"),
+        protocol=6,
+        begin_us=1,
+        end_us=2,
+        count=3,
+        confidence=confidence,
+        verified_source=False,
+        sensor="sensor",
+        analyzer="analyzer",
+        explanation="because",
+    )
+
+
+def truth(attack: str, attacker: str | None = ATTACKER) -> Truth:
+    wanted = wanted_of(attack)
+    assert wanted is not None
+    return Truth(Path("x/y.pcap"), attack, wanted, ip_address(attacker) if attacker else None)
+
+
+@pytest.mark.parametrize(
+    ("attack", "groups"),
+    [
+        ("none (benign)", 0),
+        ("normal SSH (mixed good/failed logins)", 0),
+        ("nmap FIN scan", 1),
+        ("nmap ping sweep -> TCP/UDP scans of 5 hosts", 3),
+        ("SynScan+FtpBruteForce", 2),
+        ("something else", None),
+        ("SynScan+Teapot", None),
+    ],
+)
+def test_words_and_classes_of_a_truth(attack: str, groups: int | None) -> None:
+    wanted = wanted_of(attack)
+    assert (None if wanted is None else len(wanted)) == groups
+
+
+def test_right_class_and_right_attacker_are_both_needed() -> None:
+    scan = truth("nmap FIN scan")
+    assert judge(scan, [alert("FinScan")]).said == "FinScan"
+    wrong_class = judge(scan, [alert("SynScan")])
+    assert (wrong_class.said, wrong_class.uncertain) == ("SynScan", False)
+    wrong_source = judge(scan, [alert("FinScan", OTHER)])
+    assert wrong_source.said == "none"
+    assert wrong_source.accused == (f"FinScan {OTHER}",)
+
+
+def test_low_alerts_alone_leave_it_uncertain() -> None:
+    scan = truth("nmap FIN scan")
+    assert judge(scan, [alert("FinScan", confidence=0.4)]).uncertain
+    assert judge(scan, [alert("UnknownAnomaly", confidence=0.9)]).uncertain
+    assert not judge(scan, []).uncertain
+
+
+def test_all_groups_must_be_found() -> None:
+    both = truth("SynScan+FtpBruteForce")
+    assert judge(both, [alert("SynScan")]).said == "SynScan"
+    assert judge(both, [alert("SynScan"), alert("FtpBruteForce")]).said == "SynScan+FtpBruteForce"
+
+
+def test_a_forged_source_is_nobody() -> None:
+    flood = truth("SYN flood, spoofed", None)
+    assert judge(flood, [alert("SynFlood", None)]).said == "SynFlood"
+    assert judge(flood, [alert("SynFlood", OTHER)]).said == "none"
+
+
+def test_benign_captures_must_stay_quiet() -> None:
+    benign = truth("none (benign)", None)
+    assert judge(benign, [alert("SynScan", OTHER, 0.3)]).said == "normal"
+    assert judge(benign, [alert("SynScan", OTHER)]).said == "SynScan"
+
+
+def test_the_report_counts_captures_and_packets() -> None:
+    played = {
+        "right": (truth("nmap FIN scan"), Capture(10, (alert("FinScan"),))),
+        "missed": (truth("nmap XMAS scan"), Capture(20, ())),
+        "unsure": (truth("SQL injection"), Capture(40, (alert("SqlInjection", confidence=0.3),))),
+        "noisy": (truth("none (benign)", None), Capture(80, (alert("SynScan"),))),
+        "quiet": (truth("none (benign)", None), Capture(160, ())),
+    }
+    by_path = {}
+    truths = []
+    for name, (row, capture) in played.items():
+        named = Truth(Path(name) / "x.pcap", row.attack, row.wanted, row.attacker)
+        truths.append(named)
+        by_path[named.file] = capture
+    report = evaluate(truths, ["left.pcap: why"], by_path.__getitem__, dataset="captures")
+    metrics = report.metrics
+    assert metrics.accuracy == pytest.approx(2 / 5)
+    assert metrics.detection_rate == pytest.approx(1 / 3)
+    assert metrics.false_alarm_rate == pytest.approx(1 / 2)
+    assert metrics.uncertain_share == pytest.approx(1 / 5)
+    assert metrics.efficiency == pytest.approx(40.0)
+    packets = next(t for t in report.tables if t.title.startswith("Table 4")).rows[1]
+    assert packets[1:6] == (310, 10, 80, 20, 40)
+    assert "1 of 3 attacks with right class and attacker." in report.notes
+    assert "Not judged: left.pcap: why" in report.notes
+    assert "uncertain" in report.plots[0].text
+
+
+def test_rows_that_can_not_be_judged_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").touch()
+    rows = "a.pcap\tSynScan\t192.0.2.1\nb.pcap\tSynScan\t\na.pcap\tteapot\t\n"
+    (tmp_path / "GROUND_TRUTH.tsv").write_text(HEAD + rows)
+    truths, left_out = read_truth(tmp_path)
+    assert [t.attacker for t in truths] == [ip_address("192.0.2.1")]
+    assert left_out == ["b.pcap: no such capture", "a.pcap: no class is known for 'teapot'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file\tattack\n", ":1: no column 'attacker'"),
+        (HEAD + "a.pcap\tSynScan\n", ":2: too few columns"),
+        (HEAD + "../a.pcap\tSynScan\t\n", ":2: '../a.pcap' leaves the folder"),
+        (HEAD, "no capture to judge"),
+        (HEAD + '"', "not a table"),
+    ],
+)
+def test_bad_tables_are_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "GROUND_TRUTH.tsv").write_text(text)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_truth(tmp_path)
+    assert "\n" not in str(caught.value)
