@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.analyzer.hybrid import ATTACK, UNCERTAIN, HybridModel
 from agents.analyzer.hybrid_training import (
@@ -48,7 +49,7 @@ def _validation_table(validation: Validation) -> Table:
     )
 
 
-def _types_table(test: KddRecords, judged: Judged) -> Table:
+def _types_table(test: KddRecords, judged: Judged, to_normal: NDArray[np.float64]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     alarm = judged.verdict != 0
     new = judged.new if judged.new is not None else np.zeros(len(test), bool)
@@ -64,14 +65,18 @@ def _types_table(test: KddRecords, judged: Judged) -> Table:
                 int(own.sum()),
                 float(alarm[own].mean()),
                 float(judged.uncertain[own].mean()),
+                float(np.median(to_normal[own])),
             )
         )
     # By what each costs: records missed.
     rows.sort(key=lambda row: -float(row[3] or 0) * (1.0 - float(row[4] or 0)))
     return Table(
         "Where it is weak: attack types by records missed",
-        ("attack", "class", "in training", "records", "recall", "uncertain"),
+        ("attack", "class", "in training", "records", "recall", "uncertain", "to normal"),
         tuple(rows[:_WORST]),
+        "to normal: median distance to the nearest normal case; the test's own normal records have "
+        f"{np.median(to_normal[test.classes == NORMAL]):.4f}. An attack as near as that can't be "
+        "told from normal traffic by these 41 features.",
     )
 
 
@@ -125,7 +130,7 @@ def evaluate(
         score=decisions.score,
         new=new,
     )
-    odds = model.evidence(features)[0]
+    odds, to_normal, _ = model.evidence(features)
     begin = time.monotonic()
     member, distance = model.clusters.assign(features[:, :WITHOUT_SERVICE])
     cluster_seconds = time.monotonic() - begin
@@ -191,7 +196,11 @@ def evaluate(
     tables = [*summary(metrics), headline, table4(alone, "records")]
     if validation is not None:
         tables.append(_validation_table(validation))
-    tables += [_types_table(test, judged), _examples(model, test, judged, seed), clusters]
+    tables += [
+        _types_table(test, judged, to_normal),
+        _examples(model, test, judged, seed),
+        clusters,
+    ]
     plots = [
         confusion_plot(
             CLASSES,

@@ -15,6 +15,8 @@ _WIDTH, _HEIGHT = 460, 340
 _LEFT, _BOTTOM, _TOP, _RIGHT = 56, 44, 12, 16
 TEXT_COLUMNS, TEXT_ROWS = 61, 17
 _MAX_POINTS = 400
+_LETTER = 6.6
+"""Width of a letter, about, at the size of all text here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,16 @@ def confusion_plot(
 ) -> Plot:
     """Rows truth, columns verdict; shade is the share of the row."""
     rows, columns = [clean(name) for name in rows], [clean(name) for name in columns]
-    cell_width, cell_height, left, top = 78, 26, 150, 40
+    letters = max(map(len, columns))
+    slanted = letters * _LETTER > 74  # too long for the width of a cell: written upwards
+    cell_width, cell_height = (40 if slanted else 78), 26
+    left = round(16 + _LETTER * max(map(len, rows)))
+    top = round(20 + 0.87 * _LETTER * letters) if slanted else 40
     body = []
     for j, name in enumerate(columns):
-        body.append(
-            f'<text x="{left + (j + 0.5) * cell_width}" y="{top - 8}" text-anchor="middle">'
-            f"{escape(name)}</text>"
-        )
+        x = left + (j + 0.5) * cell_width
+        how = f'transform="rotate(-60 {x} {top - 6})"' if slanted else 'text-anchor="middle"'
+        body.append(f'<text x="{x}" y="{top - 6}" {how}>{escape(name)}</text>')
     for i, name in enumerate(rows):
         y = top + i * cell_height
         body.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
@@ -122,7 +127,7 @@ def confusion_plot(
                 f'<text x="{x + cell_width / 2}" y="{y + 17}" text-anchor="middle" fill="{ink}">'
                 f"{int(cells[i, j])}</text>"
             )
-    width = left + cell_width * len(columns) + 10
+    width = left + cell_width * len(columns) + (round(_LETTER * letters / 2) if slanted else 10)
     wide = [
         max(len(name), *(len(str(int(v))) for v in cells[:, j])) for j, name in enumerate(columns)
     ]

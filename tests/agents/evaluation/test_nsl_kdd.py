@@ -50,6 +50,7 @@ def test_new_attacks_are_told_apart_and_counted(kdd_file: Callable[..., Path]) -
         assert "nearest cases" in str(words)
     weak = table(report, "Where it is weak")
     assert {row[0] for row in weak.rows} == {"neptune", "pod", "rootkit"}
+    assert all(isinstance(row[-1], float) and row[-1] > 0 for row in weak.rows)
     hybrid = table(report, "Table 4").rows[-1]
     assert hybrid[0] == "hybrid"
     assert hybrid[-1] == round(report.metrics.efficiency, 2)

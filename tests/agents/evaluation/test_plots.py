@@ -34,3 +34,10 @@ def test_projection_draws_a_bounded_seeded_sample_of_every_class() -> None:
     # 400 of the many, all three of the few, two in the key; two crosses.
     assert first.svg.count("<circle") == 400 + 3 + 2
     assert first.svg.count("<path") == 2
+
+
+def test_long_names_are_slanted_and_fit() -> None:
+    long = "IcmpSweep+ConnectScan|SynScan+UdpScan"
+    plot = confusion_plot(("normal", long), ("normal", long), np.array([[1, 0], [0, 1]]), "m")
+    assert plot.svg.count("rotate(-60") == 2
+    assert "rotate" not in confusion_plot(("a",), ("a",), np.array([[1]]), "m").svg
