@@ -9,6 +9,7 @@ process-wide singleton that would keep the loop. One process runs one agent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import time
@@ -83,6 +84,10 @@ class BaseAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping, self._wake = asyncio.Event(), asyncio.Event()
         self._busy_since: float | None = None
+        self._handling: asyncio.Task[Any] | None = None
+        """The task in which `on_message` runs just now."""
+        self._said: list[tuple[AclMessage, Sequence[Record]]] = []
+        """What that handler sent: stored in one transaction with the fact that it is done."""
         self._bus: Bus
         self._delivery: Delivery
 
@@ -227,11 +232,12 @@ class BaseAgent:
 
     async def _work(self) -> None:
         self.spawn(self._pump(), name="outbox")
-        if self.role != "supervisor":
-            self.spawn(self._keep_registered(), name="registration")
         try:
             await self.on_start()
             self._bus.ensure_receiving()
+            # Not before: an agent that can't start must not look like one that is up.
+            if self.role != "supervisor":
+                self.spawn(self._keep_registered(), name="registration")
             self.every(1.0, self._watch_behaviour, name="behaviour watch")
             logger.info("%s is on the bus", self.jid)
             await self._stopping.wait()
@@ -271,7 +277,13 @@ class BaseAgent:
     # --- mail -----------------------------------------------------------------------------------
 
     def _post(self, message: AclMessage, records: Sequence[Record]) -> None:
+        if self._handling is not None and asyncio.current_task() is self._handling:
+            self._said.append((message, records))
+            return
         self._delivery.post(message, records)
+        self._send_due()
+
+    def _send_due(self) -> None:
         if self._bus.writable:
             self._delivery.pump(now_us(), time.monotonic())
         self._wake.set()
@@ -294,10 +306,10 @@ class BaseAgent:
             else:
                 wait = 0.05 if self._bus.session.is_set() else 1.0
             await self._report_refusals()
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not wait_for: Python 3.11's forgets a cancellation that comes with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def _report_refusals(self) -> None:
         refused = self._delivery.refused_by_peer
@@ -344,15 +356,23 @@ class BaseAgent:
             return
         if received is None:
             return
+        self._handling = asyncio.current_task()
+        done = False
         try:
             if not self._is_registration_answer(message):
                 async with asyncio.timeout(HANDLER_LIMIT_S):
                     await self.on_message(message, received.records)
+            done = True
         except ValueError as e:
             refusal = e if isinstance(e, Refused) else Refused("content", str(e))
             self._delivery.refuse(message, refusal, now_us(), time.monotonic())
-            return
-        self._delivery.handled(message, time.monotonic())
+        finally:
+            self._handling = None
+            said, self._said = self._said, []
+            # All or nothing: a SIGKILL can't come between what a handler said and "handled", so
+            # that the message, sent again, would be answered twice or not at all.
+            self._delivery.commit(said, message if done else None, time.monotonic())
+        self._send_due()
 
     # --- registration (FIPA SC00023) ------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -85,6 +86,8 @@ class Bus(Agent):
         self.last_error = "no attempt yet"
         self._cause = ""
         self._conflict = False
+        self._lost_s: float | None = None
+        """When the link was lost (monotonic), until it is back."""
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -134,6 +137,7 @@ class Bus(Agent):
                 delay = BACKOFF_S[0]
                 await self._ping_until_lost()
                 self._counters["link_lost"] += 1
+                self._lost_s = time.monotonic()
                 logger.warning("link to the XMPP server lost: %s", self.last_error)
             self.session.clear()
             self._link.cancel_connection_attempt()
@@ -156,7 +160,9 @@ class Bus(Agent):
         """TCP doesn't notice a server that is frozen or cut off; a ping does."""
         while not self.lost.is_set():
             try:
-                await asyncio.wait_for(self.lost.wait(), PING_EVERY_S)
+                # Not wait_for, which on Python 3.11 can swallow a cancellation.
+                async with asyncio.timeout(PING_EVERY_S):
+                    await self.lost.wait()
             except TimeoutError:
                 try:
                     domain = JID(self.jid.domain)
@@ -170,6 +176,9 @@ class Bus(Agent):
 
     def _on_session_start(self, _event: object) -> None:
         self._link.send_presence()
+        if self._lost_s is not None:
+            logger.info("on the bus again after %.1f s", time.monotonic() - self._lost_s)
+            self._lost_s = None
         self.lost.clear()
         self.session.set()
         self.on_session()

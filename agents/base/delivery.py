@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
-from agents.base.outbox import Outbox, Seen, priority_of
+from agents.base.outbox import Outbox, Seen, priority_of, transaction
 from agents.identity import Identity, Peer, Refused
 from agents.roles import check_roles
 from agents.signing import Verifier, sign
@@ -69,6 +69,7 @@ class Delivery:
         self._own = identity.peer.jid
         self._transmit = transmit
         self._counters = counters
+        self._mail = mail
         self._outbox = Outbox(mail, capacity=capacity)
         self._seen = Seen(mail)
         self._verifier = Verifier(self._own, identity.keyring, started_us)
@@ -173,12 +174,35 @@ class Delivery:
         check_roles(sender, self._identity.peer, message.performative, records)
         return Received(message, records, sender)
 
+    def commit(
+        self,
+        said: Sequence[tuple[AclMessage, Sequence[Record]]],
+        handled: AclMessage | None,
+        now: float,
+    ) -> None:
+        """Store what a handler said and, if it succeeded, what it ``handled``: all or nothing.
+
+        Then acknowledge it. Raises: sqlite3.Error, with nothing stored.
+        """
+        try:
+            with transaction(self._mail):
+                for message, records in said:
+                    self.post(message, records)
+                if handled is not None and handled.reply_with:
+                    self._seen.add(handled.key)
+        except BaseException:
+            self._outbox.done([message.reply_with for message, _ in said])
+            if handled is not None:
+                self._seen.forget(handled.key)
+            raise
+        if handled is not None:
+            if handled.reply_with:
+                self._acknowledge(handled, now)
+            self._counters["handled"] += 1
+
     def handled(self, message: AclMessage, now: float) -> None:
-        """The handler succeeded: remember it, then acknowledge it."""
-        if message.reply_with:
-            self._seen.add(message.key)
-            self._acknowledge(message, now)
-        self._counters["handled"] += 1
+        """The handler succeeded and had nothing to say: remember it, then acknowledge it."""
+        self.commit((), message, now)
 
     def refuse(self, message: AclMessage, refusal: Refused, now_us: int, now: float) -> None:
         """Count it and, within a rate, say so to a sender of the keyring. Never answers an

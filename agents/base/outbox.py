@@ -10,7 +10,8 @@ import heapq
 import json
 import sqlite3
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from agents.acl import AclMessage, from_metadata, to_metadata
@@ -49,6 +50,21 @@ def open_mail(path: Path) -> sqlite3.Connection:
     mail.execute("PRAGMA synchronous=NORMAL")
     mail.executescript(_SCHEMA)
     return mail
+
+
+@contextmanager
+def transaction(mail: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; within another one, part of that."""
+    if mail.in_transaction:
+        yield
+        return
+    mail.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        mail.execute("ROLLBACK")
+        raise
+    mail.execute("COMMIT")
 
 
 class Outbox:
@@ -135,11 +151,10 @@ class Outbox:
             self._flying.get(entry[0], {}).pop(reply_with, None)
             gone.append(reply_with)
         if gone:
-            self._mail.execute("BEGIN")
-            self._mail.executemany(
-                "DELETE FROM outbox WHERE reply_with = ?", [(key,) for key in gone]
-            )
-            self._mail.execute("COMMIT")
+            with transaction(self._mail):
+                self._mail.executemany(
+                    "DELETE FROM outbox WHERE reply_with = ?", [(key,) for key in gone]
+                )
         return gone
 
     def restart(self, receiver: str | None = None) -> None:
@@ -207,8 +222,8 @@ class Seen:
         return found is not None
 
     def add(self, key: Sequence[str]) -> None:
-        """Commit at once: between the handler's effect and this lies the only double-handling
-        gap."""
+        """Stored with what the handler sent (`Delivery.commit`); its effects elsewhere, in a
+        ledger, an archive or the kernel, come before and are idempotent by record id."""
         sender, conversation, reply_with = key
         self._mail.execute(
             "INSERT OR IGNORE INTO seen (sender, conversation, reply_with) VALUES (?, ?, ?)",
@@ -223,3 +238,7 @@ class Seen:
             self._mail.execute(
                 "DELETE FROM seen WHERE id <= (SELECT max(id) FROM seen) - ?", (self._capacity,)
             )
+
+    def forget(self, key: tuple[str, str, str]) -> None:
+        """It couldn't be stored after all."""
+        self._recent.pop(key, None)

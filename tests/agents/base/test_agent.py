@@ -23,7 +23,7 @@ from agents.base import AgentContext, BaseAgent
 from agents.base.health import answer_pings, resident_kib
 from agents.settings import Settings
 from agents.xmpp_server import XmppServer
-from ontology.records import AgentDescription, Alert, Record
+from ontology.records import AgentDescription, Alert, Record, Subscription
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -113,6 +113,60 @@ async def test_registers_with_the_supervisor(honeynet: Settings, server: XmppSer
         assert (entry.name, entry.role, entry.node) == (reaction.jid, "reaction", "gw1")
         assert entry.lease_s == 15
         assert reaction.got == []  # the answer is the frame's business
+
+
+async def test_an_agent_that_cannot_start_never_registers(
+    honeynet: Settings, server: XmppServer
+) -> None:
+    class Broken(Recorder):
+        async def on_start(self) -> None:
+            await asyncio.sleep(0.5)
+            raise RuntimeError("no firewall here")
+
+    async with running(honeynet, "supervisor") as (supervisor,):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="no firewall"):
+                await Broken(honeynet, "reaction").run()
+        assert supervisor.got == []
+
+
+async def test_every_task_ends_at_the_stop_also_when_there_is_news(
+    honeynet: Settings, server: XmppServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(honeynet, "analyzer") as (analyzer,):
+        for turns in range(5):
+            pump = analyzer.spawn(analyzer._pump(), name="outbox")
+            await asyncio.sleep(0.05)
+            analyzer._wake.set()
+            for _ in range(turns):  # in one of them asyncio.wait_for forgot the cancellation
+                await asyncio.sleep(0)
+            pump.cancel()
+            await asyncio.wait({pump}, timeout=2.0)
+            assert pump.cancelled()
+    assert "does not end" not in caplog.text
+
+
+async def test_what_a_handler_sends_leaves_when_it_is_over(
+    honeynet: Settings, server: XmppServer
+) -> None:
+    """What a handler sends leaves when it is over, together with the fact that it is over."""
+
+    class Answering(Recorder):
+        async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+            await self.send(CORRELATION, "inform", [alert("said")], protocol="fipa-subscribe")
+            assert self.pending == 0
+            self.got += records
+
+    analyzer = Answering(honeynet, "analyzer")
+    async with running(honeynet, "correlation") as (correlation,):
+        task = asyncio.ensure_future(analyzer.run())
+        wish = Subscription(id="urn:uuid:1", topic="Alert")
+        await correlation.send(analyzer.jid, "subscribe", [wish], protocol="fipa-subscribe")
+        await until(lambda: correlation.got)
+        await until(lambda: analyzer.pending == correlation.pending == 0)
+        analyzer.stop()
+        await task
+    assert [r.explanation for r in correlation.got if isinstance(r, Alert)] == ["said"]
 
 
 async def test_a_killed_behaviour_is_started_again(honeynet: Settings, server: XmppServer) -> None:

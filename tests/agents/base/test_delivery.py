@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agents.acl import AclMessage, from_metadata, to_metadata
 from agents.base.delivery import ACK_BATCH, ACK_DELAY_S, PROTOCOL, Delivery
-from agents.base.outbox import open_mail
+from agents.base.outbox import Seen, open_mail
 from agents.identity import Refused, load_identity
 from agents.settings import Settings
 from ontology.records import OntologyChanged, Subscription
@@ -117,6 +117,37 @@ def test_redelivered_after_a_crash_is_acknowledged_but_not_handled(
     receiver.delivery.flush(us(3.1), 3.1, force=True)
     sender.arrives(receiver.wire.pop(), 3.2)
     assert sender.delivery.pending == 0
+
+
+def test_what_a_handler_said_and_that_it_is_done_are_stored_together(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = sides
+    key = post(sender)
+    sender.delivery.pump(us(1), 1.0)
+    received = receiver.delivery.receive(sender.wire.pop(), us(1), 1.0)
+    assert received is not None
+    record = Subscription(id="urn:uuid:1", topic="Alert")
+    answer = receiver.delivery.compose(ONTOLOGY, "agree", [record], protocol="fipa-subscribe")
+    said = [(answer, (record,))]
+
+    with monkeypatch.context() as broken:
+        # The last step fails, as when the disk is full; a SIGKILL leaves the same on disk.
+        broken.setattr(Seen, "add", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            receiver.delivery.commit(said, received.message, 1.0)
+    assert receiver.delivery.pending == 0
+    receiver.start(2.0)
+    assert receiver.delivery.pending == 0
+
+    sender.delivery.pump(us(3.1), 3.1)
+    again = receiver.delivery.receive(sender.wire.pop(), us(3.1), 3.1)
+    assert again is not None and again.message.reply_with == key
+    receiver.delivery.commit(said, again.message, 3.1)
+    receiver.start(4.0)
+    assert receiver.delivery.pending == 1
+    sender.delivery.pump(us(8), 8.0)
+    assert receiver.delivery.receive(sender.wire.pop(), us(8), 8.0) is None
 
 
 def test_every_copy_is_signed_anew(sides: tuple[Side, Side]) -> None:
