@@ -154,7 +154,7 @@ class CorrelationEngine:
             # count; fusion adds counts up, so it gets what is new.
             grown = alert.count - self._received.get(alert.id, 0)
             if grown <= 0:
-                self.counters["duplicates"] += 1
+                self.counters["alerts_repeated"] += 1
                 continue
             self._remember(self._received, alert.id, alert.count)
             alert = replace(alert, count=grown)

@@ -28,7 +28,7 @@ from pyoxigraph import (
 
 from ontology.fragments import decode, to_triples
 from ontology.records import Alert, Block, Decision, Incident, Record
-from ontology.vocabulary import HOST_PREFIX, ONTOLOGY_IRI
+from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
 
 Archived = Alert | Incident | Decision | Block
 """The kinds of record that are kept."""
@@ -42,6 +42,7 @@ _SEQUENCE = NamedNode(_ARCHIVE + ":sequence")
 _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
+_COUNT = NamedNode(IDPS.count)
 
 
 class ArchiveError(RuntimeError):
@@ -98,14 +99,17 @@ class Archive:
     def add(self, records: Sequence[Archived]) -> int:
         """Keep the records, each in place of the one with its id; returns how many old ones went.
 
+        An alert that grew is never replaced by its earlier self, which may come late.
+
         Raises: ArchiveError, FragmentError.
         """
         latest = {record.id: record for record in records}
-        quads: list[Quad] = []
-        for record in latest.values():
-            for triple in to_triples([record]):
-                quads.append(Quad(triple.subject, triple.predicate, triple.object))
         with self._lock:
+            latest = {name: r for name, r in latest.items() if not self._outgrown(r)}
+            quads: list[Quad] = []
+            for record in latest.values():
+                for triple in to_triples([record]):
+                    quads.append(Quad(triple.subject, triple.predicate, triple.object))
             numbers = dict(zip(latest, count(self._next), strict=False))
             quads += [
                 Quad(NamedNode(name), _SEQUENCE, Literal(number), _META)
@@ -164,6 +168,12 @@ class Archive:
                 self._store.backup(directory)
             except OSError as e:
                 raise ArchiveError(f"{directory}: {' '.join(str(e).split())}") from e
+
+    def _outgrown(self, record: Archived) -> bool:
+        if not isinstance(record, Alert) or record.id not in self._order:
+            return False
+        kept = (q.object for q in self._about(NamedNode(record.id)) if q.predicate == _COUNT)
+        return any(isinstance(n, Literal) and int(n.value) > record.count for n in kept)
 
     def _make_room(self) -> int:
         surplus = len(self._order) - self._capacity

@@ -139,8 +139,13 @@ class ReactionDesk:
 
     def _block(self, decision: Decision, verdict: Verdict, now_us: int) -> Block:
         address = verdict.address
-        seconds = self._firewall.block(address, verdict.duration_s)
         old = self._held.get(address)
+        wanted: float = verdict.duration_s
+        if old is not None and old.block.decision == decision.id:
+            # The same order again, after a crash or a restart: it must not lengthen the block.
+            left = old.end - self._clock()
+            wanted = min(wanted, left) if left > 0 else wanted
+        seconds = self._firewall.block(address, wanted)
         block = HeldBlock(
             address=address,
             decision=decision.id,

@@ -82,13 +82,16 @@ class ConsoleService:
     ) -> Plan:
         """Rule on a decision, keep it with its evidence, and send the orders it takes.
 
-        Idempotent by the decision's id: a repeat gets the first ruling and sends nothing.
+        Idempotent by the decision's id: a repeat gets the first ruling and sends no orders.
         """
         decision = replace(decision, source=canonical(decision.source))
         now_us = self.clock()
         plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
         if plan.outcome == "known":
             self.counters["decisions_repeated"] += 1
+            # A crash may have come between the ledger and the outbox. The orders come again when
+            # the gateways register; nobody else would tell the archive.
+            await self._archive([decision])
             return plan
         self.counters[f"decisions_{plan.outcome}"] += 1
         logger.info(
@@ -170,6 +173,8 @@ class ConsoleService:
             )  # fmt: skip
         if entry is not None:
             self._show(entry)
+        if known:
+            # Also a repeat: a crash may have come between the ledger and the outbox.
             await self._archive([block])
         return known
 

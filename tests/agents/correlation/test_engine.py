@@ -162,7 +162,7 @@ def test_a_finding_reported_again_under_its_id_is_an_update(worker: PelletWorker
     incident = incidents(out)["ScanThenBruteForce"]
     counts = {a.classification: a.count for a in running.alerts_of(incident)}
     assert counts == {"SynScan": 25, "FtpBruteForce": 10}
-    assert running.counters["duplicates"] == 1
+    assert running.counters["alerts_repeated"] == 1
 
 
 def test_below_the_minimum_severity_nobody_is_blocked(worker: PelletWorker) -> None:
@@ -176,7 +176,7 @@ def test_repeats_and_duplicates_are_not_reported_again(worker: PelletWorker) -> 
     windows = worker.counters["windows"]
     assert core.on_alerts(SCAN_AND_GUESS, T0 + 7 * S) == []
     assert core.on_alerts([alert(3, "FtpBruteForce", 7, target=PLAIN)], T0 + 8 * S) == []
-    assert core.counters["duplicates"] == 2 and core.counters["repeats"] == 1
+    assert core.counters["alerts_repeated"] == 2 and core.counters["repeats"] == 1
     assert worker.counters["windows"] == windows
 
 
@@ -241,7 +241,7 @@ def test_after_a_restart_earlier_scans_still_count(worker: PelletWorker) -> None
     core = engine(worker)
     core.restore(SCAN_AND_GUESS[:1], T0 + 2 * S)
     out = core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
-    assert len(decisions(out)) == 1 and core.counters["duplicates"] == 1
+    assert len(decisions(out)) == 1 and core.counters["alerts_repeated"] == 1
 
 
 class Picky:

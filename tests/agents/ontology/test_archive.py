@@ -42,6 +42,17 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     opened.close()
 
 
+def test_an_alert_that_grew_outlives_its_earlier_self_that_comes_late(archive: Archive) -> None:
+    first = an_alert(1)
+    grown = replace(first, count=9, end_us=5)
+    archive.add([grown])
+    assert archive.add([first, an_alert(2)]) == 0
+    assert archive.get(first.id) == grown
+    assert archive.get(an_alert(2).id) == an_alert(2)
+    archive.add([replace(grown, explanation="told anew")])
+    assert len(archive) == 2
+
+
 def test_keeps_each_kind_of_record_exactly(archive: Archive) -> None:
     records = (
         an_alert(1),

@@ -196,6 +196,17 @@ def test_end_is_reported_after_the_kernel_could_not_be_asked(world: World) -> No
     assert world.tick() == [("203.0.113.5", "expired")]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_same_order_again_blocks_no_longer(world: World, restarted: bool) -> None:
+    world.order("203.0.113.5", 60, ident="urn:uuid:1")
+    world.clock.seconds += 20
+    if restarted:
+        assert world.restart() == [("203.0.113.5", "active")]
+    assert world.order("203.0.113.5", 60, ident="urn:uuid:1") == ("active", 40.0)
+    assert world.firewall.blocked() == {IPv4Address("203.0.113.5"): 40.0}
+    assert world.order("203.0.113.5", 60, ident="urn:uuid:2") == ("active", 60.0)
+
+
 @pytest.mark.parametrize("empty_kernel", [False, True])
 def test_blocks_outlive_a_restart(world: World, empty_kernel: bool) -> None:
     world.order("203.0.113.5", 60)

@@ -191,8 +191,23 @@ async def test_decisions_and_reports_are_archived(service, post, kit):
     await service.decide(made, None, ())
     found = kit.report(made, "gw1")
     await service.report(found)
-    await service.report(found)  # repeated: nothing new to keep
     assert post.archived == [made, found]
+
+
+async def test_a_repeat_after_a_crash_tells_the_archive_and_changes_nothing(service, post, kit):
+    """The crash may have come between the ledger and the outbox."""
+    made = kit.decision()
+    await service.decide(made, None, ())
+    found = kit.report(made, "gw1")
+    await service.report(found)
+    orders, counts = list(post.orders), service.ledger.counts()
+    post.archived.clear()
+    plan = await service.decide(made, None, ())
+    await service.report(found)
+    assert plan.outcome == "known"
+    assert post.archived == [made, found]  # by id, so that the archive has each once
+    assert post.orders == orders
+    assert service.ledger.counts() == counts
 
 
 async def test_an_incident_without_a_decision_is_kept(service, kit):
