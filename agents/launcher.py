@@ -290,6 +290,7 @@ class Launcher:
                 policy.on_start(time.monotonic())
                 try:
                     await asyncio.to_thread(_start_server, server)
+                    logger.info("XMPP server answers again")
                 except (RuntimeError, OSError) as e:
                     logger.error("XMPP server: %s", e)
 

@@ -1,4 +1,4 @@
-"""Parts of a running honeynet are killed; the main job is done all the same."""
+"""Parts of a running honeynet are killed during attacks; the main job is done all the same."""
 
 import json
 import subprocess
@@ -12,9 +12,12 @@ from datasets.lab import run_in_sandbox, why_unavailable
 pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(400)]
 
 SCRIPT = Path(__file__).parent / "lab_scripts" / "resilience.py"
+# Issue 2 names these two; both have room: about 1 s and 5 s on two busy cores.
+BACK_LIMIT_S = 3.0
+FROZEN_LIMIT_S = 6.0
 
 
-def test_killed_agents_server_and_firewall_come_back(tmp_path: Path) -> None:
+def test_killed_during_an_attack_and_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     reason = why_unavailable()
     if reason is not None:
         pytest.skip(reason)
@@ -28,8 +31,16 @@ def test_killed_agents_server_and_firewall_come_back(tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     seen = json.loads(said)
     log = "\n".join(seen.pop("log"))
-    assert seen.pop("status") == 0
-    assert seen.pop("lift") == 0
-    assert seen.pop("exit codes") == [0, 0, 0, 0]
-    assert all(count >= 1 for count in seen.pop("restarts").values())
-    assert all(seen.values()), f"{seen}\n{log}"
+    print(json.dumps(seen, indent=1))
+    back = seen.pop("server's return")
+    assert back["agents"] == 12
+    assert back["slowest s"] <= BACK_LIMIT_S
+    assert seen["frozen"].pop("after s") <= FROZEN_LIMIT_S
+    seen.pop("took s")
+    wrong = {
+        f"{part}: {what}": seen[part].get("figures", value)
+        for part, found in seen.items()
+        for what, value in found.items()
+        if what != "figures" and value is not True
+    }
+    assert not wrong, f"{wrong}\n{log}"
