@@ -158,27 +158,39 @@ class Bus(Agent):
 
     async def _ping_until_lost(self) -> None:
         """TCP doesn't notice a server that is frozen or cut off; a ping does."""
-        while not self.lost.is_set():
-            try:
-                # Not wait_for, which on Python 3.11 can swallow a cancellation.
-                async with asyncio.timeout(PING_EVERY_S):
-                    await self.lost.wait()
-            except TimeoutError:
+        lost = asyncio.ensure_future(self.lost.wait())
+        try:
+            while not (await asyncio.wait({lost}, timeout=PING_EVERY_S))[0]:
+                # Beside each other: a link that breaks now is not one to wait for an answer on.
+                ping = asyncio.ensure_future(self._ping())
                 try:
-                    domain = JID(self.jid.domain)
-                    await self._link["xep_0199"].send_ping(domain, timeout=PING_LIMIT_S)
-                except IqTimeout:
-                    self._counters["ping_timeouts"] += 1
-                    self.last_error = "the server doesn't answer pings"
-                    return
-                except IqError:
-                    continue  # "no such service" is an answer too
+                    await asyncio.wait({lost, ping}, return_when=asyncio.FIRST_COMPLETED)
+                    if lost.done() or ping.cancelled() or not ping.result():
+                        return
+                finally:
+                    ping.cancel()
+                    await asyncio.gather(ping, return_exceptions=True)
+        finally:
+            lost.cancel()
+
+    async def _ping(self) -> bool:
+        """Whether the server answers."""
+        try:
+            await self._link["xep_0199"].send_ping(JID(self.jid.domain), timeout=PING_LIMIT_S)
+        except IqTimeout:
+            self._counters["ping_timeouts"] += 1
+            self.last_error = "the server doesn't answer pings"
+            return False
+        except IqError:
+            pass  # "no such service" is an answer too
+        return True
 
     def _on_session_start(self, _event: object) -> None:
         self._link.send_presence()
         if self._lost_s is not None:
             logger.info("on the bus again after %.1f s", time.monotonic() - self._lost_s)
             self._lost_s = None
+        self.last_error = "the connection was closed"
         self.lost.clear()
         self.session.set()
         self.on_session()

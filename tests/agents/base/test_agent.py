@@ -221,6 +221,21 @@ async def test_frozen_server_is_noticed_and_survived(
         assert analyzer.counters["ping_timeouts"] == 1
 
 
+async def test_a_server_that_dies_during_a_ping_is_noticed_at_once(
+    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.base.bus, "PING_EVERY_S", 0.1)
+    monkeypatch.setattr(agents.base.bus, "PING_LIMIT_S", 60.0)
+    async with running(honeynet, "analyzer") as (analyzer,):
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.5)  # a ping is on its way, and no answer will come
+        assert analyzer.connected
+        os.kill(server.pid, signal.SIGKILL)
+        await until(lambda: analyzer.counters["link_lost"], 5)
+        assert analyzer.counters["ping_timeouts"] == 0
+
+
 async def test_a_second_login_is_noticed(honeynet: Settings, server: XmppServer) -> None:
     """Somebody with our password takes the session: counted, logged, taken back."""
     async with running(honeynet, "analyzer") as (analyzer,):
