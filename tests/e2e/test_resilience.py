@@ -12,7 +12,7 @@ from datasets.lab import run_in_sandbox, why_unavailable
 pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(400)]
 
 SCRIPT = Path(__file__).parent / "lab_scripts" / "resilience.py"
-# Issue 2 names these two; both have room: about 1 s and 5 s on two busy cores.
+# Issue 2 names these two; both have room: about 1 s and 4 s on two busy cores.
 BACK_LIMIT_S = 3.0
 FROZEN_LIMIT_S = 6.0
 
