@@ -112,7 +112,7 @@ def _read_pcap(
     block_bytes: int,
     stats: CaptureStats,
 ) -> Iterator[RawPackets]:
-    captured = struct.Struct(order + "I").unpack_from
+    captured = struct.Struct(order + "8xI").unpack_from
     begin = 24  # offset in the file of buffer[0]
     pending = b""
     while True:
@@ -122,27 +122,33 @@ def _read_pcap(
         found: list[int] = []
         append = found.append
         at = 0
-        problem = ""
-        while at + 16 <= end:
-            length = captured(buffer, at + 8)[0]
-            if length > MAX_PACKET:
-                problem = (
-                    f"{name}: packet record at byte {begin + at} claims {length} captured bytes"
-                    f" (at most {MAX_PACKET})"
-                )
-                break
-            following = at + 16 + length
-            if following > end:
-                break
+        last = end - 16
+        # One step a packet, so as little as possible in it; lengths are judged afterwards.
+        while at <= last:
             append(at)
-            at = following
+            at += captured(buffer, at)[0] + 16
+        problem = ""
         if found:
             data = np.frombuffer(buffer, np.uint8)
             offsets = np.array(found, np.int64)
             fields = rows(data, offsets, 16).view(order + "u4").astype(np.int64)
-            times_us = fields[:, 0] * 1_000_000 + fields[:, 1] // per_us
-            stats.packets += len(offsets)
-            yield RawPackets(data, offsets + 16, fields[:, 2], fields[:, 3], times_us, link_type)
+            oversized = np.flatnonzero(fields[:, 2] > MAX_PACKET)
+            if len(oversized):
+                first = int(oversized[0])
+                at = found[first]
+                problem = (
+                    f"{name}: packet record at byte {begin + at} claims {fields[first, 2]} captured"
+                    f" bytes (at most {MAX_PACKET})"
+                )
+                offsets, fields = offsets[:first], fields[:first]
+            elif at > end:
+                at = found[-1]
+                offsets, fields = offsets[:-1], fields[:-1]
+            if len(offsets):
+                times_us = fields[:, 0] * 1_000_000 + fields[:, 1] // per_us
+                stats.packets += len(offsets)
+                lengths, wire = fields[:, 2].copy(), fields[:, 3].copy()
+                yield RawPackets(data, offsets + 16, lengths, wire, times_us, link_type)
         if problem:
             raise CaptureError(problem)
         pending = buffer[at:end]

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ontology.records import CONNECTION, CONNECTION_STATES
+from agents.ordering import stable_order
+from ontology.records import CONNECTION_STATES
 
 WINDOW_US = 2_000_000
 """Length of the time window: "in the past two seconds" (KDD Cup 99, table 3)."""
@@ -102,9 +103,33 @@ def address_ids(
 
     Exact, not hashed: two addresses that an attacker chose to collide must stay two.
     """
+    keys = address_keys(addresses)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     flat = np.ascontiguousarray(addresses).view("S16").reshape(-1)
-    distinct, inverse = np.unique(flat, return_inverse=True)
-    return distinct, inverse.reshape(-1).astype(np.int64)
+    return flat[first], inverse.astype(np.int64)
+
+
+def address_keys(addresses: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """A number for each row of an (n, 16) column, in the order of the addresses."""
+    halves = np.ascontiguousarray(addresses).view(">u8").astype(np.uint64)
+    upper, lower = halves[:, 0], halves[:, 1]
+    if not len(upper) or not (upper != upper[0]).any():  # as with IPv4 alone
+        return lower
+    flat = np.ascontiguousarray(addresses).view("S16").reshape(-1)
+    return np.unique(flat, return_inverse=True)[1].reshape(-1).astype(np.uint64)
+
+
+_SEEN = np.dtype(
+    [
+        ("start_us", "<i8"),
+        ("dst", "u1", (16,)),
+        ("service", "<u4"),
+        ("src_port", "<u2"),
+        ("no_answer", "?"),
+        ("refused", "?"),
+    ]
+)
+_LOW_HALF = (1 << 32) - 1
 
 
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
@@ -113,25 +138,33 @@ def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
 
 
 class _Lookback:
-    """Counts the rows that share a key with row i and lie in [low[i], i], for all i at once."""
+    """The rows sorted by a key, to count those that share row i's key and lie in [low[i], i].
 
-    def __init__(self, key: NDArray[np.int64], low: NDArray[np.int64]) -> None:
+    Counts are taken for rows ``first`` to the end only; the rest is there to be looked back at.
+    """
+
+    def __init__(self, key: NDArray[Any], first: int, marks: NDArray[np.int64]) -> None:
         n = len(key)
-        self._order = np.argsort(key, kind="stable")  # by key, then by row
-        place = key[self._order] * n + self._order  # ascending: one search finds (key, row)
-        self._low = np.searchsorted(place, key[self._order] * n + low[self._order])
-        self._n = n
-        self.size = self._spread(np.arange(n) - self._low + 1)
+        order = stable_order(key)  # by key, then by row
+        ordered = key[order]
+        group = np.zeros(n, np.int64)
+        np.cumsum(ordered[1:] != ordered[:-1], out=group[1:])
+        at = np.empty(n, np.int64)
+        at[order] = np.arange(n)
+        self.ids = group[at]
+        """The key's number among the distinct ones, for each row."""
+        self.distinct = int(group[-1]) + 1
+        self._place = group * n + order  # ascending: one search finds (key, row)
+        self._base = self.ids[first:] * n
+        self._end = at[first:] + 1
+        self._running = np.zeros(n + 1, np.int64)
+        np.cumsum(marks[order], out=self._running[1:])
 
-    def _spread(self, ordered: NDArray[Any]) -> NDArray[np.float64]:
-        out = np.empty(self._n)
-        out[self._order] = ordered
-        return out
-
-    def total(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """How many of the rows looked back at have ``mask`` set."""
-        running = np.concatenate(([0.0], np.cumsum(mask[self._order])))
-        return self._spread(running[1:] - running[self._low])
+    def count(self, low: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """How many rows each row looks back at, itself included, and the sum of their marks."""
+        begin = np.searchsorted(self._place, self._base + low)
+        size = (self._end - begin).astype(np.float64)
+        return size, self._running[self._end] - self._running[begin]
 
 
 def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
@@ -169,45 +202,59 @@ def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
     return columns
 
 
+def _seen(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """What later connections look back at, as `_SEEN`."""
+    out = np.empty(len(rows), _SEEN)
+    for name in ("start_us", "dst", "src_port"):
+        out[name] = rows[name]
+    protocol, state = rows["protocol"], rows["state"]
+    out["service"] = protocol.astype(np.uint32) << 16 | rows["dst_port"]
+    out["no_answer"] = ((state == STATE["S0"]) | (state == STATE["SH"])) & (protocol == TCP)
+    out["refused"] = state == STATE["REJ"]
+    return out
+
+
 def _windows(rows: NDArray[np.void], first: int) -> list[NDArray[np.float64]]:
     """Both windows of rows[first:]; rows are in order of time, with what is looked back at."""
     n = len(rows)
-    index = np.arange(n)
-    _, dst = address_ids(rows["dst"])
-    service = rows["protocol"].astype(np.int64) << 16 | rows["dst_port"]
-    _, service = np.unique(service, return_inverse=True)
-    pair = dst * n + service
-    _, pair = np.unique(pair, return_inverse=True)
-    no_answer = np.isin(rows["state"], (STATE["S0"], STATE["SH"])) & (rows["protocol"] == TCP)
-    refused = rows["state"] == STATE["REJ"]
-    source_port = (pair.astype(np.int64) << 16) | rows["src_port"]
-    _, source_port = np.unique(source_port, return_inverse=True)
+    index = np.arange(first, n)
+    # Both marks in one number: their sums stay below 2**32 each.
+    marks = rows["no_answer"].astype(np.int64) | rows["refused"].astype(np.int64) << 32
+    host = _Lookback(address_keys(rows["dst"]), first, marks)
+    srv = _Lookback(rows["service"].astype(np.int64), first, marks)
+    both = _Lookback(host.ids * srv.distinct + srv.ids, first, marks)
+    near = max(first - HOST_WINDOW + 1, 0)  # before it, no row lies in a host window
+    ports = rows["src_port"][near:].astype(np.int64)
+    source_port = _Lookback(both.ids[near:] << 16 | ports, first - near, marks[near:])
 
     # A far-off or negative clock must not push the window's edge past the row itself.
-    by_time = np.searchsorted(rows["start_us"], rows["start_us"] - WINDOW_US).astype(np.int64)
+    start = rows["start_us"]
+    by_time = np.searchsorted(start, start[first:] - WINDOW_US).astype(np.int64)
     by_number = np.maximum(index - HOST_WINDOW + 1, 0)
     columns: list[NDArray[np.float64]] = []
     for low, cap in ((np.minimum(by_time, index), COUNT_CAP), (by_number, HOST_WINDOW)):
-        host, srv, both = (_Lookback(key, low) for key in (dst, service, pair))
-        columns += [_scaled(host.size, cap), _scaled(srv.size, cap)]
+        host_size, host_marks = host.count(low)
+        srv_size, srv_marks = srv.count(low)
+        both_size, _ = both.count(low)
+        columns += [_scaled(host_size, cap), _scaled(srv_size, cap)]
         if low is by_number:
-            columns.append(_Lookback(source_port, low).size / host.size)
+            columns.append(source_port.count(low - near)[0] / host_size)
         columns += [
-            host.total(no_answer) / host.size,
-            host.total(refused) / host.size,
-            both.size / host.size,
-            srv.total(no_answer) / srv.size,
-            srv.total(refused) / srv.size,
-            1.0 - both.size / srv.size,
+            (host_marks & _LOW_HALF) / host_size,
+            (host_marks >> 32) / host_size,
+            both_size / host_size,
+            (srv_marks & _LOW_HALF) / srv_size,
+            (srv_marks >> 32) / srv_size,
+            1.0 - both_size / srv_size,
         ]
-    return [column[first:] for column in columns]
+    return columns
 
 
 class FeatureExtractor:
     """Features of a stream of connections; holds the connections that the windows still need."""
 
     def __init__(self) -> None:
-        self._carried: NDArray[np.void] = np.empty(0, CONNECTION)
+        self._carried: NDArray[np.void] = np.empty(0, _SEEN)
         self.cut = 0
         """Connections that were inside a window but beyond `MAX_CARRIED`."""
 
@@ -220,14 +267,17 @@ class FeatureExtractor:
         n = len(connections)
         if n == 0:
             return np.empty((0, len(FEATURES)))
-        order = np.argsort(connections["start_us"], kind="stable")
-        rows = np.concatenate((self._carried, connections[order]))
+        start = connections["start_us"]
+        order = None
+        if (start[1:] < start[:-1]).any():
+            order = stable_order(start)
+            connections = connections[order]
+        rows = np.concatenate((self._carried, _seen(connections)))
         first = len(self._carried)
         if first and rows["start_us"][first] < rows["start_us"][first - 1]:
             # Stragglers: look back from the newest time instead of searching an unsorted column.
-            rows = rows.copy()
             rows["start_us"] = np.maximum.accumulate(rows["start_us"])
-        features = np.column_stack([*_basic(rows[first:]), *_windows(rows, first)])
+        columns = [*_basic(connections), *_windows(rows, first)]
         newest = rows["start_us"][-1]
         inside = int(np.searchsorted(rows["start_us"], newest - WINDOW_US))
         keep = max(len(rows) - inside, HOST_WINDOW)
@@ -235,6 +285,11 @@ class FeatureExtractor:
             self.cut += keep - MAX_CARRIED
             keep = MAX_CARRIED
         self._carried = rows[-keep:].copy()
-        out = np.empty_like(features)
-        out[order] = features
-        return out
+        out = np.empty((n, len(FEATURES)))
+        for number, column in enumerate(columns):
+            out[:, number] = column
+        if order is None:
+            return out
+        unordered = np.empty_like(out)
+        unordered[order] = out
+        return unordered

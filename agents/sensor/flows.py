@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.ordering import stable_order
 from agents.sensor.automaton import (
     FRESH,
     REOPEN,
@@ -40,6 +41,8 @@ Rows = NDArray[np.void]
 _ROUNDS = 4
 """Splits per connection and block that are worked off for all at once; then one by one."""
 _MASK = 2**64 - 1
+_HASH_BITS = 47
+"""Of a key; with 17 bits of position they fill the word that is sorted."""
 _STEP_US = 50_000
 """The table is not searched for time-outs more often than this."""
 
@@ -71,6 +74,8 @@ class FlowTable:
         self._timeouts = timeouts or Timeouts()
         self._max_flows = max_flows
         self._rows: Rows = np.zeros(1024, ROW)
+        self._due: Ints = np.zeros(1024, np.int64)
+        """Per row: no earlier than this is it to be reported or forgotten."""
         self._free: Ints = np.arange(1024)[::-1].copy()
         # The index: hashes ascending, and the row of each.
         self._hashes: NDArray[np.uint64] = np.zeros(0, np.uint64)
@@ -93,7 +98,7 @@ class FlowTable:
         for _ in range(8):
             if self._add(packets, marks, keys, side):
                 break
-            self._reseed()  # two keys met in one hash: a chance of 2**-33 for a crafted pair
+            self._reseed()  # two keys met in one hash: a chance of 2**-31 for a crafted pair
         else:
             raise RuntimeError("eight hash seeds collided in a row")
         if len(self) > self._max_flows:
@@ -108,7 +113,10 @@ class FlowTable:
         if 0 <= now_us - self._advanced_us < _STEP_US:
             return self._take()
         self._advanced_us = now_us
-        slots = self._slots
+        candidates = np.flatnonzero(self._due[self._slots] < now_us)
+        if not len(candidates):
+            return self._take()
+        slots = self._slots[candidates]
         last = self._rows["last_us"][slots]
         closed = self._rows["closed"][slots] > 0
         since_close = np.where(closed, now_us - self._rows["close_us"][slots], 0)
@@ -123,8 +131,24 @@ class FlowTable:
             age >= np.where(marked, limits.marked_us, limits.active_us),
         )
         self._report(slots[some & (due | gone)])
-        self._remove(gone)
+        which = np.zeros(len(self._slots), np.bool_)
+        which[candidates] = gone
+        self._remove(which)
+        slots = slots[~gone]
+        self._due[slots] = self._next_due(self._rows[slots])
         return self._take()
+
+    def _next_due(self, rows: Rows) -> Ints:
+        """The last time at which `advance` has nothing to do for each row."""
+        limits = self._timeouts
+        some = rows["orig_packets"] + rows["resp_packets"] > 0
+        closed = rows["closed"] > 0
+        idle = rows["last_us"] + limits.idle(rows["protocol"], rows["answered"])
+        active = np.where(rows["marked"], limits.marked_us, limits.active_us)
+        report = np.where(some, rows["start_us"] + active - 1, NEVER)
+        ended = rows["close_us"] + np.where(some, limits.grace_us, limits.linger_us)
+        due: Ints = np.where(closed, ended, np.minimum(idle, report))
+        return due
 
     def flush(self) -> NDArray[np.void]:
         """Report all that is open and forget it: the end of a capture."""
@@ -137,7 +161,7 @@ class FlowTable:
         if not finished:
             return np.zeros(0, CONNECTION)
         out = np.concatenate(finished)
-        return out[np.argsort(out["start_us"], kind="stable")]
+        return out[stable_order(out["start_us"])]
 
     def _packets(self, slots: Ints) -> Ints:
         total: Ints = self._rows["orig_packets"][slots] + self._rows["resp_packets"][slots]
@@ -174,23 +198,24 @@ class FlowTable:
     def _reseed(self) -> None:
         self._multipliers = [secrets.randbits(64) | 1 for _ in range(10)]
         live = self._rows[self._slots]
-        hashes = self._hash(np.column_stack((live["a"], live["b"], live["rest"])))
-        order = np.argsort(hashes, kind="stable")
+        hashes = self._hash(np.vstack((live["a"].T, live["b"].T, live["rest"])))
+        order = stable_order(hashes)
         self._hashes, self._slots = hashes[order], self._slots[order]
 
     def _hash(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Multilinear over 32-bit words with secret multipliers: collisions can't be crafted.
 
         Dietzfelbinger 1996; Lemire and Kaser, "Strongly universal string hashing is fast", 2014.
+        The upper `_HASH_BITS` of it, which `stable_order` can sort together with a position.
         """
-        out = np.full(len(keys), self._multipliers[0] ^ _MASK, np.uint64)
-        for word in range(5):
-            column = keys[:, word]
+        out = np.full(keys.shape[1], self._multipliers[0] ^ _MASK, np.uint64)
+        for word, column in enumerate(keys):
             # The upper halves of IPv4 addresses are all zero.
             if word in (0, 2) and not column.any():
                 continue
             out += (column >> np.uint64(32)) * np.uint64(self._multipliers[2 * word])
             out += (column & np.uint64(0xFFFFFFFF)) * np.uint64(self._multipliers[2 * word + 1])
+        out >>= np.uint64(64 - _HASH_BITS)
         return out
 
     def _add(
@@ -202,32 +227,32 @@ class FlowTable:
     ) -> bool:
         """False, with nothing changed, if two different keys share a hash."""
         hashes = self._hash(keys)
-        order = np.argsort(hashes, kind="stable")
-        hashes, ordered = hashes[order], keys[order]
+        order = stable_order(hashes)
+        hashes = hashes[order]
         fresh = np.empty(len(order), np.bool_)
         fresh[0] = True
         np.not_equal(hashes[1:], hashes[:-1], out=fresh[1:])
-        if ((ordered[1:] != ordered[:-1]).any(axis=1) & ~fresh[1:]).any():
-            return False
+        for column in keys:
+            ordered = column[order]
+            if ((ordered[1:] != ordered[:-1]) > fresh[1:]).any():
+                return False
         starts = np.flatnonzero(fresh)
-        hashes, ordered = hashes[starts], ordered[starts]
-        at = np.searchsorted(self._hashes, hashes)
-        at[at == len(self._hashes)] = 0
+        hashes, heads = hashes[starts], keys[:, order[starts]]
+        places = np.searchsorted(self._hashes, hashes)
+        at = np.where(places < len(self._hashes), places, 0)
         known = self._hashes[at] == hashes if len(self._hashes) else np.zeros(len(at), np.bool_)
         work = np.zeros(len(starts), ROW)
         slots = np.empty(len(starts), np.int64)
         slots[known] = self._slots[at[known]]
-        work[known] = self._rows[slots[known]]
+        held = self._rows[slots[known]]
+        for number, column in enumerate((*held["a"].T, *held["b"].T, held["rest"])):
+            if (column != heads[number, known]).any():
+                return False
+        work[known] = held
         new = np.flatnonzero(~known)
-        work["a"][new], work["b"][new] = ordered[new, :2], ordered[new, 2:4]
-        work["rest"][new] = ordered[new, 4]
-        if (
-            (work["a"] != ordered[:, :2]).any()
-            or (work["b"] != ordered[:, 2:4]).any()
-            or (work["rest"] != ordered[:, 4]).any()
-        ):
-            return False
-        work[new] = begin_connections(work[new], packets, order[starts[new]], side)
+        begun = np.zeros(len(new), ROW)
+        begun["a"], begun["b"], begun["rest"] = heads[:2, new].T, heads[2:4, new].T, heads[4, new]
+        work[new] = begin_connections(begun, packets, order[starts[new]], side)
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],
@@ -240,10 +265,9 @@ class FlowTable:
         self._run(packets, columns, starts, work, extras, side)
         slots[new] = self._allocate(len(new))
         self._rows[slots] = work
-        merged = np.concatenate((self._hashes, hashes[new]))
-        order = np.argsort(merged, kind="stable")
-        self._hashes = merged[order]
-        self._slots = np.concatenate((self._slots, slots[new]))[order]
+        self._due[slots] = self._next_due(work)
+        self._hashes = np.insert(self._hashes, places[new], hashes[new])
+        self._slots = np.insert(self._slots, places[new], slots[new])
         return True
 
     def _allocate(self, count: int) -> Ints:
@@ -251,7 +275,9 @@ class FlowTable:
         if missing > 0:
             size = len(self._rows)
             grown = max(missing, size)
-            self._rows = np.concatenate((self._rows, np.zeros(grown, ROW)))
+            rows, self._rows = self._rows, np.zeros(size + grown, ROW)
+            self._rows[:size] = rows
+            self._due = np.concatenate((self._due, np.zeros(grown, np.int64)))
             self._free = np.concatenate((np.arange(size, size + grown)[::-1], self._free))
         split = len(self._free) - count
         taken = self._free[split:]
@@ -318,9 +344,9 @@ def _begin_next(
 
 
 def _canonical(packets: Packets) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """(n, 5) keys equal for both directions, and whether the sender is the greater end."""
-    src = packets.src.view(">u8").astype(np.uint64)
-    dst = packets.dst.view(">u8").astype(np.uint64)
+    """(5, n) keys equal for both directions, and whether the sender is the greater end."""
+    src = np.ascontiguousarray(packets.src.view(">u8").T, np.uint64)
+    dst = np.ascontiguousarray(packets.dst.view(">u8").T, np.uint64)
     sport = packets.src_port.astype(np.uint64)
     dport = packets.dst_port.astype(np.uint64)
     protocol = packets.protocol
@@ -336,18 +362,23 @@ def _canonical(packets: Packets) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]
         )
         codes = dport[odd]
         sport[odd] = dport[odd] = 0
-    side = (src[:, 1] > dst[:, 1]) | ((src[:, 1] == dst[:, 1]) & (sport > dport))
-    if src[:, 0].any() or dst[:, 0].any():
-        side = (src[:, 0] > dst[:, 0]) | ((src[:, 0] == dst[:, 0]) & side)
+    (src_upper, src_lower), (dst_upper, dst_lower) = src, dst
+    side = (src_lower > dst_lower) | ((src_lower == dst_lower) & (sport > dport))
+    upper = src_upper.any() or dst_upper.any()
+    if upper:
+        side = (src_upper > dst_upper) | ((src_upper == dst_upper) & side)
     first = np.where(side, dport, sport)
     second = np.where(side, sport, dport)
     if len(odd):
         first[odd], second[odd] = kinds, codes
-    keys = np.empty((len(packets), 5), np.uint64)
-    keys[:, :2] = np.where(side[:, None], dst, src)
-    keys[:, 2:4] = np.where(side[:, None], src, dst)
+    keys = np.zeros((5, len(packets)), np.uint64)
+    if upper:
+        keys[0] = np.where(side, dst_upper, src_upper)
+        keys[2] = np.where(side, src_upper, dst_upper)
+    keys[1] = np.where(side, dst_lower, src_lower)
+    keys[3] = np.where(side, src_lower, dst_lower)
     tail = protocol.astype(np.uint64) << np.uint64(8) | packets.ip_version
-    keys[:, 4] = first << np.uint64(48) | second << np.uint64(32) | tail
+    keys[4] = first << np.uint64(48) | second << np.uint64(32) | tail
     return keys, side
 
 
