@@ -46,6 +46,13 @@ SERVICE_GROUPS: dict[str, tuple[int, ...]] = {
 }
 """Services that behave alike; the rest is ``system`` (below 1024) or ``high``."""
 
+# For each port the position of its group; behind the last ``system`` and ``high``, 255 for port 0.
+_SERVICE = np.full(1 << 16, len(SERVICE_GROUPS) + 1, np.uint8)
+_SERVICE[:1024] = len(SERVICE_GROUPS)
+_SERVICE[0] = 255
+for _number, _ports in enumerate(SERVICE_GROUPS.values()):
+    _SERVICE[list(_ports)] = _number
+
 _SCALED = (
     ("duration", 3600.0),  # seconds
     ("src_bytes", 1e7),
@@ -133,6 +140,8 @@ _LOW_HALF = (1 << 32) - 1
 
 
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
+    if not values.any():
+        return np.zeros(len(values))
     scaled = np.log1p(values.astype(np.float64)) / np.log1p(cap)
     return np.asarray(np.minimum(scaled, 1.0), dtype=np.float64)
 
@@ -191,12 +200,8 @@ def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
     known = (protocol == TCP) | (protocol == UDP) | icmp
     columns += [protocol == TCP, protocol == UDP, icmp, ~known]
     port = np.where((protocol == TCP) | (protocol == UDP), rows["dst_port"], 0)
-    rest = port > 0
-    for ports in SERVICE_GROUPS.values():
-        member = np.isin(port, ports)
-        rest &= ~member
-        columns.append(member)
-    columns += [rest & (port < 1024), rest & (port >= 1024)]
+    service = _SERVICE[port]
+    columns += [service == number for number in range(len(SERVICE_GROUPS) + 2)]
     columns += [state == index for index in range(len(CONNECTION_STATES))]
     columns += [(rows["orig_flags"] & bit) > 0 for _, bit in _ORIG_FLAGS]
     return columns
@@ -271,7 +276,7 @@ class FeatureExtractor:
         order = None
         if (start[1:] < start[:-1]).any():
             order = stable_order(start)
-            connections = connections[order]
+            connections = connections.take(order)
         rows = np.concatenate((self._carried, _seen(connections)))
         first = len(self._carried)
         if first and rows["start_us"][first] < rows["start_us"][first - 1]:

@@ -82,6 +82,13 @@ _REPORT = (
     "login_attempts",
     "indicators",
 )
+_HIGHEST = {
+    name: min(int(np.iinfo(CONNECTION[name]).max), int(np.iinfo(np.int64).max))
+    for name in _REPORT[1:]
+}
+_STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
+_LIVE = ("protocol", "orig_side", *_STATE_OF, "last_us", "start_us", *_REPORT)
+"""What `run_automaton` follows packet by packet; the rest is set when a connection begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +150,24 @@ def begin_connections(
     for name in ("a", "b", "rest"):
         out[name] = rows[name]
     answer = packets.flags[first] & (SYN | ACK) == SYN | ACK
-    src, dst = packets.src[first], packets.dst[first]
-    sport, dport = packets.src_port[first], packets.dst_port[first]
-    out["src"] = np.where(answer[:, None], dst, src)
-    out["dst"] = np.where(answer[:, None], src, dst)
-    out["src_port"] = np.where(answer, dport, sport)
-    out["dst_port"] = np.where(answer, sport, dport)
+    out["src"], out["dst"] = packets.src[first], packets.dst[first]
+    out["src_port"], out["dst_port"] = packets.src_port[first], packets.dst_port[first]
+    answers = np.flatnonzero(answer)
+    if len(answers):
+        of = first[answers]
+        out["src"][answers], out["dst"][answers] = packets.dst[of], packets.src[of]
+        out["src_port"][answers] = packets.dst_port[of]
+        out["dst_port"][answers] = packets.src_port[of]
     out["protocol"] = packets.protocol[first]
     out["ip_version"] = packets.ip_version[first]
     out["orig_side"] = side[first] ^ answer
     out["last_us"] = packets.time_us[first]
     return out
+
+
+def plain(rows: Rows) -> Rows:
+    """The same memory as items without fields: NumPy copies those 20 times as fast."""
+    return rows.view(f"V{rows.dtype.itemsize}")
 
 
 def close_reports(rows: Rows) -> None:
@@ -190,8 +204,7 @@ def records(rows: Rows) -> NDArray[np.void]:
     out["duration_us"] = np.maximum(rows["last_us"] - rows["start_us"], 0)
     out["state"] = states(rows)
     for name in _REPORT[1:]:
-        highest = min(int(np.iinfo(CONNECTION[name]).max), int(np.iinfo(np.int64).max))
-        out[name] = np.minimum(rows[name], highest)
+        out[name] = np.minimum(rows[name], _HIGHEST[name])
     return out
 
 
@@ -204,69 +217,84 @@ def run_automaton(
     limits: Timeouts,
 ) -> list[Rows]:
     """Play packets into one row (shape (1,)), in order; returns the records that are complete."""
-    done: list[Rows] = []
-    for position in positions:
-        packet = int(position)
-        time = int(packets.time_us[packet])
-        kind = _split(row[0], packet, time, packets, limits)
+    now: dict[str, int] = {name: int(row[name][0]) for name in _LIVE}
+    began: list[int] = []
+    done: list[tuple[int, dict[str, int]]] = []  # connections begun so far, and their numbers
+    columns = (
+        positions,
+        packets.time_us[positions],
+        packets.flags[positions],
+        packets.payload_bytes[positions],
+        side[positions],
+        extras.urgent_mark(positions),
+    )
+    for packet, time, flags, size, greater, mark in zip(*(c.tolist() for c in columns), strict=True):
+        kind = _split(now, time, flags, size, limits)
         if kind < 0:
             continue
         if kind:
-            if row[0]["orig_packets"] + row[0]["resp_packets"]:
-                done.append(records(row))
-            close_reports(row)
+            if now["orig_packets"] + now["resp_packets"]:
+                done.append((len(began), now.copy()))
+            now.update(dict.fromkeys(_REPORT, 0))
             if kind == FRESH:
-                row[:] = begin_connections(row, packets, np.array([packet]), side)
+                began.append(packet)
+                now.update(dict.fromkeys(_STATE_OF, 0), last_us=time)
+                now["orig_side"] = greater ^ (flags & (SYN | ACK) == SYN | ACK)
             elif kind == REOPEN:
-                for name in ("answered", "closed", "orig_flags", "resp_flags", "close_us"):
-                    row[name] = 0
-        _count(row[0], packet, time, packets, extras, bool(side[packet]))
-    return done
+                now.update(dict.fromkeys(_STATE_OF, 0))
+        orig = greater == now["orig_side"]
+        _count(now, time, flags, size, orig)
+        now["wrong_fragments"] += int(extras.wrong[packet])
+        now["urgent"] += int(extras.urgent[packet])
+        if not orig:
+            now["failed_logins"] += int(extras.failed[packet])
+        now["login_attempts"] += int(extras.attempts[packet])
+        now["indicators"] |= int(extras.indicators[packet])
+        now["marked"] |= mark
+    done.append((len(began), now))
+    first = np.array(began, np.int64)
+    begun = begin_connections(np.repeat(row, len(began)), packets, first, side)
+    out = np.concatenate((row, begun))[[number for number, _ in done]]
+    for name in _LIVE:
+        out[name] = [numbers[name] for _, numbers in done]
+    row[:] = out[-1:]
+    return [records(out[:-1])]
 
 
-def _split(row: np.void, packet: int, time: int, packets: Packets, limits: Timeouts) -> int:
+def _split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeouts) -> int:
     """Kind of split before a packet, 0 for none, -1 if the packet counts nowhere."""
-    if row["closed"]:
-        since = time - int(row["close_us"])
-        again = int(packets.flags[packet]) & (SYN | ACK | RST | FIN) == SYN
+    if now["closed"]:
+        since = time - now["close_us"]
+        again = flags & (SYN | ACK | RST | FIN) == SYN
         if again or since > limits.linger_us or since < -limits.attempt_us:
             return FRESH
         if since > limits.grace_us:
-            return REOPEN if packets.payload_bytes[packet] > 0 else -1
+            return REOPEN if size > 0 else -1
         return 0
-    long = limits.idle_tcp_us if row["protocol"] == TCP else limits.idle_other_us
-    gap = time - int(row["last_us"])
-    if gap > (long if row["answered"] else limits.attempt_us) or gap < -limits.attempt_us:
+    long = limits.idle_tcp_us if now["protocol"] == TCP else limits.idle_other_us
+    gap = time - now["last_us"]
+    if gap > (long if now["answered"] else limits.attempt_us) or gap < -limits.attempt_us:
         return FRESH
-    active = limits.marked_us if row["marked"] else limits.active_us
-    begun = row["orig_packets"] + row["resp_packets"] > 0
-    return INTERIM if begun and time - int(row["start_us"]) >= active else 0
+    active = limits.marked_us if now["marked"] else limits.active_us
+    begun = now["orig_packets"] + now["resp_packets"] > 0
+    return INTERIM if begun and time - now["start_us"] >= active else 0
 
 
-def _count(
-    row: np.void, packet: int, time: int, packets: Packets, extras: Extras, side: bool
-) -> None:
-    """Add one packet to the open report of a row, and close the connection if it does."""
-    who = "orig" if side == row["orig_side"] else "resp"
-    if row["orig_packets"] + row["resp_packets"] == 0:
-        row["start_us"] = time
-    row["last_us"] = time
-    row[f"{who}_packets"] += 1
-    row[f"{who}_bytes"] += packets.payload_bytes[packet]
-    row[f"{who}_flags"] |= packets.flags[packet]
-    row["answered"] |= who == "resp"
-    row["wrong_fragments"] += extras.wrong[packet]
-    row["urgent"] += extras.urgent[packet]
-    if who == "resp":
-        row["failed_logins"] += extras.failed[packet]
-    row["login_attempts"] += extras.attempts[packet]
-    row["indicators"] |= extras.indicators[packet]
-    row["marked"] |= bool(extras.urgent_mark(np.array([packet]))[0])
-    if row["closed"]:
+def _count(now: dict[str, int], time: int, flags: int, size: int, orig: bool) -> None:
+    """Add one packet to the open report, and close the connection if it does."""
+    who = "orig" if orig else "resp"
+    if now["orig_packets"] + now["resp_packets"] == 0:
+        now["start_us"] = time
+    now["last_us"] = time
+    now[f"{who}_packets"] += 1
+    now[f"{who}_bytes"] += size
+    now[f"{who}_flags"] |= flags
+    now["answered"] |= not orig
+    if now["closed"]:
         return
-    if packets.flags[packet] & RST:
-        row["closed"] = 2 if who == "orig" else 3
-    elif row["orig_flags"] & row["resp_flags"] & FIN:
-        row["closed"] = 1
-    if row["closed"]:
-        row["close_us"] = time
+    if flags & RST:
+        now["closed"] = 2 if orig else 3
+    elif now["orig_flags"] & now["resp_flags"] & FIN:
+        now["closed"] = 1
+    if now["closed"]:
+        now["close_us"] = time

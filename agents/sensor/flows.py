@@ -13,6 +13,7 @@ useful connections are reported early and counted in `FlowTable.evicted`.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from agents.sensor.automaton import (
     Timeouts,
     begin_connections,
     close_reports,
+    plain,
     records,
     run_automaton,
 )
@@ -39,7 +41,9 @@ Ints = NDArray[np.int64]
 Rows = NDArray[np.void]
 
 _ROUNDS = 4
-"""Splits per connection and block that are worked off for all at once; then one by one."""
+"""Splits per connection and block that are worked off for all at once. After that each round has to
+take `_GAIN` packets and one in 128 of the rest, or what is left is worked off one by one."""
+_GAIN = 8
 _MASK = 2**64 - 1
 _HASH_BITS = 47
 """Of a key; with 17 bits of position they fill the word that is sorted."""
@@ -135,7 +139,7 @@ class FlowTable:
         which[candidates] = gone
         self._remove(which)
         slots = slots[~gone]
-        self._due[slots] = self._next_due(self._rows[slots])
+        self._due[slots] = self._next_due(self._rows.take(slots))
         return self._take()
 
     def _next_due(self, rows: Rows) -> Ints:
@@ -160,8 +164,8 @@ class FlowTable:
         finished, self._finished = self._finished, []
         if not finished:
             return np.zeros(0, CONNECTION)
-        out = np.concatenate(finished)
-        return out[stable_order(out["start_us"])]
+        out = np.concatenate([plain(part) for part in finished]).view(CONNECTION)
+        return out.take(stable_order(out["start_us"]))
 
     def _packets(self, slots: Ints) -> Ints:
         total: Ints = self._rows["orig_packets"][slots] + self._rows["resp_packets"][slots]
@@ -170,10 +174,10 @@ class FlowTable:
     def _report(self, slots: Ints) -> None:
         """Emit the open report of these rows and begin the next."""
         if len(slots):
-            reported = self._rows[slots]
+            reported = self._rows.take(slots)
             self._finished.append(records(reported))
             close_reports(reported)
-            self._rows[slots] = reported
+            plain(self._rows)[slots] = plain(reported)
 
     def _remove(self, which: NDArray[np.bool_]) -> None:
         if which.any():
@@ -197,7 +201,7 @@ class FlowTable:
 
     def _reseed(self) -> None:
         self._multipliers = [secrets.randbits(64) | 1 for _ in range(10)]
-        live = self._rows[self._slots]
+        live = self._rows.take(self._slots)
         hashes = self._hash(np.vstack((live["a"].T, live["b"].T, live["rest"])))
         order = stable_order(hashes)
         self._hashes, self._slots = hashes[order], self._slots[order]
@@ -241,18 +245,18 @@ class FlowTable:
         places = np.searchsorted(self._hashes, hashes)
         at = np.where(places < len(self._hashes), places, 0)
         known = self._hashes[at] == hashes if len(self._hashes) else np.zeros(len(at), np.bool_)
-        work = np.zeros(len(starts), ROW)
+        work = np.empty(len(starts), ROW)
         slots = np.empty(len(starts), np.int64)
         slots[known] = self._slots[at[known]]
-        held = self._rows[slots[known]]
+        held = self._rows.take(slots[known])
         for number, column in enumerate((*held["a"].T, *held["b"].T, held["rest"])):
             if (column != heads[number, known]).any():
                 return False
-        work[known] = held
+        plain(work)[known] = plain(held)
         new = np.flatnonzero(~known)
         begun = np.zeros(len(new), ROW)
         begun["a"], begun["b"], begun["rest"] = heads[:2, new].T, heads[2:4, new].T, heads[4, new]
-        work[new] = begin_connections(begun, packets, order[starts[new]], side)
+        plain(work)[new] = plain(begin_connections(begun, packets, order[starts[new]], side))
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],
@@ -264,7 +268,7 @@ class FlowTable:
         )
         self._run(packets, columns, starts, work, extras, side)
         slots[new] = self._allocate(len(new))
-        self._rows[slots] = work
+        plain(self._rows)[slots] = plain(work)
         self._due[slots] = self._next_due(work)
         self._hashes = np.insert(self._hashes, places[new], hashes[new])
         self._slots = np.insert(self._slots, places[new], slots[new])
@@ -276,7 +280,7 @@ class FlowTable:
             size = len(self._rows)
             grown = max(missing, size)
             rows, self._rows = self._rows, np.zeros(size + grown, ROW)
-            self._rows[:size] = rows
+            plain(self._rows)[:size] = plain(rows)
             self._due = np.concatenate((self._due, np.zeros(grown, np.int64)))
             self._free = np.concatenate((np.arange(size, size + grown)[::-1], self._free))
         split = len(self._free) - count
@@ -295,8 +299,9 @@ class FlowTable:
     ) -> None:
         """Play the columns into ``work``, in rounds that end at each connection's next split."""
         ids = np.arange(len(starts))
-        for turn in range(self.rounds + 1):
-            if turn == self.rounds:
+        consumed = 0
+        for turn in itertools.count():
+            if turn >= self.rounds and consumed < _GAIN + len(columns.time) // 128:
                 ends = np.append(starts[1:], len(columns.time))
                 for number, begin, end in zip(ids, starts, ends, strict=True):
                     done = run_automaton(
@@ -310,21 +315,24 @@ class FlowTable:
                     self._finished.extend(done)
                 return
             group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(columns.time))))
-            part = work[ids]
+            part = work.take(ids) if turn else work
             splits, kinds = play(columns, group, starts, part, extras, self._timeouts)
             split = np.flatnonzero(splits < NEVER)
             if len(split):
-                done_rows = part[split]
+                done_rows = part.take(split)
                 some = (done_rows["orig_packets"] + done_rows["resp_packets"]) > 0
                 self._finished.append(records(done_rows[some]))
                 part[split] = _begin_next(
                     done_rows, kinds, packets, columns.source[splits[split]], side
                 )
-            work[ids] = part
+            if turn:
+                plain(work)[ids] = plain(part)
             if not len(split):
                 return
             rest = np.arange(len(group)) >= splits[group]
+            consumed = len(group)
             columns, group = columns.take(rest), group[rest]
+            consumed -= len(group)
             starts = np.flatnonzero(np.diff(group, prepend=-1))
             ids = ids[split]
 
