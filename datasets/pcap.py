@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,15 @@ def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> I
         raise CaptureError(f"{name}: neither pcap nor pcapng (begins with {magic.hex()})")
 
 
+def _read_into(source: Source, target: memoryview) -> int:
+    """Fill ``target`` as far as the source goes; a plain file needs no copy in between."""
+    if isinstance(source, BufferedReader):
+        return source.readinto(target)
+    chunk = source.read(len(target))
+    target[: len(chunk)] = chunk
+    return len(chunk)
+
+
 def _read_pcap(
     source: Source,
     name: str,
@@ -114,11 +124,15 @@ def _read_pcap(
 ) -> Iterator[RawPackets]:
     captured = struct.Struct(order + "8xI").unpack_from
     begin = 24  # offset in the file of buffer[0]
-    pending = b""
+    pending = np.zeros(0, np.uint8)
     while True:
-        chunk = source.read(block_bytes)
-        buffer = b"".join((pending, chunk, bytes(PADDING)))
-        end = len(buffer) - PADDING
+        data = np.empty(len(pending) + block_bytes + PADDING, np.uint8)
+        data[: len(pending)] = pending
+        read = _read_into(source, memoryview(data)[len(pending) : -PADDING])
+        end = len(pending) + read
+        data = data[: end + PADDING]
+        data[end:] = 0
+        buffer = memoryview(data)
         found: list[int] = []
         append = found.append
         at = 0
@@ -129,7 +143,6 @@ def _read_pcap(
             at += captured(buffer, at)[0] + 16
         problem = ""
         if found:
-            data = np.frombuffer(buffer, np.uint8)
             offsets = np.array(found, np.int64)
             fields = rows(data, offsets, 16).view(order + "u4").astype(np.int64)
             oversized = np.flatnonzero(fields[:, 2] > MAX_PACKET)
@@ -151,10 +164,10 @@ def _read_pcap(
                 yield RawPackets(data, offsets + 16, lengths, wire, times_us, link_type)
         if problem:
             raise CaptureError(problem)
-        pending = buffer[at:end]
+        pending = data[at:end].copy()
         begin += at
-        if not chunk:
-            stats.truncated = int(bool(pending))
+        if not read:
+            stats.truncated = int(len(pending) > 0)
             return
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from agents.sensor.flows import Marks
-from agents.sensor.packets import TCP, Bytes, Packets
+from agents.sensor.packets import TCP, Packets
 from datasets.pcap import rows
 from ontology.records import INDICATORS
 
@@ -153,7 +153,7 @@ def _http_response(payload: bytes) -> Found:
     return int(payload[8:12] == b" 401"), 0, 0
 
 
-def _doubtful(block: bytes, begins: list[int], ends: list[int]) -> set[int]:
+def _doubtful(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
     """Which requests (by number) may hold an attack or a login; nothing in the others can.
 
     A request is searched together with all others of its block: eight searches a block cost less
@@ -165,15 +165,15 @@ def _doubtful(block: bytes, begins: list[int], ends: list[int]) -> set[int]:
     blank = 0
     match = _PLAIN_LINE.match
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        line = match(block, begin, end)
+        request = block[begin:end].tobytes()
+        line = match(request)
         if line is None:
             doubtful.add(number)
             lines.append(b"")
             rests.append(b"")
             continue
-        split = line.end()
-        lines.append(block[begin:split])
-        rest = block[split - 2 : end]  # with the line's end, which a blank line begins with
+        lines.append(line[0])
+        rest = request[line.end() - 2 :]  # with the line's end, which a blank line begins with
         rests.append(rest)
         blank += rest.endswith(b"\r\n\r\n")
     # None of the words spans two requests: each line ends, and each rest begins, with CR LF.
@@ -281,7 +281,7 @@ def look_up(packets: Packets) -> Marks:
         refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
         chosen = chosen[~responses | refused]
     found: dict[int, Found] = {}
-    block = _bytes(packets.data) if len(chosen) else b""
+    block = memoryview(packets.data)
     begins = packets.payload_offset[some[chosen]]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
@@ -300,7 +300,7 @@ def look_up(packets: Packets) -> Marks:
         strict=True,
     ):
         reader = _READERS[key]
-        payload = block[begin:end]
+        payload = block[begin:end].tobytes()
         failed, attempts, indicators = reader(payload)
         for probe, exact in _PROBES_BY_KEY.get(key, ()):
             if payload == probe or (not exact and payload.startswith(probe)):
@@ -315,12 +315,6 @@ def look_up(packets: Packets) -> Marks:
     columns = np.array([result for _, result in telling], np.int64).reshape(len(telling), 3)
     index = np.array([packet for packet, _ in telling], np.int64)
     return Marks(index, columns[:, 0], columns[:, 1], columns[:, 2])
-
-
-def _bytes(data: Bytes) -> bytes:
-    """As bytes; of what was read from a file, without a copy."""
-    base = data.base
-    return base if isinstance(base, bytes) and len(base) == len(data) else data.tobytes()
 
 
 def _add(one: Found, other: Found) -> Found:
