@@ -128,11 +128,11 @@ def _read_pcap(
     while True:
         data = np.empty(len(pending) + block_bytes + PADDING, np.uint8)
         data[: len(pending)] = pending
-        read = _read_into(source, memoryview(data)[len(pending) : -PADDING])
+        read = _read_into(source, data.data[len(pending) : -PADDING])
         end = len(pending) + read
         data = data[: end + PADDING]
         data[end:] = 0
-        buffer = memoryview(data)
+        buffer = data.data
         found: list[int] = []
         append = found.append
         at = 0

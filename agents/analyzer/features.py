@@ -110,32 +110,38 @@ def address_ids(
 
     Exact, not hashed: two addresses that an attacker chose to collide must stay two.
     """
-    keys = address_keys(addresses)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(
+        _address_keys(_halves(addresses)), return_index=True, return_inverse=True
+    )
     flat = np.ascontiguousarray(addresses).view("S16").reshape(-1)
     return flat[first], inverse.astype(np.int64)
 
 
-def address_keys(addresses: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A number for each row of an (n, 16) column, in the order of the addresses."""
-    halves = np.ascontiguousarray(addresses).view(">u8").astype(np.uint64)
+def _halves(addresses: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    return np.ascontiguousarray(addresses).view(">u8").astype(np.uint64)
+
+
+def _address_keys(halves: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A number for each address of an (n, 2) column, in their order."""
     upper, lower = halves[:, 0], halves[:, 1]
     if not len(upper) or not (upper != upper[0]).any():  # as with IPv4 alone
         return lower
-    flat = np.ascontiguousarray(addresses).view("S16").reshape(-1)
-    return np.unique(flat, return_inverse=True)[1].reshape(-1).astype(np.uint64)
+    _, upper_ids = np.unique(upper, return_inverse=True)
+    distinct, lower_ids = np.unique(lower, return_inverse=True)
+    return (upper_ids * len(distinct) + lower_ids).astype(np.uint64)
 
 
 _SEEN = np.dtype(
     [
         ("start_us", "<i8"),
-        ("dst", "u1", (16,)),
+        ("dst", "<u8", (2,)),
         ("service", "<u4"),
         ("src_port", "<u2"),
         ("no_answer", "?"),
         ("refused", "?"),
     ]
 )
+_PLAIN = f"V{_SEEN.itemsize}"
 _LOW_HALF = (1 << 32) - 1
 
 
@@ -157,7 +163,7 @@ class _Lookback:
         order = stable_order(key)  # by key, then by row
         ordered = key[order]
         group = np.zeros(n, np.int64)
-        np.cumsum(ordered[1:] != ordered[:-1], out=group[1:])
+        np.cumsum((ordered[1:] != ordered[:-1]).astype(np.int64), out=group[1:])
         at = np.empty(n, np.int64)
         at[order] = np.arange(n)
         self.ids = group[at]
@@ -210,8 +216,8 @@ def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
 def _seen(rows: NDArray[np.void]) -> NDArray[np.void]:
     """What later connections look back at, as `_SEEN`."""
     out = np.empty(len(rows), _SEEN)
-    for name in ("start_us", "dst", "src_port"):
-        out[name] = rows[name]
+    out["start_us"], out["src_port"] = rows["start_us"], rows["src_port"]
+    out["dst"] = _halves(rows["dst"])
     protocol, state = rows["protocol"], rows["state"]
     out["service"] = protocol.astype(np.uint32) << 16 | rows["dst_port"]
     out["no_answer"] = ((state == STATE["S0"]) | (state == STATE["SH"])) & (protocol == TCP)
@@ -225,7 +231,7 @@ def _windows(rows: NDArray[np.void], first: int) -> list[NDArray[np.float64]]:
     index = np.arange(first, n)
     # Both marks in one number: their sums stay below 2**32 each.
     marks = rows["no_answer"].astype(np.int64) | rows["refused"].astype(np.int64) << 32
-    host = _Lookback(address_keys(rows["dst"]), first, marks)
+    host = _Lookback(_address_keys(rows["dst"]), first, marks)
     srv = _Lookback(rows["service"].astype(np.int64), first, marks)
     both = _Lookback(host.ids * srv.distinct + srv.ids, first, marks)
     near = max(first - HOST_WINDOW + 1, 0)  # before it, no row lies in a host window
@@ -277,7 +283,9 @@ class FeatureExtractor:
         if (start[1:] < start[:-1]).any():
             order = stable_order(start)
             connections = connections.take(order)
-        rows = np.concatenate((self._carried, _seen(connections)))
+        # As plain bytes: NumPy copies structured rows field by field.
+        both = np.concatenate((self._carried.view(_PLAIN), _seen(connections).view(_PLAIN)))
+        rows = both.view(_SEEN)
         first = len(self._carried)
         if first and rows["start_us"][first] < rows["start_us"][first - 1]:
             # Stragglers: look back from the newest time instead of searching an unsorted column.
@@ -289,7 +297,7 @@ class FeatureExtractor:
         if keep > MAX_CARRIED:
             self.cut += keep - MAX_CARRIED
             keep = MAX_CARRIED
-        self._carried = rows[-keep:].copy()
+        self._carried = both[-keep:].copy().view(_SEEN)
         out = np.empty((n, len(FEATURES)))
         for number, column in enumerate(columns):
             out[:, number] = column

@@ -228,7 +228,9 @@ def run_automaton(
         side[positions],
         extras.urgent_mark(positions),
     )
-    for packet, time, flags, size, greater, mark in zip(*(c.tolist() for c in columns), strict=True):
+    for packet, time, flags, size, greater, mark in zip(
+        *(c.tolist() for c in columns), strict=True
+    ):
         kind = _split(now, time, flags, size, limits)
         if kind < 0:
             continue

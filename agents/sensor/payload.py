@@ -194,6 +194,9 @@ def _find_all(texts: list[bytes], words: Iterable[bytes], numbers: set[int]) -> 
     joined = b"".join(texts)
     starts: list[int] = []
     for word in words:
+        # A rare byte is looked for at memory speed, a word is not.
+        if not all(byte in joined for byte in word):
+            continue
         at = joined.find(word)
         while at >= 0:
             starts = starts or [0, *itertools.accumulate(map(len, texts))]
@@ -281,7 +284,7 @@ def look_up(packets: Packets) -> Marks:
         refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
         chosen = chosen[~responses | refused]
     found: dict[int, Found] = {}
-    block = memoryview(packets.data)
+    block = packets.data.data
     begins = packets.payload_offset[some[chosen]]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
