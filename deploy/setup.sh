@@ -24,7 +24,8 @@ for command in "${commands[@]}"; do
   command -v "$command" >/dev/null || missing+=("${package[$command]}")
 done
 # A library, not a command: the kernel filter of a capture is compiled with it.
-if [ "$want" != python ] && ! ldconfig -p | grep -q 'libpcap\.so'; then missing+=(libpcap0.8); fi
+# (No grep -q: it stops reading, ldconfig dies of that, and pipefail takes it for "not found".)
+if [ "$want" != python ] && ! ldconfig -p | grep 'libpcap\.so' >/dev/null; then missing+=(libpcap0.8); fi
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then missing+=(python3); fi
 if ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 

@@ -124,8 +124,9 @@ def test_ftp_password_attack_is_counted(captures: Path) -> None:
     rows = connections(captures / "bruteforce/ppa_ftp-crack.pcap")
     attack = of(rows, "10.234.125.254", "10.121.70.151")
     assert int(rows["login_attempts"].sum()) == 2 * 703
-    assert int(rows["failed_logins"].sum()) == 2 * 705
-    # Eleven sessions were open when the capture began: there the server spoke first.
+    # Eleven sessions were open when the capture began, and there the server spoke first. Only what
+    # a responder says refuses a login (a client could forge it), so eight of the 705 are not seen.
+    assert int(rows["failed_logins"].sum()) == 2 * 697
     assert int(attack["failed_logins"].sum()) > 2 * 690
 
 
