@@ -241,19 +241,26 @@ class NetlinkSocket:
             NetlinkError: ENOENT if there is no such table or set.
         """
         body = _attribute(1, self._table) + _attribute(2, _name(set_name))
-        found: dict[bytes, int | None] = {}
+        # While the kernel's hash table grows in the background, a listing may pass over elements
+        # and not say so. Two that agree are complete; failing that, all that was ever seen is.
+        seen: dict[bytes, int | None] = {}
+        before: dict[bytes, int | None] | None = None
         for _ in range(_ATTEMPTS):
-            found = {}
+            found: dict[bytes, int | None] = {}
             try:
                 for answer in self._ask(_GETSETELEM, body, f"list set {set_name}", dump=True):
                     found.update(parse_elements(answer))
             except NetlinkError as e:
                 if e.errno != errno.EINTR:
                     raise
-                continue  # the set changed while the kernel listed it
-            return found
-        # Somebody writes all the time: every element that stayed is in the last listing.
-        return found
+                complete = False  # the set changed while the kernel listed it
+            else:
+                complete = True
+            seen |= found
+            if complete and before is not None and before.keys() == found.keys():
+                return found
+            before = found if complete else None
+        return seen
 
     def generation(self) -> int:
         """Number of the rule set's generation: every committed transaction of anybody adds one."""
