@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.identity import (
     IdentityError,
     ensure_keys,
@@ -17,21 +16,7 @@ from agents.identity import (
 )
 from agents.settings import Settings
 
-NOW = 1_700_000_000_000_000
-SENSOR, ANALYZER = "sensor.gw1@honeynet.test", "analyzer.gw1@honeynet.test"
-
-
-def message(**changes: object) -> AclMessage:
-    fields: dict[str, object] = {
-        "performative": "inform",
-        "sender": SENSOR,
-        "receivers": (ANALYZER,),
-        "protocol": "fipa-subscribe",
-        "conversation_id": "c",
-        "reply_with": "m",
-        "content": "text",
-    }
-    return AclMessage(**(fields | changes))  # type: ignore[arg-type]
+SENSOR = "sensor.gw1@honeynet.test"
 
 
 def test_files_are_private(honeynet: Settings) -> None:
