@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -66,7 +67,9 @@ class RuleInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class OwlFile:
+    """One file as read: nothing in it is judged yet but that it is RDF/XML with one ontology."""
+
     path: Path
     data: bytes
     iri: str
@@ -96,8 +99,8 @@ class KnowledgeBase:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        loaded = [_read(path, number) for number, path in enumerate(paths)]
-        self._files = _in_import_order(loaded)
+        loaded = [read_owl_file(path, number) for number, path in enumerate(paths)]
+        self._files = in_import_order(loaded)
         self._disabled = frozenset(
             node for file in self._files for node in _disabled_rules(file.triples)
         )
@@ -236,7 +239,11 @@ def _ntriples(triples: Iterable[Triple]) -> bytes:
     return data
 
 
-def _read(path: Path, number: int) -> _File:
+def read_owl_file(path: Path, number: int = 0) -> OwlFile:
+    """Read one file; blank nodes get names that begin with its number.
+
+    Raises: KnowledgeBaseError.
+    """
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
@@ -248,7 +255,7 @@ def _read(path: Path, number: int) -> _File:
         _check_xml(data)
         triples = tuple(_renamed(parse(data, format=RdfFormat.RDF_XML), number))
     except (SyntaxError, ValueError, expat.ExpatError) as e:
-        raise KnowledgeBaseError(f"{path}: not RDF/XML: {_line(e)}") from e
+        raise KnowledgeBaseError(f"{path}: not RDF/XML: {_syntax(data) or _line(e)}") from e
     ontologies = [t.subject for t in triples if t.predicate == _TYPE and t.object == _ONTOLOGY]
     if len(ontologies) != 1 or not isinstance(ontologies[0], NamedNode):
         raise KnowledgeBaseError(f"{path}: needs exactly one owl:Ontology with an IRI")
@@ -262,7 +269,29 @@ def _read(path: Path, number: int) -> _File:
             imports.append(triple.object.value)
         elif triple.predicate == _VERSION and triple.subject == iri:
             version = triple.object.value if isinstance(triple.object, Literal) else ""
-    return _File(path, data, iri.value, version, tuple(imports), triples)
+    return OwlFile(path, data, iri.value, version, tuple(imports), triples)
+
+
+# What Protégé's other formats begin with. OWL/XML would load, without a single rule.
+_OTHER_SYNTAXES = (
+    (b"<Ontology", "this is OWL/XML, from which owlready2 loses every rule"),
+    (b"@prefix", "this is Turtle"),
+    (b"Prefix(", "this is OWL functional syntax"),
+    (b"Ontology(", "this is OWL functional syntax"),
+    (b"Prefix:", "this is Manchester syntax"),
+    (b"Ontology:", "this is Manchester syntax"),
+)
+
+
+def _syntax(data: bytes) -> str:
+    """What the file is instead, and what to do; empty if nobody knows."""
+    begin = re.sub(
+        rb"<\?.{0,200}?\?>|<!--.{0,5000}?-->", b"", data[:8192], flags=re.DOTALL
+    ).lstrip()
+    for mark, words in _OTHER_SYNTAXES:
+        if begin.startswith(mark):
+            return f"{words}; save as RDF/XML"
+    return ""
 
 
 def _check_xml(data: bytes) -> None:
@@ -293,9 +322,9 @@ def _renamed(quads: Iterable[Any], number: int) -> Iterator[Triple]:
         yield Triple(renamed(quad.subject), quad.predicate, renamed(quad.object))
 
 
-def _in_import_order(loaded: Sequence[_File]) -> tuple[_File, ...]:
+def in_import_order(loaded: Sequence[OwlFile]) -> tuple[OwlFile, ...]:
     """Imported files first: owlready2 then finds each import already there."""
-    by_iri: dict[str, _File] = {}
+    by_iri: dict[str, OwlFile] = {}
     for file in loaded:
         if file.iri in by_iri:
             raise KnowledgeBaseError(
@@ -308,7 +337,7 @@ def _in_import_order(loaded: Sequence[_File]) -> tuple[_File, ...]:
                 raise KnowledgeBaseError(
                     f"{file.path}: imports {iri}, which is not among the files (never downloaded)"
                 )
-    ordered: list[_File] = []
+    ordered: list[OwlFile] = []
     waiting = list(by_iri.values())
     while waiting:
         done = {file.iri for file in ordered}
@@ -348,7 +377,7 @@ def _reachable(roots: Iterable[object], triples: Sequence[Triple]) -> set[object
     return found
 
 
-def _check_predicates(file: _File, declared: frozenset[str]) -> None:
+def _check_predicates(file: OwlFile, declared: frozenset[str]) -> None:
     """Every class and property that a rule names must be declared: else it is a slip of the pen."""
     named = [(t.subject, t.object) for t in file.triples if t.predicate in _PREDICATES]
     for atom, term in named:

@@ -1,4 +1,4 @@
-"""``ontoidps ontology import-signatures|show``: knowledge from rule files, and what there is."""
+"""``ontoidps ontology check|import-signatures|show``: knowledge, looked at and brought in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, parse
 
+from agents.commands import ontology_check
 from agents.commands.replay import printable
 from ontology.knowledge_base import ontology_path
 from ontology.vocabulary import IDPS
@@ -34,6 +35,7 @@ _SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+    ontology_check.add_arguments(words)
     importer = words.add_parser(
         "import-signatures", help="Snort or Suricata rules to individuals of class Signature"
     )
@@ -52,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 if everything was read; an import with lines that can't be read gives 1."""
+    if arguments.word == "check":
+        return ontology_check.run(arguments)
     if arguments.word == "show":
         for path in arguments.files or (ontology_path(), *rule_paths()):
             _show(path, as_json=arguments.json)

@@ -7,9 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ontology.knowledge_base import KnowledgeBase, KnowledgeBaseError, RuleInfo, ontology_path
-from ontology.vocabulary import NAMESPACE, TERMS
+from ontology.checking.files import check_read
+from ontology.checking.logic import LogicUnavailable, check_logic
+from ontology.knowledge_base import (
+    KnowledgeBase,
+    KnowledgeBaseError,
+    RuleInfo,
+    in_import_order,
+    ontology_path,
+    read_owl_file,
+)
+from ontology.reasoner.theory import Theory
+from ontology.vocabulary import TERMS
 from rules.files import rule_paths
+
+MAX_REASON = 1000
+"""Characters of what Java said against an edit."""
+_JAVA_TIMEOUT_S = 20.0
+"""A rule that feeds itself is caught by this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +35,8 @@ class Knowledge:
     """``owl:versionInfo``, a plus, and the first 12 digits of the SHA-256 over all files."""
     ntriples: bytes
     rules: tuple[RuleInfo, ...]
+    warnings: tuple[str, ...]
+    """One line for each thing that is not as it seems, and no ground to refuse."""
 
 
 def knowledge_paths() -> tuple[Path, ...]:
@@ -28,33 +45,57 @@ def knowledge_paths() -> tuple[Path, ...]:
 
 
 def load_knowledge(
-    paths: Sequence[Path], *, check: Callable[[bytes], None] | None = None
+    paths: Sequence[Path], *, check: Callable[[Sequence[Path], bytes], None] | None = None
 ) -> Knowledge:
     """Read the files and refuse what agents could not work with. Blocks.
 
     Args:
         paths: Ontology and rule files.
-        check: Last and dearest: is given the N-Triples, raises ValueError if they are inconsistent.
+        check: Last and dearest, `check_with_java`: is given the files, imported ones first, and the
+            N-Triples for Pellet; raises ValueError.
 
     Raises:
         KnowledgeBaseError: one line saying what is wrong where.
     """
+    read = in_import_order([read_owl_file(path, number) for number, path in enumerate(paths)])
+    problems = check_read(read, required=TERMS)
+    errors = [str(problem) for problem in problems if problem.level == "error"]
+    if errors:
+        more = f"; and {len(errors) - 1} more" if len(errors) > 1 else ""
+        raise KnowledgeBaseError(errors[0] + more)
     with KnowledgeBase(paths) as knowledge:
-        missing = sorted(TERMS - knowledge.terms())
-        if missing:
-            names = ", ".join(term.removeprefix(NAMESPACE) for term in missing[:5])
-            raise KnowledgeBaseError(f"{paths[0]}: terms that agents use are gone: {names}")
         found = Knowledge(
             version=f"{knowledge.version}+{knowledge.digest[:12]}",
             ntriples=knowledge.ntriples(),
             rules=knowledge.rules(),
+            warnings=tuple(str(problem) for problem in problems),
         )
     if check is not None:
         try:
-            check(found.ntriples)
+            check([file.path for file in read], found.ntriples)
         except ValueError as e:
-            raise KnowledgeBaseError(f"{paths[0]}: {' '.join(str(e).split())[:500]}") from e
+            raise KnowledgeBaseError(" ".join(str(e).split())[:MAX_REASON]) from e
     return found
+
+
+def check_with_java(paths: Sequence[Path], ntriples: bytes) -> None:
+    """Profile, consistency, and whether Pellet obeys the rules. Blocks for 1 to 5 s.
+
+    Args:
+        paths: The files, imported ones first.
+        ntriples: What `KnowledgeBase.ntriples` makes of them.
+
+    Raises: ValueError, with the axioms that clash or the rule that Pellet would not obey.
+    """
+    try:
+        problems = list(
+            check_logic(paths, Theory.from_ntriples(ntriples), timeout_s=_JAVA_TIMEOUT_S)
+        )
+    except LogicUnavailable as e:
+        raise ValueError(f"{paths[0]}: {e}") from e
+    if problems:
+        more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise ValueError(f"{problems[0]}{more}")
 
 
 class FileWatch:

@@ -16,10 +16,11 @@ import pytest
 from agents.acl import AclMessage
 from agents.base import AgentContext
 from agents.ontology import agent as agent_module
-from agents.ontology.agent import OntologyAgent, check_with_pellet
+from agents.ontology.agent import OntologyAgent
 from agents.ontology.query import QueryRefused
-from agents.ontology.watch import knowledge_paths, load_knowledge
+from agents.ontology.watch import check_with_java, knowledge_paths, load_knowledge
 from agents.settings import Settings
+from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import Alert, Answer, OntologyChanged, Query, Record, Subscription
 
 JID = "ontology.gw1@honeynet.test"
@@ -188,12 +189,16 @@ async def test_an_edit_made_while_it_was_down_is_announced_at_start(
         await agent.on_stop()
 
 
-def test_pellet_refuses_what_contradicts_itself(tmp_path: Path) -> None:  # slow: about 3 s
+def test_a_contradiction_is_refused_with_the_axioms_that_clash(
+    paths: tuple[Path, ...],
+) -> None:  # slow: about 2 s
     """A host that is a record as well: the two are declared disjoint."""
-    good = load_knowledge(knowledge_paths()).ntriples
-    bad = good + (
-        b"<https://w3id.org/ontoidps#Host> <http://www.w3.org/2000/01/rdf-schema#subClassOf> "
-        b"<https://w3id.org/ontoidps#Record> .\n"
+    text = paths[0].read_text(encoding="utf-8")
+    bad = (
+        '<owl:Class rdf:about="https://w3id.org/ontoidps#Host"><rdfs:subClassOf '
+        'rdf:resource="https://w3id.org/ontoidps#Record"/></owl:Class></rdf:RDF>'
     )
-    with pytest.raises(ValueError, match="Pellet refuses"):
-        check_with_pellet(bad)
+    paths[0].write_text(text.replace("</rdf:RDF>", bad), encoding="utf-8")
+    with pytest.raises(KnowledgeBaseError, match="Host SubClassOf Record") as refusal:
+        load_knowledge(paths, check=check_with_java)
+    assert str(refusal.value).startswith(str(paths[0]))

@@ -58,7 +58,7 @@ def test_an_invalid_edit_is_refused_in_one_line(
 
 
 def test_the_last_check_can_refuse(paths: list[Path]) -> None:
-    def inconsistent(ntriples: bytes) -> None:
+    def inconsistent(_: object, ntriples: bytes) -> None:
         assert b"ontoidps#Alert" in ntriples
         raise ValueError("a contradiction\nin two lines")
 

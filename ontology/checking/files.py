@@ -1,0 +1,93 @@
+"""`check_files`: every check, in the order in which one depends on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ontology.checking.findings import Problem
+from ontology.checking.logic import LogicUnavailable, check_logic
+from ontology.checking.rules import check_rules, check_together
+from ontology.checking.terms import check_terms, read_vocabulary
+from ontology.knowledge_base import (
+    KnowledgeBase,
+    KnowledgeBaseError,
+    OwlFile,
+    in_import_order,
+    read_owl_file,
+)
+from ontology.reasoner.theory import Theory, TheoryError
+from ontology.swrl import Rule, read_rules
+
+
+def check_files(
+    paths: Sequence[Path], *, required: frozenset[str] = frozenset(), logic: bool = True
+) -> list[Problem]:
+    """All problems of files that belong together, file by file. Blocks, with ``logic`` for seconds.
+
+    Args:
+        paths: Ontology and rule files in any order; what they import must be among them.
+        required: IRIs of terms that must be declared, because agents use them.
+        logic: Also profile, consistency and satisfiability (a Java process).
+    """
+    problems: list[Problem] = []
+    files: list[OwlFile] = []
+    for number, path in enumerate(paths):
+        try:
+            files.append(read_owl_file(path, number))
+        except KnowledgeBaseError as e:
+            problems.append(_from_error(e, [path], "syntax"))
+    if problems:
+        return problems
+    try:
+        files = list(in_import_order(files))
+    except KnowledgeBaseError as e:
+        return [_from_error(e, paths, "import")]
+    problems += check_read(files, required=required)
+    if any(problem.level == "error" for problem in problems):
+        return problems
+    try:
+        with KnowledgeBase(paths) as knowledge:
+            theory = Theory.from_ntriples(knowledge.ntriples())
+    except KnowledgeBaseError as e:
+        return [*problems, _from_error(e, paths, "owlready2")]
+    except TheoryError as e:
+        return [*problems, Problem(path=paths[0], code="theory", where="", message=str(e))]
+    if logic:
+        try:
+            problems += check_logic([file.path for file in files], theory)
+        except LogicUnavailable as e:
+            problems.append(Problem(path=files[0].path, code="logic", where="", message=str(e)))
+    return problems
+
+
+def check_read(files: Sequence[OwlFile], *, required: frozenset[str]) -> list[Problem]:
+    """What can be said without Java: names, literals and rules. Takes milliseconds."""
+    problems: list[Problem] = []
+    vocabulary = read_vocabulary(files)
+    missing = sorted(iri for iri in required if not vocabulary.knows(iri))
+    if missing:
+        names = ", ".join(iri.rpartition("#")[2] for iri in missing[:5])
+        problems.append(
+            Problem(
+                path=files[0].path,
+                code="missing-term",
+                where="",
+                message=f"terms that agents use are gone: {names}",
+            )
+        )
+    together: list[tuple[OwlFile, Rule]] = []
+    for file in files:
+        rules = read_rules(file.triples)
+        problems += check_terms(file, vocabulary)
+        problems += check_rules(file, rules, vocabulary)
+        together += [(file, rule) for rule in rules]
+    problems += check_together(together, vocabulary)
+    return problems
+
+
+def _from_error(error: KnowledgeBaseError, paths: Sequence[Path], code: str) -> Problem:
+    """These messages begin with the path of the file that they are about."""
+    message = str(error)
+    path = next((p for p in paths if message.startswith(f"{p}: ")), paths[0])
+    return Problem(path=path, code=code, where="", message=message.removeprefix(f"{path}: "))
