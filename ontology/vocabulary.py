@@ -49,12 +49,14 @@ class Classes:
     BruteForce: Final = _term("BruteForce")
     BufferOverflow: Final = _term("BufferOverflow")
     CommandInjection: Final = _term("CommandInjection")
+    ConfigurationAbuse: Final = _term("ConfigurationAbuse")
     ConnectScan: Final = _term("ConnectScan")
     ConnectionBatch: Final = _term("ConnectionBatch")
     CorrelationAgent: Final = _term("CorrelationAgent")
     CrossSiteScripting: Final = _term("CrossSiteScripting")
     Decision: Final = _term("Decision")
     DenialOfService: Final = _term("DenialOfService")
+    DisplayCapture: Final = _term("DisplayCapture")
     Event: Final = _term("Event")
     Exploit: Final = _term("Exploit")
     FinScan: Final = _term("FinScan")
@@ -62,6 +64,7 @@ class Classes:
     Flood: Final = _term("Flood")
     FloodFinding: Final = _term("FloodFinding")
     FloodIncident: Final = _term("FloodIncident")
+    FragmentAttack: Final = _term("FragmentAttack")
     FtpBruteForce: Final = _term("FtpBruteForce")
     Gateway: Final = _term("Gateway")
     Honeypot: Final = _term("Honeypot")
@@ -77,31 +80,46 @@ class Classes:
     HttpBruteForce: Final = _term("HttpBruteForce")
     IcmpFlood: Final = _term("IcmpFlood")
     IcmpSweep: Final = _term("IcmpSweep")
+    IllicitFileTransfer: Final = _term("IllicitFileTransfer")
     Incident: Final = _term("Incident")
+    InformationDisclosure: Final = _term("InformationDisclosure")
     Intrusion: Final = _term("Intrusion")
     IntrusionState: Final = _term("IntrusionState")
+    Invalidation: Final = _term("Invalidation")
+    LandAttack: Final = _term("LandAttack")
     MailBruteForce: Final = _term("MailBruteForce")
+    MailFlood: Final = _term("MailFlood")
     MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
+    MultihopIntrusion: Final = _term("MultihopIntrusion")
+    Network: Final = _term("Network")
     NetworkNode: Final = _term("NetworkNode")
     NodeUnderBufferOverflow: Final = _term("NodeUnderBufferOverflow")
     NullScan: Final = _term("NullScan")
     OntologyAgent: Final = _term("OntologyAgent")
     OntologyChanged: Final = _term("OntologyChanged")
     PathTraversal: Final = _term("PathTraversal")
+    Penetration: Final = _term("Penetration")
+    PingOfDeath: Final = _term("PingOfDeath")
     PortScan: Final = _term("PortScan")
     PreconditionIntrusionState: Final = _term("PreconditionIntrusionState")
+    PrivilegeEscalation: Final = _term("PrivilegeEscalation")
     ProtectedHost: Final = _term("ProtectedHost")
     ProtocolScan: Final = _term("ProtocolScan")
     Query: Final = _term("Query")
     ReactionAgent: Final = _term("ReactionAgent")
     Record: Final = _term("Record")
+    RemoteOverflow: Final = _term("RemoteOverflow")
+    ResourceExhaustion: Final = _term("ResourceExhaustion")
     RootAccess: Final = _term("RootAccess")
+    Rootkit: Final = _term("Rootkit")
     Rule: Final = _term("Rule")
     Scan: Final = _term("Scan")
     ScanThenBruteForceIncident: Final = _term("ScanThenBruteForceIncident")
     ScanThenExploitIncident: Final = _term("ScanThenExploitIncident")
     SensorAgent: Final = _term("SensorAgent")
     Signature: Final = _term("Signature")
+    SnmpBruteForce: Final = _term("SnmpBruteForce")
+    Spying: Final = _term("Spying")
     SqlInjection: Final = _term("SqlInjection")
     SshBruteForce: Final = _term("SshBruteForce")
     State: Final = _term("State")
@@ -111,18 +129,21 @@ class Classes:
     SynScan: Final = _term("SynScan")
     TcpSweep: Final = _term("TcpSweep")
     TelnetBruteForce: Final = _term("TelnetBruteForce")
+    Tunnelling: Final = _term("Tunnelling")
     UdpFlood: Final = _term("UdpFlood")
     UdpScan: Final = _term("UdpScan")
     UdpSweep: Final = _term("UdpSweep")
     UnknownAnomaly: Final = _term("UnknownAnomaly")
     VersionScan: Final = _term("VersionScan")
     WebAttack: Final = _term("WebAttack")
+    Worm: Final = _term("Worm")
     XmasScan: Final = _term("XmasScan")
 
 
 class ObjectProperties:
     """OWL object properties: from an individual to an individual."""
 
+    agentOnHost: Final = _term("agentOnHost")
     answersQuery: Final = _term("answersQuery")
     bringsAboutState: Final = _term("bringsAboutState")
     carriesOut: Final = _term("carriesOut")
@@ -134,6 +155,7 @@ class ObjectProperties:
     hasSource: Final = _term("hasSource")
     hasTarget: Final = _term("hasTarget")
     indirectlyCorrelatedWith: Final = _term("indirectlyCorrelatedWith")
+    inNetwork: Final = _term("inNetwork")
     involvesSource: Final = _term("involvesSource")
     involvesTarget: Final = _term("involvesTarget")
     multiHoneypotScan: Final = _term("multiHoneypotScan")
@@ -182,6 +204,7 @@ class DataProperties:
     expiresDateTime: Final = _term("expiresDateTime")
     expiresUs: Final = _term("expiresUs")
     explanation: Final = _term("explanation")
+    fixedVulnerability: Final = _term("fixedVulnerability")
     gateway: Final = _term("gateway")
     health: Final = _term("health")
     holds: Final = _term("holds")
@@ -189,12 +212,14 @@ class DataProperties:
     ipAddress: Final = _term("ipAddress")
     leaseS: Final = _term("leaseS")
     malformed: Final = _term("malformed")
+    networkAddress: Final = _term("networkAddress")
     node: Final = _term("node")
     ontologyVersion: Final = _term("ontologyVersion")
     openPort: Final = _term("openPort")
     operatingSystem: Final = _term("operatingSystem")
     origin: Final = _term("origin")
     packets: Final = _term("packets")
+    protectedBy: Final = _term("protectedBy")
     protocol: Final = _term("protocol")
     reason: Final = _term("reason")
     reference: Final = _term("reference")
@@ -202,7 +227,9 @@ class DataProperties:
     rootShell: Final = _term("rootShell")
     rule: Final = _term("rule")
     ruleGroup: Final = _term("ruleGroup")
+    securityGrade: Final = _term("securityGrade")
     sensor: Final = _term("sensor")
+    sensorPriority: Final = _term("sensorPriority")
     service: Final = _term("service")
     severity: Final = _term("severity")
     signatureId: Final = _term("signatureId")
@@ -227,6 +254,12 @@ class DataProperties:
 class AnnotationProperties:
     """OWL annotation properties."""
 
+    audience: Final = _term("audience")
+    formality: Final = _term("formality")
+    kddName: Final = _term("kddName")
+    knowledgeSource: Final = _term("knowledgeSource")
+    scope: Final = _term("scope")
+    snortClasstype: Final = _term("snortClasstype")
     techniqueId: Final = _term("techniqueId")
 
 
@@ -260,29 +293,48 @@ PARENTS: Final[dict[str, str]] = {
     "TcpSweep": "HostSweep",
     "UdpSweep": "HostSweep",
     "ArpSweep": "HostSweep",
-    "BruteForce": "Attack",
+    "BruteForce": "Penetration",
     "FtpBruteForce": "BruteForce",
     "SshBruteForce": "BruteForce",
     "TelnetBruteForce": "BruteForce",
     "HttpBruteForce": "BruteForce",
     "MailBruteForce": "BruteForce",
-    "DenialOfService": "Attack",
+    "DenialOfService": "Invalidation",
     "Flood": "DenialOfService",
     "SynFlood": "Flood",
     "UdpFlood": "Flood",
     "IcmpFlood": "Flood",
     "AckFlood": "Flood",
     "AmplificationFlood": "Flood",
-    "Exploit": "Attack",
+    "Exploit": "Penetration",
     "WebAttack": "Exploit",
     "SqlInjection": "WebAttack",
     "CrossSiteScripting": "WebAttack",
     "PathTraversal": "WebAttack",
     "CommandInjection": "WebAttack",
     "BufferOverflow": "Exploit",
-    "RootAccess": "Exploit",
+    "RootAccess": "PrivilegeEscalation",
     "HoneypotContact": "Attack",
     "UnknownAnomaly": "Attack",
+    "Invalidation": "Attack",
+    "Penetration": "Attack",
+    "LandAttack": "DenialOfService",
+    "FragmentAttack": "DenialOfService",
+    "PingOfDeath": "FragmentAttack",
+    "ResourceExhaustion": "DenialOfService",
+    "MailFlood": "Flood",
+    "Worm": "Exploit",
+    "SnmpBruteForce": "BruteForce",
+    "InformationDisclosure": "Exploit",
+    "Spying": "InformationDisclosure",
+    "DisplayCapture": "InformationDisclosure",
+    "IllicitFileTransfer": "Exploit",
+    "ConfigurationAbuse": "Exploit",
+    "Tunnelling": "Exploit",
+    "MultihopIntrusion": "Exploit",
+    "PrivilegeEscalation": "Exploit",
+    "Rootkit": "PrivilegeEscalation",
+    "RemoteOverflow": "BufferOverflow",
     # Incident
     "ScanThenBruteForceIncident": "Incident",
     "ScanThenExploitIncident": "Incident",

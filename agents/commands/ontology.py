@@ -1,4 +1,4 @@
-"""``ontoidps ontology check|import-signatures|show``: knowledge, looked at and brought in."""
+"""``ontoidps ontology check|document|import-signatures|show``: knowledge seen and brought in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pyoxigraph import Literal, NamedNode, parse
 
 from agents.commands import ontology_check
 from agents.commands.replay import printable
-from ontology.knowledge_base import ontology_path
+from ontology.documentation import document
+from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.vocabulary import IDPS
-from rules.files import rule_paths
+from rules.files import rule_paths, sample_paths
 from rules.signature_individuals import FORMATS, write_signatures
 from rules.signatures import SignatureSet, load_signatures
 
@@ -36,6 +37,10 @@ _SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     ontology_check.add_arguments(words)
+    documenter = words.add_parser(
+        "document", help="the ontology's METHONTOLOGY documents, as Markdown"
+    )
+    documenter.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     importer = words.add_parser(
         "import-signatures", help="Snort or Suricata rules to individuals of class Signature"
     )
@@ -56,6 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     """0 if everything was read; an import with lines that can't be read gives 1."""
     if arguments.word == "check":
         return ontology_check.run(arguments)
+    if arguments.word == "document":
+        page = ontology_page()
+        if arguments.out is None:
+            print(page, end="")
+        else:
+            arguments.out.write_text(page, encoding="utf-8")
+        return 0
     if arguments.word == "show":
         for path in arguments.files or (ontology_path(), *rule_paths()):
             _show(path, as_json=arguments.json)
@@ -66,6 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     write_signatures(loaded.signatures, arguments.out)
     _report(loaded, arguments.out, everything=arguments.all, as_json=arguments.json)
     return 1 if loaded.faults else 0
+
+
+def ontology_page() -> str:
+    """What ``docs/ontology.md`` must be."""
+    samples = {path.stem: f"`rules/samples/{path.name}`" for path in sample_paths()}
+    with KnowledgeBase([ontology_path(), *rule_paths()]) as knowledge:
+        return document(knowledge, samples)
 
 
 def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool) -> None:

@@ -71,7 +71,7 @@ def test_taxonomies_are_those_of_the_file(graph: rdflib.Graph) -> None:
 
 def test_superclasses_come_nearest_first() -> None:
     assert v.superclasses("SynScan") == ("PortScan", "Scan", "Attack")
-    assert v.superclasses("SynFlood") == ("Flood", "DenialOfService", "Attack")
+    assert v.superclasses("SynFlood") == ("Flood", "DenialOfService", "Invalidation", "Attack")
     assert v.superclasses("Attack") == ()
 
 
