@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "check a honeynet.toml",
     "enrol": "keys and accounts for the agents of another host",
     "blocks": "list, add, lift, extend blocks",
+    "messages": "what agents say to each other, with fragments and filters",
     "replay": "captures to alerts, incidents and decisions, offline",
     "ontology": "import signatures, count what the files hold",
     "train": "train the cluster model from labelled captures",

@@ -259,6 +259,8 @@ class Settings(_Part):
     """XMPP domain of all agents."""
     state_dir: Path
     """Keys, outboxes, archive, run files. Made with mode 0700."""
+    message_log_mib: int = Field(default=8, ge=0, le=1024)
+    """MiB of its last messages that each agent keeps for ``ontoidps messages``; 0: none."""
     xmpp: Xmpp = Xmpp()
     console: Console = Console()
     policy: Policy = Policy()

@@ -24,6 +24,7 @@ from agents.acl import AclMessage, MessageError, from_spade
 from agents.base.bus import Bus
 from agents.base.delivery import Delivery, reply_to
 from agents.base.health import resident_kib
+from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
 from agents.clock import now_us
 from agents.identity import Refused, load_identity
@@ -206,13 +207,15 @@ class BaseAgent:
             except BlockingIOError as e:
                 raise RuntimeError(f"{self.jid} is already running ({state / 'lock'})") from e
             mail = open_mail(state / "mail.sqlite3")
+            log = MessageLog(state, self.settings.message_log_mib << 20, self.counters)
             try:
                 self._bus = Bus(identity, self.settings, self.counters)
                 self._delivery = Delivery(
-                    identity, mail, self.counters, self._bus.transmit, started_us=now_us()
+                    identity, mail, self.counters, self._bus.transmit, started_us=now_us(), log=log
                 )
                 await self._run_connected()
             finally:
+                log.close()
                 mail.close()
 
     async def _run_connected(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
+from agents.base.message_log import ACCEPTED, MessageLog
 from agents.base.outbox import Outbox, Seen, priority_of, transaction
 from agents.identity import Identity, Peer, Refused
 from agents.roles import check_roles
@@ -64,10 +65,12 @@ class Delivery:
         *,
         started_us: int,
         capacity: int = 10_000,
+        log: MessageLog | None = None,
     ) -> None:
         self._identity = identity
         self._own = identity.peer.jid
-        self._transmit = transmit
+        self._wire = transmit
+        self._log = log
         self._counters = counters
         self._mail = mail
         self._outbox = Outbox(mail, capacity=capacity)
@@ -78,6 +81,15 @@ class Delivery:
         self._tokens: dict[str, tuple[float, float]] = {}  # peer: refusals left, since when
         self.refused_by_peer: list[tuple[str, str, str]] = []
         """(peer, reply-with, reason) of our messages that their receivers turned down for good."""
+
+    def _transmit(self, message: AclMessage, to: str) -> None:
+        if self._log is not None:
+            self._log.add(message, "sent", message.sent_us)
+        self._wire(message, to)
+
+    def _note(self, message: AclMessage, now_us: int, verdict: str = ACCEPTED) -> None:
+        if self._log is not None:
+            self._log.add(message, "received", now_us, verdict)
 
     @property
     def pending(self) -> int:
@@ -154,11 +166,21 @@ class Delivery:
 
         Raises: Refused, for `refuse`.
         """
+        try:
+            received = self._check(message, now_us)
+        except Refused as e:
+            self._note(message, now_us, e.reason)
+            raise
+        self._note(message, now_us, ACCEPTED if received else "duplicate")
+        if received is None:
+            self._counters["duplicates"] += 1
+            self._acknowledge(message, now)
+        return received
+
+    def _check(self, message: AclMessage, now_us: int) -> Received | None:
         sender = self._verifier.check(message, now_us)
         self._counters["received"] += 1
         if message.reply_with and message.key in self._seen:
-            self._counters["duplicates"] += 1
-            self._acknowledge(message, now)
             return None
         if message.ontology != ONTOLOGY_IRI:
             raise Refused("content", f"unknown ontology {message.ontology[:80]!r}")
@@ -272,6 +294,7 @@ class Delivery:
     def on_notice(self, message: AclMessage, now_us: int) -> None:
         """A peer's acknowledgement, refusal or return. Never answered. Raises: Refused."""
         self._verifier.check(message, now_us)
+        self._note(message, now_us)
         if message.content == ONLINE:
             self._outbox.restart(message.sender)
             return

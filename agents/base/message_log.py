@@ -1,0 +1,113 @@
+"""Every ACL message that an agent sends and receives: what the message monitor shows.
+
+Two files of bounded size take turns, so that a flood forgets the oldest half and never fills a
+disk. An entry is a line ``TIME_US sent|received VERDICT LENGTH`` and the message in FIPA's string
+representation (SC00070) with its whole fragment. Nothing depends on this log: an error is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from agents.acl import AclMessage
+from agents.fipa_text import MAX_MESSAGE_BYTES, from_fipa, to_fipa
+
+Way = Literal["sent", "received"]
+NAMES = ("messages.fipa", "messages.1.fipa")
+"""The file written to, and the one before it."""
+ACCEPTED = "-"
+"""Verdict on a message that was taken; else why not, in one word."""
+_HEAD = re.compile(rb"(\d{1,18}) (sent|received) ([a-z-]{1,40}) (\d{1,7})\n")
+_MAX_HEAD = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """One message as an agent saw it."""
+
+    time_us: int
+    way: Way
+    verdict: str
+    fipa: bytes
+
+    def message(self) -> AclMessage:
+        """Raises: MessageError if the entry was damaged."""
+        return from_fipa(self.fipa)
+
+
+class MessageLog:
+    """Writes the log of one agent into ``folder``; keeps at most ``limit_bytes`` on disk."""
+
+    def __init__(self, folder: Path, limit_bytes: int, counters: Counter[str]) -> None:
+        self._path, self._older = (folder / name for name in NAMES)
+        self._half = limit_bytes // 2
+        self._counters = counters
+        self._file: BinaryIO | None = None
+        self._size = 0
+
+    def add(self, message: AclMessage, way: Way, time_us: int, verdict: str = ACCEPTED) -> None:
+        """Append one message. Never raises for a full or missing disk."""
+        if self._half <= 0:
+            return
+        try:
+            text = to_fipa(message)
+            entry = b"%d %s %s %d\n%s\n" % (
+                time_us,
+                way.encode(),
+                verdict.encode(),
+                len(text),
+                text,
+            )
+            self._room(len(entry)).write(entry)
+            self._size += len(entry)
+        except OSError:
+            self._counters["message_log_errors"] += 1
+            self.close()
+
+    def close(self) -> None:
+        """Safe to call twice; the next `add` opens the file again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _room(self, wanted: int) -> BinaryIO:
+        if self._file is not None and self._size and self._size + wanted > self._half:
+            self.close()
+            self._path.replace(self._older)
+        if self._file is None:
+            # Unbuffered: the entry is whole for whoever reads beside us, and after a crash.
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file = open(descriptor, "ab", buffering=0)
+            self._size = self._path.stat().st_size
+        return self._file
+
+
+def read_log(folder: Path) -> Iterator[Logged]:
+    """What is kept of one agent's messages, oldest first. A damaged end is left out."""
+    for name in reversed(NAMES):
+        try:
+            with (folder / name).open("rb") as file:
+                yield from read_entries(file)
+        except FileNotFoundError:
+            continue
+
+
+def read_entries(file: BinaryIO) -> Iterator[Logged]:
+    """From where ``file`` stands to the last whole entry, after which it then stands."""
+    while True:
+        begin = file.tell()
+        head = _HEAD.fullmatch(file.readline(_MAX_HEAD))
+        length = int(head[4]) if head else 0
+        text = file.read(length + 1) if 0 < length <= MAX_MESSAGE_BYTES else b""
+        if head is None or len(text) != length + 1:
+            file.seek(begin)
+            return
+        way: Way = "sent" if head[2] == b"sent" else "received"
+        verdict = head[3].decode()
+        yield Logged(time_us=int(head[1]), way=way, verdict=verdict, fipa=text[:-1])

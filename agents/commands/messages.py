@@ -1,0 +1,184 @@
+"""``ontoidps messages FILE``: the message monitor, what agents of this host say to each other."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
+from agents.base.delivery import PROTOCOL
+from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_log
+from agents.clock import now_us
+from agents.commands.replay import printable
+from agents.settings import load_settings, parse_duration
+from ontology.fragments import FragmentError, decode
+from ontology.plain import iso_time
+
+_LOOK_S = 0.3
+REGISTRATION = "registration-"
+"""What the conversation of a registration begins with (`BaseAgent`)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="honeynet.toml")
+    parser.add_argument("--sent", action="store_true", help="as sent, instead of as received")
+    parser.add_argument("--agent", metavar="TEXT", help="sender or receiver contains it")
+    parser.add_argument("--performative", metavar="WORD", help="inform, request, refuse, …")
+    parser.add_argument("--protocol", metavar="WORD", help="fipa-request, fipa-subscribe, …")
+    parser.add_argument("--record", metavar="CLASS", help="the fragment holds an Alert, Block, …")
+    parser.add_argument("--conversation", metavar="ID", help="one conversation")
+    parser.add_argument("--text", help="the fragment contains it")
+    parser.add_argument("--refused", action="store_true", help="only what was not accepted")
+    parser.add_argument("--since", metavar="DURATION", help="90s, 15m, 1h: only younger ones")
+    parser.add_argument("--last", type=int, default=100, metavar="N", help="default 100; 0: all")
+    parser.add_argument(
+        "--all", action="store_true", help="also acknowledgements and registrations"
+    )
+    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--fipa", action="store_true", help="whole messages (FIPA SC00070)")
+    shape.add_argument("--json", action="store_true", help="one JSON object a message")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; raises ValueError for a bad duration or file."""
+    settings = load_settings(arguments.file)
+    folders = [settings.state_dir / settings.jid(role, node) for role, node in settings.agents()]
+    if not any((folder / name).exists() for folder in folders for name in NAMES):
+        raise ValueError(
+            f"{settings.state_dir}: no agent of this host has kept a message"
+            + (" (message_log_mib is 0)" if not settings.message_log_mib else "")
+        )
+    since = now_us() - parse_duration(arguments.since) * 1_000_000 if arguments.since else 0
+    following = _Following(folders) if arguments.follow else None
+    kept: Iterable[tuple[Logged, AclMessage]] = (
+        (entry, message)
+        for entry in heapq.merge(*(read_log(f) for f in folders), key=lambda e: e.time_us)
+        if entry.time_us >= since and (message := _wanted(entry, arguments)) is not None
+    )
+    if arguments.last:
+        kept = deque(kept, maxlen=arguments.last)
+    for entry, message in kept:
+        _print(entry, message, arguments)
+    while following is not None:
+        sys.stdout.flush()
+        time.sleep(_LOOK_S)
+        for entry in following.take():
+            if (found := _wanted(entry, arguments)) is not None:
+                _print(entry, found, arguments)
+    return 0
+
+
+class _Following:
+    """What comes after now, in all logs, also through their change of files."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._paths = {folder / NAMES[0]: None for folder in folders}
+        self._files: dict[Path, BinaryIO] = {}
+        for path in self._paths:
+            if path.exists():
+                self._files[path] = path.open("rb")
+                self._files[path].seek(0, 2)
+
+    def take(self) -> list[Logged]:
+        found: list[Logged] = []
+        for path in self._paths:
+            file = self._files.get(path)
+            if file is not None:
+                found += read_entries(file)
+            try:
+                current = path.stat().st_ino
+            except FileNotFoundError:
+                continue
+            if file is None or file.fileno() < 0 or _inode(file) != current:
+                if file is not None:
+                    found += read_entries(file)  # written between the look and the change
+                    file.close()
+                self._files[path] = path.open("rb")
+                found += read_entries(self._files[path])
+        return sorted(found, key=lambda entry: entry.time_us)
+
+
+def _inode(file: BinaryIO) -> int:
+    import os
+
+    return os.fstat(file.fileno()).st_ino
+
+
+def _wanted(entry: Logged, wish: argparse.Namespace) -> AclMessage | None:
+    """The message, if it is one that was asked for."""
+    if (entry.way == "sent") != wish.sent or (wish.refused and entry.verdict == ACCEPTED):
+        return None
+    try:
+        message = entry.message()
+    except MessageError:
+        return None
+    routine = message.protocol == PROTOCOL or message.conversation_id.startswith(REGISTRATION)
+    if routine and not (wish.all or wish.protocol == PROTOCOL or wish.conversation):
+        return None
+    ends = (message.sender, *message.receivers)
+    checks = (
+        wish.agent is None or any(wish.agent in end for end in ends),
+        wish.performative in (None, message.performative),
+        wish.protocol in (None, message.protocol),
+        wish.conversation in (None, message.conversation_id),
+        wish.text is None or wish.text in message.content,
+        wish.record is None or wish.record in _records(message),
+    )
+    return message if all(checks) else None
+
+
+def _records(message: AclMessage) -> Counter[str]:
+    if message.content == EMPTY_CONTENT or message.language != "text/turtle":
+        return Counter()
+    try:
+        return Counter(type(record).__name__ for record in decode(message.content))
+    except FragmentError:
+        return Counter(["unreadable"])
+
+
+def _print(entry: Logged, message: AclMessage, wish: argparse.Namespace) -> None:
+    if wish.fipa:
+        verdict = "" if entry.verdict == ACCEPTED else f" {entry.verdict}"
+        print(f"; {iso_time(entry.time_us)} {entry.way}{verdict}")
+        # The fragment's line ends stay; nothing that a terminal would obey does.
+        lines = entry.fipa.decode("utf-8", "replace").replace("\t", "    ").split("\n")
+        print("\n".join(printable(line) for line in lines))
+        return
+    records = _records(message)
+    if wish.json:
+        print(
+            json.dumps(
+                {
+                    "time": iso_time(entry.time_us),
+                    "way": entry.way,
+                    "refused": None if entry.verdict == ACCEPTED else entry.verdict,
+                    "performative": message.performative,
+                    "sender": message.sender,
+                    "receivers": message.receivers,
+                    "protocol": message.protocol,
+                    "conversation_id": message.conversation_id,
+                    "in_reply_to": message.in_reply_to,
+                    "records": dict(records),
+                    "content": message.content,
+                }
+            )
+        )
+        return
+    what = ", ".join(f"{n} {name}" if n > 1 else name for name, n in records.items())
+    verdict = "" if entry.verdict == ACCEPTED else f"  [{entry.verdict}]"
+    ends = f"{_short(message.sender)} → {', '.join(map(_short, message.receivers))}"
+    clock = iso_time(entry.time_us)[11:23]
+    text = f"{clock}  {ends}  {message.performative}  {what or message.content[:60].strip()}"
+    print(printable(f"{text}  {message.conversation_id}{verdict}"))
+
+
+def _short(jid: str) -> str:
+    return jid.partition("@")[0]
