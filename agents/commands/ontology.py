@@ -12,8 +12,10 @@ from pyoxigraph import Literal, NamedNode, parse
 from agents.commands import ontology_check
 from agents.commands.replay import printable
 from ontology.documentation import document
-from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.vocabulary import IDPS
+from ontology.figures import class_tree, rule_graph
+from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
+from ontology.swrl import read_rules
+from ontology.vocabulary import IDPS, PARENTS
 from rules.files import rule_paths, sample_paths
 from rules.signature_individuals import FORMATS, write_signatures
 from rules.signatures import SignatureSet, load_signatures
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "document", help="the ontology's METHONTOLOGY documents, as Markdown"
     )
     documenter.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
+    documenter.add_argument("--figures", type=Path, metavar="DIR", help="also its pictures, as SVG")
     importer = words.add_parser(
         "import-signatures", help="Snort or Suricata rules to individuals of class Signature"
     )
@@ -67,6 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(page, end="")
         else:
             arguments.out.write_text(page, encoding="utf-8")
+        if arguments.figures is not None:
+            for name, svg in ontology_figures().items():
+                (arguments.figures / name).write_text(svg, encoding="utf-8")
         return 0
     if arguments.word == "show":
         for path in arguments.files or (ontology_path(), *rule_paths()):
@@ -85,6 +91,22 @@ def ontology_page() -> str:
     samples = {path.stem: f"`rules/samples/{path.name}`" for path in sample_paths()}
     with KnowledgeBase([ontology_path(), *rule_paths()]) as knowledge:
         return document(knowledge, samples)
+
+
+def ontology_figures() -> dict[str, str]:
+    """File name → SVG of the pictures in ``docs/figures`` that show the ontology."""
+    below: dict[str, list[str]] = {}
+    for name, parent in PARENTS.items():
+        below.setdefault(parent, []).append(name)
+    rules = {
+        rule.label: rule
+        for path in rule_paths()
+        for rule in read_rules(read_owl_file(path).triples)
+    }
+    return {
+        "attack-classes.svg": class_tree(below, "Attack"),
+        "rule-scan-then-exploit.svg": rule_graph(rules["ScanThenExploit"]),
+    }
 
 
 def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool) -> None:

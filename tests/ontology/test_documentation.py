@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import rdflib
 from rdflib import OWL, RDF, SKOS
 
-from agents.commands.ontology import ontology_page
+from agents.commands.ontology import ontology_figures, ontology_page
 from ontology.documentation import answers, competency_questions
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.vocabulary import NAMESPACE, TERMS
@@ -26,6 +27,13 @@ def graph() -> rdflib.Graph:
 def test_the_page_is_made_from_the_files_as_they_are() -> None:
     """After an edit: ``ontoidps ontology document --out docs/ontology.md``."""
     assert (ROOT / "docs/ontology.md").read_text(encoding="utf-8") == ontology_page()
+
+
+def test_the_pictures_are_those_of_the_files() -> None:
+    """After an edit: ``ontoidps ontology document --figures docs/figures`` (docs/protege.md)."""
+    for name, svg in ontology_figures().items():
+        ElementTree.fromstring(svg)  # noqa: S314  (our own text)
+        assert (ROOT / "docs/figures" / name).read_text(encoding="utf-8") == svg
 
 
 @pytest.mark.parametrize(("question", "query"), competency_questions())
