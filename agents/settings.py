@@ -178,6 +178,14 @@ class Policy(_Part):
         return self
 
 
+class Analysis(_Part):
+    """How the analyzers judge traffic."""
+
+    follow_drift: bool = False
+    """True: clusters of normal traffic follow it as it changes, within bounds (docs/training.md).
+    Off unless asked for: only without it does the same traffic always get the same answer."""
+
+
 class Input(_Part):
     """A log of another tool that the node's sensor follows (docs/inputs.md)."""
 
@@ -264,6 +272,7 @@ class Settings(_Part):
     xmpp: Xmpp = Xmpp()
     console: Console = Console()
     policy: Policy = Policy()
+    analyzer: Analysis = Analysis()
     node: tuple[Node, ...] = Field(min_length=1)
     honeypot: tuple[Honeypot, ...] = ()
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from agents.acl import AclMessage
 from agents.analyzer.core import AnalyzerCore, load_model
+from agents.analyzer.drift import GuardedDrift
+from agents.analyzer.drift_file import load_drift, save_drift
 from agents.base import AgentContext, BaseAgent
 from ontology.records import Alert, ConnectionBatch, Record, Subscription
 
@@ -77,6 +79,7 @@ class AnalyzerAgent(BaseAgent):
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
         self._core: AnalyzerCore | None = None
+        self._drift: GuardedDrift | None = None
         self._subscribers: Subscribers | None = None
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
         # A sensor that crashed reads the last lines of a log again and sends them with the ids they
@@ -87,10 +90,13 @@ class AnalyzerAgent(BaseAgent):
         settings = self.context.settings
         self._subscribers = Subscribers(self.context.state_dir / "subscribers.json")
         model = await asyncio.to_thread(load_model)
+        if settings.analyzer.follow_drift:
+            self._drift = load_drift(self.context.state_dir / "drift.npz", model)
         self._core = AnalyzerCore(
             model,
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
+            drift=self._drift,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
@@ -126,7 +132,10 @@ class AnalyzerAgent(BaseAgent):
             self.counters["repeats"] += 1
             return
         # Messages are handled one at a time, so the core is never entered twice.
+        before = self._drift.revision if self._drift is not None else 0
         alerts = await asyncio.to_thread(self._core.on_batch, batch)
+        if self._drift is not None and self._drift.revision != before:
+            await asyncio.to_thread(save_drift, self.context.state_dir / "drift.npz", self._drift)
         self.counters["batches"] += 1
         self.counters["packets"] += batch.packets
         self.counters["dropped_by_sensor"] += batch.dropped

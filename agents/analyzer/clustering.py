@@ -1,37 +1,43 @@
 """K-Means clusters of traffic, named by the labelled traffic that each attracts, and novelty.
 
 A cluster's label is the one that most of its training connections carry, its *purity* their share,
-its *radius* the distance within which 99.9 % of them lie. What the model does for detection:
+its *radius* the distance beyond which at most one in a thousand connections of the same kind lies
+(`agents.analyzer.case_clusters.conformal_radii`). What the model does for detection:
 
 * a connection beyond its cluster's radius is *novel*, unlike anything in training: it is reported
   as ``UnknownAnomaly``;
 * every finding of a detector carries a histogram of its connections over the clusters: clusters of
   the same family of attacks raise its confidence, clusters of normal traffic lower it
-  (`ClusterModel.agreement`), and the explanation names the cluster that holds most of them.
+  (`ClusterModel.agreement`), and the explanation names the cluster that holds most of them;
+* beside the clusters stands a supervised network (`agents.analyzer.second_opinion`).
 """
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.analyzer.case_clusters import CLUSTERS, conformal_radii
 from agents.analyzer.features import FEATURES, FEATURES_HASH
+from agents.analyzer.hybrid import HybridModel
+from agents.analyzer.live_encoding import LIVE
+from agents.analyzer.model_file import Arrays, ModelError, read_model, write_model
 from ontology.vocabulary import ATTACK_CLASSES, superclasses
 
-CLUSTERS = 25
-"""k, as in the OntoIDPSMA paper."""
-RADIUS_QUANTILE = 0.999
 NORMAL = "Normal"
 """Label of benign traffic; every other label is a local name of a class in ``ontoidps.owl``."""
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 SEED = 20260101
 """Of the K-Means initialisation: the same sample gives the same model."""
 _RESTARTS = 10
+CALIBRATION_FOLDS = 5
+"""Each fold's distances come from centres that the fold had no part in."""
+_FOLD_RESTARTS = 2
+_HYBRID = "hybrid_"
 
 _FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit"})
 FAMILY: dict[str, str] = {
@@ -41,10 +47,6 @@ FAMILY: dict[str, str] = {
     if above in _FAMILIES
 }
 """Attack class to its family (superclass in ``ontoidps.owl``), within which clusters may err."""
-
-
-class ModelError(ValueError):
-    """The file is not a model that this version can use; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterModel:
-    """25 centres with what training saw around them."""
+    """k centres with what training saw around them."""
 
     centers: NDArray[np.float64]
     """(k, len(FEATURES))."""
@@ -70,9 +72,13 @@ class ClusterModel:
     purity: NDArray[np.float64]
     """(k,) share of the cluster's training connections that carry its label, in [0, 1]."""
     radius: NDArray[np.float64]
-    """(k,) 99.9 % of the training connections lie within."""
+    """(k,) beyond it a connection is novel."""
     sizes: NDArray[np.int64]
     """(k,) training connections."""
+    hybrid: HybridModel | None = None
+    """The network beside the clusters; None: clusters alone."""
+    _product: NDArray[np.float64] = field(init=False, repr=False)
+    _squares: NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         k = len(self.labels)
@@ -84,6 +90,9 @@ class ClusterModel:
         for name in ("centers", "purity", "radius"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ModelError(f"{name} holds a value that is not finite")
+        # One record must not wait for what never changes.
+        object.__setattr__(self, "_product", np.ascontiguousarray(-2.0 * self.centers.T))
+        object.__setattr__(self, "_squares", (self.centers**2).sum(axis=1))
         unknown = sorted(set(self.labels) - set(FAMILY) - {NORMAL})
         if unknown:
             raise ModelError(f"unknown label {unknown[0]!r}")
@@ -91,11 +100,18 @@ class ClusterModel:
     def assign(self, features: NDArray[np.float64]) -> Assignment:
         """``features``: (n, len(FEATURES)). scikit-learn would take 50 times as long on a row."""
         # |x - c|^2 = |x|^2 - 2 x.c + |c|^2; the first term does not change which is nearest.
-        partial = features @ (-2.0 * self.centers.T) + (self.centers**2).sum(axis=1)
+        partial = features @ self._product
+        partial += self._squares
         cluster = partial.argmin(axis=1)
         nearest = partial[np.arange(len(features)), cluster]
-        distance = np.sqrt(np.maximum(nearest + (features**2).sum(axis=1), 0.0))
+        nearest += np.einsum("ij,ij->i", features, features)
+        distance = np.sqrt(np.maximum(nearest, 0.0, out=nearest), out=nearest)
         return Assignment(cluster, distance, distance > self.radius[cluster])
+
+    @property
+    def mean_purity(self) -> float:
+        """Over the clusters that hold training connections."""
+        return float(self.purity[self.sizes > 0].mean()) if (self.sizes > 0).any() else 0.0
 
     def agreement(self, classification: str, histogram: NDArray[np.int64]) -> float:
         """How far clusters support a finding, in [-1, 1].
@@ -121,92 +137,118 @@ class ClusterModel:
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz without pickles)."""
-        np.savez_compressed(
-            path,
-            allow_pickle=False,
-            version=np.array(MODEL_VERSION),
-            features=np.array(FEATURES_HASH),
-            centers=self.centers,
-            labels=np.array(self.labels),
-            purity=self.purity,
-            radius=self.radius,
-            sizes=self.sizes,
-        )
+        arrays: dict[str, NDArray[Any]] = {
+            "version": np.array(MODEL_VERSION),
+            "features": np.array(FEATURES_HASH),
+            "centers": self.centers,
+            "labels": np.array(self.labels),
+            "purity": self.purity,
+            "radius": self.radius,
+            "sizes": self.sizes,
+        }
+        if self.hybrid is not None:
+            for name, values in self.hybrid.arrays().items():
+                arrays[_HYBRID + name] = values
+        write_model(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> ClusterModel:
         """Raises: ModelError: not a model, or one of other features or another version."""
-        try:
-            # Opened here: np.load leaves a file that it can't read open.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return cls._from_arrays({name: archive[name] for name in archive.files})
-        except OSError as e:
-            raise ModelError(f"{path}: {e.strerror or e}") from e
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as e:
-            reason = " ".join(str(e).split())
-            raise ModelError(f"{path}: not an OntoIDPS cluster model: {reason}") from e
+        return read_model(path, "cluster model", cls._from_arrays)
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> ClusterModel:
+    def _from_arrays(cls, arrays: Arrays) -> ClusterModel:
         if int(arrays["version"]) != MODEL_VERSION:
-            raise ModelError(f"version {arrays['version']}, this program reads {MODEL_VERSION}")
+            raise ModelError(
+                f"version {arrays['version']}, this program reads {MODEL_VERSION}; "
+                "train it again with `ontoidps train`"
+            )
         if str(arrays["features"]) != FEATURES_HASH:
             raise ModelError("trained on other features; train it again with `ontoidps train`")
+        beside = {
+            name.removeprefix(_HYBRID): values
+            for name, values in arrays.items()
+            if name.startswith(_HYBRID)
+        }
         return cls(
             centers=arrays["centers"].astype(np.float64),
             labels=tuple(str(label) for label in arrays["labels"]),
             purity=arrays["purity"].astype(np.float64),
             radius=arrays["radius"].astype(np.float64),
             sizes=arrays["sizes"].astype(np.int64),
+            hybrid=HybridModel.from_arrays(beside, LIVE) if beside else None,
         )
 
 
 def fit(
-    features: NDArray[np.float64], labels: NDArray[np.str_], *, seed: int = SEED
+    features: NDArray[np.float64],
+    labels: NDArray[np.str_],
+    *,
+    folds: NDArray[np.int64] | None = None,
+    clusters: int = CLUSTERS,
+    seed: int = SEED,
 ) -> ClusterModel:
     """Train on ``features`` (n, len(FEATURES)) with one label per row; repeatable for one seed.
 
     Rows are weighted so that every label has the same total weight: without that a flood's
     thousands of alike connections take all centres and a brute force's few get none.
 
+    ``folds``: (n,) numbers from 0 below `CALIBRATION_FOLDS`. Radii come from each row's distance to
+    centres that its fold had no part in (cross-conformal); neighbours in time, which are nearly
+    copies, belong into one fold. Default: blocks of eight rows in turn.
+
     Raises:
         ValueError: fewer distinct rows than clusters.
     """
-    # Here, not above: an agent that only predicts need not load scikit-learn (100 MB).
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
     distinct = len(np.unique(features, axis=0))
-    if distinct < CLUSTERS:
-        raise ValueError(f"{distinct} distinct connections can't fill {CLUSTERS} clusters")
+    if distinct < clusters:
+        raise ValueError(f"{distinct} distinct connections can't fill {clusters} clusters")
+    if folds is None:
+        folds = np.arange(len(features)) // 8 % CALIBRATION_FOLDS
     names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights = (len(labels) / len(names)) / counts[inverse]
-    # One BLAS thread: a sum in another order would give another model on another machine.
-    with threadpool_limits(limits=1):
-        kmeans = KMeans(CLUSTERS, n_init=_RESTARTS, random_state=seed, algorithm="lloyd")
-        kmeans.fit(features, sample_weight=weights)
-    centers = np.asarray(kmeans.cluster_centers_, dtype=np.float64)
+    centers = _centers(features, inverse, clusters, _RESTARTS, seed)
     # K-Means numbers clusters as it likes; a fixed order makes two models comparable.
     centers = centers[np.lexsort(np.round(centers.T, 6))]
-    cluster = _nearest(features, centers)
-    distance = np.sqrt(((features - centers[cluster]) ** 2).sum(axis=1))
-    chosen, purity = [], np.zeros(CLUSTERS)
-    radius, sizes = np.zeros(CLUSTERS), np.zeros(CLUSTERS, np.int64)
-    for index in range(CLUSTERS):
+    cluster, distance = _nearest(features, centers)
+    for number in range(CALIBRATION_FOLDS):
+        own, rest = folds == number, folds != number
+        if own.any() and len(np.unique(features[rest], axis=0)) >= clusters:
+            others = _centers(features[rest], inverse[rest], clusters, _FOLD_RESTARTS, seed)
+            distance[own] = _nearest(features[own], others)[1]
+    chosen, purity = [], np.zeros(clusters)
+    for index in range(clusters):
         members = cluster == index
-        sizes[index] = members.sum()
         share = np.bincount(inverse[members], weights[members], minlength=len(names))
-        if not sizes[index]:
+        if not members.any():
             chosen.append(NORMAL)
             continue
         chosen.append(str(names[share.argmax()]))
         purity[index] = share.max() / share.sum()
-        radius[index] = np.quantile(distance[members], RADIUS_QUANTILE, method="higher")
-    # A cluster of identical connections has radius 0; the smallest difference would be "novel".
-    radius = np.maximum(radius, np.median(radius[sizes > 0]))
+    radius = conformal_radii(cluster, distance, clusters)
+    sizes = np.bincount(cluster, minlength=clusters).astype(np.int64)
     return ClusterModel(centers, tuple(chosen), purity, radius, sizes)
 
 
-def _nearest(features: NDArray[np.float64], centers: NDArray[np.float64]) -> NDArray[np.int64]:
+def _centers(
+    features: NDArray[np.float64], codes: NDArray[np.int64], k: int, restarts: int, seed: int
+) -> NDArray[np.float64]:
+    # Here, not above: an agent that only predicts need not load scikit-learn (100 MB).
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    present, counts = np.unique(codes, return_counts=True)
+    weights = len(codes) / len(present) / counts[np.searchsorted(present, codes)]
+    # One BLAS thread: a sum in another order would give another model on another machine.
+    with threadpool_limits(limits=1):
+        kmeans = KMeans(k, n_init=restarts, random_state=seed, algorithm="lloyd")
+        kmeans.fit(features, sample_weight=weights)
+    return np.asarray(kmeans.cluster_centers_, dtype=np.float64)
+
+
+def _nearest(
+    features: NDArray[np.float64], centers: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     partial = features @ (-2.0 * centers.T) + (centers**2).sum(axis=1)
-    return np.asarray(partial.argmin(axis=1), dtype=np.int64)
+    cluster = np.asarray(partial.argmin(axis=1), dtype=np.int64)
+    return cluster, np.sqrt(((features - centers[cluster]) ** 2).sum(axis=1))

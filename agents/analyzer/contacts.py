@@ -22,8 +22,9 @@ IDLE_US = 600 * SECOND
 """After so long without a sign the next one is a finding of its own."""
 MAX_PAIRS = 20_000
 WEB_ATTACKS = ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection")
-NOVELTY_CONFIDENCE = 0.2
-"""Unlike training is not yet hostile: never enough for a decision by itself."""
+NOVELTY_CONFIDENCE = (0.2, 0.4)
+"""At the radius, and at twice the radius and beyond; straight in between. Unlike training is not
+yet hostile: never enough for a decision by itself."""
 NOVELTY_MINUTE = 6
 """At most so many novelty alerts a minute of packet time, however strange the traffic."""
 
@@ -140,12 +141,19 @@ class Novelty:
                     f"{finding.count} connections unlike any in training in {seconds(finding)}; "
                     f"farthest: {reporter.model.describe(cluster, distance)}"
                 ),
-                confidence=NOVELTY_CONFIDENCE,
+                confidence=novelty_confidence(distance, float(reporter.model.radius[cluster])),
                 protocol=int(view.rows["protocol"][farthest]),
                 target_port=int(view.rows["dst_port"][farthest]),
             )
             alerts.append(reporter.alert(finding, claim))
         return alerts
+
+
+def novelty_confidence(distance: float, radius: float) -> float:
+    """Of a connection ``distance`` from the centre of a cluster with ``radius``."""
+    low, high = NOVELTY_CONFIDENCE
+    excess = distance / radius - 1.0 if radius > 0.0 else 1.0
+    return low + (high - low) * min(max(excess, 0.0), 1.0)
 
 
 def _open(

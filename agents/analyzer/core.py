@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
+from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.features import FeatureExtractor
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
@@ -33,11 +34,18 @@ class AnalyzerCore:
     """
 
     def __init__(
-        self, model: ClusterModel, *, analyzer: str, honeypots: Iterable[Address] = ()
+        self,
+        model: ClusterModel,
+        *,
+        analyzer: str,
+        honeypots: Iterable[Address] = (),
+        drift: GuardedDrift | None = None,
     ) -> None:
+        """``drift``: of ``model``; None: its centres stay where training put them."""
         self._features = FeatureExtractor()
-        self._model = model
-        self._reporter = Reporter(model, analyzer)
+        self._drift = drift
+        self._model = model if drift is None else drift.moved(model)
+        self._reporter = Reporter(self._model, analyzer)
         self._detectors: tuple[Detector, ...] = (
             PortScans(),
             Sweeps(),
@@ -57,15 +65,25 @@ class AnalyzerCore:
             return []
         self.connections += len(rows)
         self._reporter.sensor = batch.sensor
-        view = View(rows, self._model.assign(self._features.extract(rows)))
+        features = self._features.extract(rows)
+        view = View(rows, self._model.assign(features), features)
+        self._reporter.on_view(view)
         alerts: list[Alert] = []
         for detector in self._detectors:
             alerts += detector.on_view(view, self._reporter)
+        if self._drift is not None and self._drift.on_view(view, alerts, self._model):
+            self._model = self._drift.moved(self._model)
+            self._reporter.model = self._model
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""
         out = {"connections": self.connections, "window_cut": self._features.cut}
+        if self._reporter.network is not None:
+            out["network_asked"] = self._reporter.network.asked
+            out["network_unasked"] = self._reporter.network.unasked
+        if self._drift is not None:
+            out.update(self._drift.counters())
         for detector in self._detectors:
             out.update(detector.counters())
         return out

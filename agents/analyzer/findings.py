@@ -13,9 +13,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analyzer.clustering import Assignment, ClusterModel
+from agents.analyzer.clustering import FAMILY, Assignment, ClusterModel
 from agents.analyzer.features import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, STATE, SYN, TCP, UDP
 from agents.analyzer.features import address_ids as _address_ids
+from agents.analyzer.second_opinion import Opinion, SecondOpinion, weigh
 from ontology.records import Address, Alert
 
 SECOND = 1_000_000
@@ -54,9 +55,17 @@ def _sample(addresses: set[bytes]) -> tuple[Address, ...]:
 class View:
     """One batch with what several detectors ask of it; masks are (n,) booleans."""
 
-    def __init__(self, rows: NDArray[np.void], assignment: Assignment) -> None:
+    def __init__(
+        self,
+        rows: NDArray[np.void],
+        assignment: Assignment,
+        features: NDArray[np.float64] | None = None,
+    ) -> None:
         self.rows = rows
         self.assignment = assignment
+        self.features = features
+        """(n, len(FEATURES)), for the network's opinion; None: it isn't asked."""
+        self._cited: dict[int, tuple[Finding, NDArray[np.int64]]] = {}
         self.sources, self.source = _address_ids(rows["src"])
         self.targets, self.target = _address_ids(rows["dst"])
         self.start: NDArray[np.int64] = rows["start_us"]
@@ -110,6 +119,15 @@ class View:
                 if len(rows) >= CROWD and len(np.unique(self.source[rows])) >= CROWD:
                     out[rows] = True
         return out
+
+    def cite(self, finding: Finding, rows: NDArray[np.int64]) -> None:
+        """Note that ``rows`` are behind ``finding``; the finding is held, so its id stays its."""
+        self._cited[id(finding)] = (finding, rows)
+
+    def cited(self, finding: Finding) -> NDArray[np.float64] | None:
+        """Features of the connections last added to ``finding`` in this batch, if there are."""
+        entry = self._cited.get(id(finding))
+        return None if entry is None or self.features is None else self.features[entry[1]]
 
     @cached_property
     def packets(self) -> NDArray[np.int64]:
@@ -215,6 +233,7 @@ class Finding:
         ``proof``: which of all connections may verify the source, if not every one; ordinary use of
         a service must not vouch for connections forged in its user's name.
         """
+        view.cite(self, rows)
         begin, end = int(view.start[rows].min()), int(view.end[rows].max())
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
         self.end_us = max(self.end_us, end)
@@ -259,13 +278,22 @@ class Claim:
 
 
 class Reporter:
-    """Turns findings into alerts, with the clusters' part in confidence and explanation."""
+    """Turns findings into alerts, with the clusters' and the network's part in confidence and
+    explanation."""
 
     def __init__(self, model: ClusterModel, analyzer: str) -> None:
         self.model = model
         self.clusters = len(model.labels)
+        self.network = None if model.hybrid is None else SecondOpinion(model.hybrid)
         self._analyzer = analyzer
+        self._view: View | None = None
         self.sensor = ""
+
+    def on_view(self, view: View) -> None:
+        """A new batch, before any detector looks at it."""
+        self._view = view
+        if self.network is not None:
+            self.network.on_batch()
 
     def alert(self, finding: Finding, claim: Claim) -> Alert:
         """The alert for ``finding``; marks it as reported. Updates keep the first alert's id."""
@@ -311,7 +339,18 @@ class Reporter:
         top = int(finding.histogram.argmax())
         share = finding.histogram[top] / finding.histogram.sum()
         words = f"{share:.0%} in {self.model.describe(top, finding.nearest[top])}"
+        opinion = self._opinion(finding)
+        if opinion is not None:
+            words += f"; {opinion.words}"
+            family = FAMILY.get(claim.classification)
+            confidence = weigh(confidence, opinion, family, FAMILY.get(opinion.kind))
         return round(confidence, 3), words
+
+    def _opinion(self, finding: Finding) -> Opinion | None:
+        if self.network is None or self._view is None:
+            return None
+        features = self._view.cited(finding)
+        return None if features is None or not len(features) else self.network.on(features)
 
 
 class Detector(Protocol):

@@ -13,11 +13,14 @@ is measured on the same held-out records). That gives three outcomes:
 
 `HybridModel.explain` says which cluster, how far, which cases are nearest and which features
 mattered. Training is `agents.analyzer.hybrid_training`; on disk a model is .npz without pickles.
+
+One class serves two kinds of record, told apart by their `Encoding`: KDD Cup 99's
+(`agents.analyzer.kdd_features`), and live connections (`agents.analyzer.second_opinion`), whose
+model travels within the analyzer's `ClusterModel`.
 """
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.case_clusters import CaseClusters, nearest
-from agents.analyzer.clustering import ModelError
-from agents.analyzer.kdd_features import (
-    COLUMN_GROUP,
-    COLUMNS,
-    ENCODING_HASH,
-    GROUPS,
-    WITHOUT_SERVICE,
-)
-from datasets.kdd import CLASSES
+from agents.analyzer.encoding import Encoding
+from agents.analyzer.model_file import Arrays, ModelError, read_model, write_model
 
 NORMAL, UNCERTAIN, ATTACK = 0, 1, 2
 OUTCOMES = ("normal", "uncertain", "attack")
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 EVIDENCE = ("network", "distance to normal cases", "nearer to attack cases")
 _SOFTEN = 0.02
 """Added to distances before their ratio: copies of a case (distance 0) must not decide alone."""
@@ -56,11 +52,9 @@ class Decisions:
     alarm: NDArray[np.bool_]
     """(n,) the verdict; of an uncertain record the tentative one."""
     kind: NDArray[np.int64]
-    """(n,) index into `CLASSES`; the likeliest kind of attack where ``alarm``, else 0."""
+    """(n,) index into the model's classes; the likeliest attack where ``alarm``, else 0."""
     score: NDArray[np.float64]
     """(n,) sum of the evidence."""
-    novel: NDArray[np.bool_]
-    """(n,) beyond its cluster's radius."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,74 +73,94 @@ class Explanation:
 
     outcome: str
     kind: str
+    """Likeliest attack; empty where there is no alarm."""
     score: float
     threshold: float
     evidence: tuple[tuple[str, float], ...]
     """Each kind with its share of the score."""
-    cluster: int
-    cluster_name: str
-    distance: float
-    radius: float
+    place: str
+    """Cluster, distance and radius in words; empty for a model without clusters of its own."""
     cases: tuple[Case, ...]
     features: tuple[tuple[str, float], ...]
     """Features that mattered most: how far the score falls if the record had the value of its
     nearest normal case there, and rises if that case had the record's; the mean of both."""
+    unit: str = "line"
+    """What `Case.line` counts."""
 
     def __str__(self) -> str:
         evidence = ", ".join(f"{name} {value:.1f}" for name, value in self.evidence)
-        cases = ", ".join(f"{c.label} (line {c.line}) at {c.distance:.2f}" for c in self.cases)
-        mattered = ", ".join(f"{name} {value:+.1f}" for name, value in self.features) or "none"
-        kind = "" if self.kind == CLASSES[0] else f" {self.kind}"
+        kind = f" {self.kind}" if self.kind else ""
         return (
             f"{self.outcome}{kind}: score {self.score:.1f}, alarm from {self.threshold:.1f} "
-            f"({evidence}); cluster {self.cluster} ({self.cluster_name}), distance "
-            f"{self.distance:.2f} of radius {self.radius:.2f}; nearest cases {cases}; "
-            f"features that mattered: {mattered}"
+            f"({evidence}); {self.place}{'; ' if self.place else ''}{self.why}"
         )
+
+    @property
+    def why(self) -> str:
+        """Nearest cases and the features that mattered."""
+        cases = ", ".join(
+            f"{c.label} ({self.unit} {c.line}) at {c.distance:.2f}" for c in self.cases
+        )
+        mattered = ", ".join(f"{name} {value:+.1f}" for name, value in self.features) or "none"
+        return f"nearest cases {cases}; features that mattered: {mattered}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HybridModel:
     """Networks, cases, clusters, and what held-out normal records looked like."""
 
+    encoding: Encoding
+    classes: tuple[str, ...]
+    """What it tells apart; normal traffic first."""
     networks: tuple[Layers, ...]
-    """Averaged; outputs in the order of `CLASSES`."""
+    """Averaged; outputs in the order of ``classes``."""
     cases: NDArray[np.float32]
-    """(m, COLUMNS) encoded."""
+    """(m, columns) encoded."""
     case_labels: NDArray[np.str_]
-    """(m,) attack names or ``normal``."""
+    """(m,) names of attacks, or ``classes[0]``."""
     case_lines: NDArray[np.int64]
-    """(m,) lines of the training file."""
-    clusters: CaseClusters
-    """Over the columns before the service."""
+    """(m,) lines of the training file, from 1."""
+    clusters: CaseClusters | None
+    """Over the first ``encoding.clustered`` columns; None where they are kept elsewhere."""
     reference: NDArray[np.float64]
     """(3, r) evidence of held-out normal records, each row ascending."""
     thresholds: tuple[float, float, float]
     """Scores from which a record is not clearly normal, an alarm, surely an attack."""
+    trained: NDArray[np.str_]
+    """Names of everything that training saw, ascending."""
+    records: int
+    """How many records training saw."""
 
     def __post_init__(self) -> None:
         low, alarm, high = self.thresholds
         if not low <= alarm <= high:
             raise ModelError("thresholds must ascend")
-        if self.cases.shape != (len(self.case_labels), COLUMNS):
-            raise ModelError(f"cases must have {COLUMNS} columns, got {self.cases.shape}")
+        columns = self.encoding.columns
+        if self.cases.shape != (len(self.case_labels), columns):
+            raise ModelError(f"cases must have {columns} columns, got {self.cases.shape}")
         if self.case_lines.shape != self.case_labels.shape:
             raise ModelError("every case needs a line")
-        if self.clusters.centers.shape[1] != WITHOUT_SERVICE:
-            raise ModelError(f"clusters must have {WITHOUT_SERVICE} columns")
+        clustered = self.encoding.clustered
+        if self.clusters is not None and self.clusters.centers.shape[1:] != (clustered,):
+            raise ModelError(f"clusters must have {clustered} columns")
         if self.reference.ndim != 2 or len(self.reference) != len(EVIDENCE):
             raise ModelError(f"reference must have {len(EVIDENCE)} rows")
-        normal = self.case_labels == CLASSES[0]
+        normal = self.case_labels == self.classes[0]
         if normal.all() or not normal.any():
             raise ModelError("cases of normal traffic and of attacks are needed")
+        for values in (self.cases, self.reference, np.array(self.thresholds)):
+            if not np.isfinite(values).all():
+                raise ModelError("a value is not finite")
         for layers in self.networks:
-            width = COLUMNS
+            width = columns
             for weights, biases in layers:
                 if weights.shape != (width, len(biases)):
                     raise ModelError(f"a layer is {weights.shape}, expected {width} inputs")
+                if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
+                    raise ModelError("a weight is not finite")
                 width = len(biases)
-            if width != len(CLASSES):
-                raise ModelError(f"a network has {width} outputs, expected {len(CLASSES)}")
+            if width != len(self.classes):
+                raise ModelError(f"a network has {width} outputs, expected {len(self.classes)}")
 
     def _logits(self, features: NDArray[np.float32]) -> list[NDArray[np.float64]]:
         out = []
@@ -160,12 +174,12 @@ class HybridModel:
         return out
 
     def evidence(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(3, n) raw evidence, each larger for attacks; ``features``: (n, COLUMNS)."""
+        """(3, n) raw evidence, each larger for attacks; ``features``: (n, columns)."""
         odds = np.mean(
             [np.logaddexp.reduce(x[:, 1:], axis=1) - x[:, 0] for x in self._logits(features)],
             axis=0,
         )
-        normal = self.case_labels == CLASSES[0]
+        normal = self.case_labels == self.classes[0]
         _, to_normal = nearest(features, self.cases[normal])
         _, to_attack = nearest(features, self.cases[~normal])
         return np.array(
@@ -186,7 +200,7 @@ class HybridModel:
         return np.asarray(self.rarity(self.evidence(features)).sum(axis=0))
 
     def decide(self, features: NDArray[np.float32]) -> Decisions:
-        """``features``: (n, COLUMNS) as `agents.analyzer.kdd_features.encode` makes them."""
+        """``features``: (n, columns), encoded as the model's training was."""
         score = self.score(features)
         low, alarm_at, high = self.thresholds
         outcome = np.full(len(score), UNCERTAIN, np.int8)
@@ -194,99 +208,110 @@ class HybridModel:
         outcome[score >= high] = ATTACK
         alarm = score >= alarm_at
         shares = np.mean([_softmax(x[:, 1:]) for x in self._logits(features)], axis=0)
-        cluster, distance = self.clusters.assign(features[:, :WITHOUT_SERVICE])
         return Decisions(
             outcome=outcome,
             alarm=alarm,
             kind=np.where(alarm, shares.argmax(axis=1) + 1, 0),
             score=score,
-            novel=distance > self.clusters.radius[cluster],
         )
 
     def explain(self, features: NDArray[np.float32], *, cases: int = 3) -> Explanation:
-        """Why ``features`` (COLUMNS,) is judged as `decide` judges it."""
+        """Why ``features`` (columns,) is judged as `decide` judges it."""
         row = features.reshape(1, -1)
         decided = self.decide(row)
         rarity = self.rarity(self.evidence(row))[:, 0]
-        cluster, distance = self.clusters.assign(row[:, :WITHOUT_SERVICE])
         distances = np.sqrt(((self.cases.astype(np.float64) - row) ** 2).sum(axis=1))
         order = np.argsort(distances, kind="stable")
-        normal = order[self.case_labels[order] == CLASSES[0]][0]
+        normal = order[self.case_labels[order] == self.classes[0]][0]
         like = self.cases[normal]
-        without, only = (np.repeat(x[None], len(GROUPS), axis=0) for x in (features, like))
-        for group in range(len(GROUPS)):
-            columns = group == COLUMN_GROUP
+        groups = self.encoding.groups
+        without, only = (np.repeat(x[None], len(groups), axis=0) for x in (features, like))
+        for group in range(len(groups)):
+            columns = group == self.encoding.column_group
             without[group, columns] = like[columns]
             only[group, columns] = features[columns]
         # Both ways: of two features that each suffice alone, neither is missed when it is gone.
         base = float(self.score(like[None])[0])
         mattered = ((decided.score[0] - self.score(without)) + (self.score(only) - base)) / 2
         most = np.argsort(-mattered, kind="stable")[:3]
-        index = int(cluster[0])
+        kind = int(decided.kind[0])
         return Explanation(
             outcome=OUTCOMES[decided.outcome[0]],
-            kind=CLASSES[decided.kind[0]],
+            kind=self.classes[kind] if kind else "",
             score=float(decided.score[0]),
             threshold=self.thresholds[1],
             evidence=tuple(zip(EVIDENCE, map(float, rarity), strict=True)),
-            cluster=index,
-            cluster_name=self.clusters.names[index],
-            distance=float(distance[0]),
-            radius=float(self.clusters.radius[index]),
+            place=self._place(row),
             cases=tuple(
                 Case(str(self.case_labels[i]), int(self.case_lines[i]), float(distances[i]))
                 for i in order[:cases]
             ),
-            features=tuple((GROUPS[i], float(mattered[i])) for i in most if mattered[i] > 0),
+            features=tuple((groups[i], float(mattered[i])) for i in most if mattered[i] > 0),
+            unit=self.encoding.unit,
         )
 
-    def save(self, path: Path) -> None:
-        """Write ``path`` (.npz without pickles)."""
-        arrays: dict[str, Any] = {
+    def _place(self, row: NDArray[np.float32]) -> str:
+        if self.clusters is None:
+            return ""
+        cluster, distance = self.clusters.assign(row[:, : self.encoding.clustered])
+        index = int(cluster[0])
+        return (
+            f"cluster {index} ({self.clusters.names[index]}), distance "
+            f"{distance[0]:.2f} of radius {self.clusters.radius[index]:.2f}"
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the clusters, for a file; `from_arrays` reads them."""
+        arrays: dict[str, NDArray[Any]] = {
             "version": np.array(MODEL_VERSION),
-            "encoding": np.array(ENCODING_HASH),
+            "encoding": np.array(self.encoding.digest),
+            "classes": np.array(self.classes),
             "layers": np.array([len(layers) for layers in self.networks]),
             "cases": self.cases,
             "case_labels": self.case_labels,
             "case_lines": self.case_lines,
-            "centers": self.clusters.centers,
-            "names": np.array(self.clusters.names),
-            "purity": self.clusters.purity,
-            "radius": self.clusters.radius,
-            "sizes": self.clusters.sizes,
             "reference": self.reference,
             "thresholds": np.array(self.thresholds),
+            "trained": self.trained,
+            "records": np.array(self.records),
         }
         for member, layers in enumerate(self.networks):
             for number, (weights, biases) in enumerate(layers):
                 arrays[f"weights_{member}_{number}"] = weights
                 arrays[f"biases_{member}_{number}"] = biases
-        with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        return arrays
+
+    def save(self, path: Path) -> None:
+        """Write ``path`` (.npz without pickles)."""
+        clusters = self.clusters.arrays() if self.clusters is not None else {}
+        write_model(path, self.arrays() | clusters)
 
     @classmethod
-    def load(cls, path: Path) -> HybridModel:
+    def load(cls, path: Path, encoding: Encoding) -> HybridModel:
         """Raises: ModelError: not a model, or one of other features or another version."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return cls._from_arrays({name: archive[name] for name in archive.files})
-        except OSError as e:
-            raise ModelError(f"{path}: {e.strerror or e}") from e
-        except (ValueError, KeyError, TypeError, EOFError, IndexError, zipfile.BadZipFile) as e:
-            reason = " ".join(str(e).split())
-            raise ModelError(f"{path}: not an OntoIDPS hybrid model: {reason}") from e
+
+        def make(arrays: Arrays) -> HybridModel:
+            return cls.from_arrays(arrays, encoding)
+
+        return read_model(path, "hybrid model", make)
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> HybridModel:
+    def from_arrays(cls, arrays: Arrays, encoding: Encoding) -> HybridModel:
+        """Raises: ModelError, KeyError, ValueError: not what `arrays` gave."""
         if int(arrays["version"]) != MODEL_VERSION:
             raise ModelError(f"version {arrays['version']}, this program reads {MODEL_VERSION}")
-        if str(arrays["encoding"]) != ENCODING_HASH:
-            raise ModelError("trained on other features; train it again")
+        if str(arrays["encoding"]) != encoding.digest:
+            raise ModelError("trained on other features; train it again with `ontoidps train`")
         low, alarm, high = (float(x) for x in arrays["thresholds"])
         return cls(
+            encoding=encoding,
+            classes=tuple(str(name) for name in arrays["classes"]),
             networks=tuple(
                 tuple(
-                    (arrays[f"weights_{member}_{number}"], arrays[f"biases_{member}_{number}"])
+                    (
+                        arrays[f"weights_{member}_{number}"].astype(np.float32),
+                        arrays[f"biases_{member}_{number}"].astype(np.float32),
+                    )
                     for number in range(int(depth))
                 )
                 for member, depth in enumerate(arrays["layers"])
@@ -294,15 +319,11 @@ class HybridModel:
             cases=arrays["cases"].astype(np.float32),
             case_labels=arrays["case_labels"].astype(np.str_),
             case_lines=arrays["case_lines"].astype(np.int64),
-            clusters=CaseClusters(
-                arrays["centers"].astype(np.float64),
-                tuple(str(name) for name in arrays["names"]),
-                arrays["purity"].astype(np.float64),
-                arrays["radius"].astype(np.float64),
-                arrays["sizes"].astype(np.int64),
-            ),
+            clusters=CaseClusters.from_arrays(arrays) if "centers" in arrays else None,
             reference=arrays["reference"].astype(np.float64),
             thresholds=(low, alarm, high),
+            trained=arrays["trained"].astype(np.str_),
+            records=int(arrays["records"]),
         )
 
 

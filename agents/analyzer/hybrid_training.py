@@ -1,24 +1,25 @@
 """Fits the hybrid classifier, and validates its settings with attacks it has never been shown.
 
-`fit` uses training records only. `validate` is where the settings below come from: the attack
-*types* of the training file are dealt into four folds; each fold hides its types from training
-altogether and then plays them, with a fifth of all other records, as the test. A random split
-would not do: it asks only for attacks that were learned, while a test file such as KDDTest+ brings
-others. Test files are never read here.
+`fit` uses training records only; `learn` is the same for any encoding, live connections' included.
+`validate` is where the settings below come from: the attack *types* of the training file are dealt
+into four folds; each fold hides its types from training altogether and then plays them, with a
+fifth of all other records, as the test. A random split would not do: it asks only for attacks that
+were learned, while a test file such as KDDTest+ brings others. Test files are never read here.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analyzer.case_clusters import CASES, fit_clusters
+from agents.analyzer.case_clusters import CASES, CLUSTERS, fit_clusters
+from agents.analyzer.encoding import Encoding
 from agents.analyzer.hybrid import HybridModel, Layers
-from agents.analyzer.kdd_features import WITHOUT_SERVICE, encode
+from agents.analyzer.kdd_features import ENCODING, encode
 from datasets.kdd import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
 
 SEED = 20260101
@@ -77,10 +78,27 @@ def _weights(labels: NDArray[np.str_]) -> NDArray[np.float64]:
     return np.asarray(weights / weights.mean())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to train; the defaults are those that `validate` settled."""
+
+    budgets: tuple[float, float, float] = (CLEAR, ALARM, SURE)
+    epochs: int = _EPOCHS
+    cases: tuple[int, int] = (_NORMAL_CASES, _ATTACK_CASES)
+    """Normal and attack cases, at most."""
+    clusters: int | None = CLUSTERS
+    """How many clusters; None: the caller has some."""
+
+
+PLAN = Plan()
+
+
 def _network(
     features: NDArray[np.float32],
     classes: NDArray[np.str_],
     weights: NDArray[np.float64],
+    names: tuple[str, ...],
+    epochs: int,
     seed: int,
 ) -> Layers:
     from sklearn.exceptions import ConvergenceWarning
@@ -89,7 +107,7 @@ def _network(
     network = MLPClassifier(
         _HIDDEN,
         batch_size=min(_BATCH, len(features)),
-        max_iter=_EPOCHS,
+        max_iter=epochs,
         learning_rate_init=_RATE,
         random_state=seed,
     )
@@ -109,12 +127,12 @@ def _network(
             np.concatenate((np.zeros_like(biases_out), biases_out)),
         )
     weights_out, biases_out = layers[-1]
-    # Columns in the order of CLASSES; a class that training lacks can't win.
-    full = np.zeros((len(weights_out), len(CLASSES)), np.float32)
-    bias = np.full(len(CLASSES), -1e4, np.float32)
+    # Columns in the order of ``names``; a class that training lacks can't win.
+    full = np.zeros((len(weights_out), len(names)), np.float32)
+    bias = np.full(len(names), -1e4, np.float32)
     for column, name in enumerate(network.classes_):
-        full[:, CLASSES.index(str(name))] = weights_out[:, column]
-        bias[CLASSES.index(str(name))] = biases_out[column]
+        full[:, names.index(str(name))] = weights_out[:, column]
+        bias[names.index(str(name))] = biases_out[column]
     layers[-1] = (full, bias)
     return tuple(layers)
 
@@ -137,73 +155,99 @@ def _spread(
     return np.asarray(pool[chosen], dtype=np.int64)
 
 
-def fit(
-    records: KddRecords,
-    *,
-    seed: int = SEED,
-    budgets: tuple[float, float, float] = (CLEAR, ALARM, SURE),
-) -> HybridModel:
+def fit(records: KddRecords, *, seed: int = SEED, clusters: int = CLUSTERS) -> HybridModel:
     """Train on ``records``; the same records and seed give the same model.
+
+    Raises:
+        ValueError: no normal records or no attacks, or too few to calibrate.
+    """
+    rng = np.random.default_rng(seed)
+    normal = records.classes == NORMAL
+    held = normal & (rng.random(len(records)) < HELD_OUT)
+    return learn(
+        encode(records),
+        records.labels,
+        records.classes,
+        held,
+        rng,
+        lines=records.lines,
+        encoding=ENCODING,
+        classes=CLASSES,
+        plan=replace(PLAN, clusters=clusters),
+        seed=seed,
+    )
+
+
+def learn(
+    features: NDArray[np.float32],
+    labels: NDArray[np.str_],
+    kinds: NDArray[np.str_],
+    held: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    lines: NDArray[np.int64],
+    encoding: Encoding,
+    classes: tuple[str, ...],
+    plan: Plan,
+    seed: int,
+) -> HybridModel:
+    """Train on encoded records.
+
+    Args:
+        features: (n, encoding.columns).
+        labels: (n,) names that cases carry, ``classes[0]`` for normal records.
+        kinds: (n,) of ``classes``, which the network tells apart.
+        held: (n,) normal records kept aside, to measure rarity and thresholds on.
+        lines: (n,) where a person finds each record.
 
     Raises:
         ValueError: no normal records or no attacks, or too few to calibrate.
     """
     from threadpoolctl import threadpool_limits
 
-    rng = np.random.default_rng(seed)
-    classes = records.classes
-    normal = classes == NORMAL
+    normal = kinds == classes[0]
     if normal.sum() < 100 or (~normal).sum() < 2:
         raise ValueError(
             f"{normal.sum()} normal records and {(~normal).sum()} attacks are too few to train on"
         )
-    features = encode(records)
-    held = normal & (rng.random(len(records)) < HELD_OUT)
     rows = np.flatnonzero(~held)
     # One BLAS thread: a sum in another order would give another model on another machine.
     with threadpool_limits(limits=1):
+        weights = _weights(labels[rows])
         networks = tuple(
-            _network(features[rows], classes[rows], _weights(records.labels[rows]), seed + member)
+            _network(features[rows], kinds[rows], weights, classes, plan.epochs, seed + member)
             for member in range(MEMBERS)
         )
         sides = [np.flatnonzero(~held & normal), np.flatnonzero(~normal)]
         cases = np.concatenate(
             [
-                side[_spread(features[side], _weights(records.labels[side]), wanted, rng)]
-                for side, wanted in zip(sides, (_NORMAL_CASES, _ATTACK_CASES), strict=True)
+                side[_spread(features[side], _weights(labels[side]), wanted, rng)]
+                for side, wanted in zip(sides, plan.cases, strict=True)
             ]
         )
-        clusters = fit_clusters(features[rows, :WITHOUT_SERVICE], seed=seed)
-        clusters = clusters.named_by(features[cases, :WITHOUT_SERVICE], records.labels[cases])
+        clusters = None
+        if plan.clusters is not None:
+            columns = slice(None, encoding.clustered)
+            clusters = fit_clusters(features[rows, columns], seed=seed, k=plan.clusters)
+            clusters = clusters.named_by(features[cases, columns], labels[cases])
         raw = HybridModel(
+            encoding=encoding,
+            classes=classes,
             networks=networks,
             cases=features[cases],
-            case_labels=records.labels[cases],
-            case_lines=records.lines[cases],
+            case_labels=labels[cases],
+            case_lines=lines[cases],
             clusters=clusters,
             reference=np.zeros((3, 1)),
             thresholds=(0.0, 0.0, 0.0),
+            trained=np.unique(labels),
+            records=len(labels),
         )
         evidence = raw.evidence(features[held])
-    reference = np.sort(evidence, axis=1)
-    model = _with(raw, reference, (0.0, 0.0, 0.0))
+    model = replace(raw, reference=np.sort(evidence, axis=1))
     score = model.rarity(evidence).sum(axis=0)
-    low, alarm, high = (float(np.quantile(score, 1.0 - budget)) for budget in budgets)
-    return _with(raw, reference, (low, alarm, high))
-
-
-def _with(
-    model: HybridModel, reference: NDArray[np.float64], thresholds: tuple[float, float, float]
-) -> HybridModel:
-    return HybridModel(
-        networks=model.networks,
-        cases=model.cases,
-        case_labels=model.case_labels,
-        case_lines=model.case_lines,
-        clusters=model.clusters,
-        reference=reference,
-        thresholds=thresholds,
-    )
+    low, alarm, high = (float(np.quantile(score, 1.0 - budget)) for budget in plan.budgets)
+    return replace(model, thresholds=(low, alarm, high))
 
 
 def deal(labels: NDArray[np.str_], folds: int = FOLDS) -> list[tuple[str, ...]]:

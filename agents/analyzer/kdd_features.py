@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.analyzer.encoding import Encoding
 from datasets.kdd import NUMERIC, KddRecords
 
 _CAPS = {
@@ -62,7 +63,8 @@ would make clusters of services instead of behaviours."""
 ENCODING_HASH = hashlib.sha256(
     "\n".join((*NUMERIC, *map(repr, sorted(_CAPS.items())), *PROTOCOLS, *FLAGS, *SERVICES)).encode()
 ).hexdigest()
-"""Kept in a model: a model of other columns must not be used."""
+ENCODING = Encoding(ENCODING_HASH, GROUPS, COLUMN_GROUP, WITHOUT_SERVICE)
+"""Of KDD records, as `encode` makes them."""
 
 
 def encode(records: KddRecords) -> NDArray[np.float32]:

@@ -16,10 +16,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agents.analyzer.clustering import FAMILY
-from agents.evaluation.metrics import Judged, confusion, measure, outcomes
-from agents.evaluation.plots import confusion_plot
+from agents.analyzer.clustering import FAMILY, ClusterModel
+from agents.analyzer.training import sixteen
+from agents.evaluation.metrics import Judged, confusion, measure, outcomes, roc
+from agents.evaluation.plots import Plot, confusion_plot, projection_plot, roc_plot
 from agents.evaluation.report import Cell, Report, Table, summary, table4
 from ontology.records import Address, Alert
 
@@ -27,6 +29,7 @@ TRUTH = "GROUND_TRUTH.tsv"
 ACTIONABLE = 0.5
 """Alerts below this confidence are *low*: shown, never a ground for a decision."""
 NORMAL, MISSED = "normal", "none"
+FAMILIES = (NORMAL, *sorted(set(FAMILY.values())))
 UNSPECIFIC = "UnknownAnomaly"
 
 # The words of a truth, to what must be found: every group, any class of a group.
@@ -75,6 +78,10 @@ class Capture:
 
     packets: int
     alerts: tuple[Alert, ...]
+    features: NDArray[np.float64]
+    """(n, len(FEATURES)) of its connections."""
+    sources: NDArray[np.uint8]
+    """(n, 16) who opened each, as in `CONNECTION`."""
 
 
 def wanted_of(attack: str) -> tuple[frozenset[str], ...] | None:
@@ -180,11 +187,12 @@ def evaluate(
     truths: list[Truth],
     left_out: list[str],
     analyze: Callable[[Path], Capture],
+    model: ClusterModel,
     *,
     dataset: str,
     progress: Callable[[list[Truth]], Iterable[Truth]] = lambda truths: truths,
 ) -> Report:
-    """Judge every capture; ``analyze`` runs sensor and analyzer on one.
+    """Judge every capture; ``analyze`` runs sensor and analyzer, with ``model``, on one.
 
     Raises: ValueError, OSError: a capture can't be read.
     """
@@ -192,6 +200,8 @@ def evaluate(
     verdicts: list[Verdict] = []
     packets: list[int] = []
     rows: list[tuple[Cell, ...]] = []
+    score: list[float] = []
+    space = _Space(model)
     for truth in progress(truths):
         begin = time.monotonic()
         capture = analyze(truth.file)
@@ -199,6 +209,8 @@ def evaluate(
         verdict = judge(truth, capture.alerts)
         verdicts.append(verdict)
         packets.append(capture.packets)
+        score.append(suspicion(truth, capture.alerts))
+        novel = space.add(truth, capture)
         rows.append(
             (
                 f"{truth.file.parent.name}/{truth.file.name}",
@@ -211,6 +223,8 @@ def evaluate(
                 else "WRONG",
                 "; ".join(verdict.accused[:3]) or "-",
                 capture.packets,
+                len(capture.features),
+                novel,
                 round(seconds, 2),
             )
         )
@@ -244,9 +258,25 @@ def evaluate(
     columns = [*(names[i] for i in shown), "uncertain"]
     table = Table(
         "Captures",
-        ("capture", "truth", "found", "verdict", "others accused", "packets", "seconds"),
+        (
+            *("capture", "truth", "found", "verdict", "others accused"),
+            *("packets", "connections", "novel", "seconds"),
+        ),
         tuple(rows),
+        "novel: connections beyond the radius of their cluster, each worth at most a low alert.",
     )
+    plots: list[Plot] = [
+        confusion_plot(
+            [names[i] for i in shown],
+            [columns[j] for j in used],
+            cells[:, used],
+            "Confusion table (rows: truth, in captures)",
+        )
+    ]
+    is_attack = judged.truth != 0
+    if is_attack.any() and not is_attack.all():
+        plots.append(roc_plot(*roc(is_attack, np.array(score))))
+    plots += space.plot()
     return Report(
         dataset=dataset,
         metrics=metrics,
@@ -261,17 +291,96 @@ def evaluate(
                 "captures, packets",
             ),
             table,
+            space.table(),
         ),
-        plots=(
-            confusion_plot(
-                [names[i] for i in shown],
-                [columns[j] for j in used],
-                cells[:, used],
-                "Confusion table (rows: truth, in captures)",
-            ),
-        ),
+        plots=tuple(plots),
         notes=tuple(notes),
     )
+
+
+def suspicion(truth: Truth, alerts: Iterable[Alert]) -> float:
+    """The highest confidence of an alert, of an attack one that names its attacker: for the ROC."""
+    return max(
+        (a.confidence for a in alerts if not truth.wanted or a.source == truth.attacker),
+        default=0.0,
+    )
+
+
+class _Space:
+    """The captures' connections among the clusters."""
+
+    def __init__(self, model: ClusterModel) -> None:
+        self._model = model
+        self._rows: list[NDArray[np.float64]] = []
+        self._kinds: list[NDArray[np.int64]] = []
+        self._counts = np.zeros((2, len(model.labels)), np.int64)
+        self._novel = np.zeros((2, len(model.labels)), np.int64)
+
+    def add(self, truth: Truth, capture: Capture) -> int:
+        """Take in the connections; how many of them are novel."""
+        if not len(capture.features):
+            return 0
+        assignment = self._model.assign(capture.features)
+        own = np.ones(len(capture.features), bool)
+        kind = 0
+        if truth.wanted:
+            kind = FAMILIES.index(FAMILY[min(truth.wanted[0])])
+            if truth.attacker is not None:
+                own = (capture.sources == sixteen(truth.attacker)).all(axis=1)
+        side = int(bool(truth.wanted))
+        k = len(self._model.labels)
+        self._counts[side] += np.bincount(assignment.cluster[own], minlength=k)
+        self._novel[side] += np.bincount(assignment.cluster[own & assignment.novel], minlength=k)
+        # Evenly, so that the beginning of a flood is not all that is seen of it.
+        chosen = np.flatnonzero(own)
+        chosen = chosen[:: max(len(chosen) // 200, 1)]
+        self._rows.append(capture.features[chosen])
+        self._kinds.append(np.full(len(chosen), kind))
+        return int(assignment.novel.sum())
+
+    def plot(self) -> list[Plot]:
+        """Connections and clusters, projected; nothing where there are no connections."""
+        if not self._rows or sum(map(len, self._rows)) < 2:
+            return []
+        return [
+            projection_plot(
+                np.concatenate(self._rows).astype(np.float32),
+                np.concatenate(self._kinds),
+                FAMILIES,
+                self._model.centers,
+                seed=0,
+            )
+        ]
+
+    def table(self) -> Table:
+        """What falls into which cluster."""
+        model = self._model
+        (benign, hostile), (odd, strange) = self._counts, self._novel
+        benign_share = odd.sum() / benign.sum() if benign.any() else 0.0
+        hostile_share = strange.sum() / hostile.sum() if hostile.any() else 0.0
+        return Table(
+            "Clusters",
+            (
+                *("cluster", "label", "purity (training)", "radius"),
+                *("of benign captures", "novel", "of attackers", "novel "),
+            ),
+            tuple(
+                (
+                    str(i),
+                    label,
+                    float(model.purity[i]),
+                    round(float(model.radius[i]), 3),
+                    int(benign[i]),
+                    int(odd[i]),
+                    int(hostile[i]),
+                    int(strange[i]),
+                )
+                for i, label in enumerate(model.labels)
+            ),
+            f"{len(model.labels)} clusters, mean purity {model.mean_purity:.4f}. Novel are "
+            f"{benign_share:.1%} of the benign captures' connections and {hostile_share:.1%} of "
+            "the attackers'.",
+        )
 
 
 def _names(verdicts: list[Verdict]) -> Iterator[str]:

@@ -142,8 +142,8 @@ def _cluster_table(
         "Clusters",
         ("cluster", "name", "records", "distinct", "purity (cases)", "purity (all)", "radius"),
         tuple(rows),
-        f"{len(rows)} clusters; {pure / int(copies.sum()):.4f} of the records lie in a cluster of "
-        "their own class's name.",
+        f"{len(rows)} clusters, named by the labelled cases that each attracts. Overall purity "
+        f"{pure / int(copies.sum()):.4f}: the share of records in a cluster of their class's name.",
     )
 
 
@@ -225,8 +225,8 @@ def evaluate(records: KddRecords, test: KddRecords | None, *, dataset: str, seed
     plots.append(projection_plot(drawn, drawn_codes, CLASSES, clusters.centers, seed=seed))
     tables = (
         *summary(metrics),
-        table4([("K-Means, k = 25", outcomes(judged), seconds)], "records"),
         _table3(unique, features, copies, seed=seed),
+        table4([("K-Means, k = 25", outcomes(judged), seconds)], "records"),
         _cluster_table(clusters, unique.classes, features, copies),
     )
     return Report(

@@ -188,10 +188,12 @@ def projection_plot(
     shown = [(i, clean(name)) for i, name in enumerate(classes) if (truth == i).any()]
     for place, (index, name) in enumerate(shown):
         colour = _COLOURS[index % len(_COLOURS)]
-        x = _LEFT + 10 + 74 * place
-        body.append(f'<circle cx="{x}" cy="{_HEIGHT - 34}" r="4" fill="{colour}"/>')
-        body.append(f'<text x="{x + 8}" y="{_HEIGHT - 30}">{escape(name)}</text>')
+        x = _LEFT + 8 + 76 * place
+        body.append(f'<circle cx="{x}" cy="{_HEIGHT + 8}" r="4" fill="{colour}"/>')
+        body.append(f'<text x="{x + 8}" y="{_HEIGHT + 12}">{escape(name)}</text>')
     key = "  ".join(f"{_MARKS[i % len(_MARKS)]} {name}" for i, name in shown)
     return Plot(
-        title, _svg(_WIDTH, _HEIGHT, title, body), f"{_canvas(marks)}\n {key}  + cluster centre"
+        title,
+        _svg(_WIDTH, _HEIGHT + 20, title, body),
+        f"{_canvas(marks)}\n {key}  + cluster centre",
     )

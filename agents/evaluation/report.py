@@ -13,11 +13,14 @@ from agents.evaluation.plots import Plot, clean
 Cell = str | int | float | None
 
 _STYLE = """
-body{font:15px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}
-th,td{border:1px solid #ccc;padding:.2rem .6rem;text-align:right;vertical-align:top}
-th{background:#f0f3f7}td:first-child,th:first-child{text-align:left}td.words{text-align:left}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}svg{max-width:100%;height:auto}
+body{font:15px/1.5 sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#222}
+div.wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0;font-size:.9rem}
+th,td{border:1px solid #ccc;padding:.15rem .5rem;text-align:right;vertical-align:top;
+font-variant-numeric:tabular-nums}
+th{background:#f0f3f7}td:first-child,th:first-child,.words{text-align:left}
+td.words{overflow-wrap:anywhere;min-width:5rem}p{max-width:60rem}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
+div.plots{display:flex;flex-wrap:wrap;gap:0 2rem}svg{max-width:100%;height:auto}
 """
 
 
@@ -117,12 +120,29 @@ def summary(metrics: Metrics) -> tuple[Table, Table]:
     return head, Table("Classes", columns, tuple(rows), note)
 
 
-def _shown(cell: Cell) -> str:
+def _shown(cell: Cell, decimals: int = 4) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, float):
-        return f"{cell:.4f}" if 0.0 <= cell <= 1.0 else f"{cell:g}"
+        return f"{cell:.{decimals}f}"
     return clean(cell)
+
+
+def _cells(table: Table) -> list[list[str]]:
+    """All cells as shown; the numbers of a column have as many decimals as its largest can use."""
+    decimals = []
+    for i in range(len(table.columns)):
+        column = [row[i] for row in table.rows]
+        largest = max((abs(cell) for cell in column if isinstance(cell, float)), default=0.0)
+        decimals.append(4 if largest <= 1.0 else 3 if largest < 10.0 else 2)
+    return [
+        [_shown(cell, many) for cell, many in zip(row, decimals, strict=True)] for row in table.rows
+    ]
+
+
+def _words(table: Table) -> list[bool]:
+    """Which columns hold words."""
+    return [any(isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
 
 
 def as_text(report: Report) -> str:
@@ -130,9 +150,9 @@ def as_text(report: Report) -> str:
     out = [f"{report.dataset}: {report.seconds:.1f} s"]
     for table in report.tables:
         out += ["", table.title]
-        cells = [list(table.columns), *([_shown(cell) for cell in row] for row in table.rows)]
+        cells = [list(table.columns), *_cells(table)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-        words = [any(isinstance(row[i], str) for row in table.rows) for i in range(len(widths))]
+        words = _words(table)
         for row in cells:
             out.append(
                 "  "
@@ -158,22 +178,27 @@ def as_html(report: Report) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(title)}</h1><p>{report.seconds:.1f} seconds, training included.</p>",
+        f"<h1>{escape(title)}</h1><p>{report.seconds:.1f} seconds in all.</p>",
     ]
     for table in report.tables:
-        head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-        parts.append(f"<h2>{escape(table.title)}</h2><table><tr>{head}</tr>")
-        for row in table.rows:
+        kinds = [" class=words" if word else "" for word in _words(table)]
+        head = "".join(
+            f"<th{kind}>{escape(name)}</th>"
+            for name, kind in zip(table.columns, kinds, strict=True)
+        )
+        parts.append(f"<h2>{escape(table.title)}</h2><div class=wide><table><tr>{head}</tr>")
+        for row in _cells(table):
             cells = "".join(
-                f"<td{' class=words' if isinstance(cell, str) else ''}>{escape(_shown(cell))}</td>"
-                for cell in row
+                f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)
             )
             parts.append(f"<tr>{cells}</tr>")
-        parts.append("</table>")
+        parts.append("</table></div>")
         if table.note:
             parts.append(f"<p>{escape(table.note)}</p>")
+    parts.append("<div class=plots>")
     for plot in report.plots:
-        parts.append(f"<h2>{escape(plot.title)}</h2>{plot.svg}")
+        parts.append(f"<section><h2>{escape(plot.title)}</h2>{plot.svg}</section>")
+    parts.append("</div>")
     if report.notes:
         notes = "".join(f"<li>{escape(_shown(note))}</li>" for note in report.notes)
         parts.append(f"<h2>Notes</h2><ul>{notes}</ul>")

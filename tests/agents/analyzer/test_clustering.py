@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from agents.analyzer import clustering
-from agents.analyzer.clustering import CLUSTERS, FAMILY, ClusterModel, ModelError, fit
+from agents.analyzer.case_clusters import CLUSTERS
+from agents.analyzer.clustering import FAMILY, ClusterModel, fit
 from agents.analyzer.features import FEATURES
+from agents.analyzer.model_file import ModelError
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,12 @@ def test_novelty_is_reported_weakly_and_not_too_often(bench: Any) -> None:
     assert len(core.on_batch(bench.batch(later))) == 1
 
 
+def test_novelty_is_graded_by_distance_and_never_actionable() -> None:
+    grades = [contacts.novelty_confidence(d, 2.0) for d in (0.0, 2.0, 2.5, 3.0, 4.0, 400.0)]
+    assert grades == pytest.approx([0.2, 0.2, 0.25, 0.3, 0.4, 0.4])
+    assert contacts.novelty_confidence(1.0, 0.0) == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     ("row", "verified"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.analyzer.clustering import CLUSTERS
+from agents.analyzer.case_clusters import CLUSTERS
 from agents.analyzer.core import load_model
 from ontology.records import CONNECTION, ConnectionBatch
 

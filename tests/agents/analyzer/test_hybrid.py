@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.analyzer.clustering import ModelError
 from agents.analyzer.hybrid import ATTACK, NORMAL, UNCERTAIN, HybridModel
 from agents.analyzer.hybrid_training import fit
-from agents.analyzer.kdd_features import COLUMNS, GROUPS, encode
+from agents.analyzer.kdd_features import COLUMNS, ENCODING, GROUPS, encode
+from agents.analyzer.model_file import ModelError
 from datasets.kdd import CLASSES, KddRecords, read_kdd
 
 
@@ -94,7 +94,7 @@ def test_on_disk_it_is_the_same_and_holds_no_pickle(
     path = tmp_path / "model.npz"
     model.save(path)
     features = encode(played)
-    loaded = HybridModel.load(path)
+    loaded = HybridModel.load(path, ENCODING)
     assert (loaded.score(features) == model.score(features)).all()
     assert str(loaded.explain(features[0])) == str(model.explain(features[0]))
     with zipfile.ZipFile(path) as archive:
@@ -105,13 +105,13 @@ def test_on_disk_it_is_the_same_and_holds_no_pickle(
 def test_no_other_file_is_taken_for_a_model(model: HybridModel, tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
     with pytest.raises(ModelError, match="No such file"):
-        HybridModel.load(path)
+        HybridModel.load(path, ENCODING)
     path.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(ModelError, match="not an OntoIDPS hybrid model"):
-        HybridModel.load(path)
+        HybridModel.load(path, ENCODING)
     np.savez(path, allow_pickle=True, version=np.array([object()], dtype=object))
     with pytest.raises(ModelError, match="not an OntoIDPS hybrid model"):
-        HybridModel.load(path)
+        HybridModel.load(path, ENCODING)
     model.save(path)
     with np.load(path) as archive:
         arrays = dict(archive)
@@ -119,9 +119,11 @@ def test_no_other_file_is_taken_for_a_model(model: HybridModel, tmp_path: Path) 
         ("version", np.array(99), "version 99"),
         ("encoding", np.array("x"), "other features"),
         ("thresholds", np.array([2.0, 1.0, 3.0]), "must ascend"),
+        ("thresholds", np.array([2.0, np.nan, 3.0]), "must ascend"),
+        ("reference", np.full((3, 2), np.inf), "not finite"),
         ("case_lines", np.zeros(1, np.int64), "every case"),
         ("weights_0_0", np.zeros((COLUMNS, 3), np.float32), "a layer is"),
     ):
         np.savez(path, allow_pickle=False, **arrays | {name: value})
         with pytest.raises(ModelError, match=said):
-            HybridModel.load(path)
+            HybridModel.load(path, ENCODING)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.analyzer.hybrid import HybridModel
 from agents.main import main
 from datasets.traffic import SAMPLES
 
@@ -43,20 +42,28 @@ def test_kdd_as_json_and_as_a_page(
     assert json.loads(capsys.readouterr().out)["metrics"] == first["metrics"]
 
 
-def test_nsl_kdd_trains_keeps_and_reuses_a_model(
+def test_nsl_kdd_by_a_model_of_its_own_and_by_one_that_train_kept(
     kdd_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = kdd_file("train", normal=400, neptune=80, smurf=40, satan=30, rootkit=20)
+    train = kdd_file("train", normal=900, neptune=160, smurf=80, satan=60, rootkit=20)
     test = kdd_file("test", seed=2, normal=100, neptune=40, pod=20)
-    model = tmp_path / "hybrid.npz"
-    words = ["evaluate", "nsl-kdd", "--train", str(train), "--test", str(test), "--json"]
-    assert main([*words, "--save", str(model)]) == 0
+    model, details = tmp_path / "hybrid.npz", tmp_path / "details.json"
+    words = ["evaluate", "nsl-kdd", "--test", str(test), "--json"]
+    assert main([*words, "--train", str(train), "--details", str(details)]) == 0
     trained = json.loads(capsys.readouterr().out)
     assert set(trained["metrics"]) == METRICS
     assert trained["metrics"]["per_class"]["DoS"]["new_records"] == 20
-    assert HybridModel.load(model).case_labels.size > 0
+    tables = {table["title"]: table for table in json.loads(details.read_text())["tables"]}
+    sensors = next(table for title, table in tables.items() if title.startswith("Table 3"))
+    assert [row[0] for row in sensors["rows"]] == [1, 2, 4, 8]
+    assert main(["train", "nsl-kdd", str(train), "--out", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "25 clusters, mean purity" in said
+    assert "cases of 1220 records" in said
     assert main([*words, "--model", str(model)]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"] == trained["metrics"]
+    assert main([*words, "--model", str(model), "--validate"]) == 1
+    assert "--validate needs --train" in capsys.readouterr().err
 
 
 def test_captures_of_the_shipped_samples_as_text(
@@ -68,7 +75,12 @@ def test_captures_of_the_shipped_samples_as_text(
         attacker = "192.0.2.66" if attack == "FinScan" else ""
         rows.append(f"{name}.pcap.xz\t{attack}\t{attacker}")
     (tmp_path / "GROUND_TRUTH.tsv").write_text("\n".join(rows) + "\n")
-    assert main(["evaluate", "captures", str(tmp_path)]) == 0
+    page = tmp_path / "page.html"
+    assert main(["evaluate", "captures", str(tmp_path), "--html", str(page)]) == 0
+    html = page.read_text()
+    assert html.count("<svg") == 3
+    for title in ("Confusion table", "ROC curve", "first two principal components", "Table 4"):
+        assert title in html
     text = capsys.readouterr().out
     assert "1 of 1 attacks with right class and attacker." in text
     assert "Confusion table" in text
@@ -79,6 +91,7 @@ def test_captures_of_the_shipped_samples_as_text(
     [
         (["kdd", "missing"], "No such file"),
         (["captures", "."], "GROUND_TRUTH.tsv"),
+        (["nsl-kdd", "--model", "bad", "--test", "bad"], "bad:1: 2 columns"),
         (["nsl-kdd", "--train", "bad", "--test", "bad"], "bad:1: 2 columns, expected 42 or 43"),
     ],
 )

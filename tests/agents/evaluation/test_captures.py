@@ -4,9 +4,21 @@ import uuid
 from ipaddress import ip_address
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from agents.evaluation.captures import Capture, Truth, evaluate, judge, read_truth, wanted_of
+from agents.analyzer.core import load_model
+from agents.analyzer.features import FEATURES
+from agents.analyzer.training import sixteen
+from agents.evaluation.captures import (
+    Capture,
+    Truth,
+    evaluate,
+    judge,
+    read_truth,
+    suspicion,
+    wanted_of,
+)
 from ontology.records import Alert
 
 ATTACKER, OTHER = "192.0.2.66", "192.0.2.7"
@@ -29,6 +41,13 @@ def alert(kind: str, source: str | None = ATTACKER, confidence: float = 0.9) -> 
         analyzer="analyzer",
         explanation="because",
     )
+
+
+def played_capture(packets: int, alerts: tuple[Alert, ...] = (), rows: int = 3) -> Capture:
+    """``rows`` connections of the attacker in the origin, and one reply of the victim."""
+    sources = [sixteen(ip_address(ATTACKER))] * rows + [sixteen(ip_address(OTHER))]
+    features = np.zeros((rows + 1, len(FEATURES)))
+    return Capture(packets, alerts, features, np.array(sources))
 
 
 def truth(attack: str, attacker: str | None = ATTACKER) -> Truth:
@@ -91,11 +110,14 @@ def test_benign_captures_must_stay_quiet() -> None:
 
 def test_the_report_counts_captures_and_packets() -> None:
     played = {
-        "right": (truth("nmap FIN scan"), Capture(10, (alert("FinScan"),))),
-        "missed": (truth("nmap XMAS scan"), Capture(20, ())),
-        "unsure": (truth("SQL injection"), Capture(40, (alert("SqlInjection", confidence=0.3),))),
-        "noisy": (truth("none (benign)", None), Capture(80, (alert("SynScan"),))),
-        "quiet": (truth("none (benign)", None), Capture(160, ())),
+        "right": (truth("nmap FIN scan"), played_capture(10, (alert("FinScan"),))),
+        "missed": (truth("nmap XMAS scan"), played_capture(20)),
+        "unsure": (
+            truth("SQL injection"),
+            played_capture(40, (alert("SqlInjection", confidence=0.3),)),
+        ),
+        "noisy": (truth("none (benign)", None), played_capture(80, (alert("SynScan"),))),
+        "quiet": (truth("none (benign)", None), played_capture(160)),
     }
     by_path = {}
     truths = []
@@ -103,7 +125,9 @@ def test_the_report_counts_captures_and_packets() -> None:
         named = Truth(Path(name) / "x.pcap", row.attack, row.wanted, row.attacker)
         truths.append(named)
         by_path[named.file] = capture
-    report = evaluate(truths, ["left.pcap: why"], by_path.__getitem__, dataset="captures")
+    report = evaluate(
+        truths, ["left.pcap: why"], by_path.__getitem__, load_model(), dataset="captures"
+    )
     metrics = report.metrics
     assert metrics.accuracy == pytest.approx(2 / 5)
     assert metrics.detection_rate == pytest.approx(1 / 3)
@@ -114,7 +138,24 @@ def test_the_report_counts_captures_and_packets() -> None:
     assert packets[1:6] == (310, 10, 80, 20, 40)
     assert "1 of 3 attacks with right class and attacker." in report.notes
     assert "Not judged: left.pcap: why" in report.notes
-    assert "uncertain" in report.plots[0].text
+    confusion, roc, projection = report.plots
+    assert "uncertain" in confusion.text
+    assert "ROC" in roc.title
+    assert "Scan" in projection.text
+    clusters = next(t for t in report.tables if t.title == "Clusters")
+    assert len(clusters.rows) == 25
+    # Of attack captures the attacker's connections alone, of benign ones all.
+    assert sum(int(row[6] or 0) for row in clusters.rows) == 3 * 3
+    assert sum(int(row[4] or 0) for row in clusters.rows) == 2 * 4
+    assert "mean purity" in clusters.note
+
+
+def test_suspicion_of_an_attack_is_of_its_attacker() -> None:
+    scan = truth("nmap FIN scan")
+    alerts = [alert("FinScan", OTHER, 0.9), alert("FinScan", ATTACKER, 0.4)]
+    assert suspicion(scan, alerts) == 0.4
+    assert suspicion(truth("none (benign)", None), alerts) == 0.9
+    assert suspicion(scan, []) == 0.0
 
 
 def test_rows_that_can_not_be_judged_are_said(tmp_path: Path) -> None:

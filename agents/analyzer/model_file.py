@@ -1,0 +1,51 @@
+"""Models on disk: arrays in .npz, never pickles; whatever else a file holds is refused."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+Made = TypeVar("Made")
+
+
+class ModelError(ValueError):
+    """The file is not a model that this version can use; the message is one line."""
+
+
+def read_model(path: Path, what: str, make: Callable[[Arrays], Made]) -> Made:
+    """``make`` of the arrays in ``path``; ``what`` it should be is said when it isn't.
+
+    Raises: ModelError: no such file, no .npz without pickles, or ``make`` refuses the arrays.
+    """
+    try:
+        # Opened here: np.load leaves a file that it can't read open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return make({name: archive[name] for name in archive.files})
+    except OSError as e:
+        raise ModelError(f"{path}: {e.strerror or e}") from e
+    except (
+        *(ValueError, KeyError, TypeError, EOFError, IndexError, AttributeError),
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError),
+    ) as e:
+        reason = " ".join(str(e).split())
+        raise ModelError(f"{path}: not an OntoIDPS {what}: {reason}") from e
+
+
+def write_model(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write ``path`` whole or not at all: a reader never sees half a file."""
+    partial = path.with_name(path.name + ".new")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
