@@ -37,6 +37,9 @@ _RESTARTS = 10
 CALIBRATION_FOLDS = 5
 """Each fold's distances come from centres that the fold had no part in."""
 _FOLD_RESTARTS = 2
+NORMAL_WEIGHT = 10.0
+"""Of normal traffic, where the weight of every attack class is 1: it is as varied as all attacks,
+and with one share of 27 web, mail and files lie in clusters named after attacks on them."""
 _HYBRID = "hybrid_"
 
 _FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit"})
@@ -190,8 +193,9 @@ def fit(
 ) -> ClusterModel:
     """Train on ``features`` (n, len(FEATURES)) with one label per row; repeatable for one seed.
 
-    Rows are weighted so that every label has the same total weight: without that a flood's
-    thousands of alike connections take all centres and a brute force's few get none.
+    Rows are weighted so that every attack class has the same total weight, and normal traffic
+    `NORMAL_WEIGHT` times that: without it a flood's thousands of alike connections take all centres
+    and a brute force's few get none.
 
     ``folds``: (n,) numbers from 0 below `CALIBRATION_FOLDS`. Radii come from each row's distance to
     centres that its fold had no part in (cross-conformal); neighbours in time, which are nearly
@@ -205,16 +209,18 @@ def fit(
         raise ValueError(f"{distinct} distinct connections can't fill {clusters} clusters")
     if folds is None:
         folds = np.arange(len(features)) // 8 % CALIBRATION_FOLDS
-    names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    weights = (len(labels) / len(names)) / counts[inverse]
-    centers = _centers(features, inverse, clusters, _RESTARTS, seed)
+    names, inverse = np.unique(labels, return_inverse=True)
+    weights = _weights(labels)
+    centers = _centers(features, weights, clusters, _RESTARTS, seed)
     # K-Means numbers clusters as it likes; a fixed order makes two models comparable.
     centers = centers[np.lexsort(np.round(centers.T, 6))]
     cluster, distance = _nearest(features, centers)
     for number in range(CALIBRATION_FOLDS):
         own, rest = folds == number, folds != number
         if own.any() and len(np.unique(features[rest], axis=0)) >= clusters:
-            others = _centers(features[rest], inverse[rest], clusters, _FOLD_RESTARTS, seed)
+            others = _centers(
+                features[rest], _weights(labels[rest]), clusters, _FOLD_RESTARTS, seed
+            )
             distance[own] = _nearest(features[own], others)[1]
     chosen, purity = [], np.zeros(clusters)
     for index in range(clusters):
@@ -230,15 +236,20 @@ def fit(
     return ClusterModel(centers, tuple(chosen), purity, radius, sizes)
 
 
+def _weights(labels: NDArray[np.str_]) -> NDArray[np.float64]:
+    names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = np.where(names == NORMAL, NORMAL_WEIGHT, 1.0)
+    weights = (shares / counts)[inverse]
+    return np.asarray(weights / weights.mean())
+
+
 def _centers(
-    features: NDArray[np.float64], codes: NDArray[np.int64], k: int, restarts: int, seed: int
+    features: NDArray[np.float64], weights: NDArray[np.float64], k: int, restarts: int, seed: int
 ) -> NDArray[np.float64]:
     # Here, not above: an agent that only predicts need not load scikit-learn (100 MB).
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    present, counts = np.unique(codes, return_counts=True)
-    weights = len(codes) / len(present) / counts[np.searchsorted(present, codes)]
     # One BLAS thread: a sum in another order would give another model on another machine.
     with threadpool_limits(limits=1):
         kmeans = KMeans(k, n_init=restarts, random_state=seed, algorithm="lloyd")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
@@ -20,6 +21,9 @@ from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
 """Trained by ``ontoidps train`` from ``datasets/samples``."""
+
+
+_POOLS = ThreadpoolController()
 
 
 def load_model(path: Path = SHIPPED_MODEL) -> ClusterModel:
@@ -63,8 +67,14 @@ class AnalyzerCore:
         rows: NDArray[np.void] = batch.connections
         if not len(rows):
             return []
+        # On products as small as ours a second BLAS thread only waits, at full speed: twice the
+        # CPU time of all that follows.
+        with _POOLS.limit(limits=1, user_api="blas"):
+            return self._judge(rows, batch.sensor)
+
+    def _judge(self, rows: NDArray[np.void], sensor: str) -> list[Alert]:
         self.connections += len(rows)
-        self._reporter.sensor = batch.sensor
+        self._reporter.sensor = sensor
         features = self._features.extract(rows)
         view = View(rows, self._model.assign(features), features)
         self._reporter.on_view(view)

@@ -106,7 +106,7 @@ def confusion_plot(
     letters = max(map(len, columns))
     slanted = letters * _LETTER > 74  # too long for the width of a cell: written upwards
     cell_width, cell_height = (40 if slanted else 78), 26
-    left = round(16 + _LETTER * max(map(len, rows)))
+    left = round(20 + 1.05 * _LETTER * max(map(len, rows)))
     top = round(20 + 0.87 * _LETTER * letters) if slanted else 40
     body = []
     for j, name in enumerate(columns):
@@ -186,11 +186,12 @@ def projection_plot(
         )
         marks.append((float(x), float(y), "+"))
     shown = [(i, clean(name)) for i, name in enumerate(classes) if (truth == i).any()]
-    for place, (index, name) in enumerate(shown):
+    x = _LEFT + 8.0
+    for index, name in shown:
         colour = _COLOURS[index % len(_COLOURS)]
-        x = _LEFT + 8 + 76 * place
         body.append(f'<circle cx="{x}" cy="{_HEIGHT + 8}" r="4" fill="{colour}"/>')
         body.append(f'<text x="{x + 8}" y="{_HEIGHT + 12}">{escape(name)}</text>')
+        x += 24 + _LETTER * len(name)
     key = "  ".join(f"{_MARKS[i % len(_MARKS)]} {name}" for i, name in shown)
     return Plot(
         title,

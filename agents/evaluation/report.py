@@ -18,7 +18,7 @@ div.wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0;font-size
 th,td{border:1px solid #ccc;padding:.15rem .5rem;text-align:right;vertical-align:top;
 font-variant-numeric:tabular-nums}
 th{background:#f0f3f7}td:first-child,th:first-child,.words{text-align:left}
-td.words{overflow-wrap:anywhere;min-width:5rem}p{max-width:60rem}
+td.words{overflow-wrap:break-word;min-width:5rem}p{max-width:60rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 div.plots{display:flex;flex-wrap:wrap;gap:0 2rem}svg{max-width:100%;height:auto}
 """

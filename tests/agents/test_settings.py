@@ -136,3 +136,11 @@ def test_a_bad_input_is_refused_by_name(tmp_path: Path, old: str, new: str, said
     with pytest.raises(SettingsError) as error:
         load_settings(write(tmp_path, text.replace(old, new, 1)))
     assert said in str(error.value)
+
+
+def test_clusters_follow_traffic_only_if_asked(tmp_path: Path) -> None:
+    assert not load_settings(write(tmp_path, GOOD)).analyzer.follow_drift
+    asked = GOOD + "[analyzer]\nfollow_drift = true\n"
+    assert load_settings(write(tmp_path, asked)).analyzer.follow_drift
+    with pytest.raises(SettingsError, match=r"analyzer\.follow_drift"):
+        load_settings(write(tmp_path, asked.replace("true", '"perhaps"')))

@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.acl import AclMessage
 from agents.analyzer.agent import AnalyzerAgent, Subscribers
 from agents.base import AgentContext, BaseAgent
-from agents.settings import Settings
+from agents.commands.train import connection_batches
+from agents.settings import Analysis, Settings
 from agents.xmpp_server import XmppServer
+from datasets.traffic import SAMPLES
 from ontology.records import Alert, Record, Subscription
 
 needs_prosody = pytest.mark.skipif(
@@ -155,3 +158,30 @@ def test_a_damaged_list_is_an_empty_list(tmp_path: Path, text: str) -> None:
     path = tmp_path / "subscribers.json"
     path.write_text(text)
     assert list(Subscribers(path)) == []
+
+
+async def test_clusters_take_up_where_they_were_before_a_restart(honeynet: Settings) -> None:
+    """Real sessions of forty clients, an hour of them; no server is needed for that."""
+    capture = SAMPLES / "benign-ftp.pcap.xz"
+    [first, *_] = batches = list(connection_batches(capture))
+    rows = np.concatenate([b.connections for b in batches])
+    rows["src"][:, 15] = np.arange(len(rows)) % 40 + 1
+    following = honeynet.model_copy(update={"analyzer": Analysis(follow_drift=True)})
+
+    async def hour(settings: Settings) -> dict[str, int]:
+        agent = analyzer(settings)
+        agent.context.state_dir.mkdir(parents=True, exist_ok=True)
+        await agent.on_start()
+        for number in range(4):
+            played = rows.copy()
+            played["start_us"] += number * 1_200_000_000
+            sent = dataclasses.replace(first, id=f"urn:uuid:{number}", connections=played)
+            await agent._on_batch(sent)
+        return dict(agent.counters)
+
+    once = await hour(following)
+    assert once["drift_revision"] == 3
+    twice = await hour(following)
+    assert twice["drift_revision"] == 6
+    still = await hour(honeynet)
+    assert "drift_revision" not in still
