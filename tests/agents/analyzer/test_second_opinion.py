@@ -118,10 +118,3 @@ def test_the_running_analyzer_asks_and_says_so(bench: Any) -> None:
     [without] = [a for a in alone if a.classification == "SynScan"]
     assert "network" not in without.explanation
     assert abs(alert.confidence - without.confidence) <= WEIGHT + 1e-9
-
-
-def test_live_features_have_groups_that_a_person_knows() -> None:
-    assert LIVE.columns == WIDTH == LIVE.clustered
-    assert {"service", "flag", "protocol", "duration"} <= set(LIVE.groups)
-    assert "service_http" not in LIVE.groups
-    assert set(LIVE.column_group.tolist()) == set(range(len(LIVE.groups)))
