@@ -24,17 +24,17 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.clustering import NORMAL, ClusterModel
+from agents.analyzer.contacts import packed
 from agents.analyzer.findings import SECOND, View
 from agents.analyzer.model_file import Arrays, ModelError
 from agents.analyzer.second_opinion import SecondOpinion
-from ontology.records import Address, Alert
+from ontology.records import Alert
 
 BOUND = 0.25
 """Of its radius: how far a centre may be from where training put it."""
@@ -109,7 +109,7 @@ class GuardedDrift:
         for address in (alert.source, *alert.sources):
             if address is None:
                 continue
-            raw = _packed(address)
+            raw = packed(address)
             self._accused[raw] = max(until, self._accused.get(raw, 0))
             self._accused.move_to_end(raw)
         while len(self._accused) > MAX_ACCUSED:
@@ -203,12 +203,6 @@ class GuardedDrift:
         if revision < 0:
             raise ModelError(f"revision {revision} is negative")
         self.offsets, self.revision = offsets, revision
-
-
-def _packed(address: Address) -> bytes:
-    if address.version == 4:
-        return IPv6Address(0xFFFF << 32 | int(address)).packed
-    return address.packed
 
 
 def _prefix(raw: bytes) -> bytes:
