@@ -110,6 +110,7 @@ class Replay:
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         self._sensor.on_packets(raw)
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
+        yield from self._alerts(self._sensor.take_alerts())
         if self._signatures is not None:
             yield from self._alerts(self._signatures.on_packets(raw))
 

@@ -91,6 +91,7 @@ class AnalyzerAgent(BaseAgent):
             model,
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
+            protected=[address for node in settings.node for address in node.addresses],
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

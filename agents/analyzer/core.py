@@ -13,8 +13,12 @@ from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.features import FeatureExtractor
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
+from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.sequence_prediction import SequencePrediction
+from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
@@ -33,18 +37,30 @@ class AnalyzerCore:
     """
 
     def __init__(
-        self, model: ClusterModel, *, analyzer: str, honeypots: Iterable[Address] = ()
+        self,
+        model: ClusterModel,
+        *,
+        analyzer: str,
+        honeypots: Iterable[Address] = (),
+        protected: Iterable[Address] = (),
     ) -> None:
+        """``honeypots``, ``protected``: own addresses; attacks by them are told as outgoing."""
+        honeypots = tuple(honeypots)
         self._features = FeatureExtractor()
         self._model = model
         self._reporter = Reporter(model, analyzer)
+        self._outgoing = Outgoing(honeypots, protected)
         self._detectors: tuple[Detector, ...] = (
             PortScans(),
+            IdleScans(),
             Sweeps(),
+            SlowScans(),
+            SequencePrediction(),
             Logins(),
             Floods(),
             WebAttacks(),
             HoneypotContacts(honeypots),
+            self._outgoing,
             Novelty(),
         )
         self.connections = 0
@@ -61,6 +77,7 @@ class AnalyzerCore:
         alerts: list[Alert] = []
         for detector in self._detectors:
             alerts += detector.on_view(view, self._reporter)
+        alerts = [self._outgoing.judge(alert) for alert in alerts]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:

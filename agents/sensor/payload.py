@@ -24,7 +24,7 @@ from ontology.records import INDICATORS
 MAX_BYTES = 2048
 """Read of one payload."""
 
-SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE = (
+SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE = (
     1 << INDICATORS.index(name)
     for name in (
         "SqlInjection",
@@ -33,6 +33,7 @@ SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE = (
         "CommandInjection",
         "SshBanner",
         "VersionProbe",
+        "TrustChange",
     )
 )
 
@@ -41,6 +42,8 @@ Found = tuple[int, int, int]
 _NOTHING: Found = (0, 0, 0)
 
 _IMAP, _TELNET = (143,), (23, 2323)
+_SHELLS = (512, 513, 514)
+"""rexec, rlogin, rsh."""
 
 # The patterns see decoded lower case, with NUL for "&" between parameters: no \s matches it.
 _SQL = re.compile(
@@ -98,6 +101,8 @@ _TELNET_REFUSAL = re.compile(
     rb"|access denied|invalid login",
     re.I,
 )
+# Everybody from everywhere is let in from then on (hosts.equiv(5)).
+_TRUST_CHANGE = re.compile(rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]{0,200}(?:\.rhosts|hosts\.equiv)")
 _TELNET_PROMPT = re.compile(rb"password: ?\Z", re.I)
 
 _METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
@@ -311,7 +316,7 @@ def look_up(packets: Packets) -> Marks:
         found[packet] = (failed, attempts, indicators)
     tcp = packets.protocol[some] == TCP
     src, dst = packets.src_port[some], packets.dst_port[some]
-    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP))
+    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP + _SHELLS))
     for packet in some[by_port].tolist():
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
     telling = sorted((packet, result) for packet, result in found.items() if result != _NOTHING)
@@ -335,6 +340,8 @@ def _by_port(packets: Packets, packet: int) -> Found:
     payload = _payload(packets, packet)
     if packets.dst_port[packet] in _IMAP:
         return 0, len(_IMAP_LOGIN.findall(payload)), 0
+    if packets.dst_port[packet] in _SHELLS:
+        return 0, 0, TRUST_CHANGE * bool(_TRUST_CHANGE.search(payload))
     if packets.src_port[packet] in _IMAP:
         return len(_IMAP_REFUSAL.findall(payload)), 0, 0
     refused = bool(_TELNET_REFUSAL.search(payload))
