@@ -139,7 +139,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "mitnick",
         "SpoofedLogin",
-        ATTACKER,
+        "*",
         XTERM,
         "attacker",
         f"SPOOF mitnick {ATTACKER} {FORGED} {STAND_IN} {XTERM}",

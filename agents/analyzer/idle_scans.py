@@ -1,10 +1,10 @@
 """Scans in a zombie's name (nmap -sI): the sampling of the zombie, and the probes it seems to send.
 
 The scanner sends SYN-ACKs to a host that never asked and reads the IP identification of its RSTs;
-between two samples it sends SYNs in the zombie's name (Sanfilippo 1998). A sensor at the zombie sees
-the samples, one at the target the forged SYNs; one that sees both joins them here. The zombie is
-innocent: no alert of this detector names it as source, and none is verified, as nobody completes a
-handshake.
+between two samples it sends SYNs in the zombie's name (Sanfilippo 1998). A sensor at the zombie
+sees the samples, one at the target the forged SYNs; one that sees both joins them here. The zombie
+is innocent: no alert of this detector names it as source, and none is verified, as nobody completes
+a handshake.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ GAP_US = (20_000, 2_500_000)
 by half-open connections do so every five seconds or more."""
 STEADY = 0.5
 """Standard deviation of the pauses over their mean: a program's pace. Users' is near 1."""
-OPEN_PORTS = 2
-"""Half-open connections to more ports of one target are a SYN scan that met open ports."""
+SCANNED, SCAN_US = 2, 10 * SECOND
+"""Who asks more ports of the target at the same time scans it, and left the open ones half open."""
 SHELLS = (512, 513, 514)
 """rexec, rlogin, rsh: trust by address (RFC 1282; rsh(1)). 514/tcp is also syslog's."""
 SILENCING = 20
@@ -83,14 +83,14 @@ class SequencePrediction:
 
     def __init__(self) -> None:
         self._sampling: Table[_Sampling] = Table(_Sampling, MAX_PAIRS)
-        self._ports: Table[set[int]] = Table(set, MAX_PAIRS)
-        """Ports that a source left half open at a target."""
+        self._asked: Table[dict[int, int]] = Table(dict, MAX_PAIRS)
+        """Ports that a source asked a target in vain, and when: a scanner is no sampler."""
         self._sampled: Table[_Sampled] = Table(_Sampled, MAX_HOSTS)
         self._silenced: Table[_Silenced] = Table(_Silenced, MAX_HOSTS)
         self._logins: Table[_Login] = Table(_Login, MAX_PAIRS)
 
     def counters(self) -> dict[str, int]:
-        tables = (self._ports, self._sampling, self._sampled, self._silenced, self._logins)
+        tables = (self._asked, self._sampling, self._sampled, self._silenced, self._logins)
         return {"sequence_evicted": sum(table.evicted for table in tables)}
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
@@ -102,6 +102,12 @@ class SequencePrediction:
             & (rows["orig_bytes"] == 0)
         )
         alerts: list[Alert] = []
+        if half_open.any():
+            samplers = np.zeros(len(view.sources), bool)
+            samplers[view.source[half_open]] = True
+            mask = view.unanswered_syn & samplers[view.source]
+            for group in view.groups(mask, view.source, view.target):
+                self._ask(view, group)
         for group in view.groups(half_open, view.source, view.target, rows["dst_port"]):
             alerts += self._sample(view, reporter, group)
         shell = view.tcp & np.isin(rows["dst_port"], SHELLS)
@@ -113,15 +119,23 @@ class SequencePrediction:
             alerts += self._login(view, reporter, group)
         return alerts
 
-    def _sample(
-        self, view: View, reporter: Reporter, rows: NDArray[np.int64]
-    ) -> list[Alert]:
+    def _ask(self, view: View, rows: NDArray[np.int64]) -> None:
+        key = view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]]
+        asked = self._asked.get(key)
+        ports, times = view.rows["dst_port"][rows].tolist(), view.end[rows].tolist()
+        for port, when in zip(ports[-MAX_TIMES:], times[-MAX_TIMES:], strict=True):
+            asked.pop(port, None)
+            asked[port] = when
+            if len(asked) > MAX_TIMES:
+                asked.pop(next(iter(asked)))
+        self._asked.weigh(key, len(asked))
+
+    def _sample(self, view: View, reporter: Reporter, rows: NDArray[np.int64]) -> list[Alert]:
         sampler, target = view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]]
         port = int(view.rows["dst_port"][rows[0]])
-        asked = self._ports.get((sampler, target))
-        if len(asked) <= OPEN_PORTS:
-            asked.add(port)
-        if len(asked) > OPEN_PORTS:
+        begin = int(view.start[rows].min())
+        asked = self._asked.get((sampler, target))
+        if sum(when >= begin - SCAN_US for when in asked.values()) > SCANNED:
             return []
         key = (sampler, target, port)
         track = self._sampling.get(key)

@@ -32,8 +32,8 @@ CONTEST_US = 300 * SECOND
 """The old and the new owner both claim within this: two hosts at once, not one after the other."""
 REPEAT_US = 60 * SECOND
 REPEATS = 5
-"""Unasked replies within a minute. A standby that takes over announces itself once or a few times
-(RFC 5227: two announcements; keepalived: five), arpspoof every two seconds for as long as it runs."""
+"""Unasked replies within a minute. A standby that takes over announces itself a few times at most
+(RFC 5227: two announcements), arpspoof every two seconds for as long as it runs."""
 THEFTS = 2
 """Addresses taken from others within `CONTEST_US`: both ends of a conversation."""
 CHANGED, SUSPICIOUS, CERTAIN = 0.3, 0.6, 0.85
@@ -137,13 +137,14 @@ class ArpWatch:
             binding.owner = mac
             return None
         if binding.taker != mac or now - binding.taken_us > CONTEST_US:
-            if binding.taker == mac and now - before > CONTEST_US:
-                # The new one has been the only one for long: it owns the address now.
-                binding.owner, binding.taker, binding.taken_us = mac, b"", 0
-                return None
             binding.taker, binding.claims = mac, 0
             binding.unasked.clear()
             binding.told = (0.0, 0, 0)
+        confidence, _, begin = binding.told
+        if 0 < confidence <= CHANGED and now - max(begin, before) > CONTEST_US:
+            # The new one has been the only one for long, and quiet: it owns the address now.
+            binding.owner, binding.taker, binding.taken_us = mac, b"", 0
+            return None
         binding.taken_us = now
         binding.claims += count
         asked = self._asked.get((target, address))
@@ -176,9 +177,7 @@ class ArpWatch:
         if len(recent) >= REPEATS:
             signs.append(f"claimed {binding.claims} times without being asked")
         stolen = [
-            other
-            for other, when in self._thefts.get(taker, {}).items()
-            if now - when <= CONTEST_US
+            other for other, when in self._thefts.get(taker, {}).items() if now - when <= CONTEST_US
         ]
         if len(stolen) >= THEFTS:
             signs.append(f"the same host took {len(stolen)} addresses")

@@ -102,7 +102,9 @@ _TELNET_REFUSAL = re.compile(
     re.I,
 )
 # Everybody from everywhere is let in from then on (hosts.equiv(5)).
-_TRUST_CHANGE = re.compile(rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]{0,200}(?:\.rhosts|hosts\.equiv)")
+_TRUST_CHANGE = re.compile(
+    rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]{0,200}(?:\.rhosts|hosts\.equiv)"
+)
 _TELNET_PROMPT = re.compile(rb"password: ?\Z", re.I)
 
 _METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
