@@ -8,7 +8,6 @@ once (a forged flood has millions) can't push out a scanner that comes back for 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,21 +41,25 @@ MAX_ITEMS = 512
 @dataclass(slots=True)
 class _Slow:
     finding: Finding = field(default_factory=Finding)
+    """Empty until the source has come back."""
+    begin_us: int = 0
     tries: dict[int | bytes, tuple[int, bool]] = field(default_factory=dict)
     """Port or host to (last time, failed)."""
     fast: bool = False
     """It once was fast enough for the five-minute windows, and reported there."""
 
-    def take(
-        self, items: list[int | bytes], failed: list[bool], times: list[int], now: int
-    ) -> None:
-        for item, bad, when in zip(items, failed, times, strict=True):
+    def take(self, tries: list[tuple[int | bytes, int, bool]], now: int) -> None:
+        """Note (port or host, time, failed); begun anew after a day without any."""
+        oldest = now - WINDOW_US
+        stale = [item for item, (when, _) in self.tries.items() if when < oldest]
+        for item in stale:
+            del self.tries[item]
+        if not self.tries:
+            self.begin_us, self.fast, self.finding = tries[0][1], False, Finding()
+        for item, when, bad in tries:
             if item in self.tries or len(self.tries) < MAX_ITEMS:
                 # What once answered stays answered.
                 self.tries[item] = (when, bad and self.tries.get(item, (0, True))[1])
-        stale = [item for item, (when, _) in self.tries.items() if when < now - WINDOW_US]
-        for item in stale:
-            del self.tries[item]
 
     def tally(self) -> tuple[int, int]:
         """(failed, succeeded)."""
@@ -126,46 +129,38 @@ class SlowScans:
     ) -> list[Alert]:
         port = view.rows["dst_port"].astype(np.int64)
         other = view.target if vertical else port
+        ends, bad = view.end.tolist(), failed.tolist()
+        items: list[int | bytes] = (
+            port.tolist() if vertical else [view.targets[number] for number in view.target.tolist()]
+        )
         alerts = []
-        for rows in view.groups(failed | good, view.source, other):
+        for group in view.groups(failed | good, view.source, other):
+            rows = group.tolist()
             first = rows[0]
             place = view.targets[view.target[first]] if vertical else int(port[first])
             key = (protocol, vertical, view.sources[view.source[first]], place)
-            bad = failed[rows]
-            table = self._table(key)
+            known = key in self._known
             # Ordinary use alone begins no entry: clients outnumber scanners by far.
-            if table is None and not bad.any():
+            if not known and key not in self._new and not any(bad[row] for row in rows):
                 continue
-            table = table or self._new
-            track = table.get(key)
-            now = int(view.end[rows].max())
+            track = self._known.get(key) if known else self._new.get(key)
+            now = max(ends[row] for row in rows)
+            track.take([(items[row], ends[row], bad[row]) for row in rows], now)
+            # A first knock costs no more than this: a flood of forged ones is nothing but those.
+            if not known:
+                if len(track.tries) < KNOWN:
+                    continue
+                self._new.drop(key)
+                self._known.put(key, track)
+            evidence = group[failed[group]]
             finding = track.finding
-            if finding.count and int(view.start[rows].min()) > finding.end_us + WINDOW_US:
-                table.drop(key)
-                track = table.get(key)
-                finding = track.finding
-            evidence = rows[bad]
             if len(evidence):
                 finding.add(view, evidence, reporter.clusters, proof=view.probe)
-            items: list[int | bytes] = (
-                port[rows].tolist() if vertical else view.targets[view.target[rows]].tolist()
-            )
-            track.take(items, bad.tolist(), view.end[rows].tolist(), max(now, finding.end_us))
-            table.weigh(key, len(track.tries) + finding.items)
-            if table is self._new and len(track.tries) >= KNOWN:
-                self._promote(key, track)
-            alerts += self._judge(track, reporter, protocol, vertical, place)
+                finding.begin_us = min(finding.begin_us, track.begin_us)
+            self._known.weigh(key, len(track.tries) + finding.items)
+            if finding.count:
+                alerts += self._judge(track, reporter, protocol, vertical, place)
         return alerts
-
-    def _table(self, key: Hashable) -> Table[_Slow] | None:
-        if key in self._known:
-            return self._known
-        return self._new if key in self._new else None
-
-    def _promote(self, key: Hashable, track: _Slow) -> None:
-        self._new.drop(key)
-        self._known.put(key, track)
-        self._known.weigh(key, len(track.tries) + track.finding.items)
 
     def _judge(
         self,
@@ -185,6 +180,10 @@ class SlowScans:
         kind = "SlowPortScan" if vertical else "SlowSweep"
         if finding.end_us - finding.begin_us < SPAN_US or not finding.due(kind):
             return []
+        # Of the tries before the source was known only this much is left.
+        finding.count = max(finding.count, failed)
+        if not vertical:
+            finding.targets.update(item for item in track.tries if isinstance(item, bytes))
         hours = (finding.end_us - finding.begin_us) / (3600 * SECOND)
         what = "TCP" if protocol == TCP else "UDP"
         if vertical:
