@@ -89,9 +89,11 @@ def _users(act: str) -> Scenario:
     return Scenario(f"benign-{act}", NORMAL, "", SERVER, "client", command)
 
 
-def _guess(name: str, label: str, service: str, tasks: int = 4) -> Scenario:
+def _guess(
+    name: str, label: str, service: str, *helpers: tuple[str, str], tasks: int = 4
+) -> Scenario:
     command = f"hydra -I -t {tasks} -l admin -P PASSWORDS {service}"
-    return Scenario(name, label, ATTACKER, SERVER, "attacker", command)
+    return Scenario(name, label, ATTACKER, SERVER, "attacker", command, helpers=helpers)
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -177,6 +179,16 @@ SCENARIOS: tuple[Scenario, ...] = (
     _guess("ftp-guess", "FtpBruteForce", f"ftp://{SERVER}"),
     _guess("http-guess", "HttpBruteForce", f"http-get://{SERVER}/private/"),
     _guess("mail-guess", "MailBruteForce", f"smtp://{SERVER}"),
+    *(
+        _guess(f"{name}-guess", label, f"{name}://{SERVER}", ("server", f"REFUSERS {SERVER}"))
+        for name, label in (
+            ("telnet", "TelnetBruteForce"),
+            ("pop3", "MailBruteForce"),
+            ("imap", "MailBruteForce"),
+            ("mysql", "DatabaseBruteForce"),
+            ("postgres", "DatabaseBruteForce"),
+        )
+    ),
     _guess("ssh-guess", "SshBruteForce", f"ssh://{SERVER}"),
     _flood("syn-flood", "SynFlood", "-S -p 80"),
     _flood("syn-flood-forged", "SynFlood", "-S -p 80 --rand-source", "*"),
@@ -282,6 +294,7 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.traffic_peers"],
         "SPOOF": [sys.executable, "-m", "datasets.traffic_spoof"],
+        "REFUSERS": [sys.executable, "-m", "datasets.traffic_logins"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],
         "SSH": [

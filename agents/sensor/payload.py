@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from agents.sensor.flows import Marks
+from agents.sensor.login_refusals import refusals
 from agents.sensor.packets import TCP, Packets
 from datasets.pcap import rows
 from ontology.records import INDICATORS
@@ -321,6 +322,8 @@ def look_up(packets: Packets) -> Marks:
     by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP + _SHELLS))
     for packet in some[by_port].tolist():
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
+    for packet in refusals(packets).tolist():
+        found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
     telling = sorted((packet, result) for packet, result in found.items() if result != _NOTHING)
     columns = np.array([result for _, result in telling], np.int64).reshape(len(telling), 3)
     index = np.array([packet for packet, _ in telling], np.int64)
