@@ -40,6 +40,8 @@ CHANGED, SUSPICIOUS, CERTAIN = 0.3, 0.6, 0.85
 """Confidence: one change; contested, repeated or several; two of these. Two network cards of one
 host on one segment contest each other for ever ("ARP flux"), hence no more than 0.6 for one."""
 AGAIN_US = 60 * SECOND
+ALERTS_MINUTE = 120
+"""A segment on which more changes is one flood of claims; it needs no alert for each address."""
 
 _VIRTUAL = (
     b"\x00\x00\x5e\x00\x01",  # VRRP, RFC 5798
@@ -78,12 +80,17 @@ class ArpWatch:
     def __init__(self, sensor: str) -> None:
         self._sensor = sensor
         self._bindings: OrderedDict[int, _Binding] = OrderedDict()
+        self._owned: dict[bytes, set[int]] = {}
+        """Hardware address to the addresses of `_bindings` that it owns."""
         self._asked: OrderedDict[tuple[int, int], int] = OrderedDict()
         """(who asked, for what) to when: a reply to these is no claim out of the blue."""
         self._thefts: OrderedDict[bytes, dict[int, int]] = OrderedDict()
         """Claimer to the addresses that it took and when."""
         self.evicted = 0
         """Addresses, questions and claimers forgotten for want of room."""
+        self._minute = (0, 0)
+        self.held_back = 0
+        """Alerts beyond `ALERTS_MINUTE`."""
 
     def on_packets(self, packets: Packets) -> list[Alert]:
         """Alerts that the ARP packets of a block bring about."""
@@ -120,8 +127,10 @@ class ArpWatch:
         binding = self._bindings.get(address)
         if binding is None:
             self._bindings[address] = _Binding(owner=mac, seen={mac: now})
+            self._owned.setdefault(mac, set()).add(address)
             if len(self._bindings) > MAX_ADDRESSES:
-                self._bindings.popitem(last=False)
+                gone, forgotten = self._bindings.popitem(last=False)
+                self._disown(gone, forgotten.owner)
                 self.evicted += 1
             return None
         self._bindings.move_to_end(address)
@@ -134,7 +143,7 @@ class ArpWatch:
             contested = binding.taken_us and now - binding.taken_us <= CONTEST_US
             return self._judge(address, binding, now) if contested else None
         if mac.startswith(_VIRTUAL):
-            binding.owner = mac
+            self._own(address, binding, mac)
             return None
         if binding.taker != mac or now - binding.taken_us > CONTEST_US:
             binding.taker, binding.claims = mac, 0
@@ -143,7 +152,7 @@ class ArpWatch:
         confidence, _, begin = binding.told
         if 0 < confidence <= CHANGED and now - max(begin, before) > CONTEST_US:
             # The new one has been the only one for long, and quiet: it owns the address now.
-            binding.owner, binding.taker, binding.taken_us = mac, b"", 0
+            self._own(address, binding, mac)
             return None
         binding.taken_us = now
         binding.claims += count
@@ -155,6 +164,17 @@ class ArpWatch:
             thefts[address] = now
         self._remember(self._thefts, mac, thefts, MAX_ADDRESSES)
         return self._judge(address, binding, now)
+
+    def _own(self, address: int, binding: _Binding, mac: bytes) -> None:
+        self._disown(address, binding.owner)
+        self._owned.setdefault(mac, set()).add(address)
+        binding.owner, binding.taker, binding.taken_us = mac, b"", 0
+
+    def _disown(self, address: int, mac: bytes) -> None:
+        held = self._owned.get(mac, set())
+        held.discard(address)
+        if not held:
+            self._owned.pop(mac, None)
 
     def _remember(self, memory: OrderedDict, key: object, value: object, most: int) -> None:  # type: ignore[type-arg]
         memory[key] = value
@@ -185,6 +205,12 @@ class ArpWatch:
         told, when_told, begin = binding.told
         if confidence < told or (confidence == told and now - when_told < AGAIN_US):
             return None
+        minute = now // (60 * SECOND)
+        used = self._minute[1] if minute <= self._minute[0] else 0
+        if used >= ALERTS_MINUTE:
+            self.held_back += 1
+            return None
+        self._minute = (max(minute, self._minute[0]), used + 1)
         begin = begin or taker_us
         binding.told = (confidence, now, begin)
         return self._alert(address, binding, signs, confidence, begin, now)
@@ -199,11 +225,7 @@ class ArpWatch:
         now: int,
     ) -> Alert:
         taker = binding.taker
-        own = [
-            known
-            for known, other in self._bindings.items()
-            if other.owner == taker and known != address
-        ]
+        own = list(self._owned.get(taker, set()) - {address})[:2]
         identity = f"{self._sensor}|{address}|{taker.hex()}|{begin}"
         why = "; ".join(signs) or "one change: perhaps a new lease, card or standby"
         return Alert(

@@ -82,6 +82,7 @@ class SensorCore:
             self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
             del self._alerts[MAX_ALERTS:]
         self.counters["arp_evicted"] = self._arp.evicted
+        self.counters["arp_alerts_held_back"] = self._arp.held_back
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""

@@ -56,7 +56,8 @@ def test_nmap(option: str, kind: str) -> None:
     assert right[-1].confidence >= 0.5
     if option == "-sI":
         assert not any(a.verified_source for a in found)
-        assert {a.source for a in found if str(a.target) == ZOMBIE} == {attacker}
+        named = {str(a.target) for a in found if (a.classification, a.source) == (kind, attacker)}
+        assert named == {sample.victim, ZOMBIE}
 
 
 def slowed(sample: Sample, ports: int, pause_us: int) -> RawPackets:

@@ -129,3 +129,16 @@ def test_a_flood_of_made_up_claims_stays_within_bounds(monkeypatch: pytest.Monke
     ]
     core.on_packets(packets(claims))
     assert core.evicted == 1900
+    assert len(core._owned) == 100
+
+
+def test_a_flood_of_conflicts_is_told_a_few_times_a_minute() -> None:
+    claims: list[Claim] = [
+        (i / 1000, 2, mac, str(IPv4Address(0x0A000000 + i % 1000)), VICTIM)
+        for mac, begin in ((MAC[VICTIM], 0), (OTHER, 1000))
+        for i in range(begin, begin + 1000)
+    ]
+    core = ArpWatch("sensor")
+    alerts = core.on_packets(packets(claims))
+    assert len(alerts) == arp_watch.ALERTS_MINUTE
+    assert core.held_back >= 1000 - arp_watch.ALERTS_MINUTE
