@@ -63,7 +63,8 @@ class Replay:
         self._told: dict[str, Alert] = {}
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
         self._sensor = SensorCore("replay", repeatable=True)
-        self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots)
+        own = [host.address for host in hosts]
+        self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots, protected=own)
         self._engine = CorrelationEngine(
             hosts,
             policy or Policy(),

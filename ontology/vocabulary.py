@@ -50,6 +50,7 @@ class Classes:
     BruteForce: Final = _term("BruteForce")
     BufferOverflow: Final = _term("BufferOverflow")
     CommandInjection: Final = _term("CommandInjection")
+    CompromisedHostIncident: Final = _term("CompromisedHostIncident")
     ConfigurationAbuse: Final = _term("ConfigurationAbuse")
     ConnectScan: Final = _term("ConnectScan")
     ConnectionBatch: Final = _term("ConnectionBatch")
@@ -107,6 +108,7 @@ class Classes:
     OutgoingExploit: Final = _term("OutgoingExploit")
     OutgoingFlood: Final = _term("OutgoingFlood")
     OutgoingScan: Final = _term("OutgoingScan")
+    OwnHostFinding: Final = _term("OwnHostFinding")
     PathTraversal: Final = _term("PathTraversal")
     Penetration: Final = _term("Penetration")
     PingOfDeath: Final = _term("PingOfDeath")
@@ -374,6 +376,7 @@ PARENTS: Final[dict[str, str]] = {
     "ScanThenExploitIncident": "Incident",
     "MultiHoneypotScanIncident": "Incident",
     "FloodIncident": "Incident",
+    "CompromisedHostIncident": "Incident",
     "HoneypotBruteForceIncident": "Incident",
     "CustomIncident": "Incident",
     "HoneypotExploitIncident": "Incident",
