@@ -15,7 +15,7 @@ from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
-from agents.analyzer.outgoing import Outgoing
+from agents.analyzer.outgoing import Outgoing, OwnHosts
 from agents.analyzer.scans import PortScans, Sweeps
 from agents.analyzer.sequence_prediction import SequencePrediction
 from agents.analyzer.slow_scans import SlowScans
@@ -49,7 +49,7 @@ class AnalyzerCore:
         self._features = FeatureExtractor()
         self._model = model
         self._reporter = Reporter(model, analyzer)
-        self._outgoing = Outgoing(honeypots, protected)
+        self._own_hosts = OwnHosts(honeypots, protected)
         self._detectors: tuple[Detector, ...] = (
             PortScans(),
             IdleScans(),
@@ -60,7 +60,7 @@ class AnalyzerCore:
             Floods(),
             WebAttacks(),
             HoneypotContacts(honeypots),
-            self._outgoing,
+            Outgoing(honeypots),
             Novelty(),
         )
         self.connections = 0
@@ -77,12 +77,16 @@ class AnalyzerCore:
         alerts: list[Alert] = []
         for detector in self._detectors:
             alerts += detector.on_view(view, self._reporter)
-        alerts = [self._outgoing.judge(alert) for alert in alerts]
+        alerts = [self._own_hosts.judge(alert) for alert in alerts]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""
-        out = {"connections": self.connections, "window_cut": self._features.cut}
+        out = {
+            "connections": self.connections,
+            "window_cut": self._features.cut,
+            "own_host_alerts": self._own_hosts.renamed,
+        }
         for detector in self._detectors:
             out.update(detector.counters())
         return out

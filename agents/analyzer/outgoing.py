@@ -51,18 +51,14 @@ class _Contact:
 
 
 class Outgoing:
-    """Connections that a honeypot opens; and the judge of whose alert it is."""
+    """Connections that a honeypot opens."""
 
-    def __init__(self, honeypots: Iterable[Address], protected: Iterable[Address] = ()) -> None:
-        pots = tuple(honeypots)
-        self._pots = frozenset(pots)
-        self._own = self._pots | frozenset(protected)
-        self._raw = np.array([packed(address) for address in pots], dtype="S16")
+    def __init__(self, honeypots: Iterable[Address]) -> None:
+        self._raw = np.array([packed(address) for address in honeypots], dtype="S16")
         self._contacts: Table[_Contact] = Table(_Contact, MAX_HOSTS)
-        self.renamed = 0
 
     def counters(self) -> dict[str, int]:
-        return {"outgoing_evicted": self._contacts.evicted, "outgoing_alerts": self.renamed}
+        return {"outgoing_evicted": self._contacts.evicted}
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
         if not len(self._raw):
@@ -108,6 +104,16 @@ class Outgoing:
             )
             alerts.append(reporter.alert(finding, claim))
         return alerts
+
+
+class OwnHosts:
+    """Whose alert it is: the last look at what all detectors found."""
+
+    def __init__(self, honeypots: Iterable[Address], protected: Iterable[Address] = ()) -> None:
+        self._pots = frozenset(honeypots)
+        self._own = self._pots | frozenset(protected)
+        self.renamed = 0
+        """Alerts about own hosts so far."""
 
     def judge(self, alert: Alert) -> Alert:
         """The alert, renamed if an own host is its source."""
