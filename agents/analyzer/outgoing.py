@@ -31,9 +31,9 @@ _CLASSES = {
     "BruteForce": "OutgoingBruteForce",
     "Exploit": "OutgoingExploit",
     "Spoofing": "OutgoingAttack",
-    "HoneypotContact": "OutgoingContact",
 }
-"""By the class that `superclasses` names, or the class itself."""
+"""By the class that `superclasses` names, or the class itself. A visit to a honeypot stays what it
+is: whoever looks after it comes from an own host."""
 
 
 def outgoing_class(classification: str) -> str | None:
