@@ -2,8 +2,9 @@
 
 ``python -m datasets.traffic OUT`` runs every scenario of `datasets.traffic_scenarios` in network
 namespaces of its own (nothing leaves the machine), captures each with tcpdump and writes
-``OUT/<name>.pcap.xz`` and ``OUT/manifest.tsv``. Needs tcpdump, nmap, hydra and hping3; the ssh scenarios need sshd and are
-left out with a line where it is missing. About five minutes, under 1 MB.
+``OUT/<name>.pcap.xz`` and ``OUT/manifest.tsv``. Needs tcpdump, nmap, hydra and hping3; the ssh
+scenarios need sshd and are left out with a line where it is missing. About five minutes, under
+1 MB.
 
 What ships in ``datasets/samples`` was made by this command; `read_manifest` reads it.
 """
