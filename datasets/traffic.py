@@ -1,9 +1,10 @@
 """The recipe of the sample traffic: real tools in a network laboratory, one labelled capture each.
 
-``python -m datasets.traffic OUT`` runs every scenario of `SCENARIOS` in network namespaces of its
-own (nothing leaves the machine), captures each with tcpdump and writes ``OUT/<name>.pcap.xz`` and
-``OUT/manifest.tsv``. Needs tcpdump, nmap, hydra and hping3; the ssh scenarios need sshd and are
-left out with a line where it is missing. About three minutes, under 1 MB.
+``python -m datasets.traffic OUT`` runs every scenario of `datasets.traffic_scenarios` in network
+namespaces of its own (nothing leaves the machine), captures each with tcpdump and writes
+``OUT/<name>.pcap.xz`` and ``OUT/manifest.tsv``. Needs tcpdump, nmap, hydra and hping3; the ssh
+scenarios need sshd and are left out with a line where it is missing. About five minutes, under
+1 MB.
 
 What ships in ``datasets/samples`` was made by this command; `read_manifest` reads it.
 """
@@ -26,135 +27,28 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from datasets.lab import Lab, LabError, in_sandbox, run_in_sandbox, why_unavailable
+from datasets.traffic_scenarios import (
+    ATTACKER,
+    CLIENTS,
+    SCANNER,
+    SERVER,
+    UNUSED,
+    Scenario,
+)
+from datasets.traffic_scenarios import (
+    NORMAL as NORMAL,
+)
+from datasets.traffic_scenarios import (
+    SCENARIOS as SCENARIOS,
+)
 from ontology.records import Address
 
 SAMPLES = Path(__file__).with_name("samples")
 """The shipped captures and their manifest."""
-NORMAL = "Normal"
-
-ATTACKER, SCANNER, CLIENT, SERVER, UNUSED = (
-    "192.0.2.66",
-    "192.0.2.67",
-    "192.0.2.10",
-    "192.0.2.80",
-    "198.51.100",  # a /24 routed to the server, where nobody answers but .18
-)
-CLIENTS = tuple(f"192.0.2.{last}" for last in (10, 11, 12))
 MAX_PACKETS = 12_000
 MAX_SECONDS = 40.0
 """A scenario is cut after so much; none needs it all."""
 SNAP_BYTES = 1600
-FLOOD_PACKETS = 3000
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One capture: who runs what."""
-
-    name: str
-    label: str
-    """`NORMAL` or a local name of an attack class in ``ontoidps.owl``."""
-    attacker: str
-    """Address; several joined by commas; ``*`` where sources are forged or reflectors."""
-    victim: str
-    """Address, or the network of a sweep."""
-    namespace: str
-    command: str
-    """Words split at blanks, run in ``namespace`` at once with the scenario's other commands;
-    several commands are separated by ``&&``. ``PEERS`` is `datasets.traffic_peers`."""
-    capture: str = "server"
-    """Namespace whose interface is captured."""
-
-
-def _nmap(name: str, label: str, options: str, victim: str = SERVER) -> Scenario:
-    command = f"nmap -n --max-retries 1 {options} {victim}"
-    return Scenario(
-        name, label, SCANNER if "-S" in options else ATTACKER, victim, "attacker", command
-    )
-
-
-def _flood(name: str, label: str, options: str, attacker: str = ATTACKER) -> Scenario:
-    command = f"hping3 -q -c {FLOOD_PACKETS} -i u500 {options} {SERVER}"
-    return Scenario(name, label, attacker, SERVER, "attacker", command)
-
-
-def _users(act: str) -> Scenario:
-    command = " && ".join(
-        f"PEERS {act} {SERVER} {source} --seed {seed}" for seed, source in enumerate(CLIENTS)
-    )
-    return Scenario(f"benign-{act}", NORMAL, "", SERVER, "client", command)
-
-
-def _guess(name: str, label: str, service: str, tasks: int = 4) -> Scenario:
-    command = f"hydra -I -t {tasks} -l admin -P PASSWORDS {service}"
-    return Scenario(name, label, ATTACKER, SERVER, "attacker", command)
-
-
-SCENARIOS: tuple[Scenario, ...] = (
-    *(_users(act) for act in ("browse", "ftp", "ask", "mail", "poll", "mistakes")),
-    Scenario(
-        "benign-ping", NORMAL, "", SERVER, "client", f"hping3 -q -1 -c 20 -i u200000 {SERVER}"
-    ),
-    Scenario(
-        "benign-ssh",
-        NORMAL,
-        "",
-        SERVER,
-        "client",
-        f"SSH {SERVER} head -c 99999 /dev/urandom && SSH {SERVER} seq 9999 && SSH {SERVER} sleep 3",
-    ),
-    _nmap("syn-scan", "SynScan", "-sS"),
-    _nmap("syn-scan-fast", "SynScan", "-sS -T5 -p 1-600"),
-    _nmap("syn-scan-ipv6", "SynScan", "-6 -sS -p 1-400", "2001:db8::50"),
-    _nmap("connect-scan", "ConnectScan", "-sT"),
-    _nmap("fin-scan", "FinScan", "-sF -F"),
-    _nmap("null-scan", "NullScan", "-sN -F"),
-    _nmap("xmas-scan", "XmasScan", "-sX -F"),
-    _nmap("ack-scan", "AckScan", "-sA -F"),
-    _nmap("udp-scan", "UdpScan", "-sU -T5 --min-rate 100 -F"),
-    _nmap("version-scan", "VersionScan", "-sV -T4 -p 21,25,53,80,123,502"),
-    _nmap("protocol-scan", "ProtocolScan", "-sO -T4 -p 0-60"),
-    _nmap("icmp-sweep", "IcmpSweep", "-sn -PE --disable-arp-ping", f"{UNUSED}.0/25"),
-    _nmap("tcp-sweep", "TcpSweep", "-sS -Pn -p 22", f"{UNUSED}.0/25"),
-    _nmap("udp-sweep", "UdpSweep", "-sU -Pn -p 161", f"{UNUSED}.0/26"),
-    _nmap("arp-sweep", "ArpSweep", "-sn -PR", "192.0.2.0/25"),
-    _guess("ftp-guess", "FtpBruteForce", f"ftp://{SERVER}"),
-    _guess("http-guess", "HttpBruteForce", f"http-get://{SERVER}/private/"),
-    _guess("mail-guess", "MailBruteForce", f"smtp://{SERVER}"),
-    _guess("ssh-guess", "SshBruteForce", f"ssh://{SERVER}"),
-    _flood("syn-flood", "SynFlood", "-S -p 80"),
-    _flood("syn-flood-forged", "SynFlood", "-S -p 80 --rand-source", "*"),
-    _flood("udp-flood", "UdpFlood", "-2 -p 7777 -d 64"),
-    _flood("udp-flood-forged", "UdpFlood", "-2 -p 7777 -d 64 --rand-source", "*"),
-    _flood("icmp-flood", "IcmpFlood", "-1 -d 64"),
-    _flood("ack-flood", "AckFlood", "-A -p 80"),
-    Scenario(
-        "amplification",
-        "AmplificationFlood",
-        "*",
-        CLIENT,
-        "attacker",
-        # The first two bytes of the payload ask the server's DNS stand-in for 3000 bytes.
-        f"hping3 -q -2 -c 400 -i u5000 -a {CLIENT} -p 53 -d 40 -E LARGE {SERVER}",
-        capture="client",
-    ),
-    *(
-        Scenario(
-            f"web-{act}",
-            label,
-            ATTACKER,
-            SERVER,
-            "attacker",
-            f"PEERS {act} {SERVER} {ATTACKER}",
-        )
-        for act, label in (
-            ("sql", "SqlInjection"),
-            ("xss", "CrossSiteScripting"),
-            ("traversal", "PathTraversal"),
-            ("command", "CommandInjection"),
-        )
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +119,8 @@ def _build(lab: Lab) -> None:
 def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.traffic_peers"],
+        "SPOOF": [sys.executable, "-m", "datasets.traffic_spoof"],
+        "REFUSERS": [sys.executable, "-m", "datasets.traffic_logins"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],
         "SSH": [
@@ -278,10 +174,18 @@ def _needs(scenario: Scenario) -> str:
 def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     raw = scratch / "capture.pcap"
     raw.unlink(missing_ok=True)
+    helpers = [
+        lab.popen(namespace, _words(command, scratch), stdout=subprocess.PIPE)
+        for namespace, command in scenario.helpers
+    ]
+    for helper in helpers:
+        if helper.stdout is None or helper.stdout.readline() != "ready\n":
+            raise LabError(f"a stand-in of {scenario.name} did not start")
+    interface = "br0" if scenario.capture == "hub" else "eth0"
     tcpdump = lab.popen(
         scenario.capture,
         [
-            *("tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", "eth0"),
+            *("tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", interface),
             *("-s", str(SNAP_BYTES), "-c", str(MAX_PACKETS), "-w", str(raw)),
             # IPv6 housekeeping of the namespaces themselves is no part of any scenario.
             "not (icmp6 and multicast)",
@@ -311,6 +215,9 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     time.sleep(0.3)  # answers still on the way
     tcpdump.send_signal(signal.SIGINT)
     tcpdump.wait(10)
+    for helper in helpers:
+        helper.terminate()
+        helper.wait(10)
     name = f"{scenario.name}.pcap.xz"
     packed = lzma.compress(raw.read_bytes(), preset=9 | lzma.PRESET_EXTREME)
     (out / name).write_bytes(packed)

@@ -70,6 +70,8 @@ INDICATORS = (
     "CommandInjection",
     "SshBanner",
     "VersionProbe",
+    "TrustChange",
+    "FormLogin",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

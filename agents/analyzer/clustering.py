@@ -42,7 +42,7 @@ NORMAL_WEIGHT = 10.0
 and with one share of 27 web, mail and files lie in clusters named after attacks on them."""
 _HYBRID = "hybrid_"
 
-_FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit"})
+_FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit", "Spoofing"})
 FAMILY: dict[str, str] = {
     name: above
     for name in sorted(ATTACK_CLASSES)

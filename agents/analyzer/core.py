@@ -15,8 +15,12 @@ from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.features import FeatureExtractor
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
+from agents.analyzer.outgoing import Outgoing, OwnHosts
 from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.sequence_prediction import SequencePrediction
+from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
@@ -43,20 +47,30 @@ class AnalyzerCore:
         *,
         analyzer: str,
         honeypots: Iterable[Address] = (),
+        protected: Iterable[Address] = (),
         drift: GuardedDrift | None = None,
     ) -> None:
-        """``drift``: of ``model``; None: its centres stay where training put them."""
+        """``honeypots``, ``protected``: own addresses; attacks by them are told as outgoing.
+
+        ``drift``: of ``model``; None: its centres stay where training put them.
+        """
+        honeypots = tuple(honeypots)
         self._features = FeatureExtractor()
         self._drift = drift
         self._model = model if drift is None else drift.moved(model)
         self._reporter = Reporter(self._model, analyzer)
+        self._own_hosts = OwnHosts(honeypots, protected)
         self._detectors: tuple[Detector, ...] = (
             PortScans(),
+            IdleScans(),
             Sweeps(),
+            SlowScans(),
+            SequencePrediction(),
             Logins(),
             Floods(),
             WebAttacks(),
             HoneypotContacts(honeypots),
+            Outgoing(honeypots),
             Novelty(),
         )
         self.connections = 0
@@ -84,11 +98,16 @@ class AnalyzerCore:
         if self._drift is not None and self._drift.on_view(view, alerts, self._model):
             self._model = self._drift.moved(self._model)
             self._reporter.model = self._model
+        alerts = [self._own_hosts.judge(alert) for alert in alerts]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""
-        out = {"connections": self.connections, "window_cut": self._features.cut}
+        out = {
+            "connections": self.connections,
+            "window_cut": self._features.cut,
+            "own_host_alerts": self._own_hosts.renamed,
+        }
         if self._reporter.network is not None:
             out["network_asked"] = self._reporter.network.asked
             out["network_unasked"] = self._reporter.network.unasked

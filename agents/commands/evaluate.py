@@ -115,7 +115,7 @@ def _captures(arguments: argparse.Namespace) -> Report:
         alerts: list[Alert] = []
         features = [np.empty((0, len(FEATURES)))]
         sources = [np.empty((0, 16), np.uint8)]
-        for batch in connection_batches(path):
+        for batch in connection_batches(path, alerts=alerts):
             packets += batch.packets
             alerts += core.on_batch(batch)
             features.append(extractor.extract(batch.connections))

@@ -25,7 +25,7 @@ from agents.sensor.core import SensorCore
 from datasets.nsl_kdd import read_nsl_kdd
 from datasets.pcap import read_capture
 from datasets.traffic import SAMPLES, Sample, read_manifest
-from ontology.records import ConnectionBatch
+from ontology.records import Alert, ConnectionBatch
 
 NSL_KDD = "nsl-kdd"
 MAX_CLUSTERS = 1000
@@ -33,8 +33,17 @@ _BLOCK_BYTES = 256 * 1024
 """Of a capture between two looks at the flow table; fixed, so that training is repeatable."""
 
 
-def connection_batches(capture: Path, *, sensor: str = "replay") -> Iterator[ConnectionBatch]:
+UNLEARNED = frozenset({"IdleScan", "ArpSpoofing", "SequencePrediction", "SpoofedLogin"})
+"""Classes that no single record shows: order, pace and names make them, and the packets that do it
+are in other hosts' names. Their samples test detectors and train no cluster."""
+
+
+def connection_batches(
+    capture: Path, *, sensor: str = "replay", alerts: list[Alert] | None = None
+) -> Iterator[ConnectionBatch]:
     """The connections of a capture file as a sensor would report them.
+
+    ``alerts``: takes what the sensor finds itself (ARP).
 
     Raises:
         ValueError, OSError: the file isn't a capture, or can't be read.
@@ -43,7 +52,11 @@ def connection_batches(capture: Path, *, sensor: str = "replay") -> Iterator[Con
     for raw in read_capture(capture, block_bytes=_BLOCK_BYTES):
         core.on_packets(raw)
         yield from core.take_batches(core.last_us)
+        if alerts is not None:
+            alerts += core.take_alerts()
     yield from core.take_batches(core.last_us, final=True)
+    if alerts is not None:
+        alerts += core.take_alerts()
 
 
 def labelled(directory: Path, sample: Sample) -> LabelledConnections:
@@ -75,7 +88,7 @@ def train(
 
 
 def _rows(directory: Path, *, progress: bool) -> TrainingRows:
-    samples = read_manifest(directory)
+    samples = [s for s in read_manifest(directory) if s.label not in UNLEARNED]
     shown = track(samples, "reading captures", transient=True, disable=not progress)
     return labelled_rows(labelled(directory, sample) for sample in shown)
 
