@@ -38,6 +38,11 @@ PERMITTED = (
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
     _rule("ontology", "inform", "OntologyChanged", "*"),
+    _rule("analyzer supervisor", "subscribe", "Subscription", "ontology"),
+    _rule("ontology", "agree refuse", "Subscription", "analyzer supervisor"),
+    _rule("ontology", "inform", "TrafficCluster", "analyzer supervisor"),
+    _rule("supervisor", "request", "TrafficCluster", "ontology"),
+    _rule("ontology", "refuse", "TrafficCluster", "supervisor"),
     _rule("*", "query-ref", "Query", "ontology"),
     _rule("ontology", "inform-ref", "Answer", "*"),
 )

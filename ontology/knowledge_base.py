@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from xml.parsers import expat
+from xml.parsers.expat import ExpatError
 
 from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, parse, serialize
+
+from ontology.safe_xml import check_xml, other_syntax
 
 if TYPE_CHECKING:
     import rdflib
@@ -252,10 +253,10 @@ def read_owl_file(path: Path, number: int = 0) -> OwlFile:
     if len(data) > MAX_FILE_BYTES:
         raise KnowledgeBaseError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
     try:
-        _check_xml(data)
+        check_xml(data)
         triples = tuple(_renamed(parse(data, format=RdfFormat.RDF_XML), number))
-    except (SyntaxError, ValueError, expat.ExpatError) as e:
-        raise KnowledgeBaseError(f"{path}: not RDF/XML: {_syntax(data) or _line(e)}") from e
+    except (SyntaxError, ValueError, ExpatError) as e:
+        raise KnowledgeBaseError(f"{path}: not RDF/XML: {other_syntax(data) or _line(e)}") from e
     ontologies = [t.subject for t in triples if t.predicate == _TYPE and t.object == _ONTOLOGY]
     if len(ontologies) != 1 or not isinstance(ontologies[0], NamedNode):
         raise KnowledgeBaseError(f"{path}: needs exactly one owl:Ontology with an IRI")
@@ -270,43 +271,6 @@ def read_owl_file(path: Path, number: int = 0) -> OwlFile:
         elif triple.predicate == _VERSION and triple.subject == iri:
             version = triple.object.value if isinstance(triple.object, Literal) else ""
     return OwlFile(path, data, iri.value, version, tuple(imports), triples)
-
-
-# What Protégé's other formats begin with. OWL/XML would load, without a single rule.
-_OTHER_SYNTAXES = (
-    (b"<Ontology", "this is OWL/XML, from which owlready2 loses every rule"),
-    (b"@prefix", "this is Turtle"),
-    (b"Prefix(", "this is OWL functional syntax"),
-    (b"Ontology(", "this is OWL functional syntax"),
-    (b"Prefix:", "this is Manchester syntax"),
-    (b"Ontology:", "this is Manchester syntax"),
-)
-
-
-def _syntax(data: bytes) -> str:
-    """What the file is instead, and what to do; empty if nobody knows."""
-    begin = re.sub(
-        rb"<\?.{0,200}?\?>|<!--.{0,5000}?-->", b"", data[:8192], flags=re.DOTALL
-    ).lstrip()
-    for mark, words in _OTHER_SYNTAXES:
-        if begin.startswith(mark):
-            return f"{words}; save as RDF/XML"
-    return ""
-
-
-def _check_xml(data: bytes) -> None:
-    """Well-formed to the end (pyoxigraph takes a file that breaks off), and without entities.
-
-    Raises: ValueError, ExpatError.
-    """
-
-    def refuse(*_: object) -> None:
-        # Entities can name files and grow without bound.
-        raise ValueError("document type declarations are refused: save without XML entities")
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.Parse(data, True)
 
 
 def _renamed(quads: Iterable[Any], number: int) -> Iterator[Triple]:

@@ -14,6 +14,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import numpy as np
 from numpy.typing import NDArray
 
+from ontology.traffic import TrafficCluster as TrafficCluster
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -369,6 +371,7 @@ Record = (
     | AgentDescription
     | Subscription
     | OntologyChanged
+    | TrafficCluster
     | Query
     | Answer
 )

@@ -1,4 +1,7 @@
-"""The analyzer agent: batches from its node's sensor in, alerts to whoever subscribed."""
+"""The analyzer agent: batches from its node's sensor in, alerts to whoever subscribed.
+
+What its clusters are called it hears from the ontology agent (`agents.analyzer.naming`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import uuid
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,8 +19,17 @@ from agents.acl import AclMessage
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.drift_file import load_drift, save_drift
+from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
-from ontology.records import Alert, ConnectionBatch, Record, Subscription
+from agents.clock import now_us
+from ontology.records import (
+    Alert,
+    ConnectionBatch,
+    OntologyChanged,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +39,7 @@ MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
 
 
+WISH_LIMIT_US = 60_000_000
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -81,6 +95,8 @@ class AnalyzerAgent(BaseAgent):
         self._core: AnalyzerCore | None = None
         self._drift: GuardedDrift | None = None
         self._subscribers: Subscribers | None = None
+        self._kept_names: KeptNames
+        self._digest, self._clusters, self._names_of_us = "", 0, 0
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
         # A sensor that crashed reads the last lines of a log again and sends them with the ids they
         # had. The core would count them twice; it dies with this memory, so nothing need be kept.
@@ -99,18 +115,61 @@ class AnalyzerAgent(BaseAgent):
             drift=self._drift,
             protected=[address for node in settings.node for address in node.addresses],
         )
+        self._digest, self._clusters = model_digest(model), len(model.labels)
+        self._kept_names = KeptNames(self.context.state_dir / "cluster-names.ttl")
+        self._use_names(await asyncio.to_thread(self._kept_names.load))
+        self.spawn(self._ask_for_names(), name="question for names")
+
+    async def _ask_for_names(self) -> None:
+        for ontology in self.settings.jids("ontology"):
+            wish = Subscription(id=uuid.uuid4().urn, topic="TrafficCluster")
+            # One that starts later tells us unasked.
+            limit = now_us() + WISH_LIMIT_US
+            await self.send(
+                ontology, "subscribe", [wish], protocol="fipa-subscribe", reply_by_us=limit
+            )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         await self._pass_on([r for r in records if isinstance(r, Alert)])
+        if any(isinstance(r, TrafficCluster) for r in records) and self._use_names(records):
+            await asyncio.to_thread(self._kept_names.save, records)
         for record in records:
             if isinstance(record, ConnectionBatch):
                 await self._on_batch(record)
-            elif isinstance(record, Alert):
+            elif isinstance(record, Alert | TrafficCluster | OntologyChanged):
                 continue
             elif isinstance(record, Subscription):
+                if message.performative in ("agree", "refuse"):
+                    continue
                 await self._on_subscription(message, record)
             else:
                 raise ValueError(f"an analyzer has no use for {type(record).__name__}")
+
+    def _use_names(self, records: Sequence[Record]) -> bool:
+        """Call the clusters as the ontology agent says; False if that is not for us, or old."""
+        if self._core is None:
+            raise RuntimeError("the analyzer has not started")
+        changed_us = max(
+            (r.changed_us for r in records if isinstance(r, OntologyChanged)), default=0
+        )
+        clusters = [r for r in records if isinstance(r, TrafficCluster)]
+        if not clusters:
+            return False
+        if changed_us < self._names_of_us:
+            # Two announcements overtook each other; each holds all names.
+            self.counters["names_outdated"] += 1
+            return False
+        try:
+            labels, names = names_for(clusters, digest=self._digest, count=self._clusters)
+        except NamingError as e:
+            self.counters["names_refused"] += 1
+            logger.error("%s", e)
+            return False
+        self._core.use_names(labels, names)
+        self._names_of_us = changed_us
+        self.counters["names_taken"] += 1
+        logger.info("%d clusters, %d of them named by people", len(names), sum(map(bool, names)))
+        return True
 
     async def _pass_on(self, alerts: Sequence[Alert]) -> None:
         """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""

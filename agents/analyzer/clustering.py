@@ -26,10 +26,9 @@ from agents.analyzer.features import FEATURES, FEATURES_HASH
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.live_encoding import LIVE
 from agents.analyzer.model_file import Arrays, ModelError, read_model, write_model
-from ontology.vocabulary import ATTACK_CLASSES, superclasses
+from ontology.vocabulary import ATTACK_CLASSES, TRAFFIC_CLASSES, superclasses
+from ontology.vocabulary import NORMAL as NORMAL
 
-NORMAL = "Normal"
-"""Label of benign traffic; every other label is a local name of a class in ``ontoidps.owl``."""
 MODEL_VERSION = 2
 SEED = 20260101
 """Of the K-Means initialisation: the same sample gives the same model."""
@@ -71,13 +70,15 @@ class ClusterModel:
     centers: NDArray[np.float64]
     """(k, len(FEATURES))."""
     labels: tuple[str, ...]
-    """Per cluster: `NORMAL` or an attack class."""
+    """Per cluster: `NORMAL`, or the local name of an attack class in ``ontoidps.owl``."""
     purity: NDArray[np.float64]
     """(k,) share of the cluster's training connections that carry its label, in [0, 1]."""
     radius: NDArray[np.float64]
     """(k,) beyond it a connection is novel."""
     sizes: NDArray[np.int64]
     """(k,) training connections."""
+    names: tuple[str, ...] = ()
+    """Per cluster the name that somebody gave it, or "" (`agents.analyzer.naming`)."""
     hybrid: HybridModel | None = None
     """The network beside the clusters; None: clusters alone."""
     _product: NDArray[np.float64] = field(init=False, repr=False)
@@ -93,10 +94,12 @@ class ClusterModel:
         for name in ("centers", "purity", "radius"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ModelError(f"{name} holds a value that is not finite")
+        if self.names and len(self.names) != k:
+            raise ModelError(f"names must have {k} values")
         # One record must not wait for what never changes.
         object.__setattr__(self, "_product", np.ascontiguousarray(-2.0 * self.centers.T))
         object.__setattr__(self, "_squares", (self.centers**2).sum(axis=1))
-        unknown = sorted(set(self.labels) - set(FAMILY) - {NORMAL})
+        unknown = sorted(set(self.labels) - TRAFFIC_CLASSES)
         if unknown:
             raise ModelError(f"unknown label {unknown[0]!r}")
 
@@ -127,14 +130,21 @@ class ClusterModel:
         if total == 0 or family is None:
             return 0.0
         sign = np.array(
-            [-1.0 if label == NORMAL else float(FAMILY[label] == family) for label in self.labels]
+            [
+                # An analyst may name a cluster after a whole family, or after a class in none.
+                -1.0 if label == NORMAL else float(FAMILY.get(label, label) == family)
+                for label in self.labels
+            ]
         )
         return float((histogram * self.purity * sign).sum() / total)
 
     def describe(self, cluster: int, distance: float) -> str:
-        """E.g. ``cluster 7 (SynScan, purity 0.98), distance 0.41 of radius 0.90``."""
+        """E.g. ``cluster 7 (SynScan, purity 0.98), distance 0.41 of radius 0.90``; a name that the
+        cluster was given stands before its class: ``cluster 7 ("own scanner", SynScan, …``."""
+        name = f'"{self.names[cluster]}", ' if self.names and self.names[cluster] else ""
         return (
-            f"cluster {cluster} ({self.labels[cluster]}, purity {self.purity[cluster]:.2f}), "
+            f"cluster {cluster} ({name}{self.labels[cluster]}, "
+            f"purity {self.purity[cluster]:.2f}), "
             f"distance {distance:.2f} of radius {self.radius[cluster]:.2f}"
         )
 

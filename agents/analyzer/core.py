@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,11 @@ class AnalyzerCore:
             self._reporter.model = self._model
         alerts = [self._own_hosts.judge(alert) for alert in alerts]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
+
+    def use_names(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
+        """From the next batch on, call the clusters so (`agents.analyzer.naming.names_for`)."""
+        self._model = replace(self._model, labels=labels, names=names)
+        self._reporter.model = self._model
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""

@@ -1,4 +1,4 @@
-"""``ontoidps ontology check|document|import-signatures|show``: knowledge seen and brought in."""
+"""``ontoidps ontology check|clusters|document|import-signatures|show``: knowledge in and out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, parse
 
+from agents.analyzer.cases import CASES
+from agents.analyzer.core import SHIPPED_MODEL, load_model
 from agents.commands import ontology_check
 from agents.commands.replay import printable
+from agents.commands.train import clusters_file_of, write_clusters_file
+from datasets.traffic import SAMPLES
 from ontology.documentation import document
 from ontology.figures import class_tree, rule_graph
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
@@ -31,6 +35,8 @@ _COUNTED = {
     _SWRL_RULE: "rules",
     NamedNode(_OWL + "NamedIndividual"): "individuals",
     NamedNode(IDPS.Signature): "signatures",
+    NamedNode(IDPS.TrafficCluster): "clusters",
+    NamedNode(IDPS.TrafficCase): "cases",
 }
 _SHOWN = 20
 """Reasons and faults listed without ``--all``."""
@@ -53,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     importer.add_argument("--all", action="store_true", help="list every reason and fault")
     importer.add_argument("--json", action="store_true", help="one JSON object")
+    maker = words.add_parser(
+        "clusters", help="the clusters of a model and labelled cases, as individuals"
+    )
+    maker.add_argument(
+        "captures", type=Path, nargs="?", default=SAMPLES, help="what it was trained on"
+    )
+    maker.add_argument(
+        "--model", type=Path, default=SHIPPED_MODEL, metavar="FILE", help="default: the shipped one"
+    )
+    maker.add_argument("--out", type=Path, metavar="FILE", help="default: beside the model")
+    maker.add_argument("--cases", type=int, default=CASES, help=f"at most; default: {CASES}")
     shower = words.add_parser("show", help="count what files hold")
     shower.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="default: the ontology and its rules"
@@ -77,6 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.word == "show":
         for path in arguments.files or (ontology_path(), *rule_paths()):
             _show(path, as_json=arguments.json)
+        return 0
+    if arguments.word == "clusters":
+        _clusters(arguments)
         return 0
     if arguments.out.suffix not in FORMATS:
         raise ValueError(f"--out {str(arguments.out)!r}: must end in {', '.join(FORMATS)}")
@@ -107,6 +127,15 @@ def ontology_figures() -> dict[str, str]:
         "attack-classes.svg": class_tree(below, "Attack"),
         "rule-scan-then-exploit.svg": rule_graph(rules["ScanThenExploit"]),
     }
+
+
+def _clusters(arguments: argparse.Namespace) -> None:
+    if arguments.cases < 0:
+        raise ValueError(f"--cases {arguments.cases}: must not be negative")
+    model = load_model(arguments.model)
+    out = arguments.out or clusters_file_of(arguments.model)
+    cases = write_clusters_file(arguments.captures, model, out, most=arguments.cases)
+    print(f"{len(model.labels)} clusters, {cases} cases to {printable(out)}")
 
 
 def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool) -> None:

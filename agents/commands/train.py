@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.progress import track
 
 from agents.analyzer.case_clusters import CLUSTERS
+from agents.analyzer.cases import CASES, clusters_file
 from agents.analyzer.clustering import SEED, ClusterModel
 from agents.analyzer.core import SHIPPED_MODEL
 from agents.analyzer.hybrid_training import fit as fit_kdd
@@ -25,6 +26,7 @@ from agents.sensor.core import SensorCore
 from datasets.nsl_kdd import read_nsl_kdd
 from datasets.pcap import read_capture
 from datasets.traffic import SAMPLES, Sample, read_manifest
+from ontology.clusters import clusters_path
 from ontology.records import Alert, ConnectionBatch
 
 NSL_KDD = "nsl-kdd"
@@ -72,6 +74,25 @@ def labelled(directory: Path, sample: Sample) -> LabelledConnections:
     )
 
 
+def write_clusters_file(directory: Path, model: ClusterModel, path: Path, *, most: int) -> int:
+    """Write clusters and cases of ``model``, trained on ``directory``; how many cases there are.
+
+    Raises:
+        ValueError, OSError: as `train`, or ``path`` can't be written.
+    """
+    samples = [(sample.file, labelled(directory, sample)) for sample in read_manifest(directory)]
+    data, cases = clusters_file(model, samples, most=most)
+    partial = path.with_suffix(".new")
+    partial.write_bytes(data)
+    partial.replace(path)
+    return cases
+
+
+def clusters_file_of(model: Path) -> Path:
+    """Where the clusters of a model file are written: the shipped one's are a shipped file."""
+    return clusters_path() if model == SHIPPED_MODEL else model.with_suffix(".owl")
+
+
 def train(
     directory: Path = SAMPLES,
     *,
@@ -109,7 +130,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Train the analyzer's model, K-Means and the network beside it, on the captures that "
         "CAPTURES/manifest.tsv names (made by `python -m datasets.traffic CAPTURES`); or, with "
         f"{NSL_KDD!r}, the hybrid classifier of KDD records on an NSL-KDD file, for `ontoidps "
-        "evaluate nsl-kdd --model`. The same data and seed give the same model."
+        "evaluate nsl-kdd --model`. The same data and seed give the same model. Clusters and "
+        "labelled cases are written beside a model of captures as .owl (those of the shipped "
+        "model to ontology/clusters.owl)."
     )
     parser.add_argument(
         "captures",
@@ -160,6 +183,9 @@ def run(arguments: argparse.Namespace) -> int:
         for fold, (share, normal) in enumerate(held_out_novelty(rows, seed=arguments.seed), 1):
             print(f"held-out part {fold}: novel {share:.2%} of all, {normal:.2%} of normal")
     print(f"saved {out}")
+    path = clusters_file_of(out)
+    cases = write_clusters_file(Path(arguments.captures), model, path, most=CASES)
+    print(f"saved {path}: {len(model.labels)} clusters, {cases} cases")
     return 0
 
 

@@ -3,20 +3,24 @@
 Receives Alert (from analyzers, which it subscribes to), Incident, Decision and Block, and archives
 them; receives Query, sends Answer. Sends OntologyChanged to those who reason or decide when an edit
 of the ontology or the rules has passed all checks; an edit that has not is logged, and what was
-valid before stays.
+valid before stays. Tells analyzers and supervisor what the clusters are called
+(TrafficCluster), and takes the supervisor's wish to call one otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
+from dataclasses import replace
 from typing import ClassVar
 
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.ontology.archive import Archive
+from agents.ontology.clusters import ClusterBook
 from agents.ontology.query import QueryRunner
 from agents.ontology.service import plan, to_answer
 from agents.ontology.watch import (
@@ -26,15 +30,20 @@ from agents.ontology.watch import (
     knowledge_paths,
     load_knowledge,
 )
+from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.knowledge_base import KnowledgeBaseError
-from ontology.records import OntologyChanged, Record, Subscription
+from ontology.records import OntologyChanged, Record, Subscription, TrafficCluster
 
 logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
 AUDIENCE = ("correlation", "reaction", "supervisor")
-"""Roles that hear of a new version; sensors and analyzers work with fixed words only."""
+"""Roles that hear of a new version; sensors and analyzers work with fixed words, but for the names
+of clusters."""
+NAMES_EVERY_S = 0.3
+"""A saved name is in force after two looks."""
+NAMES_AUDIENCE = ("analyzer", "supervisor")
 
 
 class OntologyAgent(BaseAgent):
@@ -48,6 +57,10 @@ class OntologyAgent(BaseAgent):
         self._archive: Archive
         self._queries: QueryRunner
         self._watch: FileWatch
+        self._names: ClusterBook | None = None
+        self._names_watch: FileWatch
+        self._names_since_us = 0
+        self._naming = asyncio.Lock()
 
     async def on_start(self) -> None:
         """Open the archive, take over the files as they are, subscribe to all analyzers."""
@@ -58,6 +71,7 @@ class OntologyAgent(BaseAgent):
         # The shipped state was checked with Pellet when it was made, or before it was taken over.
         await self._take_over(thorough=False)
         self.every(WATCH_EVERY_S, self._look, name="ontology watch")
+        await self._open_names()
         for analyzer in self.settings.jids("analyzer"):
             wish = f"{self.jid} {analyzer} Alert"
             await self.send(
@@ -71,6 +85,10 @@ class OntologyAgent(BaseAgent):
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """Archive or answer; a ValueError (not understood, query refused) goes to the sender."""
         work = plan(message.performative, records)
+        for wanted in work.wishes:
+            await self._rename(message, wanted)
+        if work.subscriptions:
+            await self._on_subscription(message, work.subscriptions)
         if work.archive:
             removed = await asyncio.to_thread(self._archive.add, work.archive)
             self.counters["archived"] += len(work.archive)
@@ -129,6 +147,102 @@ class OntologyAgent(BaseAgent):
                     protocol="fipa-subscribe",
                     conversation_id=f"ontology-{_uuid(knowledge.version)}",
                 )
+
+    # --- the names of clusters ------------------------------------------------------------------
+
+    async def _open_names(self) -> None:
+        folder = self.context.state_dir / "knowledge"
+        # First: a save between the first reading and the first look must not go unseen.
+        watch = await asyncio.to_thread(FileWatch, lambda: (folder / CLUSTERS_FILE,))
+        try:
+            names = await asyncio.to_thread(ClusterBook, folder, clusters_path())
+        except (ClusterFileError, OSError) as e:
+            # Everything else works without; analyzers go on with the names of their training.
+            self.counters["clusters_refused"] += 1
+            logger.error("no cluster can be renamed: %s", e)
+            return
+        self._names, self._names_since_us = names, now_us()
+        self._names_watch = watch
+        await self._archive_names(names)
+        logger.info("clusters: %s, %d named by people", names.path, names.in_force.renamed)
+        # Also after an edit while we were down, and to those who were there before us.
+        await self._announce_names(names, "as found at start")
+        self.every(NAMES_EVERY_S, self._look_at_names, name="cluster watch")
+
+    async def _look_at_names(self) -> None:
+        async with self._naming:
+            if self._names is not None and await asyncio.to_thread(self._names_watch.poll):
+                await self._take_over_names(self._names)
+
+    async def _take_over_names(self, names: ClusterBook) -> None:
+        try:
+            changed = await asyncio.to_thread(names.take_over)
+        except ClusterFileError as e:
+            self.counters["clusters_refused"] += 1
+            logger.error("cluster names refused, the last good ones stay in force: %s", e)
+            return
+        if not changed:
+            return
+        self.counters["clusters_renamed"] += len(changed)
+        self._names_since_us = now_us()
+        said = [f"{c.cluster_number} is {c.cluster_name!r} ({c.traffic_class})" for c in changed]
+        logger.info("clusters renamed: %s", "; ".join(said))
+        await self._announce_names(names, "; ".join(said[:5]))
+        await self._archive_names(names)
+
+    async def _rename(self, message: AclMessage, wanted: TrafficCluster) -> None:
+        async with self._naming:
+            names = self._names
+            try:
+                if names is None:
+                    raise ClusterFileError("there is no file of clusters, see the log")
+                found = await asyncio.to_thread(names.rename, wanted)
+            except ClusterFileError as e:
+                self.counters["clusters_refused"] += 1
+                logger.warning("renaming of cluster %d refused: %s", wanted.cluster_number, e)
+                await self.reply(message, "refuse", [replace(wanted, detail=str(e))])
+                return
+            logger.info("cluster %d is renamed by %s", wanted.cluster_number, wanted.detail)
+            await self._take_over_names(names)
+            await self.reply(message, "inform", [replace(found, detail=wanted.detail)])
+
+    async def _on_subscription(
+        self, message: AclMessage, subscriptions: tuple[Subscription, ...]
+    ) -> None:
+        """No list is kept: who may subscribe is told of every change anyway."""
+        if self._names is None:
+            await self.reply(message, "refuse", subscriptions)
+            return
+        await self.reply(message, "agree", subscriptions)
+        await self.reply(message, "inform", self._news_of_names(self._names, "as it is"))
+
+    def _news_of_names(self, names: ClusterBook, detail: str) -> list[Record]:
+        clusters = names.in_force.clusters
+        called = "\n".join(f"{c.cluster_name}\t{c.traffic_class}" for c in clusters)
+        version = hashlib.sha256(called.encode()).hexdigest()
+        change = OntologyChanged(
+            id=f"urn:uuid:{uuid.uuid4()}",
+            version=f"clusters+{version[:12]}",
+            changed_us=self._names_since_us,
+            detail=detail,
+        )
+        return [change, *clusters]
+
+    async def _announce_names(self, names: ClusterBook, detail: str) -> None:
+        news = self._news_of_names(names, detail)
+        for role in NAMES_AUDIENCE:
+            for receiver in self.settings.jids(role):
+                await self.send(
+                    receiver,
+                    "inform",
+                    news,
+                    protocol="fipa-subscribe",
+                    conversation_id=f"clusters-{self.jid}",
+                )
+
+    async def _archive_names(self, names: ClusterBook) -> None:
+        """So that SPARQL can ask for clusters and cases."""
+        await asyncio.to_thread(self._archive.set_clusters, names.in_force.triples)
 
 
 def _uuid(text: str) -> uuid.UUID:

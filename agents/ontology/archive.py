@@ -2,7 +2,8 @@
 
 Records and the hosts they name are in the default graph, as the triples that they travel in (a
 named graph each would double the indices, and the time). The ontology in force is a named graph, so
-that a question can ask for all kinds of `Scan`. Who asks sees the union of all graphs.
+that a question can ask for all kinds of `Scan`, and so are the clusters with their cases. Who asks
+sees the union of all graphs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pyoxigraph import (
     serialize,
 )
 
+from ontology.clusters import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
 from ontology.records import Alert, Block, Decision, Incident, Record
 from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
@@ -42,6 +44,7 @@ _SEQUENCE = NamedNode(_ARCHIVE + ":sequence")
 _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
+_CLUSTERS = NamedNode(CLUSTERS_IRI)
 _COUNT = NamedNode(IDPS.count)
 
 
@@ -153,6 +156,22 @@ class Archive:
                 self._store.extend(quads)
                 self._set_note(_VERSION, version)
                 self._store.flush()
+            except OSError as e:
+                raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
+
+    def set_clusters(self, triples: Sequence[Triple]) -> None:
+        """Put other clusters and cases in the place of those that are stored.
+
+        Raises: ArchiveError.
+        """
+        wanted = {Quad(t.subject, t.predicate, t.object, _CLUSTERS) for t in triples}
+        with self._lock:
+            try:
+                # A name is two of 18,000 triples: writing all of them takes ten times as long.
+                stored = set(self._store.quads_for_pattern(None, None, None, _CLUSTERS))
+                for quad in stored - wanted:
+                    self._store.remove(quad)
+                self._store.extend(wanted - stored)
             except OSError as e:
                 raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
 

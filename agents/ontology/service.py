@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from agents.ontology.archive import Archived
 from agents.ontology.query import check_query
-from ontology.records import Alert, Answer, Block, Decision, Incident, Query, Record, Subscription
+from ontology.records import (
+    Alert,
+    Answer,
+    Block,
+    Decision,
+    Incident,
+    Query,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 _NAMES = uuid.UUID("5b0c2b3e-30d9-5b36-8c55-5f5f6f1a2d11")
 
@@ -23,10 +33,15 @@ class Work:
 
     archive: tuple[Archived, ...] = ()
     queries: tuple[Query, ...] = ()
+    wishes: tuple[TrafficCluster, ...] = ()
+    """Clusters with the names that they shall have."""
+    subscriptions: tuple[Subscription, ...] = ()
+    """To the names of clusters."""
 
 
 def plan(performative: str, records: Sequence[Record]) -> Work:
-    """Sort a message: ``inform`` is archived, ``query-ref`` answered, the rest not understood.
+    """Sort a message: ``inform`` is archived, ``query-ref`` answered, ``request`` gives clusters
+    other names, ``subscribe`` asks for them, the rest is not understood.
 
     Raises:
         ServiceError: not for us.
@@ -50,11 +65,24 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
             if len(queries) != 1:
                 raise ServiceError(f"query-ref wants one Query, got {len(queries)}")
             return Work(queries=tuple(queries))
+        case "request":
+            wishes = tuple(r for r in records if isinstance(r, TrafficCluster))
+            if len(wishes) != 1 or len(records) != 1:
+                raise ServiceError("request wants one TrafficCluster")
+            return Work(wishes=wishes)
+        case "subscribe":
+            wanted = tuple(r for r in records if isinstance(r, Subscription))
+            topics = [r.topic for r in wanted]
+            if topics != ["TrafficCluster"] or len(records) != 1:
+                raise ServiceError(f"the ontology agent offers TrafficCluster, not {topics}")
+            return Work(subscriptions=wanted)
         case "agree" | "refuse" | "not-understood" | "failure":
             # Answers to our own subscriptions; nothing to do.
             if all(isinstance(record, Subscription) for record in records):
                 return Work()
-    raise ServiceError(f"the ontology agent takes inform and query-ref, not {performative}")
+    raise ServiceError(
+        f"the ontology agent takes inform, query-ref, request and subscribe, not {performative}"
+    )
 
 
 def to_answer(query: Query, results: str, *, truncated: bool) -> Answer:

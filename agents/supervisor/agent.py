@@ -6,17 +6,29 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import uuid4
 
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.supervisor.clusters import ANSWER_LIMIT_S
 from agents.supervisor.console.app import create_app
 from agents.supervisor.console.server import ConsoleServer, bind, is_unix
 from agents.supervisor.console.sessions import FIRST_USER, open_credentials
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Order
 from agents.supervisor.service import ConsoleService
-from ontology.records import AgentDescription, Alert, Block, Decision, Incident, Record
+from ontology.records import (
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    Incident,
+    OntologyChanged,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +37,7 @@ ORDERS_PER_MESSAGE = 50
 UNBLOCK_LIMIT_S = 3600
 """An unblock that waited longer is given up; the gateway gets it again when it registers."""
 OWN_RENEWAL_S = 5.0
+WISH_LIMIT_US = 60_000_000
 
 
 class SupervisorAgent(BaseAgent):
@@ -60,6 +73,14 @@ class SupervisorAgent(BaseAgent):
             archive=self._archive,
             counters=self.counters,
         )
+        self._service.clusters.ask = self._ask_for_name
+        for ontology in self.settings.jids("ontology"):
+            wish = Subscription(id=uuid4().urn, topic="TrafficCluster")
+            # One that starts later tells us unasked.
+            limit = now_us() + WISH_LIMIT_US
+            await self.send(
+                ontology, "subscribe", [wish], protocol="fipa-subscribe", reply_by_us=limit
+            )
         app = create_app(self._service, credentials, behind_proxy=is_unix(listen))
         self._server = ConsoleServer(app, sock)
         self._open = True
@@ -99,6 +120,30 @@ class SupervisorAgent(BaseAgent):
         for record in records:
             if isinstance(record, Block):
                 await self._service.report(record)
+        self._hear_of_clusters(message, records)
+
+    def _hear_of_clusters(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        """An announcement of all names, or the answer to an operator's wish."""
+        desk = self._service.clusters
+        if any(isinstance(record, OntologyChanged) for record in records):
+            desk.told(records)
+            return
+        for record in records:
+            if isinstance(record, TrafficCluster):
+                done = message.performative == "inform"
+                desk.answered(message.conversation_id, record, done=done)
+
+    async def _ask_for_name(self, wanted: TrafficCluster, conversation: str) -> None:
+        for receiver in self.settings.jids("ontology"):
+            await self.send(
+                receiver,
+                "request",
+                [wanted],
+                protocol="fipa-request",
+                conversation_id=conversation,
+                # Later the operator has long been told that it failed.
+                reply_by_us=now_us() + int(ANSWER_LIMIT_S * 1_000_000),
+            )
 
     async def _decide(
         self,

@@ -11,10 +11,10 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 from uuid import uuid4
 
 from agents.settings import Settings
+from agents.supervisor.clusters import ClusterDesk
 from agents.supervisor.console.events import Hub
 from agents.supervisor.console.views import (
     AgentView,
@@ -25,6 +25,7 @@ from agents.supervisor.console.views import (
     incident_view,
 )
 from agents.supervisor.directory import Change, Directory, DirectoryError
+from agents.supervisor.errors import ServiceError
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation, canonical
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
@@ -37,14 +38,6 @@ Archive = Callable[[Sequence[Record]], Awaitable[None]]
 TRIM_EVERY_S = 60
 RECONCILE_EVERY_S = 15
 """How often gateways that are up get what they have not confirmed."""
-
-
-class ServiceError(ValueError):
-    """An operation that can't be done; ``kind`` tells the console which HTTP status it is."""
-
-    def __init__(self, kind: Literal["unknown", "ended", "refused"], message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class ConsoleService:
@@ -65,6 +58,7 @@ class ConsoleService:
         self.directory = Directory(settings)
         self.propagation = Propagation.from_settings(settings)
         self.hub = Hub(clock)
+        self.clusters = ClusterDesk(ledger, self.hub, clock)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
         self._send = send

@@ -8,7 +8,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agents.identity import Peer, Refused
 from agents.roles import PERMITTED, check_roles
-from ontology.records import ROLES, AgentDescription, Alert, Block, Decision, Record, Subscription
+from ontology.records import (
+    ROLES,
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 KEY = Ed25519PrivateKey.generate().public_key()
 DECISION = Decision(
@@ -70,6 +79,27 @@ def test_only_the_supervisor_orders_a_reaction_agent(role: str) -> None:
 def test_an_order_is_a_request(performative: str) -> None:
     with pytest.raises(Refused, match="role"):
         check_roles(peer("supervisor"), peer("reaction"), performative, [DECISION])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_supervisor_has_clusters_renamed(role: str) -> None:
+    wanted = TrafficCluster(
+        id="urn:ontoidps:cluster:00:0",
+        model_digest="0" * 64,
+        cluster_number=0,
+        cluster_name="own scanner",
+        traffic_class="Normal",
+        purity=1.0,
+        radius=1.0,
+        member_count=1,
+        case_count=0,
+    )
+    for performative, receiver in (("request", "ontology"), ("inform", "analyzer")):
+        if (role, performative) in (("supervisor", "request"), ("ontology", "inform")):
+            check_roles(peer(role), peer(receiver), performative, [wanted])
+        else:
+            with pytest.raises(Refused, match="role"):
+                check_roles(peer(role), peer(receiver), performative, [wanted])
 
 
 def test_one_forbidden_record_among_allowed_ones_is_enough() -> None:

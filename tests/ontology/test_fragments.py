@@ -19,7 +19,7 @@ from pyoxigraph import RdfFormat, parse
 
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
-from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES
+from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
 
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 # XML 1.0 production [2], without carriage return, which XML parsers turn into a line feed.
@@ -164,6 +164,21 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
     r.Subscription: st.builds(r.Subscription, id=ids, topic=texts),
     r.OntologyChanged: st.builds(
         r.OntologyChanged, id=ids, version=texts, changed_us=times, detail=texts
+    ),
+    r.TrafficCluster: st.builds(
+        r.TrafficCluster,
+        id=ids,
+        model_digest=texts,
+        cluster_number=st.integers(0, 2**63 - 1),
+        cluster_name=st.text(
+            st.characters(categories=("L", "N", "P", "S", "M")), min_size=1, max_size=80
+        ),
+        traffic_class=st.sampled_from(sorted(TRAFFIC_CLASSES)),
+        purity=st.floats(0, 1),
+        radius=st.floats(0, 1e300),
+        member_count=st.integers(0, 2**63 - 1),
+        case_count=st.integers(0, 2**63 - 1),
+        detail=texts,
     ),
     r.Query: st.builds(r.Query, id=ids, sparql=texts),
     r.Answer: st.builds(r.Answer, id=ids, query=ids, results=texts, truncated=st.booleans()),

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.responses import Response
 
+from agents.supervisor.console import api_clusters
 from agents.supervisor.console.access import (
     COOKIE,
     Gate,
@@ -23,14 +24,15 @@ from agents.supervisor.console.access import (
 from agents.supervisor.console.api import router
 from agents.supervisor.console.guard import LOOPBACK, Guard
 from agents.supervisor.console.sessions import Credentials, LoginLimit, Sessions
-from agents.supervisor.service import ConsoleService, ServiceError
+from agents.supervisor.errors import ServiceError
+from agents.supervisor.service import ConsoleService
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_STATUS = {"unknown": 404, "ended": 409, "refused": 422}
+_STATUS = {"unknown": 404, "ended": 409, "refused": 422, "unanswered": 503}
 _MESSAGE = "<!-- message -->"
 _MAX_NAME = 64
 _HASHES_AT_ONCE = 2
@@ -57,6 +59,7 @@ def create_app(
     app.state.gate = Gate(service, credentials, Sessions(), LoginLimit(), behind_proxy)
     app.add_middleware(Guard, any_host=behind_proxy)
     app.include_router(router)
+    app.include_router(api_clusters.router)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-Topic = Literal["blocks", "agents", "incidents", "alerts"]
+Topic = Literal["blocks", "agents", "incidents", "alerts", "clusters"]
 
 COALESCE_S = 0.05
 """Changes of one key within this time become one (measured: findings, console)."""

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from agents.supervisor.directory import Directory
 from agents.supervisor.ledger import Explanation
 from agents.supervisor.propagation import Entry
+from ontology.clusters import own_name
 from ontology.records import Address, Alert, Decision, Incident
+from ontology.traffic import TrafficCluster
 
 
 class View(BaseModel):
@@ -112,6 +114,29 @@ class AgentView(View):
     health: dict[str, str]
 
 
+class ClusterView(View):
+    """A cluster of the analyzers' model."""
+
+    number: int
+    name: str
+    given: bool
+    """Somebody gave it this name."""
+    traffic_class: str
+    purity: float
+    radius: float
+    members: int
+    cases: int
+    model: str
+
+
+class ClustersView(View):
+    """All of them, by number; none until the ontology agent has told."""
+
+    clusters: tuple[ClusterView, ...]
+    classes: tuple[str, ...]
+    """What a cluster may be classed as."""
+
+
 def block_view(entry: Entry) -> BlockView:
     """An entry as the console shows it."""
     return BlockView(
@@ -162,6 +187,21 @@ def incident_view(incident: Incident, received_us: int) -> IncidentView:
 def alert_view(alert: Alert, received_us: int) -> AlertView:
     """An alert as the console shows it."""
     return AlertView(alert=alert, received_us=received_us)
+
+
+def cluster_view(cluster: TrafficCluster) -> ClusterView:
+    """A cluster as the console shows it."""
+    return ClusterView(
+        number=cluster.cluster_number,
+        name=cluster.cluster_name,
+        given=bool(own_name(cluster)),
+        traffic_class=cluster.traffic_class,
+        purity=cluster.purity,
+        radius=cluster.radius,
+        members=cluster.member_count,
+        cases=cluster.case_count,
+        model=cluster.model_digest,
+    )
 
 
 def agent_views(directory: Directory) -> list[AgentView]:

@@ -122,7 +122,8 @@ async def test_alerts_reach_subscribers_old_and_new(
             await correlation.subscribe()
             await until(lambda: any("192.0.2.1" == str(a.source) for a in correlation.alerts()))
             assert "agree" in [performative for performative, _ in correlation.got]
-            await until(lambda: agent.pending == 0)
+            # One message stays: the ontology agent, which knows the clusters' names, is not there.
+            await until(lambda: agent.pending == 1)
         second = analyzer(honeynet)
         async with running(second):
             await sensor.send(

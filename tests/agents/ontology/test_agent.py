@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from agents.ontology.query import QueryRefused
 from agents.ontology.watch import check_with_java, knowledge_paths, load_knowledge
 from agents.settings import Settings
 from ontology.knowledge_base import KnowledgeBaseError
-from ontology.records import Alert, Answer, OntologyChanged, Query, Record, Subscription
+from ontology.records import (
+    Alert,
+    Answer,
+    OntologyChanged,
+    Query,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 JID = "ontology.gw1@honeynet.test"
 ALERT = Alert(
@@ -107,11 +115,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_subscribes_to_the_alerts_of_every_analyzer(agent: Unconnected) -> None:
-    assert [(s.receiver, s.performative) for s in agent.sent] == [
+    subscribed = [s for s in agent.sent if s.performative == "subscribe"]
+    assert [(s.receiver, s.performative) for s in subscribed] == [
         ("analyzer.gw1@honeynet.test", "subscribe"),
         ("analyzer.gw2@honeynet.test", "subscribe"),
     ]
-    topics = [r.topic for s in agent.sent for r in s.records if isinstance(r, Subscription)]
+    topics = [r.topic for s in subscribed for r in s.records if isinstance(r, Subscription)]
     assert topics == ["Alert", "Alert"]
 
 
@@ -182,11 +191,111 @@ async def test_an_edit_made_while_it_was_down_is_announced_at_start(
             paths[0].write_text(old.replace("Half-open scan", text), encoding="utf-8")
         agent = Unconnected(context)
         await agent.on_start()
-        announced = [s for s in agent.sent if isinstance(s.records[0], OntologyChanged)]
+        announced = [
+            s
+            for s in agent.sent
+            if isinstance(s.records[0], OntologyChanged)
+            and not s.records[0].version.startswith("clusters")
+        ]
         assert len(announced) == (4 if text else 0)
         await asyncio.sleep(0)  # let the watch begin before it is ended
         await agent._end_tasks()
         await agent.on_stop()
+
+
+def names_told(agent: Unconnected, receiver: str) -> dict[int, tuple[str, str]]:
+    """What the last announcement to ``receiver`` calls the clusters."""
+    told = [s for s in agent.sent if s.receiver == receiver and s.performative == "inform"]
+    return {
+        r.cluster_number: (r.cluster_name, r.traffic_class)
+        for r in told[-1].records
+        if isinstance(r, TrafficCluster)
+    }
+
+
+async def test_a_saved_name_is_told_to_those_who_use_it(
+    agent: Unconnected, context: AgentContext
+) -> None:
+    everyone = {f"analyzer.{gw}@honeynet.test" for gw in ("gw1", "gw2")}
+    everyone.add("supervisor.gw1@honeynet.test")
+    assert all(len(names_told(agent, receiver)) == 25 for receiver in everyone)
+    before = names_told(agent, "analyzer.gw1@honeynet.test")
+    cases = wish(agent).case_count
+    assert cases
+    agent.sent.clear()
+    path = context.state_dir / "knowledge" / "clusters.owl"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(before[18][0], "own scanner"), encoding="utf-8")
+    await until(lambda: len(agent.sent) == 3)
+    assert {s.receiver for s in agent.sent} == everyone
+    expected = before | {18: ("own scanner", before[18][1])}
+    assert all(names_told(agent, receiver) == expected for receiver in everyone)
+    async with agent._naming:  # the archive is written after the announcement
+        agent.sent.clear()
+    query = "SELECT ?c { ?case idps:inCluster ?c . ?c rdfs:label 'own scanner' }"
+    await agent.on_message(a_message("query-ref"), (Query(id="urn:uuid:q", sparql=query),))
+    (answer,) = agent.sent[-1].records
+    assert isinstance(answer, Answer)
+    assert len(json.loads(answer.results)["results"]["bindings"]) == cases
+
+
+async def test_a_bad_name_is_refused_and_the_last_good_one_kept(
+    agent: Unconnected, context: AgentContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = context.state_dir / "knowledge" / "clusters.owl"
+    text = path.read_text(encoding="utf-8")
+    before = names_told(agent, "analyzer.gw1@honeynet.test")
+    agent.sent.clear()
+    path.write_text(text.replace(f">{before[0][1]}<", ">Sinscan<", 1), encoding="utf-8")
+    await until(lambda: agent.counters["clusters_refused"] == 1)
+    assert agent.sent == []
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert str(path) in line
+    assert "unknown class 'Sinscan'" in line
+    # While the file is no good, the console can't write into it either.
+    wanted = wish(agent, cluster_name="own scanner")
+    await agent.on_message(a_message("request"), (wanted,))
+    assert agent.sent[-1].performative == "refuse"
+    wish_wanted = Subscription(id="urn:uuid:s", topic="TrafficCluster")
+    await agent.on_message(a_message("subscribe"), (wish_wanted,))
+    assert [s.performative for s in agent.sent[-2:]] == ["agree", "inform"]
+    assert names_told(agent, "analyzer.gw1@honeynet.test") == before
+
+
+def wish(agent: Unconnected, **changes: Any) -> TrafficCluster:
+    assert agent._names is not None
+    return replace(agent._names.in_force.clusters[18], **changes)
+
+
+async def test_a_name_asked_for_is_written_told_and_confirmed(
+    agent: Unconnected, context: AgentContext
+) -> None:
+    agent.sent.clear()
+    wanted = wish(agent, cluster_name="own scanner", traffic_class="Normal", detail="user:ana: x")
+    await agent.on_message(a_message("request"), (wanted,))
+    assert [s.performative for s in agent.sent] == ["inform"] * 4
+    assert agent.sent[-1].records == (wanted,)
+    assert names_told(agent, "analyzer.gw2@honeynet.test")[18] == ("own scanner", "Normal")
+    text = (context.state_dir / "knowledge" / "clusters.owl").read_text(encoding="utf-8")
+    assert "<rdfs:label>own scanner</rdfs:label>" in text
+    agent.sent.clear()
+    await asyncio.sleep(0.8)  # the watch has looked twice
+    assert agent.sent == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model_digest": "0" * 64}, {"cluster_number": 25}], ids=["model", "number"]
+)
+async def test_a_name_for_what_is_not_there_is_refused(
+    agent: Unconnected, changes: dict[str, Any]
+) -> None:
+    agent.sent.clear()
+    await agent.on_message(a_message("request"), (wish(agent, **changes),))
+    (sent,) = agent.sent
+    assert sent.performative == "refuse"
+    (record,) = sent.records
+    assert isinstance(record, TrafficCluster)
+    assert "cluster" in record.detail
 
 
 def test_a_contradiction_is_refused_with_the_axioms_that_clash(

@@ -8,7 +8,7 @@ import pytest
 
 from agents.ontology.query import QueryRefused
 from agents.ontology.service import ServiceError, Work, plan, to_answer
-from ontology.records import Block, Query, Record, Subscription
+from ontology.records import Block, Query, Record, Subscription, TrafficCluster
 
 BLOCK = Block(
     id="urn:uuid:b",
@@ -19,12 +19,29 @@ BLOCK = Block(
     since_us=1,
     expires_us=2,
 )
+CLUSTER = TrafficCluster(
+    id="urn:ontoidps:cluster:00:0",
+    model_digest="0" * 64,
+    cluster_number=0,
+    cluster_name="own scanner",
+    traffic_class="Normal",
+    purity=1.0,
+    radius=1.0,
+    member_count=1,
+    case_count=0,
+)
 QUERY = Query(id="urn:uuid:q", sparql="ASK { ?a a idps:Alert }")
 
 
 def test_informed_records_are_archived() -> None:
     assert plan("inform", [BLOCK]) == Work(archive=(BLOCK,))
     assert plan("inform", []) == Work()
+
+
+def test_a_cluster_may_be_asked_for_and_about() -> None:
+    assert plan("request", [CLUSTER]) == Work(wishes=(CLUSTER,))
+    wish = Subscription(id="urn:uuid:s", topic="TrafficCluster")
+    assert plan("subscribe", [wish]) == Work(subscriptions=(wish,))
 
 
 def test_a_query_is_to_be_answered() -> None:
@@ -44,7 +61,10 @@ def test_answers_to_our_subscriptions_are_taken_note_of(performative: str) -> No
         ("query-ref", [BLOCK], "wants Query, got Block"),
         ("query-ref", [], "got 0"),
         ("query-ref", [QUERY, QUERY], "got 2"),
-        ("request", [BLOCK], "not request"),
+        ("request", [BLOCK], "one TrafficCluster"),
+        ("request", [CLUSTER, CLUSTER], "one TrafficCluster"),
+        ("subscribe", [Subscription(id="urn:uuid:s", topic="Alert")], "not .'Alert'."),
+        ("subscribe", [], "offers TrafficCluster"),
         ("agree", [BLOCK], "not agree"),
     ],
 )

@@ -3,7 +3,7 @@ import { h, toast } from "./dom.js";
 import { post } from "./api.js";
 import { left, nowUs, plural, span } from "./format.js";
 
-function open(title, body, { submit, kind = "primary", send }) {
+export function ask(title, body, { submit, kind = "primary", send }) {
   const error = h("p", { class: "alert", role: "alert", hidden: true });
   const go = h("button", { type: "submit", class: kind }, submit);
   const form = h("form", { method: "dialog" },
@@ -33,8 +33,8 @@ function show(dialog) {
   dialog.showModal();
 }
 
-const field = (label, input, hint) => h("label", null, h("span", null, label), input, hint ? h("small", null, hint) : null);
-const reason = (placeholder) => field("Reason", h("input", { name: "reason", required: true, maxlength: "500", autocomplete: "off", placeholder }), "Kept in the audit trail.");
+export const field = (label, input, hint) => h("label", null, h("span", null, label), input, hint ? h("small", null, hint) : null);
+export const reason = (placeholder) => field("Reason", h("input", { name: "reason", required: true, maxlength: "500", autocomplete: "off", placeholder }), "Kept in the audit trail.");
 const gateways = (names) => `${plural(names.length, "gateway")}: ${names.join(", ")}`;
 const LENGTHS = [["15 minutes", 900], ["1 hour", 3600], ["6 hours", 21600], ["1 day", 86400], ["7 days", 604800]];
 
@@ -47,7 +47,7 @@ function lengths(name, standard, maximum) {
 
 export function liftDialog(block) {
   const names = block.gateways.map((g) => g.gateway);
-  open("Lift the block?", [
+  ask("Lift the block?", [
     h("p", null, h("b", { class: "mono" }, block.source), " may pass again on ", gateways(names), ". Otherwise it stays blocked for ",
       h("b", null, left(block.expires_us - nowUs())), "."),
     reason("false positive, own scanner…"),
@@ -61,7 +61,7 @@ export function liftDialog(block) {
 }
 
 export function extendDialog(block, me) {
-  open("Extend the block", [
+  ask("Extend the block", [
     h("p", null, h("b", { class: "mono" }, block.source), " is blocked for another ", h("b", null, left(block.expires_us - nowUs())), "."),
     field("Add", lengths("seconds", 3600, me.maximum_duration_s)),
     reason("still attacking…"),
@@ -75,7 +75,7 @@ export function extendDialog(block, me) {
 }
 
 export function addDialog(me, added) {
-  open("Block an address", [
+  ask("Block an address", [
     h("p", null, "It will be dropped on ", gateways(me.gateways), "."),
     field("Address", h("input", { name: "source", class: "mono", required: true, maxlength: "45", autocomplete: "off", spellcheck: "false", placeholder: "192.0.2.7 or 2001:db8::7" })),
     field("For", lengths("duration", me.block_duration_s, me.maximum_duration_s)),
@@ -99,6 +99,6 @@ export function sheet(title, ...body) {
 
 export function helpDialog() {
   const keys = [["j", "next block"], ["k", "previous block"], ["l", "lift the selected block"], ["e", "extend it"], ["b", "block an address"],
-    ["/", "filter"], ["h", "active or ended blocks"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
+    ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
   sheet("Keyboard", h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, h("kbd", null, k)), h("dd", null, what)])));
 }

@@ -8,6 +8,7 @@ import { columns, isCurrent, matcher, newestFirst } from "./blocks.js";
 import { clearDetail, showDetail, shownId, tickDetail } from "./detail.js";
 import { addDialog, extendDialog, helpDialog, liftDialog } from "./dialogs.js";
 import { agentsDialog, gatewaysUp, patchAgent, setAgents } from "./agents.js";
+import { bindClusters, clustersDialog, patchCluster } from "./clusters.js";
 import { bindFeed, incidents, patchFeed, setFeed } from "./feed.js";
 import { follow } from "./stream.js";
 
@@ -25,6 +26,7 @@ $("#add").hidden = !operator;
 document.title = `${me.honeynet} · OntoIDPS`;
 bindTheme($("#theme"));
 bindFeed();
+bindClusters(operator);
 clearDetail();
 
 let ended = false;
@@ -90,6 +92,7 @@ function apply(change) {
     if (b.id === shownId()) showDetail(b.id, actions);
   }
   for (const a of change.agents ?? []) patchAgent(a);
+  for (const c of change.clusters ?? []) patchCluster(c);
   for (const i of change.incidents ?? []) patchFeed("incidents", i);
   for (const a of change.alerts ?? []) patchFeed("alerts", a);
   if (change.blocks?.length) say(`${plural(change.blocks.length, "block")} changed`);
@@ -138,6 +141,7 @@ const keys = {
   e: () => table.current && actions.extend(table.current),
   b: actions.add,
   h: () => show(!ended),
+  c: () => clustersDialog(operator),
   "/": () => $("#filter").focus(),
   "?": helpDialog,
 };

@@ -37,6 +37,7 @@ READ = [
     "/api/v1/incidents",
     "/api/v1/alerts",
     "/api/v1/audit",
+    "/api/v1/clusters",
 ]
 WRITE = [
     ("/api/v1/blocks", {"source": "203.0.113.77", "reason": "x"}),
@@ -55,6 +56,7 @@ def test_the_matrix_below_knows_every_route(app):
     known = {("GET", p.replace("{id}", "{block_id}")) for p in READ}
     known |= {("POST", p.replace("{id}", "{block_id}")) for p, _ in WRITE}
     known |= {("GET", "/api/v1/events"), ("POST", "/api/v1/logout")}
+    known |= {("POST", "/api/v1/clusters/{number}")}  # test_api_clusters.py
     assert routes(app) == known
 
 
@@ -95,7 +97,7 @@ async def become(client, who, credentials):
         client.headers["Authorization"] = f"Bearer {token}"
 
 
-@pytest.mark.parametrize("path", [*(p for p, _ in WRITE), "/api/v1/logout"])
+@pytest.mark.parametrize("path", [*(p for p, _ in WRITE), "/api/v1/logout", "/api/v1/clusters/0"])
 @pytest.mark.parametrize(
     "spoil",
     [

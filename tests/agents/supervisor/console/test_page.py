@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+
+from ontology.clusters import clusters_path, read_clusters
+from ontology.records import OntologyChanged
 
 pytestmark = pytest.mark.browser
 
@@ -198,3 +204,99 @@ def test_what_the_engine_says_is_told_in_parts_and_once(chromium, serve, kit):
     assert texts("#detail .facts li") == REASON.splitlines()[1:]
     assert "SYN scan" in detail and "Syn scan" not in detail
     assert "refused, should be blocked" in detail
+
+
+def words_of(name):
+    """``SynScan`` as the page writes it."""
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower().split()
+    short = {"ack", "arp", "fin", "ftp", "http", "icmp", "sql", "ssh", "syn", "tcp", "udp"}
+    text = " ".join(w.upper() if w in short else w for w in words)
+    return text[0].upper() + text[1:]
+
+
+def test_an_operator_renames_a_cluster(chromium, serve):
+    """A refusal is shown in the dialog; a hostile name stays text; a change elsewhere is seen."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    running = serve("127.0.0.1:0")
+    desk = running.service.clusters
+    told = [
+        OntologyChanged(id="urn:uuid:1", version="clusters+0", changed_us=1),
+        *read_clusters(clusters_path()).clusters,
+    ]
+
+    async def ask(wanted, conversation):
+        done = wanted.traffic_class != "AckScan"
+        answer = wanted if done else replace(wanted, detail=f"refused {HOSTILE}")
+        asyncio.get_running_loop().call_soon(lambda: desk.answered(conversation, answer, done=done))
+
+    async def begin():
+        desk.ask = ask
+        desk.told(told)
+
+    def texts(selector):
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        try:
+            return [e.get_attribute("textContent") for e in found]
+        except StaleElementReferenceException:
+            return []  # the table was drawn anew between the two
+
+    def css(selector):
+        return chromium.find_element(By.CSS_SELECTOR, selector)
+
+    running.call(begin())
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: texts("#link") == ["live"])
+    css("#clusters").click()
+    wait.until(lambda _: len(texts(".clusters tbody tr")) == 25)
+    cluster = told[19]
+    seen = {
+        "purity": f" {int(cluster.purity * 100 + 0.5)} %",
+        "words": words_of(cluster.traffic_class),
+    }
+    assert texts("tr[data-number='18'] td")[:4] == [
+        "18",
+        "not named",
+        seen["words"],
+        seen["purity"],
+    ]
+    shots = os.environ.get("ONTOIDPS_SHOTS")
+    if shots:
+        chromium.save_screenshot(f"{shots}/clusters.png")
+
+    css("tr[data-number='18'] button").click()
+    wait.until(lambda _: texts("dialog select"))
+    name = css("dialog input[name=name]")
+    name.clear()
+    name.send_keys(HOSTILE[:80])
+    Select(css("dialog select")).select_by_value("AckScan")
+    css("dialog input[name=reason]").send_keys("ticket 4711")
+    if shots:
+        chromium.save_screenshot(f"{shots}/rename.png")
+    css("dialog .primary").click()
+    wait.until(lambda _: texts("dialog .alert") == [f"refused {HOSTILE}"])
+    Select(css("dialog select")).select_by_value("Normal")
+    css("dialog form .alert ~ menu .primary").click()
+    wait.until(lambda _: texts("tr[data-number='18'] b") == [HOSTILE[:80]])
+    assert texts("tr[data-number='18'] td")[2] == "Normal"
+    assert chromium.find_elements(By.CSS_SELECTOR, "dialog img, dialog script") == []
+    if shots:
+        chromium.save_screenshot(f"{shots}/renamed.png")
+
+    async def elsewhere():
+        desk.told(
+            [
+                replace(told[0], changed_us=3),
+                *(replace(c, cluster_name=f"n{c.cluster_number}") for c in told[1:]),
+            ]
+        )
+
+    running.call(elsewhere())
+    wait.until(lambda _: texts("tr[data-number='24'] b") == ["n24"])
+    # The refusal is all that the browser itself had to say.
+    (line,) = chromium.get_log("browser")
+    assert "422" in line["message"]
+    assert running.service.ledger.audit_trail(limit=1)[0].what == "cluster renamed"
