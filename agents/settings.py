@@ -221,6 +221,10 @@ class Node(_Part):
     """pcap filter expression, compiled into the kernel's BPF."""
     inputs: tuple[Input, ...] = ()
     """Logs that the sensor follows."""
+    signatures: tuple[Path, ...] = ()
+    """Snort or Suricata rules, or folders of them, that the sensor matches on what it captures."""
+    signature_variables: dict[str, str] = Field(default_factory=dict)
+    """What ``$HOME_NET`` and the others stand for in them (docs/signatures.md)."""
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
 
@@ -234,6 +238,10 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
         if self.inputs and "sensor" not in self.agents:
             raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
+        if self.signatures and not self.interfaces:
+            raise ValueError(
+                f"node {self.name!r} has signatures but no interfaces to match them on"
+            )
         if len({i.path for i in self.inputs}) != len(self.inputs):
             raise ValueError(f"node {self.name!r} lists an input's path twice")
         if "sensor" in self.agents and "analyzer" not in self.agents:
@@ -403,13 +411,14 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: {where}: {message}{value}") from e
     base = path.resolve().parent
     update: dict[str, object] = {"state_dir": base / settings.state_dir}
-    if any(node.inputs for node in settings.node):
+    if any(node.inputs or node.signatures for node in settings.node):
         update["node"] = tuple(
             node.model_copy(
                 update={
                     "inputs": tuple(
                         i.model_copy(update={"path": base / i.path}) for i in node.inputs
-                    )
+                    ),
+                    "signatures": tuple(base / path for path in node.signatures),
                 }
             )
             for node in settings.node
