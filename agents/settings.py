@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
-from importlib.metadata import entry_points
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from agents import plugins
 from ontology.records import ROLES, Address, HostProfile, Network
 
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor"]
@@ -194,11 +194,7 @@ class Input(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Input:
-        known = entry_points(group="ontoidps.inputs").names
-        if self.kind not in known:
-            raise ValueError(
-                f"no input is called {self.kind!r} (known: {', '.join(sorted(known)) or 'none'})"
-            )
+        plugins.check_known(plugins.INPUTS, [self.kind])
         try:
             self.zone()
         except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError
@@ -225,6 +221,10 @@ class Node(_Part):
     """Snort or Suricata rules, or folders of them, that the sensor matches on what it captures."""
     signature_variables: dict[str, str] = Field(default_factory=dict)
     """What ``$HOME_NET`` and the others stand for in them (docs/signatures.md)."""
+    detectors: tuple[str, ...] | None = None
+    """What looks for attacks in connections; by default all that OntoIDPS brings."""
+    responders: tuple[str, ...] = ("nftables",)
+    """What carries out blocks: the first one's word counts, the others assist."""
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
 
@@ -238,6 +238,15 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
         if self.inputs and "sensor" not in self.agents:
             raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
+        plugins.check_known(plugins.DETECTORS, self.detectors or ())
+        if self.detectors is not None and "analyzer" not in self.agents:
+            raise ValueError(f"node {self.name!r} names detectors but has no analyzer to run them")
+        if self.responders != ("nftables",):
+            if "reaction" not in self.agents or not self.responders:
+                raise ValueError(
+                    f"node {self.name!r}: responders need a reaction agent, and it one"
+                )
+            plugins.check_known(plugins.RESPONDERS, self.responders)
         if self.signatures and not self.interfaces:
             raise ValueError(
                 f"node {self.name!r} has signatures but no interfaces to match them on"

@@ -91,6 +91,7 @@ class AnalyzerAgent(BaseAgent):
             model,
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
+            detectors=settings.node_named(self.node).detectors,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

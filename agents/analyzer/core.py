@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.clustering import ClusterModel
-from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
+from agents.analyzer.detectors import DetectorBoard, DetectorOptions
 from agents.analyzer.features import FeatureExtractor
-from agents.analyzer.findings import Detector, Reporter, View
-from agents.analyzer.floods import Floods
-from agents.analyzer.logins import Logins
-from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.findings import Reporter, View
 from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
@@ -33,20 +30,18 @@ class AnalyzerCore:
     """
 
     def __init__(
-        self, model: ClusterModel, *, analyzer: str, honeypots: Iterable[Address] = ()
+        self,
+        model: ClusterModel,
+        *,
+        analyzer: str,
+        honeypots: Iterable[Address] = (),
+        detectors: Sequence[str] | None = None,
     ) -> None:
+        """``detectors``: names of plug-ins; by default all of ours."""
         self._features = FeatureExtractor()
         self._model = model
         self._reporter = Reporter(model, analyzer)
-        self._detectors: tuple[Detector, ...] = (
-            PortScans(),
-            Sweeps(),
-            Logins(),
-            Floods(),
-            WebAttacks(),
-            HoneypotContacts(honeypots),
-            Novelty(),
-        )
+        self._board = DetectorBoard(DetectorOptions(honeypots=tuple(honeypots)), detectors)
         self.connections = 0
         """Connections seen."""
 
@@ -58,14 +53,10 @@ class AnalyzerCore:
         self.connections += len(rows)
         self._reporter.sensor = batch.sensor
         view = View(rows, self._model.assign(self._features.extract(rows)))
-        alerts: list[Alert] = []
-        for detector in self._detectors:
-            alerts += detector.on_view(view, self._reporter)
+        alerts = self._board.on_view(view, self._reporter)
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""
         out = {"connections": self.connections, "window_cut": self._features.cut}
-        for detector in self._detectors:
-            out.update(detector.counters())
-        return out
+        return out | self._board.counters()

@@ -267,6 +267,11 @@ class Reporter:
         self._analyzer = analyzer
         self.sensor = ""
 
+    @property
+    def analyzer(self) -> str:
+        """Who says so: what stands in every alert."""
+        return self._analyzer
+
     def alert(self, finding: Finding, claim: Claim) -> Alert:
         """The alert for ``finding``; marks it as reported. Updates keep the first alert's id."""
         sources, targets = finding.sources, finding.targets

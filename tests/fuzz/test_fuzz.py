@@ -295,7 +295,7 @@ _OPTIONS = (
     'content:"', "|", '";', "depth:", "offset:-1;", "within:99999999999;", "distance:2;", "nocase;",
     'pcre:"/', "(?:a{1000}){1000}", '/RU";', "byte_test:4,>,", "byte_jump:4,0,", "flow:", "!", "[",
     "$HOME_NET", "sid:", "\\", ";", ":", ")", "isdataat:", "urilen:", "flags:", "dsize:", "-1", "/",
-    "startswith;", "0x", "²", "\0", "(", "http_uri;", "<>", "reference:cve,", "metadata:", "relative",
+    "startswith;", "0x", "²", "\0", "(", "http_uri;", "<>", "metadata:", "relative",
 )  # fmt: skip
 
 
