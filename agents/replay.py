@@ -63,7 +63,8 @@ class Replay:
         self._told: dict[str, Alert] = {}
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
         self._sensor = SensorCore("replay", repeatable=True)
-        self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots)
+        own = [host.address for host in hosts]
+        self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots, protected=own)
         self._engine = CorrelationEngine(
             hosts,
             policy or Policy(),
@@ -110,6 +111,7 @@ class Replay:
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         self._sensor.on_packets(raw)
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
+        yield from self._alerts(self._sensor.take_alerts())
         if self._signatures is not None:
             yield from self._alerts(self._signatures.on_packets(raw))
 

@@ -70,6 +70,7 @@ INDICATORS = (
     "CommandInjection",
     "SshBanner",
     "VersionProbe",
+    "TrustChange",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -42,6 +42,7 @@ class Classes:
     AmplificationFlood: Final = _term("AmplificationFlood")
     AnalyzerAgent: Final = _term("AnalyzerAgent")
     Answer: Final = _term("Answer")
+    ArpSpoofing: Final = _term("ArpSpoofing")
     ArpSweep: Final = _term("ArpSweep")
     Attack: Final = _term("Attack")
     Block: Final = _term("Block")
@@ -49,11 +50,13 @@ class Classes:
     BruteForce: Final = _term("BruteForce")
     BufferOverflow: Final = _term("BufferOverflow")
     CommandInjection: Final = _term("CommandInjection")
+    CompromisedHostIncident: Final = _term("CompromisedHostIncident")
     ConfigurationAbuse: Final = _term("ConfigurationAbuse")
     ConnectScan: Final = _term("ConnectScan")
     ConnectionBatch: Final = _term("ConnectionBatch")
     CorrelationAgent: Final = _term("CorrelationAgent")
     CrossSiteScripting: Final = _term("CrossSiteScripting")
+    DatabaseBruteForce: Final = _term("DatabaseBruteForce")
     Decision: Final = _term("Decision")
     DenialOfService: Final = _term("DenialOfService")
     DisplayCapture: Final = _term("DisplayCapture")
@@ -80,6 +83,7 @@ class Classes:
     HttpBruteForce: Final = _term("HttpBruteForce")
     IcmpFlood: Final = _term("IcmpFlood")
     IcmpSweep: Final = _term("IcmpSweep")
+    IdleScan: Final = _term("IdleScan")
     IllicitFileTransfer: Final = _term("IllicitFileTransfer")
     Incident: Final = _term("Incident")
     InformationDisclosure: Final = _term("InformationDisclosure")
@@ -89,6 +93,7 @@ class Classes:
     LandAttack: Final = _term("LandAttack")
     MailBruteForce: Final = _term("MailBruteForce")
     MailFlood: Final = _term("MailFlood")
+    MaimonScan: Final = _term("MaimonScan")
     MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
     MultihopIntrusion: Final = _term("MultihopIntrusion")
     Network: Final = _term("Network")
@@ -97,6 +102,13 @@ class Classes:
     NullScan: Final = _term("NullScan")
     OntologyAgent: Final = _term("OntologyAgent")
     OntologyChanged: Final = _term("OntologyChanged")
+    OutgoingAttack: Final = _term("OutgoingAttack")
+    OutgoingBruteForce: Final = _term("OutgoingBruteForce")
+    OutgoingContact: Final = _term("OutgoingContact")
+    OutgoingExploit: Final = _term("OutgoingExploit")
+    OutgoingFlood: Final = _term("OutgoingFlood")
+    OutgoingScan: Final = _term("OutgoingScan")
+    OwnHostFinding: Final = _term("OwnHostFinding")
     PathTraversal: Final = _term("PathTraversal")
     Penetration: Final = _term("Penetration")
     PingOfDeath: Final = _term("PingOfDeath")
@@ -106,6 +118,7 @@ class Classes:
     ProtectedHost: Final = _term("ProtectedHost")
     ProtocolScan: Final = _term("ProtocolScan")
     Query: Final = _term("Query")
+    RdpBruteForce: Final = _term("RdpBruteForce")
     ReactionAgent: Final = _term("ReactionAgent")
     Record: Final = _term("Record")
     RemoteOverflow: Final = _term("RemoteOverflow")
@@ -117,8 +130,14 @@ class Classes:
     ScanThenBruteForceIncident: Final = _term("ScanThenBruteForceIncident")
     ScanThenExploitIncident: Final = _term("ScanThenExploitIncident")
     SensorAgent: Final = _term("SensorAgent")
+    SequencePrediction: Final = _term("SequencePrediction")
     Signature: Final = _term("Signature")
+    SlowPortScan: Final = _term("SlowPortScan")
+    SlowSweep: Final = _term("SlowSweep")
+    SmbBruteForce: Final = _term("SmbBruteForce")
     SnmpBruteForce: Final = _term("SnmpBruteForce")
+    SpoofedLogin: Final = _term("SpoofedLogin")
+    Spoofing: Final = _term("Spoofing")
     Spying: Final = _term("Spying")
     SqlInjection: Final = _term("SqlInjection")
     SshBruteForce: Final = _term("SshBruteForce")
@@ -285,20 +304,27 @@ PARENTS: Final[dict[str, str]] = {
     "NullScan": "PortScan",
     "XmasScan": "PortScan",
     "AckScan": "PortScan",
+    "MaimonScan": "PortScan",
+    "IdleScan": "PortScan",
     "UdpScan": "PortScan",
     "VersionScan": "PortScan",
     "ProtocolScan": "PortScan",
+    "SlowPortScan": "PortScan",
     "HostSweep": "Scan",
     "IcmpSweep": "HostSweep",
     "TcpSweep": "HostSweep",
     "UdpSweep": "HostSweep",
     "ArpSweep": "HostSweep",
+    "SlowSweep": "HostSweep",
     "BruteForce": "Penetration",
     "FtpBruteForce": "BruteForce",
     "SshBruteForce": "BruteForce",
     "TelnetBruteForce": "BruteForce",
     "HttpBruteForce": "BruteForce",
     "MailBruteForce": "BruteForce",
+    "DatabaseBruteForce": "BruteForce",
+    "SmbBruteForce": "BruteForce",
+    "RdpBruteForce": "BruteForce",
     "DenialOfService": "Invalidation",
     "Flood": "DenialOfService",
     "SynFlood": "Flood",
@@ -314,6 +340,16 @@ PARENTS: Final[dict[str, str]] = {
     "CommandInjection": "WebAttack",
     "BufferOverflow": "Exploit",
     "RootAccess": "PrivilegeEscalation",
+    "Spoofing": "Attack",
+    "ArpSpoofing": "Spoofing",
+    "SequencePrediction": "Spoofing",
+    "SpoofedLogin": "Spoofing",
+    "OutgoingAttack": "Attack",
+    "OutgoingScan": "OutgoingAttack",
+    "OutgoingFlood": "OutgoingAttack",
+    "OutgoingBruteForce": "OutgoingAttack",
+    "OutgoingExploit": "OutgoingAttack",
+    "OutgoingContact": "OutgoingAttack",
     "HoneypotContact": "Attack",
     "UnknownAnomaly": "Attack",
     "Invalidation": "Attack",
@@ -340,6 +376,7 @@ PARENTS: Final[dict[str, str]] = {
     "ScanThenExploitIncident": "Incident",
     "MultiHoneypotScanIncident": "Incident",
     "FloodIncident": "Incident",
+    "CompromisedHostIncident": "Incident",
     "HoneypotBruteForceIncident": "Incident",
     "CustomIncident": "Incident",
     "HoneypotExploitIncident": "Incident",

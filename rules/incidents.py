@@ -22,11 +22,13 @@ class IncidentKind:
 
 # Weights are ours: what the attacker has gained or shown so far. A search of the network (0.7) is
 # less than an attack on one service (0.85 where nobody has business, 0.9 when it was searched for
-# first), an exploit is the most.
+# first), an exploit is the most. An own host that attacks (0.8) is lost already, but may only have
+# fetched an update.
 KINDS = {
     "ScanThenBruteForce": IncidentKind("ScanThenBruteForceIncident", 0.9),
     "ScanThenExploit": IncidentKind("ScanThenExploitIncident", 0.95),
     "MultiHoneypotScan": IncidentKind("MultiHoneypotScanIncident", 0.7, per_target=False),
+    "OwnHostAttack": IncidentKind("CompromisedHostIncident", 0.8),
     "FloodOnHost": IncidentKind("FloodIncident", 0.7),
     "HoneypotBruteForce": IncidentKind("HoneypotBruteForceIncident", 0.85),
     "HoneypotExploit": IncidentKind("HoneypotExploitIncident", 0.95),

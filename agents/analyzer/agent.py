@@ -92,6 +92,7 @@ class AnalyzerAgent(BaseAgent):
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
             detectors=settings.node_named(self.node).detectors,
+            protected=[address for node in settings.node for address in node.addresses],
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

@@ -33,7 +33,7 @@ SEED = 20260101
 """Of the K-Means initialisation: the same sample gives the same model."""
 _RESTARTS = 10
 
-_FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit"})
+_FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit", "Spoofing"})
 FAMILY: dict[str, str] = {
     name: above
     for name in sorted(ATTACK_CLASSES)

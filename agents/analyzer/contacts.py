@@ -71,7 +71,7 @@ class HoneypotContacts:
     """Any connection that somebody opens to a decoy."""
 
     def __init__(self, honeypots: Iterable[Address]) -> None:
-        self._raw = np.array([_packed(address) for address in honeypots], dtype="S16")
+        self._raw = np.array([packed(address) for address in honeypots], dtype="S16")
         self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
 
     def counters(self) -> dict[str, int]:
@@ -160,7 +160,8 @@ def _open(
     return finding
 
 
-def _packed(address: Address) -> bytes:
+def packed(address: Address) -> bytes:
+    """An address as `View.sources` holds it."""
     if address.version == 4:
         return b"\0" * 10 + b"\xff\xff" + address.packed
     return address.packed

@@ -12,6 +12,7 @@ from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.detectors import DetectorBoard, DetectorOptions
 from agents.analyzer.features import FeatureExtractor
 from agents.analyzer.findings import Reporter, View
+from agents.analyzer.outgoing import OwnHosts
 from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
@@ -35,13 +36,19 @@ class AnalyzerCore:
         *,
         analyzer: str,
         honeypots: Iterable[Address] = (),
+        protected: Iterable[Address] = (),
         detectors: Sequence[str] | None = None,
     ) -> None:
-        """``detectors``: names of plug-ins; by default all of ours."""
+        """``honeypots``, ``protected``: own addresses; attacks by them are told as outgoing.
+
+        ``detectors``: names of plug-ins; by default all of ours.
+        """
+        options = DetectorOptions(honeypots=tuple(honeypots), protected=tuple(protected))
         self._features = FeatureExtractor()
         self._model = model
         self._reporter = Reporter(model, analyzer)
-        self._board = DetectorBoard(DetectorOptions(honeypots=tuple(honeypots)), detectors)
+        self._own_hosts = OwnHosts(options.honeypots, options.protected)
+        self._board = DetectorBoard(options, detectors)
         self.connections = 0
         """Connections seen."""
 
@@ -53,10 +60,15 @@ class AnalyzerCore:
         self.connections += len(rows)
         self._reporter.sensor = batch.sensor
         view = View(rows, self._model.assign(self._features.extract(rows)))
-        alerts = self._board.on_view(view, self._reporter)
+        found = self._board.on_view(view, self._reporter)
+        alerts = [self._own_hosts.judge(alert) for alert in found]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def counters(self) -> dict[str, int]:
         """Work done and state forgotten, by name."""
-        out = {"connections": self.connections, "window_cut": self._features.cut}
+        out = {
+            "connections": self.connections,
+            "window_cut": self._features.cut,
+            "own_host_alerts": self._own_hosts.renamed,
+        }
         return out | self._board.counters()

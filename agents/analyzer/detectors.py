@@ -15,8 +15,12 @@ from agents import plugins
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
+from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.sequence_prediction import SequencePrediction
+from agents.analyzer.slow_scans import SlowScans
 from ontology.fragments import encode
 from ontology.records import Address, Alert
 
@@ -31,6 +35,8 @@ class DetectorOptions:
     """What a detector is told about the honeynet when it is made."""
 
     honeypots: tuple[Address, ...] = ()
+    protected: tuple[Address, ...] = ()
+    """Other own addresses."""
 
 
 def port_scans(_: DetectorOptions) -> Detector:
@@ -63,6 +69,26 @@ def honeypot_contacts(options: DetectorOptions) -> Detector:
     return HoneypotContacts(options.honeypots)
 
 
+def idle_scans(_: DetectorOptions) -> Detector:
+    """Scans through an unwitting third."""
+    return IdleScans()
+
+
+def slow_scans(_: DetectorOptions) -> Detector:
+    """Scans over hours."""
+    return SlowScans()
+
+
+def sequence_prediction(_: DetectorOptions) -> Detector:
+    """Sampled sequence numbers, spoofed logins."""
+    return SequencePrediction()
+
+
+def outgoing(options: DetectorOptions) -> Detector:
+    """Decoys that call out."""
+    return Outgoing(options.honeypots)
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -70,11 +96,15 @@ def novelty(_: DetectorOptions) -> Detector:
 
 BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "port-scans": port_scans,
+    "idle-scans": idle_scans,
     "sweeps": sweeps,
+    "slow-scans": slow_scans,
+    "sequence-prediction": sequence_prediction,
     "logins": logins,
     "floods": floods,
     "web-attacks": web_attacks,
     "honeypot-contacts": honeypot_contacts,
+    "outgoing": outgoing,
     "novelty": novelty,
 }
 """In the order in which they look; a default of settings, the names of the entry points."""

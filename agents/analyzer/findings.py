@@ -161,6 +161,13 @@ class Table(Generic[Value]):
             self._entries.move_to_end(key)
         return entry
 
+    def put(self, key: Any, value: Value) -> None:
+        """Take in an entry that was made elsewhere."""
+        self.drop(key)
+        self._entries[key] = value
+        if len(self._entries) > self._maximum:
+            self._evict()
+
     def weigh(self, key: Any, weight: int) -> None:
         """Note how many items the entry of ``key`` holds now."""
         self._total += weight - self._weights.get(key, 0)
@@ -179,6 +186,9 @@ class Table(Generic[Value]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._entries
 
 
 @dataclass(slots=True)

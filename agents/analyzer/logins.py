@@ -1,4 +1,4 @@
-"""Password guessing: refused cleartext logins, repeated short sessions of encrypted services."""
+"""Password guessing: refused logins in clear, repeated short sessions of encrypted services."""
 
 from __future__ import annotations
 
@@ -47,9 +47,15 @@ SERVICES: dict[int, str] = {
     587: "MailBruteForce",
     993: "MailBruteForce",
     995: "MailBruteForce",
+    445: "SmbBruteForce",
+    1433: "DatabaseBruteForce",
+    3306: "DatabaseBruteForce",
+    5432: "DatabaseBruteForce",
+    6379: "DatabaseBruteForce",
+    3389: "RdpBruteForce",
 }
 """Responder port to class; another port with cleartext refusals is HTTP, or SSH by its banner."""
-_BY_SESSION = ("SshBruteForce", "TelnetBruteForce")
+_BY_SESSION = ("SshBruteForce", "TelnetBruteForce", "RdpBruteForce")
 _OPEN = STATE["S1"]
 _SSH_BANNER = np.uint32(1 << INDICATORS.index("SshBanner"))
 
@@ -77,7 +83,7 @@ class _Guesses:
 def services(view: View) -> NDArray[np.str_]:
     """(n,) the class that password guessing at each connection's responder would have."""
     ports = view.rows["dst_port"]
-    out = np.full(len(ports), "HttpBruteForce", dtype="U16")
+    out = np.full(len(ports), "HttpBruteForce", dtype="U18")
     for port, kind in SERVICES.items():
         out[ports == port] = kind
     out[(view.rows["indicators"] & _SSH_BANNER) > 0] = "SshBruteForce"

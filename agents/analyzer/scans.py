@@ -50,12 +50,23 @@ TRACEROUTE = (33434, 33534)
 """UDP ports that traceroute counts through (traceroute(8)); unanswered by design."""
 
 _VERSION_PROBE = np.uint32(1 << INDICATORS.index("VersionProbe"))
-_STEALTH = {FIN: "FinScan", 0: "NullScan", FIN | PSH | URG: "XmasScan", ACK: "AckScan"}
+_STEALTH = {
+    FIN: "FinScan",
+    0: "NullScan",
+    FIN | PSH | URG: "XmasScan",
+    FIN | ACK: "MaimonScan",
+    ACK: "AckScan",
+}
+STEALTH_FLAGS = tuple(flags for flags in _STEALTH if flags not in (ACK, FIN | ACK))
+"""Flags of first packets that no stack sends."""
+# Both also end connections that began before the capture did.
+_LATE = ("AckScan", "MaimonScan")
 _FLAG_WORDS = {
     "FinScan": "FIN only",
     "NullScan": "no flags",
     "XmasScan": "FIN, PSH, URG",
-    "AckScan": "ACK only",
+    "MaimonScan": "FIN and ACK",
+    "AckScan": "ACK only (nmap -sA and -sW send the same packets)",
 }
 # Per port or host: the last time it was tried, and whether that went nowhere.
 Tries = dict[int | bytes, tuple[int, bool]]
@@ -214,6 +225,9 @@ class PortScans:
         silent = (rows_["resp_flags"] & ~np.uint8(RST | ACK)) == 0
         for flags, kind in _STEALTH.items():
             mask = view.tcp & (rows_["orig_flags"] == flags) & silent & (rows_["orig_bytes"] == 0)
+            if kind in _LATE:
+                # A server that ends idle connections of a client that is gone.
+                mask &= (rows_["src_port"] >= 1024) | (rows_["dst_port"] < 1024)
             for rows in view.groups(mask, view.source, view.target):
                 key = (kind, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
                 track = _fresh(self._tracks, key, view, rows)
@@ -221,8 +235,7 @@ class PortScans:
                 ports = rows_["dst_port"][rows].tolist()
                 track.take(ports, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
                 self._tracks.weigh(key, track.items)
-                # Bare ACKs also end connections that began before the capture did.
-                needed = PORTS if kind == "AckScan" else STEALTH_PORTS
+                needed = PORTS if kind in _LATE else STEALTH_PORTS
                 failed, _ = track.tally()
                 if failed < needed or not track.finding.due(kind):
                     continue

@@ -100,7 +100,7 @@ def _captures(arguments: argparse.Namespace) -> Report:
         core = AnalyzerCore(model, analyzer="evaluate")
         packets = 0
         alerts: list[Alert] = []
-        for batch in connection_batches(path):
+        for batch in connection_batches(path, alerts=alerts):
             packets += batch.packets
             alerts += core.on_batch(batch)
         return captures.Capture(packets, tuple(alerts))

@@ -117,6 +117,7 @@ class SensorAgent(BaseAgent):
         with self._lock:
             batches = self._core.take_batches(now_us(), final=True)
         await self._send(batches)
+        await self._send_alerts()
 
     def _capture(self, interface: str) -> None:
         """Capture for as long as the agent runs, through interfaces that go and come back."""
@@ -211,6 +212,12 @@ class SensorAgent(BaseAgent):
 
     async def _send_batches(self) -> None:
         await self._send(await asyncio.to_thread(self._take))
+        await self._send_alerts()
+
+    async def _send_alerts(self) -> None:
+        with self._lock:
+            alerts = self._core.take_alerts()
+        await self._send_records([*alerts])
 
     async def _send(self, batches: list[ConnectionBatch]) -> None:
         for batch in batches:

@@ -8,17 +8,20 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.automaton import Timeouts
 from agents.sensor.decode import decode
 from agents.sensor.flows import FlowTable
 from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets
-from ontology.records import CONNECTION, MAX_TIME_US, ConnectionBatch
+from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
 BATCH_CONNECTIONS = 1_500
 """Connections in one batch: 1,500 x 98 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
+MAX_ALERTS = 256
+"""Alerts kept between two calls of `SensorCore.take_alerts`; more are dropped and counted."""
 COUNTS_ONLY_US = 5_000_000
 """A batch without connections, only counts, is sent no more often than this."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://w3id.org/ontoidps#ConnectionBatch")
@@ -42,6 +45,8 @@ class SensorCore:
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._arp = ArpWatch(sensor)
+        self._alerts: list[Alert] = []
         self._packets = 0
         self._dropped = 0
         self._malformed = 0
@@ -72,6 +77,17 @@ class SensorCore:
         self.last_us = int(packets.time_us[-1])
         self._flows.add(packets, look_up(packets))
         self.counters["evicted"] = self._flows.evicted
+        self._alerts += self._arp.on_packets(packets)
+        if len(self._alerts) > MAX_ALERTS:
+            self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
+            del self._alerts[MAX_ALERTS:]
+        self.counters["arp_evicted"] = self._arp.evicted
+        self.counters["arp_alerts_held_back"] = self._arp.held_back
+
+    def take_alerts(self) -> list[Alert]:
+        """What the sensor has to tell itself since the last call: conflicting ARP claims."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
 
     def on_dropped(self, count: int) -> None:
         """Count packets that were lost before they came here."""

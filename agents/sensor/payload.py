@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from agents.sensor.flows import Marks
+from agents.sensor.login_refusals import refusals
 from agents.sensor.packets import TCP, Packets
 from datasets.pcap import rows
 from ontology.records import INDICATORS
@@ -24,7 +25,7 @@ from ontology.records import INDICATORS
 MAX_BYTES = 2048
 """Read of one payload."""
 
-SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE = (
+SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE = (
     1 << INDICATORS.index(name)
     for name in (
         "SqlInjection",
@@ -33,6 +34,7 @@ SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE = (
         "CommandInjection",
         "SshBanner",
         "VersionProbe",
+        "TrustChange",
     )
 )
 
@@ -41,6 +43,8 @@ Found = tuple[int, int, int]
 _NOTHING: Found = (0, 0, 0)
 
 _IMAP, _TELNET = (143,), (23, 2323)
+_SHELLS = (512, 513, 514)
+"""rexec, rlogin, rsh."""
 
 # The patterns see decoded lower case, with NUL for "&" between parameters: no \s matches it.
 _SQL = re.compile(
@@ -97,6 +101,10 @@ _TELNET_REFUSAL = re.compile(
     rb"login incorrect|login failed|authentication failed|(?:bad|incorrect|invalid) password"
     rb"|access denied|invalid login",
     re.I,
+)
+# Everybody from everywhere is let in from then on (hosts.equiv(5)).
+_TRUST_CHANGE = re.compile(
+    rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]{0,200}(?:\.rhosts|hosts\.equiv)"
 )
 _TELNET_PROMPT = re.compile(rb"password: ?\Z", re.I)
 
@@ -311,9 +319,11 @@ def look_up(packets: Packets) -> Marks:
         found[packet] = (failed, attempts, indicators)
     tcp = packets.protocol[some] == TCP
     src, dst = packets.src_port[some], packets.dst_port[some]
-    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP))
+    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP + _SHELLS))
     for packet in some[by_port].tolist():
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
+    for packet in refusals(packets).tolist():
+        found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
     telling = sorted((packet, result) for packet, result in found.items() if result != _NOTHING)
     columns = np.array([result for _, result in telling], np.int64).reshape(len(telling), 3)
     index = np.array([packet for packet, _ in telling], np.int64)
@@ -335,6 +345,8 @@ def _by_port(packets: Packets, packet: int) -> Found:
     payload = _payload(packets, packet)
     if packets.dst_port[packet] in _IMAP:
         return 0, len(_IMAP_LOGIN.findall(payload)), 0
+    if packets.dst_port[packet] in _SHELLS:
+        return 0, 0, TRUST_CHANGE * bool(_TRUST_CHANGE.search(payload))
     if packets.src_port[packet] in _IMAP:
         return len(_IMAP_REFUSAL.findall(payload)), 0, 0
     refused = bool(_TELNET_REFUSAL.search(payload))

@@ -45,7 +45,9 @@ MEANINGS = (
 @cache
 def alerts_of(path: Path) -> tuple[Alert, ...]:
     core = AnalyzerCore(load_model(), analyzer="analyzer")
-    return tuple(a for batch in connection_batches(path) for a in core.on_batch(batch))
+    own: list[Alert] = []
+    found = [a for b in connection_batches(path, alerts=own) for a in core.on_batch(b)]
+    return (*found, *own)
 
 
 @cache
@@ -72,7 +74,8 @@ def test_shipped_samples(sample):  # type: ignore[no-untyped-def]
     expected = set(sample.attackers) or {None}
     assert {a.source for a in right} <= expected
     family = {FAMILY[a.classification] for a in actionable(found)}
-    assert family <= {FAMILY[sample.label]}
+    # The trusted host is silenced before somebody logs in in its name.
+    assert family <= {FAMILY[sample.label], "Flood" if sample.label == "SpoofedLogin" else ""}
 
 
 @pytest.mark.data

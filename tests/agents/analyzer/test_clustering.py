@@ -127,5 +127,5 @@ def test_anything_else_is_refused_in_one_line(
 
 
 def test_families_are_superclasses_of_the_contract() -> None:
-    assert set(FAMILY.values()) == {"Scan", "BruteForce", "Flood", "Exploit"}
+    assert set(FAMILY.values()) == {"Scan", "BruteForce", "Flood", "Exploit", "Spoofing"}
     assert clustering.NORMAL not in FAMILY

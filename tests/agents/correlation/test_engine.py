@@ -225,6 +225,16 @@ def test_a_flood_without_a_source_is_shown_not_acted_on(worker: PelletWorker) ->
     assert set(incidents(out)) == {"FloodOnHost"} and decisions(out) == []
 
 
+def test_an_own_host_that_attacks_is_shown_and_never_blocked(worker: PelletWorker) -> None:
+    out = engine(worker).on_alerts(
+        [alert(1, "OutgoingScan", 0, source=POTS[0], target=PLAIN, verified=True)], T0 + S
+    )
+    [incident] = [record for record in out if isinstance(record, Incident)]
+    assert incident.classification == "CompromisedHostIncident"
+    assert incident.source == ip_address(POTS[0])
+    assert decisions(out) == []
+
+
 def test_many_attackers_at_once_take_several_windows(worker: PelletWorker) -> None:
     alerts = []
     for i in range(200):

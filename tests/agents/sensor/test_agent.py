@@ -123,6 +123,55 @@ def test_batches_reach_the_analyzer_also_after_the_interface_was_gone(
     namespace(body)
 
 
+def claim(mac: str, address: str, told: str) -> None:
+    """An ARP reply that nobody asked for, out of ``b0``."""
+    own = bytes.fromhex(mac)
+    body = b"\0\1\x08\0\6\4\0\2" + own + socket.inet_aton(address)
+    body += b"\xff" * 6 + socket.inet_aton(told)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("b0", 0))
+        wire.send(b"\xff" * 6 + own + b"\x08\x06" + body + bytes(18))
+
+
+def test_conflicting_arp_claims_reach_the_analyzer_as_alerts(
+    honeynet: Settings, namespace: Namespace
+) -> None:
+    node = honeynet.node[0].model_copy(update={"interfaces": ("a0",), "capture_filter": "arp"})
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+
+    async def work() -> None:
+        sensor = SensorAgent(AgentContext(settings=settings, role="sensor", node="gw1"))
+        analyzer = Analyzer(AgentContext(settings=settings, role="analyzer", node="gw1"))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(sensor.run())
+            group.create_task(analyzer.run())
+            try:
+                await until(lambda: sensor.connected and analyzer.connected)
+                await until(lambda: sensor.capturing == {"a0"})
+                for address in ("192.0.2.9", "192.0.2.10"):
+                    claim("020000000009", address, "192.0.2.1")
+                    claim("020000000066", address, "192.0.2.1")
+                await until(lambda: any(a.confidence >= 0.5 for a in analyzer.alerts))
+                assert {a.classification for a in analyzer.alerts} == {"ArpSpoofing"}
+                assert not any(a.verified_source for a in analyzer.alerts)
+                assert sensor.counters["task_errors"] == 0
+            finally:
+                sensor.stop()
+                analyzer.stop()
+
+    def body() -> None:
+        add_interface()
+        server = XmppServer(settings)
+        server.start()
+        try:
+            assert server.ready()
+            asyncio.run(work())
+        finally:
+            server.stop()
+
+    namespace(body)
+
+
 RULE = (
     'alert udp any any -> any {port} (msg:"r"; content:"{word}"; classtype:attempted-admin; '
     "sid:{sid};)"

@@ -1,0 +1,205 @@
+"""Scans too slow for the five-minute windows of `agents.analyzer.scans`: one probe now and then.
+
+Per source and host the distinct ports, per source and port the distinct hosts, each with the time
+it was last tried and whether that went nowhere, for a day. A new source starts in a table of its
+own and moves to the lasting one when it has failed at `KNOWN` different things: sources that knock
+once (a forged flood has millions) can't push out a scanner that comes back for the tenth time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.analyzer import scans
+from agents.analyzer.features import ACK, RST, TCP, UDP
+from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed
+from ontology.records import Alert
+
+WINDOW_US = 24 * 3600 * SECOND
+"""A day: ``nmap -T0`` asks every 5 minutes, 100 ports take it 8 hours."""
+PORTS = 12
+"""Distinct ports of one host that failed. A client with an outdated configuration tries the ports
+of its few services; twelve different ones in a day is nobody's configuration."""
+HOSTS = 20
+"""Distinct hosts that failed on one port. More than `PORTS`: a browser meets dead web servers, a
+mail server dead domains, all on one port; therefore also `RATIO`."""
+RATIO = 4
+"""Failed must be at least so many times the succeeded: Jung 2004 has users succeed four of five
+times and scanners fail four of five."""
+SPAN_US = 600 * SECOND
+"""Evidence spread over less is the fast detector's business."""
+KNOWN = 3
+MAX_NEW = 50_000
+MAX_KNOWN = 10_000
+MAX_ITEMS = 512
+"""Ports or hosts per entry; beyond, the count is a lower bound."""
+
+
+@dataclass(slots=True)
+class _Slow:
+    finding: Finding = field(default_factory=Finding)
+    """Empty until the source has come back."""
+    begin_us: int = 0
+    tries: dict[int | bytes, tuple[int, bool]] = field(default_factory=dict)
+    """Port or host to (last time, failed)."""
+    fast: bool = False
+    """It once was fast enough for the five-minute windows, and reported there."""
+
+    def take(self, tries: list[tuple[int | bytes, int, bool]], now: int) -> None:
+        """Note (port or host, time, failed); begun anew after a day without any."""
+        oldest = now - WINDOW_US
+        stale = [item for item, (when, _) in self.tries.items() if when < oldest]
+        for item in stale:
+            del self.tries[item]
+        if not self.tries:
+            self.begin_us, self.fast, self.finding = tries[0][1], False, Finding()
+        for item, when, bad in tries:
+            if item in self.tries or len(self.tries) < MAX_ITEMS:
+                # What once answered stays answered.
+                self.tries[item] = (when, bad and self.tries.get(item, (0, True))[1])
+
+    def tally(self) -> tuple[int, int]:
+        """(failed, succeeded)."""
+        failed = sum(bad for _, bad in self.tries.values())
+        return failed, len(self.tries) - failed
+
+    def recent(self, now: int) -> int:
+        """Failed within the fast detector's window."""
+        oldest = now - scans.WINDOW_US
+        return sum(bad and when >= oldest for when, bad in self.tries.values())
+
+
+class SlowScans:
+    """Ports of a host, and hosts with a port, over a day."""
+
+    def __init__(self) -> None:
+        self._new: Table[_Slow] = Table(_Slow, MAX_NEW)
+        self._known: Table[_Slow] = Table(_Slow, MAX_KNOWN)
+
+    def counters(self) -> dict[str, int]:
+        return {
+            "slow_scan_evicted": self._known.evicted,
+            "slow_scan_new_evicted": self._new.evicted,
+        }
+
+    def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
+        rows = view.rows
+        port = rows["dst_port"].astype(np.int64)
+        tcp_failed = (view.unanswered_syn | view.probe | self._stealth(view)) & ~view.crowd
+        # From a service's port to high ones: answers to questions that the capture missed.
+        answers = (rows["src_port"] < 1024) & (port >= 1024)
+        trace = (port >= scans.TRACEROUTE[0]) & (port <= scans.TRACEROUTE[1])
+        last4 = rows["dst"][:, 12]
+        group = (rows["dst"][:, 0] == 0xFF) | ((rows["ip_version"] == 4) & (last4 >= 224))
+        asked = view.udp & ~answers & ~trace & ~group & (port > 0) & ~view.crowd
+        udp_failed = asked & (rows["resp_packets"] == 0)
+        alerts: list[Alert] = []
+        for protocol, failed, good in (
+            (TCP, tcp_failed, view.completed & ~view.probe),
+            (UDP, udp_failed, asked & ~udp_failed),
+        ):
+            for vertical in (True, False):
+                alerts += self._look(view, reporter, protocol, failed, good, vertical)
+        return alerts
+
+    @staticmethod
+    def _stealth(view: View) -> NDArray[np.bool_]:
+        """First packets that no stack sends: FIN, none, Xmas."""
+        rows = view.rows
+        out: NDArray[np.bool_] = (
+            view.tcp
+            & np.isin(rows["orig_flags"], scans.STEALTH_FLAGS)
+            & (rows["resp_flags"] & ~np.uint8(RST | ACK) == 0)
+            & (rows["orig_bytes"] == 0)
+            & (rows["orig_packets"] <= 2)
+        )
+        return out
+
+    def _look(
+        self,
+        view: View,
+        reporter: Reporter,
+        protocol: int,
+        failed: NDArray[np.bool_],
+        good: NDArray[np.bool_],
+        vertical: bool,
+    ) -> list[Alert]:
+        port = view.rows["dst_port"].astype(np.int64)
+        other = view.target if vertical else port
+        ends, bad = view.end.tolist(), failed.tolist()
+        items: list[int | bytes] = (
+            port.tolist() if vertical else [view.targets[number] for number in view.target.tolist()]
+        )
+        alerts = []
+        for group in view.groups(failed | good, view.source, other):
+            rows = group.tolist()
+            first = rows[0]
+            place = view.targets[view.target[first]] if vertical else int(port[first])
+            key = (protocol, vertical, view.sources[view.source[first]], place)
+            known = key in self._known
+            # Ordinary use alone begins no entry: clients outnumber scanners by far.
+            if not known and key not in self._new and not any(bad[row] for row in rows):
+                continue
+            track = self._known.get(key) if known else self._new.get(key)
+            now = max(ends[row] for row in rows)
+            track.take([(items[row], ends[row], bad[row]) for row in rows], now)
+            # A first knock costs no more than this: a flood of forged ones is nothing but those.
+            if not known:
+                if len(track.tries) < KNOWN:
+                    continue
+                self._new.drop(key)
+                self._known.put(key, track)
+            evidence = group[failed[group]]
+            finding = track.finding
+            if len(evidence):
+                finding.add(view, evidence, reporter.clusters, proof=view.probe)
+                finding.begin_us = min(finding.begin_us, track.begin_us)
+            self._known.weigh(key, len(track.tries) + finding.items)
+            if finding.count:
+                alerts += self._judge(track, reporter, protocol, vertical, place)
+        return alerts
+
+    def _judge(
+        self,
+        track: _Slow,
+        reporter: Reporter,
+        protocol: int,
+        vertical: bool,
+        place: int | bytes,
+    ) -> list[Alert]:
+        failed, succeeded = track.tally()
+        needed = PORTS if vertical else HOSTS
+        finding = track.finding
+        quick = scans.PORTS if vertical else scans.SILENT_HOSTS
+        track.fast = track.fast or track.recent(finding.end_us) >= quick
+        if track.fast or failed < needed or failed < RATIO * succeeded:
+            return []
+        kind = "SlowPortScan" if vertical else "SlowSweep"
+        if finding.end_us - finding.begin_us < SPAN_US or not finding.due(kind):
+            return []
+        # Of the tries before the source was known only this much is left.
+        finding.count = max(finding.count, failed)
+        if not vertical:
+            finding.targets.update(item for item in track.tries if isinstance(item, bytes))
+        hours = (finding.end_us - finding.begin_us) / (3600 * SECOND)
+        what = "TCP" if protocol == TCP else "UDP"
+        if vertical:
+            ports = sorted(int(item) for item in track.tries)
+            text = f"{failed} {what} ports without use ({listed(ports)})"
+        else:
+            text = f"{failed} hosts asked in vain on {what} port {place!r}"
+        share = min((failed - needed) / (4 * needed), 1.0)
+        claim = Claim(
+            classification=kind,
+            explanation=(
+                f"{text} in {hours:.1f} h, never {quick} in five minutes; {succeeded} succeeded"
+            ),
+            # Less sure than a fast scan: in a day more can happen by accident.
+            confidence=0.55 + 0.3 * share,
+            protocol=protocol,
+            target_port=None if vertical else int(place),
+        )
+        return [reporter.alert(finding, claim)]
