@@ -25,7 +25,8 @@ WEB_ATTACKS = ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandIn
 NOVELTY_CONFIDENCE = 0.2
 """Unlike training is not yet hostile: never enough for a decision by itself."""
 NOVELTY_MINUTE = 6
-"""At most so many novelty alerts a minute of packet time, however strange the traffic."""
+"""At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
+sources, and as many of others."""
 
 
 def _key(view: View, row: int, kind: str) -> tuple[str, bytes, bytes]:

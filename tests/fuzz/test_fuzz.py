@@ -48,7 +48,7 @@ from rules.signatures import Fault, Signature, read_rule, read_rules
 
 Target = Callable[[st.DataObject], None]
 
-EXAMPLES = 40
+EXAMPLES = 20
 NOW_US = 1_795_000_000_000_000
 LINK_TYPES = (1, 0, 12, 101, 108, 113, 228, 229, 276, 147)
 _HERE = Path(__file__).resolve().parent
