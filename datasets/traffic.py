@@ -178,6 +178,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     _nmap("arp-sweep", "ArpSweep", "-sn -PR", "192.0.2.0/25"),
     _guess("ftp-guess", "FtpBruteForce", f"ftp://{SERVER}"),
     _guess("http-guess", "HttpBruteForce", f"http-get://{SERVER}/private/"),
+    _guess(
+        "form-guess",
+        "HttpBruteForce",
+        f"http-post-form://{SERVER}/login:user=^USER^&password=^PASS^:F=<p>",
+    ),
     _guess("mail-guess", "MailBruteForce", f"smtp://{SERVER}"),
     *(
         _guess(f"{name}-guess", label, f"{name}://{SERVER}", ("server", f"REFUSERS {SERVER}"))

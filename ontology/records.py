@@ -71,6 +71,7 @@ INDICATORS = (
     "SshBanner",
     "VersionProbe",
     "TrustChange",
+    "FormLogin",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

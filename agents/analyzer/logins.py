@@ -18,6 +18,9 @@ REFUSALS = 5
 """fail2ban's default ``maxretry``."""
 HTTP_REFUSALS = 20
 """Browsers collect a 401 for every first request of a protected page (RFC 9110 section 11.6.1)."""
+FORM_LOGINS = 30
+"""Passwords sent in HTML forms, whose refusal is a page like any other. A person sends a few; an
+office behind one address may come near, hence a low confidence at the threshold."""
 SESSION_WINDOW_US = 120 * SECOND
 SESSIONS = 8
 """One session every 15 s for two minutes: more than a person types, less than the slowest guesser
@@ -57,6 +60,7 @@ SERVICES: dict[int, str] = {
 """Responder port to class; another port with cleartext refusals is HTTP, or SSH by its banner."""
 _BY_SESSION = ("SshBruteForce", "TelnetBruteForce", "RdpBruteForce")
 _OPEN = STATE["S1"]
+_FORM_LOGIN = np.uint32(1 << INDICATORS.index("FormLogin"))
 _SSH_BANNER = np.uint32(1 << INDICATORS.index("SshBanner"))
 
 
@@ -67,6 +71,8 @@ class _Guesses:
     finding: Finding = field(default_factory=Finding)
     events: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MAX_SESSIONS))
     """(time, refusals or sessions), in order of arrival."""
+    forms: deque[tuple[int, bool]] = field(default_factory=lambda: deque(maxlen=MAX_SESSIONS))
+    """(time, sent a form with a password) of connections in which nothing was refused."""
     attempts: int = 0
     refused: int = 0
     sessions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
@@ -136,6 +142,8 @@ class Logins:
         guesses.events.extend(zip(view.end[rows].tolist(), failed, strict=True))
         guesses.refused += sum(failed)
         guesses.attempts += int(view.rows["login_attempts"][rows].sum())
+        if kind == "HttpBruteForce" and not guesses.refused:
+            return self._forms(view, reporter, rows, guesses)
         recent = guesses.in_window(REFUSAL_WINDOW_US)
         needed = HTTP_REFUSALS if kind == "HttpBruteForce" else REFUSALS
         if recent < needed or not guesses.finding.due(kind):
@@ -152,6 +160,30 @@ class Logins:
             target_port=port,
         )
         return [reporter.alert(guesses.finding, claim)]
+
+    def _forms(
+        self, view: View, reporter: Reporter, rows: NDArray[np.int64], guesses: _Guesses
+    ) -> list[Alert]:
+        finding = guesses.finding
+        # Not by ``login_attempts``: a client of an API shows its password in every request.
+        sent = ((view.rows["indicators"][rows] & _FORM_LOGIN) > 0).tolist()
+        guesses.forms.extend(zip(view.end[rows].tolist(), sent, strict=True))
+        oldest = finding.end_us - REFUSAL_WINDOW_US
+        recent = sum(form for when, form in guesses.forms if when >= oldest)
+        if recent < FORM_LOGINS or not finding.due("HttpBruteForce"):
+            return []
+        port = int(view.rows["dst_port"][rows[-1]])
+        claim = Claim(
+            classification="HttpBruteForce",
+            explanation=(
+                f"{recent} forms with passwords in {REFUSAL_WINDOW_US // SECOND} s to port {port}; "
+                "whether they were refused can't be seen"
+            ),
+            confidence=0.5 + 0.3 * min((recent - FORM_LOGINS) / (4 * FORM_LOGINS), 1.0),
+            protocol=TCP,
+            target_port=port,
+        )
+        return [reporter.alert(finding, claim)]
 
     def _sessions(
         self, view: View, reporter: Reporter, rows: NDArray[np.int64], kind: str

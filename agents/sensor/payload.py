@@ -25,7 +25,7 @@ from ontology.records import INDICATORS
 MAX_BYTES = 2048
 """Read of one payload."""
 
-SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE = (
+SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE, FORM_LOGIN = (
     1 << INDICATORS.index(name)
     for name in (
         "SqlInjection",
@@ -35,6 +35,7 @@ SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE 
         "SshBanner",
         "VersionProbe",
         "TrustChange",
+        "FormLogin",
     )
 )
 
@@ -88,6 +89,7 @@ _LINE_DOUBTS = (
 )
 _HEADER_DOUBTS = (b"()", b"${", b"<s", b": Basic")
 
+_FORM_LOGIN = re.compile(rb"(?:^|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]", re.I)
 _FTP_REFUSAL = re.compile(rb"^530 ", re.MULTILINE)
 _SMTP_REFUSAL = re.compile(rb"^535 ", re.MULTILINE)
 _PASSWORD = re.compile(rb"^PASS[ \r\n]", re.MULTILINE | re.IGNORECASE)
@@ -220,6 +222,9 @@ def _http_request(payload: bytes) -> Found:
     indicators = 0
     if _SUSPICIOUS.search(line):
         indicators |= _attacks(line[line.find(b" ") + 1 :])
+    if line.startswith(b"POST ") and _FORM_LOGIN.search(body):
+        attempts += 1
+        indicators |= FORM_LOGIN
     if body and _SUSPICIOUS.search(body):
         indicators |= _attacks(body)
     found = _HEADER_ATTACK.search(headers)

@@ -8,7 +8,7 @@ import pytest
 
 from agents.analyzer import logins
 from agents.analyzer.findings import View
-from agents.analyzer.logins import services
+from agents.analyzer.logins import FORM_LOGINS, SESSIONS, services
 
 
 def classes(alerts: list[Any]) -> set[str]:
@@ -120,3 +120,24 @@ def test_sessions_in_which_the_server_said_nothing_are_no_logins(bench: Any) -> 
     """SYN and a blind RST with a payload, in another's name: only a SYN-ACK ever comes back."""
     forged = {"state": "RSTO", "orig_flags": "SAR", "resp_flags": "SA", "resp_bytes": 0}
     assert bench.alerts(ssh(bench, 20, **forged)) == []
+
+
+def test_passwords_in_forms_and_in_every_request_of_a_client(bench: Any) -> None:
+    """Neither is refused; only the forms are guesses."""
+
+    def visits(count: int, indicators: int) -> list[Any]:
+        return [
+            bench.session(at=i, src_port=2000 + i, login_attempts=1, indicators=indicators)
+            for i in range(count)
+        ]
+
+    assert bench.alerts(visits(200, 0), cut=7) == []
+    assert bench.alerts(visits(FORM_LOGINS - 1, 1 << 7), cut=7) == []
+    [alert] = bench.alerts(visits(FORM_LOGINS, 1 << 7), cut=1)
+    assert (alert.classification, alert.verified_source) == ("HttpBruteForce", True)
+    assert alert.confidence == 0.5
+
+
+def test_remote_desktops_by_short_sessions(bench: Any) -> None:
+    rows = [bench.session(at=i, dst_port=3389, src_port=2000 + i) for i in range(SESSIONS)]
+    assert bench.alerts(rows, cut=1)[0].classification == "RdpBruteForce"

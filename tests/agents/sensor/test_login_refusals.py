@@ -5,7 +5,7 @@ import pytest
 
 from agents.sensor.login_refusals import refusals
 from agents.sensor.packets import TCP, Packets
-from agents.sensor.payload import TRUST_CHANGE, look_up
+from agents.sensor.payload import FORM_LOGIN, TRUST_CHANGE, look_up
 
 POSTGRES = b"E\0\0\0\x40SFATAL\0VFATAL\0C%s\0Mpassword authentication failed\0\0"
 MYSQL = b"\x48\0\0\2\xff%sAccess denied"
@@ -97,3 +97,19 @@ def test_a_command_that_makes_a_host_trust_everybody(command: bytes, marked: boo
     marks = look_up(packets([(1023, 514, command)]))
     assert (marks.indicators & TRUST_CHANGE).any() == marked
     assert not len(look_up(packets([(40000, 9999, command)])).index)
+
+
+@pytest.mark.parametrize(
+    ("request_", "marked"),
+    [
+        (b"POST /login HTTP/1.1\r\nHost: a\r\n\r\nuser=admin&password=x", True),
+        (b"POST /login HTTP/1.1\r\nHost: a\r\n\r\npwd=x", True),
+        (b"POST /login HTTP/1.1\r\nHost: a\r\n\r\npassword=", False),
+        (b"POST /find HTTP/1.1\r\nHost: a\r\n\r\nq=how+to+pass=by", False),
+        (b"GET /login?password=x HTTP/1.1\r\nHost: a\r\n\r\n", False),
+    ],
+)
+def test_a_form_with_a_password(request_: bytes, marked: bool) -> None:
+    marks = look_up(packets([(40000, 80, request_)]))
+    assert (marks.indicators & FORM_LOGIN).any() == marked
+    assert marks.login_attempts.sum() == marked
