@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint bench setup clean
+.PHONY: help demo test lint bench fuzz setup clean
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
 
@@ -22,6 +22,11 @@ lint:  ## ruff, mypy --strict, import-linter
 bench:  ## benchmarks, as ratios within one run
 	@deploy/setup.sh test
 	@for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+FUZZ_SECONDS ?= 600
+fuzz:  ## hostile bytes for FUZZ_SECONDS (600) a target; docs/fuzzing.md
+	@deploy/setup.sh test
+	@$(BIN)/python tests/fuzz/test_fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 setup:  ## only the set-up (Debian packages and .venv)
 	@deploy/setup.sh test

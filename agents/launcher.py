@@ -43,7 +43,13 @@ ALONE_LIMIT_S = 10.0
 # Supervisor first and sensors last, so that little has to be retried; any order works.
 START_ORDER = ("supervisor", "ontology", "correlation", "reaction", "analyzer", "sensor")
 # One BLAS/OpenMP thread an agent: k-means on two cores slows the event loops of all others.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONUNBUFFERED": "1",
+    # Strangers choose the keys of our tables: nobody may know how their names hash.
+    "PYTHONHASHSEED": "random",
+}
 
 
 def configure_logging(name: str, *, verbose: bool = False) -> None:

@@ -13,8 +13,8 @@ from agents.sensor.core import SensorCore
 from agents.sensor.inputs.events import Parser
 from agents.sensor.inputs.files import read_lines
 from agents.sensor.inputs.intake import Intake
+from agents.sensor.signature_alerts import SignatureAlerts
 from agents.settings import Policy
-from agents.signature_alerts import SignatureAlerts
 from datasets.pcap import RawPackets, read_capture
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Alert, ConnectionBatch, Decision, HostProfile, Incident

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
-from importlib.metadata import entry_points
 from ipaddress import (
     IPv4Address,
     IPv4Network,
     IPv6Address,
     IPv6Network,
     ip_address,
-    ip_network,
 )
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agents import plugins
+from agents.settings_fields import (
+    AllowedNetwork,
+    Domain,
+    Host,
+    Interface,
+    Listen,
+    Name,
+    Port,
+    Seconds,
+)
 from ontology.records import ROLES, Address, HostProfile, Network
 
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor"]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
-_DOMAIN = re.compile(r"(?=.{1,251}$)[a-z0-9-]+(\.[a-z0-9-]+)*")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-# dev_valid_name() of the kernel: at most 15 bytes, no slash, no colon, no space.
-_INTERFACE = re.compile(r"[!-.0-9;-~]{1,15}")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
 
 # What pydantic says in Python's words, in the file's.
 _WORDS = {
@@ -40,94 +39,13 @@ _WORDS = {
     "missing": "is missing",
     "tuple_type": "must be a list",
     "model_type": "must be a table",
+    "dict_type": "must be a table",
     "path_type": "must be a path",
 }
 
 
 class SettingsError(ValueError):
     """honeynet.toml can't be used; the message is one line naming file, key and value."""
-
-
-def parse_duration(text: str) -> int:
-    """Seconds in ``90s``, ``15m``, ``1h`` or ``7d``. Raises: ValueError."""
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a duration like 90s, 15m, 1h or 7d")
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _name(value: object) -> object:
-    if isinstance(value, str) and not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name of 1 to 32 letters a-z, digits and hyphens")
-    return value
-
-
-def _domain(value: object) -> object:
-    if isinstance(value, str) and not _DOMAIN.fullmatch(value):
-        raise ValueError("not a domain of letters a-z, digits, hyphens and single dots")
-    return value
-
-
-def _host(value: object) -> object:
-    """An address or a host name; it is also written into the server's configuration."""
-    if not isinstance(value, str):
-        return value
-    try:
-        address = ip_address(value)
-    except ValueError:
-        if not _HOST.fullmatch(value):
-            raise ValueError("not an IP address or host name") from None
-        return value
-    if address.is_unspecified:
-        raise ValueError("no agent can connect to it; name the address where all reach the server")
-    return value
-
-
-def _listen(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.startswith("unix:"):
-        if not value.startswith("unix:/"):
-            raise ValueError("unix:PATH needs an absolute path")
-        return value
-    host, mark, port = value.rpartition(":")
-    try:
-        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
-    except ValueError:
-        address = None
-    if not mark or address is None or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("neither HOST:PORT (with an IP address) nor unix:PATH")
-    if not address.is_loopback:
-        raise ValueError(
-            "not a loopback address; the console has no TLS, use unix:PATH and a reverse proxy"
-        )
-    return value
-
-
-def _network(value: object) -> object:
-    """One clear reason instead of one for each of four types."""
-    if not isinstance(value, str):
-        return value
-    network = ip_network(value)
-    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
-        raise ValueError(f"{value!r} has a scope id, which no packet carries")
-    return network
-
-
-def _interface(value: object) -> object:
-    if isinstance(value, str) and (not _INTERFACE.fullmatch(value) or value in (".", "..")):
-        raise ValueError("not the name of a network interface")
-    return value
-
-
-Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
-Name = Annotated[str, BeforeValidator(_name)]
-AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class _Part(BaseModel):
@@ -141,7 +59,7 @@ class Xmpp(_Part):
     """True: the launcher of ``node`` starts a Prosody. False: a server you run (ejabberd)."""
     node: Name | None = None
     """Node whose launcher runs the embedded server; the first node by default."""
-    host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 5223
     """Direct TLS (XEP-0368); STARTTLS is never used, it can be stripped."""
     ca: Path | None = None
@@ -151,7 +69,7 @@ class Xmpp(_Part):
 class Console(_Part):
     """The supervisor's REST API and web page."""
 
-    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8080"
+    listen: Listen = "127.0.0.1:8080"
     """``HOST:PORT`` on loopback, or ``unix:PATH``."""
 
 
@@ -202,11 +120,7 @@ class Input(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Input:
-        known = entry_points(group="ontoidps.inputs").names
-        if self.kind not in known:
-            raise ValueError(
-                f"no input is called {self.kind!r} (known: {', '.join(sorted(known)) or 'none'})"
-            )
+        plugins.check_known(plugins.INPUTS, [self.kind])
         try:
             self.zone()
         except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError
@@ -223,12 +137,20 @@ class Node(_Part):
 
     name: Name
     agents: tuple[Role, ...]
-    interfaces: tuple[Annotated[str, BeforeValidator(_interface)], ...] = ()
+    interfaces: tuple[Interface, ...] = ()
     """Where the sensor captures."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
     inputs: tuple[Input, ...] = ()
     """Logs that the sensor follows."""
+    signatures: tuple[Path, ...] = ()
+    """Snort or Suricata rules, or folders of them, that the sensor matches on what it captures."""
+    signature_variables: dict[str, str] = Field(default_factory=dict)
+    """What ``$HOME_NET`` and the others stand for in them (docs/signatures.md)."""
+    detectors: tuple[str, ...] | None = None
+    """What looks for attacks in connections; by default all that OntoIDPS brings."""
+    responders: tuple[str, ...] = ("nftables",)
+    """What carries out blocks: the first one's word counts, the others assist."""
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
 
@@ -242,6 +164,19 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
         if self.inputs and "sensor" not in self.agents:
             raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
+        plugins.check_known(plugins.DETECTORS, self.detectors or ())
+        if self.detectors is not None and "analyzer" not in self.agents:
+            raise ValueError(f"node {self.name!r} names detectors but has no analyzer to run them")
+        if self.responders != ("nftables",):
+            if "reaction" not in self.agents or not self.responders:
+                raise ValueError(
+                    f"node {self.name!r}: responders need a reaction agent, and it one"
+                )
+            plugins.check_known(plugins.RESPONDERS, self.responders)
+        if self.signatures and not self.interfaces:
+            raise ValueError(
+                f"node {self.name!r} has signatures but no interfaces to match them on"
+            )
         if len({i.path for i in self.inputs}) != len(self.inputs):
             raise ValueError(f"node {self.name!r} lists an input's path twice")
         if "sensor" in self.agents and "analyzer" not in self.agents:
@@ -263,7 +198,7 @@ class Settings(_Part):
     """The whole of ``honeynet.toml``."""
 
     name: Name = "honeynet"
-    domain: Annotated[str, BeforeValidator(_domain)] = "honeynet.localdomain"
+    domain: Domain = "honeynet.localdomain"
     """XMPP domain of all agents."""
     state_dir: Path
     """Keys, outboxes, archive, run files. Made with mode 0700."""
@@ -412,13 +347,14 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: {where}: {message}{value}") from e
     base = path.resolve().parent
     update: dict[str, object] = {"state_dir": base / settings.state_dir}
-    if any(node.inputs for node in settings.node):
+    if any(node.inputs or node.signatures for node in settings.node):
         update["node"] = tuple(
             node.model_copy(
                 update={
                     "inputs": tuple(
                         i.model_copy(update={"path": base / i.path}) for i in node.inputs
-                    )
+                    ),
+                    "signatures": tuple(base / path for path in node.signatures),
                 }
             )
             for node in settings.node

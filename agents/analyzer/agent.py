@@ -113,6 +113,7 @@ class AnalyzerAgent(BaseAgent):
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
             drift=self._drift,
+            detectors=settings.node_named(self.node).detectors,
             protected=[address for node in settings.node for address in node.addresses],
         )
         self._digest, self._clusters = model_digest(model), len(model.labels)

@@ -26,7 +26,8 @@ NOVELTY_CONFIDENCE = (0.2, 0.4)
 """At the radius, and at twice the radius and beyond; straight in between. Unlike training is not
 yet hostile: never enough for a decision by itself."""
 NOVELTY_MINUTE = 6
-"""At most so many novelty alerts a minute of packet time, however strange the traffic."""
+"""At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
+sources, and as many of others."""
 
 
 def _key(view: View, row: int, kind: str) -> tuple[str, bytes, bytes]:
@@ -111,7 +112,8 @@ class Novelty:
 
     def __init__(self) -> None:
         self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
-        self._minute = (0, 0)
+        # A budget of its own for real sources: forged ones must not use it up.
+        self._minute = {True: (0, 0), False: (0, 0)}
         self._held_back = 0
 
     def counters(self) -> dict[str, int]:
@@ -127,11 +129,12 @@ class Novelty:
             if not finding.due(kind):
                 continue
             minute = int(view.end[rows].max()) // (60 * SECOND)
-            used = self._minute[1] if minute <= self._minute[0] else 0
+            last, used = self._minute[finding.verified]
+            used = used if minute <= last else 0
             if used >= NOVELTY_MINUTE:
                 self._held_back += 1
                 continue
-            self._minute = (max(minute, self._minute[0]), used + 1)
+            self._minute[finding.verified] = (max(minute, last), used + 1)
             farthest = rows[view.assignment.distance[rows].argmax()]
             cluster = int(view.assignment.cluster[farthest])
             distance = float(view.assignment.distance[farthest])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +11,11 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from agents.analyzer.clustering import ClusterModel
-from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
+from agents.analyzer.detectors import DetectorBoard, DetectorOptions
 from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.features import FeatureExtractor
-from agents.analyzer.findings import Detector, Reporter, View
-from agents.analyzer.floods import Floods
-from agents.analyzer.idle_scans import IdleScans
-from agents.analyzer.logins import Logins
-from agents.analyzer.outgoing import Outgoing, OwnHosts
-from agents.analyzer.scans import PortScans, Sweeps
-from agents.analyzer.sequence_prediction import SequencePrediction
-from agents.analyzer.slow_scans import SlowScans
+from agents.analyzer.findings import Reporter, View
+from agents.analyzer.outgoing import OwnHosts
 from ontology.records import Address, Alert, ConnectionBatch
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
@@ -49,31 +43,21 @@ class AnalyzerCore:
         analyzer: str,
         honeypots: Iterable[Address] = (),
         protected: Iterable[Address] = (),
+        detectors: Sequence[str] | None = None,
         drift: GuardedDrift | None = None,
     ) -> None:
         """``honeypots``, ``protected``: own addresses; attacks by them are told as outgoing.
 
+        ``detectors``: names of plug-ins; by default all of ours.
         ``drift``: of ``model``; None: its centres stay where training put them.
         """
-        honeypots = tuple(honeypots)
+        options = DetectorOptions(honeypots=tuple(honeypots), protected=tuple(protected))
         self._features = FeatureExtractor()
         self._drift = drift
         self._model = model if drift is None else drift.moved(model)
         self._reporter = Reporter(self._model, analyzer)
-        self._own_hosts = OwnHosts(honeypots, protected)
-        self._detectors: tuple[Detector, ...] = (
-            PortScans(),
-            IdleScans(),
-            Sweeps(),
-            SlowScans(),
-            SequencePrediction(),
-            Logins(),
-            Floods(),
-            WebAttacks(),
-            HoneypotContacts(honeypots),
-            Outgoing(honeypots),
-            Novelty(),
-        )
+        self._own_hosts = OwnHosts(options.honeypots, options.protected)
+        self._board = DetectorBoard(options, detectors)
         self.connections = 0
         """Connections seen."""
 
@@ -93,13 +77,11 @@ class AnalyzerCore:
         features = self._features.extract(rows)
         view = View(rows, self._model.assign(features), features)
         self._reporter.on_view(view)
-        alerts: list[Alert] = []
-        for detector in self._detectors:
-            alerts += detector.on_view(view, self._reporter)
-        if self._drift is not None and self._drift.on_view(view, alerts, self._model):
+        found = self._board.on_view(view, self._reporter)
+        if self._drift is not None and self._drift.on_view(view, found, self._model):
             self._model = self._drift.moved(self._model)
             self._reporter.model = self._model
-        alerts = [self._own_hosts.judge(alert) for alert in alerts]
+        alerts = [self._own_hosts.judge(alert) for alert in found]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
     def use_names(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -119,6 +101,4 @@ class AnalyzerCore:
             out["network_unasked"] = self._reporter.network.unasked
         if self._drift is not None:
             out.update(self._drift.counters())
-        for detector in self._detectors:
-            out.update(detector.counters())
-        return out
+        return out | self._board.counters()

@@ -244,6 +244,9 @@ class Finding:
         a service must not vouch for connections forged in its user's name.
         """
         view.cite(self, rows)
+        if len(rows) == 1:
+            self._add_one(view, int(rows[0]), clusters, proof)
+            return
         begin, end = int(view.start[rows].min()), int(view.end[rows].max())
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
         self.end_us = max(self.end_us, end)
@@ -263,6 +266,27 @@ class Finding:
         for index in np.unique(cluster).tolist():
             least = float(view.assignment.distance[rows][cluster == index].min())
             self.nearest[index] = min(least, self.nearest.get(index, least))
+
+    def _add_one(
+        self, view: View, row: int, clusters: int, proof: NDArray[np.bool_] | None
+    ) -> None:
+        """The same for a single row: what a flood with forged sources consists of."""
+        begin = int(view.start[row])
+        self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
+        self.end_us = max(self.end_us, int(view.end[row]))
+        self.count += 1
+        if not self.verified and view.verified[row]:
+            self.verified = proof is None or bool(proof[row])
+        if len(self.sources) < MAX_COUNTED:
+            self.sources.add(view.sources.item(view.source[row]))
+        if len(self.targets) < MAX_COUNTED:
+            self.targets.add(view.targets.item(view.target[row]))
+        if self.histogram is None:
+            self.histogram = np.zeros(clusters, np.int64)
+        cluster = int(view.assignment.cluster[row])
+        self.histogram[cluster] += 1
+        distance = float(view.assignment.distance[row])
+        self.nearest[cluster] = min(distance, self.nearest.get(cluster, distance))
 
     def due(self, classification: str) -> bool:
         """True if never reported as ``classification``, doubled since, or grown for a minute."""
@@ -304,6 +328,11 @@ class Reporter:
         self._view = view
         if self.network is not None:
             self.network.on_batch()
+
+    @property
+    def analyzer(self) -> str:
+        """Who says so: what stands in every alert."""
+        return self._analyzer
 
     def alert(self, finding: Finding, claim: Claim) -> Alert:
         """The alert for ``finding``; marks it as reported. Updates keep the first alert's id."""

@@ -17,7 +17,8 @@ from agents.base.delivery import PROTOCOL
 from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_log
 from agents.clock import now_us
 from agents.commands.replay import printable
-from agents.settings import load_settings, parse_duration
+from agents.settings import load_settings
+from agents.settings_fields import parse_duration
 from ontology.fragments import FragmentError, decode
 from ontology.plain import iso_time
 

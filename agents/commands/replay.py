@@ -13,9 +13,9 @@ from agents.knowledge import load_theory
 from agents.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
-from agents.sensor.signature_headers import VARIABLES, read_addresses, read_ports
+from agents.sensor.signature_alerts import SignatureAlerts
+from agents.sensor.signature_files import check_variable
 from agents.settings import Policy, load_settings
-from agents.signature_alerts import SignatureAlerts
 from ontology.plain import iso_time, plain
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
@@ -138,10 +138,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _variable(text: str) -> tuple[str, str]:
     """A mistake in a set is said now, not once for every rule that uses it."""
     name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
+    if not equals:
         raise ValueError(f"--rule-variable {text!r}: not NAME=SET")
     try:
-        (read_ports if name.endswith("_PORTS") else read_addresses)(value, VARIABLES)
+        check_variable(name, value)
     except ValueError as e:
         raise ValueError(f"--rule-variable {text!r}: {e}") from e
     return name, value

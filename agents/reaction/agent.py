@@ -17,8 +17,8 @@ from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.reaction.desk import ReactionDesk
 from agents.reaction.firewall import DryRunFirewall, Firewall, FirewallError
-from agents.reaction.nftables import Nftables
 from agents.reaction.policy import ReactionPolicy
+from agents.reaction.responders import ResponderOptions, Team, make_team
 from agents.reaction.store import BlockStore
 from ontology.records import Block, Decision, Record
 
@@ -42,6 +42,7 @@ class ReactionAgent(BaseAgent):
         super().__init__(context)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="firewall")
         self._desk: ReactionDesk | None = None
+        self._team: Team | None = None
         self._trouble = ""
 
     async def on_start(self) -> None:
@@ -50,14 +51,24 @@ class ReactionAgent(BaseAgent):
         Raises: FirewallError (no capability, no nft): the agent ends with one line.
         """
         policy = ReactionPolicy(self.settings)
-        firewall: Firewall = Nftables(policy.allow)
+        node = self.settings.node_named(self.node)
+        firewall: Firewall
         note = ""
         if self.settings.policy.dry_run:
             firewall, note = DryRunFirewall(), "dry run: nothing is really blocked"
+        else:
+            options = ResponderOptions(
+                gateway=self.node, allow=tuple(policy.allow), interfaces=node.interfaces
+            )
+            firewall = self._team = await self._in_worker(
+                lambda: make_team(node.responders, options)
+            )
         store = BlockStore(self.context.state_dir / "blocks.sqlite3")
         desk = ReactionDesk(policy, firewall, store, gateway=self.node, note=note)
         self._desk = desk
         active = await self._in_worker(lambda: desk.start(now_us()))
+        if self._team is not None:
+            self._team.catch_up({b.source: (b.expires_us - now_us()) / 1e6 for b in active})
         logger.info("%d blocks in force%s", len(active), f" ({note})" if note else "")
         await self._tell(active)
         self.every(TICK_S, self._tick, name="firewall watch")
@@ -118,6 +129,9 @@ class ReactionAgent(BaseAgent):
         for name, value in desk.counters.items():
             self.counters[f"blocks_{name}"] = value
         self.counters["blocks_active"] = desk.active
+        if self._team is not None:
+            for name, value in self._team.health().items():
+                self.counters[name] = value
 
     async def _in_worker(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)

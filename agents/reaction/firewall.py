@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ontology.records import Address
 
@@ -35,6 +35,7 @@ class Drift:
         return self.reinstalled or bool(self.restored)
 
 
+@runtime_checkable
 class Firewall(Protocol):
     """Timed blocks of exact addresses. Methods block; any thread may call them."""
 

@@ -15,6 +15,7 @@ from agents.clock import now_us
 from agents.sensor.capture import Capture, InterfaceMissing
 from agents.sensor.core import SensorCore
 from agents.sensor.inputs.follower import Follower
+from agents.sensor.signature_watch import SignatureWatch
 from datasets.pcap import CaptureError, RawPackets
 from ontology.records import Alert, ConnectionBatch, Record
 
@@ -59,10 +60,19 @@ class SensorAgent(BaseAgent):
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._threads: list[threading.Thread] = []
         self._followers: list[Follower] = []
+        self._signatures: SignatureWatch | None = None
         self.capturing: set[str] = set()
         """Interfaces whose packets arrive just now."""
 
     async def on_start(self) -> None:
+        if self._node.signatures:
+            self._signatures = SignatureWatch(
+                self._node,
+                sensor=self.context.jid,
+                honeypots=[pot.address for pot in self.context.settings.honeypot],
+            )
+            self._signatures.start()
+            self.every(INPUT_S, self._send_matches, name="signatures")
         for interface in self._node.interfaces:
             self._begin(self._capture, interface)
         self._begin(self._decode)
@@ -102,6 +112,8 @@ class SensorAgent(BaseAgent):
             await asyncio.to_thread(thread.join, 2.0)
         for follower in self._followers:
             await asyncio.to_thread(follower.close)
+        if self._signatures is not None:
+            await asyncio.to_thread(self._signatures.close)
         with self._lock:
             batches = self._core.take_batches(now_us(), final=True)
         await self._send(batches)
@@ -152,6 +164,8 @@ class SensorAgent(BaseAgent):
                 raw = self._blocks.get(timeout=_READ_S)
             except queue.Empty:
                 continue
+            if self._signatures is not None:
+                self._signatures.offer(raw)
             with self._lock:
                 self._core.on_packets(raw)
 
@@ -176,6 +190,16 @@ class SensorAgent(BaseAgent):
             totals += follower.counters()
         for name, count in totals.items():
             self.counters[name] = count
+
+    async def _send_matches(self) -> None:
+        """Alerts of signatures, as those of other tools' logs."""
+        watch = self._signatures
+        if watch is None:
+            return
+        for name, count in watch.counters().items():
+            self.counters[name] = count
+        room = 0 if self.pending > INPUT_PENDING else ALERTS_PER_MESSAGE * 4
+        await self._send_records(list(watch.take(room)))
 
     async def _send_records(self, records: list[ConnectionBatch | Alert]) -> None:
         alerts = [record for record in records if isinstance(record, Alert)]

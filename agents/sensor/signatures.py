@@ -126,6 +126,10 @@ class SignatureMatcher:
         """See `FlowStates.confirmed`; keys are in `Matches.flows`."""
         return self._flows.confirmed(key)
 
+    def adopt(self, other: SignatureMatcher) -> None:
+        """Take over what ``other`` knows of connections: rules change, connections go on."""
+        self._flows = other._flows
+
     def match(self, packets: Packets) -> Matches:
         """Match a block of packets; blocks come in order of capture."""
         flows = self._flows.look_up(packets)

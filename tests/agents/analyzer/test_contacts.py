@@ -74,6 +74,19 @@ def test_novelty_is_graded_by_distance_and_never_actionable() -> None:
     assert contacts.novelty_confidence(1.0, 0.0) == pytest.approx(0.4)
 
 
+def test_forged_novelties_leave_room_for_real_ones(bench: Any) -> None:
+    core = bench.core(bench.blank_model(radius=0.0))
+    # Single packets that no window detector takes for a flood or a scan.
+    forged = [
+        bench.connection(src=f"10.0.0.{i}", dst=f"10.1.0.{i}", orig_flags="SA", resp_flags="S")
+        for i in range(1, 40)
+    ]
+    core.on_batch(bench.batch(forged))
+    assert core.counters()["novelty_held_back"] > 0
+    (real,) = core.on_batch(bench.batch([bench.session(at=1.0, src="10.9.9.9")]))
+    assert (real.classification, real.verified_source) == ("UnknownAnomaly", True)
+
+
 @pytest.mark.parametrize(
     ("row", "verified"),
     [

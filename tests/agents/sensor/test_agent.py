@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,10 +63,10 @@ def add_interface() -> None:
     ip("neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", "a0")
 
 
-def send(port: int, count: int) -> None:
+def send(port: int, count: int, payload: bytes = b"x") -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _ in range(count):
-            sock.sendto(b"x", ("192.0.2.2", port))
+            sock.sendto(payload, ("192.0.2.2", port))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -153,6 +154,67 @@ def test_conflicting_arp_claims_reach_the_analyzer_as_alerts(
                 await until(lambda: any(a.confidence >= 0.5 for a in analyzer.alerts))
                 assert {a.classification for a in analyzer.alerts} == {"ArpSpoofing"}
                 assert not any(a.verified_source for a in analyzer.alerts)
+                assert sensor.counters["task_errors"] == 0
+            finally:
+                sensor.stop()
+                analyzer.stop()
+
+    def body() -> None:
+        add_interface()
+        server = XmppServer(settings)
+        server.start()
+        try:
+            assert server.ready()
+            asyncio.run(work())
+        finally:
+            server.stop()
+
+    namespace(body)
+
+
+RULE = (
+    'alert udp any any -> any {port} (msg:"r"; content:"{word}"; classtype:attempted-admin; '
+    "sid:{sid};)"
+)
+
+
+def test_signatures_match_on_the_wire_and_follow_their_file(
+    honeynet: Settings, namespace: Namespace, tmp_path: Path
+) -> None:
+    file = tmp_path / "live.rules"
+    file.write_text(RULE.format(port=4001, word="evil", sid=1) + "\n")
+    node = honeynet.node[0].model_copy(update={"interfaces": ("a0",), "signatures": (file,)})
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+
+    async def work() -> None:
+        sensor = SensorAgent(AgentContext(settings=settings, role="sensor", node="gw1"))
+        analyzer = Analyzer(AgentContext(settings=settings, role="analyzer", node="gw1"))
+
+        def told(sid: int) -> list[Alert]:
+            return [a for a in analyzer.alerts if f"signature 1:{sid} " in a.explanation]
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(sensor.run())
+            group.create_task(analyzer.run())
+            try:
+                await until(lambda: sensor.connected and analyzer.connected)
+                await until(lambda: sensor.capturing == {"a0"})
+                await until(lambda: sensor.counters["signatures.in_use"] == 1)
+                send(4001, 500, b"some evil thing")
+                send(4001, 5, b"good")
+                await until(lambda: len(told(1)) == 1)
+                file.write_text(file.read_text() + RULE.format(port=4002, word="bad", sid=2))
+                await until(lambda: sensor.counters["signatures.in_use"] == 2)
+                send(4002, 1, b"bad")
+                await until(lambda: len(told(2)) == 1)
+                (alert,) = told(1)
+                assert (alert.classification, str(alert.source), str(alert.target)) == (
+                    "Exploit", "192.0.2.1", "192.0.2.2",
+                )  # fmt: skip
+                assert alert.sensor == sensor.jid
+                assert "matched 500 packets" in alert.explanation
+                assert sensor.counters["signatures.matches"] == 501
+                assert sensor.counters["signatures.dropped"] == 0
                 assert sensor.counters["task_errors"] == 0
             finally:
                 sensor.stop()

@@ -38,6 +38,7 @@ allow = ["192.0.2.20"]
 [[node]]
 name = "gw1"
 agents = ["correlation", "ontology", "supervisor", "reaction"]
+responders = ["nftables", "tcp-reset"]
 addresses = ["192.0.2.101"]
 """
 
@@ -118,6 +119,7 @@ class Supervisor(BaseAgent):
         reaction = self.start_reaction()
         await self.until(self.registered.is_set)
         result["block"] = await self.order((attacker, 600), (other, 600))
+        await self.until(_resetting)  # the assistant has caught up
         result["mixed"] = await self.order(
             (IPv4Address("192.0.2.20"), 60), (IPv4Address("192.0.2.101"), 60), (attacker, 700)
         )
@@ -135,6 +137,7 @@ class Supervisor(BaseAgent):
         reaction.send_signal(signal.SIGKILL)
         reaction.wait()
         result["after_kill"] = _elements()
+        await self.until(lambda: not _resetting())
         reaction = self.start_reaction()
         await self.until(lambda: len(self._states("active")) > heard)
         result["reported_again"] = self._states("active")[heard:]
@@ -157,6 +160,17 @@ class Supervisor(BaseAgent):
 
     def _states(self, state: str) -> list[str]:
         return [str(b.source) for _, b, _ in self.heard if b is not None and b.state == state]
+
+
+def _resetting() -> bool:
+    """Whether scapy's process of the responder ``tcp-reset`` runs in this sandbox."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"agents.reaction.reset_worker" in path.read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _elements() -> list[str]:

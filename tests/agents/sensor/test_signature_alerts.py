@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agents.main import main
-from agents.signature_alerts import SignatureAlerts
+from agents.sensor.signature_alerts import SignatureAlerts
 from datasets.pcap import RawPackets, read_capture
 from ontology.records import Alert
 from rules.signatures import read_rule
