@@ -15,8 +15,8 @@ from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets
 from ontology.records import CONNECTION, MAX_TIME_US, ConnectionBatch
 
-BATCH_CONNECTIONS = 1_500
-"""Connections in one batch: 1,500 x 98 bytes stay below 200 kB also in base64."""
+BATCH_CONNECTIONS = 1_400
+"""Connections in one batch: 1,400 x 101 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
 COUNTS_ONLY_US = 5_000_000
