@@ -55,7 +55,6 @@ CONNECTION = np.dtype(
         ("file_creations", "u1"),
         ("shells", "u1"),
         ("access_files", "u1"),
-        ("outbound_commands", "u1"),
         ("content_flags", "u1"),  # bit i: CONTENT_FLAGS[i]
     ]
 )
@@ -89,7 +88,6 @@ CONTENT_COUNTS = (
     "file_creations",
     "shells",
     "access_files",
-    "outbound_commands",
 )
 """Columns of `CONNECTION` that count content features of KDD Cup 99 (table 2 of the task)."""
 CONTENT_FLAGS = ("LoggedIn", "RootShell", "SuAttempted", "HostLogin", "GuestLogin")

@@ -72,7 +72,7 @@ ROW = np.dtype(
         ("failed_logins", "<i8"),
         ("login_attempts", "<i8"),
         ("indicators", "<i8"),
-        ("content", "u1", (8,)),  # in the order of `agents.sensor.content.COLUMNS`
+        ("content", "u1", (len(COLUMNS),)),  # in the order of `agents.sensor.content.COLUMNS`
     ]
 )
 _REPORT = (
@@ -132,7 +132,7 @@ class Extras:
     """Per packet, in `Packets` order: the columns that are nearly always zero.
 
     Content is rarer still: ``marked`` are the packets that have any (ascending), ``content``
-    (len(marked), 8) what each says, ``by_server`` which end alone can say it.
+    (len(marked), columns) what each says, ``by_server`` which end alone can say it.
     """
 
     wrong: NDArray[np.int64]
@@ -172,7 +172,7 @@ class Extras:
         packets: NDArray[np.int64],
         orig: NDArray[np.bool_],
     ) -> None:
-        """Add to ``counts[rows]``, (n, 8), what the packets say that their senders may say."""
+        """Add to ``counts[rows]``, what the packets say that their senders may say."""
         at = np.minimum(np.searchsorted(self.marked, packets), len(self.marked) - 1)
         some = np.flatnonzero((self.marked[at] == packets) & (self.by_server[at] != orig))
         if len(some):
@@ -206,13 +206,14 @@ _SWAPPED = tuple((f"orig_{name}", f"resp_{name}") for name in ("packets", "bytes
 _ENDS = (("src", "dst"), ("src_port", "dst_port"))
 
 
-def turn(rows: Rows) -> Rows:
+def swap_ends(rows: Rows) -> Rows:
     """The rows with their ends changed: the originator has just refused a login."""
     out = rows.copy()
     for one, other in (*_SWAPPED, *_ENDS):
         out[one], out[other] = rows[other], rows[one]
     out["orig_side"] = ~rows["orig_side"]
     out["answered"] = True
+    out["failed_logins"] = 0  # what the other end said before refuses nothing
     return out
 
 
@@ -310,7 +311,7 @@ def run_automaton(
             if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
                 for one, other in _SWAPPED:
                     now[one], now[other] = now[other], now[one]
-                now.update(orig_side=not greater, answered=True)
+                now.update(orig_side=not greater, answered=True, failed_logins=0)
                 orig = False
         _count(now, time, flags, size, orig)
         now["wrong_fragments"] += int(extras.wrong[packet])

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.automaton import Timeouts
+from agents.sensor.content import ContentReader
 from agents.sensor.decode import decode
+from agents.sensor.duplicates import Duplicates
 from agents.sensor.flows import FlowTable
 from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets
 from ontology.records import CONNECTION, MAX_TIME_US, ConnectionBatch
 
 BATCH_CONNECTIONS = 1_400
-"""Connections in one batch: 1,400 x 101 bytes stay below 200 kB also in base64."""
+"""Connections in one batch: 1,400 x 100 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
 COUNTS_ONLY_US = 5_000_000
@@ -42,6 +44,8 @@ class SensorCore:
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._duplicates = Duplicates()
+        self._content = ContentReader()
         self._packets = 0
         self._dropped = 0
         self._malformed = 0
@@ -50,12 +54,15 @@ class SensorCore:
         self.last_us = 0
         """Time of the last packet: the clock of a replay."""
         self.counters: Counter[str] = Counter()
-        """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …"""
+        """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
+        (frames captured twice) are not among ``packets``."""
 
     def on_packets(self, raw: RawPackets) -> None:
         """Take in a block of packets, in order of capture."""
         if not len(raw):
             return
+        raw = self._duplicates.drop(raw)
+        self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
         malformed = packets.malformed.total()
         self._packets += packets.total
@@ -70,8 +77,11 @@ class SensorCore:
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
-        self._flows.add(packets, look_up(packets))
+        marks = self._duplicates.unmark(packets, look_up(packets, self._content))
+        self._flows.add(packets, marks)
         self.counters["evicted"] = self._flows.evicted
+        self.counters["retransmitted"] = self._duplicates.segments
+        self.counters["unread"] = self._content.forgotten
 
     def on_dropped(self, count: int) -> None:
         """Count packets that were lost before they came here."""

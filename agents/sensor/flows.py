@@ -33,8 +33,9 @@ from agents.sensor.automaton import (
     plain,
     records,
     run_automaton,
-    turn,
+    swap_ends,
 )
+from agents.sensor.content import COLUMNS
 from agents.sensor.packets import ARP, ICMP, ICMPV6, Packets
 from agents.sensor.rounds import NEVER, Columns, play
 from ontology.records import CONNECTION
@@ -70,7 +71,7 @@ class Marks:
     indicators: Ints
     """Bits as in ``records.INDICATORS``."""
     content: NDArray[np.uint8] | None = None
-    """(len(index), 8), columns as `agents.sensor.content.COLUMNS`; None: no packet has any."""
+    """(len(index), 7), columns as `agents.sensor.content.COLUMNS`; None: no packet has any."""
     by_server: NDArray[np.bool_] | None = None
     """Whether that content counts only from the responder (True) or the originator."""
 
@@ -349,7 +350,7 @@ def _begin_next(
 ) -> Rows:
     """The rows after a split: of any kind, with packet ``first`` to come."""
     turning = np.flatnonzero(kinds == TURN)
-    turned = turn(rows[turning]) if len(turning) else None
+    turned = swap_ends(rows[turning]) if len(turning) else None
     close_reports(rows)
     if turned is not None:
         rows[turning] = turned
@@ -412,7 +413,11 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         indicators[marks.index] = marks.indicators
         special[marks.index] = True
     wrong, urgent = packets.wrong_fragment.astype(np.int64), packets.urgent.astype(np.int64)
-    marked, content, by_server = np.zeros(0, np.int64), np.zeros((0, 8), "u1"), np.zeros(0, "?")
+    marked, content, by_server = (
+        np.zeros(0, np.int64),
+        np.zeros((0, len(COLUMNS)), "u1"),
+        np.zeros(0, "?"),
+    )
     if marks is not None and marks.content is not None and marks.by_server is not None:
         some = marks.content.any(axis=1)
         marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]

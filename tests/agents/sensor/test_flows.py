@@ -59,8 +59,8 @@ def columns(packets: list[P]) -> tuple[Packets, Marks]:
     dst = b"".join(address(p.dst, p.version) for p in packets)
     n = len(packets)
     marked = [i for i, p in enumerate(packets) if any(p.mark) or any(p.content)]
-    content = np.zeros((len(marked), 8), np.uint8)
-    content[:, [0, 7]] = np.array([packets[i].content for i in marked]).reshape(-1, 2)
+    content = np.zeros((len(marked), 7), np.uint8)
+    content[:, [0, 6]] = np.array([packets[i].content for i in marked]).reshape(-1, 2)
     marks = np.array([packets[i].mark for i in marked], np.int64).reshape(-1, 3)
     return Packets(
         time_us=array([p.time for p in packets], "i8"),
@@ -99,6 +99,7 @@ class Open:
     closed_at: int = 0
     last: int = 0
     report: list[tuple[bool, P]] = field(default_factory=list)
+    said: list[tuple[int, int]] = field(default_factory=list)
 
     def state(self) -> str:
         mine, theirs = self.flags[True], self.flags[False]
@@ -121,7 +122,7 @@ class Open:
         indicators = 0
         for p in every:
             indicators |= p.mark[2]
-        said = [p.content for orig, p in self.report if orig != p.by_server]
+        said = self.said
         bits = 0
         for _, more in said:
             bits |= more
@@ -147,7 +148,7 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
     def report(connection: Open) -> None:
         if connection.report:
             out.append(connection.record())
-            connection.report = []
+            connection.report, connection.said = [], []
 
     for p in packets:
         ends = sorted([(p.src, p.sport), (p.dst, p.dport)])
@@ -195,6 +196,8 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
             c.report = [(not by, q) for by, q in c.report]
             orig = False
         c.report.append((orig, p))
+        if orig != p.by_server:  # by the ends as they are known at this packet
+            c.said.append(p.content)
         c.last = p.time
         c.answered |= not orig
         c.flags[orig] |= p.flags
