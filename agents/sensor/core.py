@@ -88,6 +88,10 @@ class SensorCore:
         self._dropped += count
         self.counters["dropped"] += count
 
+    def open_since_us(self) -> int:
+        """No connection still to come from `take_batches` starts before this."""
+        return min(self._flows.open_since_us(), self.last_us)
+
     def take_batches(self, now_us: int, *, final: bool = False) -> list[ConnectionBatch]:
         """Everything due by ``now_us``; with ``final`` also what is still open.
 

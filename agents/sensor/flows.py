@@ -149,6 +149,11 @@ class FlowTable:
         self._due[slots] = self._next_due(self._rows.take(slots))
         return self._take()
 
+    def open_since_us(self) -> int:
+        """Start of the oldest open report; `NEVER` if there is none."""
+        some = self._slots[self._packets(self._slots) > 0]
+        return int(self._rows["start_us"][some].min(initial=NEVER))
+
     def _next_due(self, rows: Rows) -> Ints:
         """The last time at which `advance` has nothing to do for each row."""
         limits = self._timeouts
