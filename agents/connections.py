@@ -28,8 +28,8 @@ _TIES = ("protocol", "dst_port", "src_port")
 class InOrder:
     """Puts connections, which come when they end, in order of their start. Memory is bounded."""
 
-    def __init__(self, *, max_held: int = MAX_HELD) -> None:
-        self._max = max_held
+    def __init__(self, *, max_held: int | None = None) -> None:
+        self._max = MAX_HELD if max_held is None else max_held
         self._held = np.zeros(0, CONNECTION)
         self._passed_us = -1
         self.late = 0

@@ -29,6 +29,9 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 """The features whose values are words; `KddRecorder` gives the position of the word."""
 
+_LINES = 2048
+"""Records made into text at once."""
+
 EXACT, NEAR, ABSENT = "exact", "approximated", "absent"
 _TIME = "connections in the past 2 s, this one included"
 _LAST = "among the last 100 connections (`--host-window` up to 255, as the files have it)"
@@ -204,15 +207,16 @@ def as_lines(records: dict[str, NDArray[Any]], label: str | None = None) -> Iter
 
     Without a label a line has 41 columns, as in ``kddcup.newtestdata_10_percent_unlabeled``.
     """
-    columns: list[list[str]] = []
-    for name in FEATURES:
-        column = records[name]
-        if name in WORDS:
-            columns.append(np.array(WORDS[name])[column].tolist())
-        elif name in RATES:
-            columns.append([f"{value:.2f}" for value in column.tolist()])
-        else:
-            columns.append([str(value) for value in column.tolist()])
-    if label is not None:
-        columns.append([label + "."] * len(columns[0]))
-    return map(",".join, zip(*columns, strict=True))
+    for begin in range(0, len(records["duration"]), _LINES):
+        columns: list[list[str]] = []
+        for name in FEATURES:
+            column = records[name][begin : begin + _LINES]
+            if name in WORDS:
+                columns.append(np.array(WORDS[name])[column].tolist())
+            elif name in RATES:
+                columns.append([f"{value:.2f}" for value in column.tolist()])
+            else:
+                columns.append([str(value) for value in column.tolist()])
+        if label is not None:
+            columns.append([label + "."] * len(columns[0]))
+        yield from map(",".join, zip(*columns, strict=True))

@@ -244,8 +244,9 @@ class ContentReader:
                 self._typed(c, _erased(line), counts)
             return
         text = side.tail + _ANSI.sub(b"", payload)
-        side.tail = text[-MAX_LINE:].rpartition(b"\n")[2]
-        counts[_COMPROMISED] += len(_MISSING.findall(payload))
+        whole, _, tail = text.rpartition(b"\n")
+        side.tail = tail[-MAX_LINE:]
+        counts[_COMPROMISED] += len(_MISSING.findall(whole))
         if _ASKS_NAME.search(side.tail):
             c.asked, c.logged_in, c.root = "name", False, False
         elif _ASKS_PASSWORD.search(side.tail):

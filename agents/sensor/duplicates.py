@@ -49,8 +49,8 @@ class _Block:
 class Duplicates:
     """What one sensor has seen. Not thread-safe; memory is bounded."""
 
-    def __init__(self, *, history: int = HISTORY) -> None:
-        self._history = history
+    def __init__(self, *, history: int | None = None) -> None:
+        self._history = HISTORY if history is None else history
         self._blocks: deque[_Block] = deque()
         self._held = 0
         self._newest = np.iinfo(np.int64).min
