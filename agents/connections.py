@@ -22,6 +22,7 @@ WHOLE = Timeouts(attempt_us=5_000_000, active_us=_NEVER_US, marked_us=_NEVER_US)
 """No interim reports: a connection is one record. Unanswered ones end after 5 s of silence, others
 after 300 s (TCP) or 60 s, as in Zeek, whose forerunner made the records of KDD Cup 99."""
 
+_PLAIN = f"V{CONNECTION.itemsize}"  # NumPy copies rows without fields 20 times as fast
 _TIES = ("protocol", "dst_port", "src_port")
 
 
@@ -38,13 +39,20 @@ class InOrder:
 
     def add(self, connections: NDArray[np.void], before_us: int) -> NDArray[np.void]:
         """What can go on, in order; none that starts before ``before_us`` is still to come."""
-        held = np.concatenate((self._held, connections))
+        held = np.concatenate((self._held.view(_PLAIN), connections.view(_PLAIN))).view(CONNECTION)
+        starts = held["start_us"]
+        ready = starts < before_us
+        excess = len(held) - int(ready.sum()) - self._max
+        if excess > 0:
+            ready |= starts <= np.partition(starts[~ready], excess - 1)[excess - 1]
+        if not ready.any():
+            self._held = held
+            return held[:0].copy()
+        out, self._held = held.view(_PLAIN)[ready].view(CONNECTION), held.view(_PLAIN)[~ready]
+        self._held = self._held.view(CONNECTION)
         # The order of the same microsecond must not depend on how the capture was read.
-        ends = [np.ascontiguousarray(held[name]).view(">u8")[:, 1] for name in ("dst", "src")]
-        held = held[np.lexsort((*(held[name] for name in _TIES), *ends, held["start_us"]))]
-        ready = int(np.searchsorted(held["start_us"], before_us))
-        ready = max(ready, len(held) - self._max)
-        out, self._held = held[:ready], held[ready:].copy()
+        ends = [np.ascontiguousarray(out[name]).view(">u8")[:, 1] for name in ("dst", "src")]
+        out = out[np.lexsort((*(out[name] for name in _TIES), *ends, out["start_us"]))]
         if len(out):
             self.late += int((out["start_us"] < self._passed_us).sum())
             self._passed_us = max(self._passed_us, int(out["start_us"][-1]))

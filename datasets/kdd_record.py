@@ -65,7 +65,7 @@ HOW: dict[str, tuple[str, str]] = {
     "hot": (
         NEAR,
         "FTP: system directories, SITE EXEC and CHMOD; Telnet: those, compilers, interpreters and "
-        "./programs; SMTP: WIZ, DEBUG, VRFY root, pipes as recipients; HTTP: kinds of attack string",
+        "./programs; SMTP: WIZ, DEBUG, VRFY root, pipes as names; HTTP: kinds of attack string",
     ),
     "num_failed_logins": (
         NEAR,
@@ -76,7 +76,7 @@ HOW: dict[str, tuple[str, str]] = {
         "FTP 230, SMTP 235, Telnet: a shell prompt; HTTP and SMTP that were answered and not "
         "refused, as in the files (68,242 of 68,255); 0 for ftp_data, where the files say 1",
     ),
-    "num_compromised": (NEAR, "\"not found\" errors, by FTP (550) and Telnet"),
+    "num_compromised": (NEAR, '"not found" errors, by FTP (550) and Telnet'),
     "root_shell": (NEAR, "Telnet: a prompt that ends in #"),
     "su_attempted": (NEAR, "Telnet: su to root, or sudo; 0 or 1 as described, never the files' 2"),
     "num_root": (NEAR, "Telnet: commands typed at a # prompt"),
@@ -136,7 +136,7 @@ def flags(connections: NDArray[Any]) -> NDArray[np.uint8]:
     tcp = connections["protocol"] == _TCP
     orig, resp = connections["orig_flags"], connections["resp_flags"]
     names = np.array([FLAGS.index(state) for state in CONNECTION_STATES], np.uint8)
-    out = names[connections["state"]]
+    out: NDArray[np.uint8] = names[connections["state"]]
     open_ = connections["state"] == CONNECTION_STATES.index("S1")
     out[open_ & (orig & _FIN > 0)] = FLAGS.index("S2")
     out[open_ & (resp & _FIN > 0)] = FLAGS.index("S3")

@@ -97,7 +97,7 @@ _CODE = {name: code for code, name in enumerate(SERVICES)}
 
 
 def _by_port(names: dict[str, tuple[int, ...]]) -> NDArray[np.uint8]:
-    # A port that the list doesn't name: the files say private for SNMP's 161, and IANA for 49152 up.
+    # Ports without a name: the files say private for SNMP's 161, and IANA for 49152 up.
     table = np.full(1 << 16, _CODE["other"], np.uint8)
     table[:1024] = table[49152:] = _CODE["private"]
     for name, ports in names.items():
@@ -119,7 +119,7 @@ _ICMP_CODES, _ICMPV6_CODES = _by_type(ICMP_TYPES), _by_type(ICMPV6_TYPES)
 def service_codes(connections: NDArray[Any]) -> NDArray[np.uint8]:
     """(n,) index into `SERVICES` of each `CONNECTION` of TCP, UDP, ICMP or ICMPv6."""
     protocol, source, target = (connections[name] for name in ("protocol", "src_port", "dst_port"))
-    out = np.where(protocol == _TCP, _TCP_CODES[target], _UDP_CODES[target])
+    out: NDArray[np.uint8] = np.where(protocol == _TCP, _TCP_CODES[target], _UDP_CODES[target])
     out[(protocol == _TCP) & (source == 20)] = _CODE["ftp_data"]  # the server opens those
     for number, table in ((_ICMP, _ICMP_CODES), (_ICMPV6, _ICMPV6_CODES)):
         own = protocol == number

@@ -2,7 +2,8 @@
 
 Task description, table 3, and Lee and Stolfo 2000: a connection looks back at those to the *same
 host* and those to the *same service*, in the past two seconds and among the last 100 connections.
-It is one of them itself (so the files: no count is 0). All shares are of what the same window holds.
+It is one of them itself (so the files, but for two of 494,021 counts). All shares are of what the
+same window holds.
 
 SYN errors are S0, S1, S2, S3 and SH, REJ errors are REJ, RSTO, RSTOS0 and RSTR: measured in
 ``kddcup.data_10_percent``, on the records that have the window to themselves.

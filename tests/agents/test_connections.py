@@ -1,8 +1,9 @@
 """Whole connections: their order, and real captures whose contents are known exactly.
 
 How the numbers were found: with `tcpdump -nn -r FILE FILTER` (packets, distinct pairs of ends), and
-`plain` counts again from the raw bytes, one packet at a time and without the sensor: a pair of ends begins a connection, and another after RST or both FIN when a SYN
-comes, or after silence (5 s without an answer, 300 s or 60 s with one).
+`plain` counts again from the raw bytes, one packet at a time and without the sensor: a pair of ends
+begins a connection, and another when a SYN comes after RST or both FIN, or after silence (5 s
+without an answer, 300 s or 60 s with one).
 """
 
 from __future__ import annotations
@@ -220,8 +221,8 @@ def test_scans_probe_a_thousand_ports(
 
 @pytest.mark.data
 def test_scans_have_the_flags_of_their_kind(captures: Path) -> None:
-    """FIN and Xmas scans have no SYN: OTH. ``tcpdump 'tcp[13] = 18'`` shows the open ports of the
-    SYN scan (RSTO: the scanner resets them), ``'tcp[13] & 4 != 0'`` from the target the closed ones.
+    """FIN and Xmas scans have no SYN: OTH. Of the SYN scan ``tcpdump 'tcp[13] = 18'`` shows 5 open
+    ports (RSTO: the scanner resets them), ``'tcp[13] & 4 != 0'`` from the target 995 closed ones.
     """
 
     def of(name: str) -> dict[str, int]:
@@ -235,7 +236,7 @@ def test_scans_have_the_flags_of_their_kind(captures: Path) -> None:
 
 @pytest.mark.data
 def test_ping_sweep_is_256_hosts(captures: Path) -> None:
-    """``tcpdump 'icmp[0] = 8'`` shows 512 requests to 256 addresses within 2.2 s, ``= 0`` no reply."""
+    """``tcpdump 'icmp[0] = 8'`` shows 512 requests to 256 addresses, ``'icmp[0] = 0'`` no reply."""
     rows, _ = read(captures / "portscan/pcaphunt_hs-icmpScan.pcap")
     assert len(rows) == len(np.unique(rows["dst"], axis=0)) == 256
     assert (int(rows["orig_packets"].sum()), int(rows["resp_packets"].sum())) == (512, 0)

@@ -37,7 +37,7 @@ def test_labelled_file_is_read_back_and_judged(
     assert 20_000 <= said["packets"] + said["duplicates"] <= 20_001
     assert set(records.labels.tolist()) == {"neptune"}
     assert {"http", "domain_u", "eco_i"} <= set(records.service.tolist())
-    assert records.numbers[:, NUMERIC.index("dst_host_srv_count")].max() == 100
+    assert records.numbers[:, NUMERIC.index("dst_host_srv_count")].max() <= 100
     assert not list(tmp_path.glob("*.part"))
     train = kdd_file("train", normal=200, neptune=100)
     assert main(["evaluate", "kdd", str(train), "--test", str(out), "--json"]) == 0
