@@ -15,6 +15,7 @@ COMMANDS = {
     "enrol": "keys and accounts for the agents of another host",
     "blocks": "list, add, lift, extend blocks",
     "messages": "what agents say to each other, with fragments and filters",
+    "records": "captures to KDD Cup 99 connection records",
     "replay": "captures to alerts, incidents and decisions, offline",
     "ontology": "import signatures, count what the files hold",
     "train": "train the cluster model from labelled captures",

@@ -50,6 +50,14 @@ CONNECTION = np.dtype(
         ),  # refusals in cleartext (FTP 530, HTTP 401 …)
         ("login_attempts", "<u2"),  # PASS and the like seen in cleartext
         ("indicators", "<u4"),  # bit i: INDICATORS[i] seen in the payload
+        # Content features of KDD Cup 99 (docs/records.md), from cleartext; counts stay at 255.
+        ("hot", "u1"),
+        ("compromised", "u1"),
+        ("root_actions", "u1"),
+        ("file_creations", "u1"),
+        ("shells", "u1"),
+        ("access_files", "u1"),
+        ("content_flags", "u1"),  # bit i: CONTENT_FLAGS[i]
     ]
 )
 
@@ -76,6 +84,18 @@ INDICATORS = (
     "FormLogin",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
+
+CONTENT_COUNTS = (
+    "hot",
+    "compromised",
+    "root_actions",
+    "file_creations",
+    "shells",
+    "access_files",
+)
+"""Columns of `CONNECTION` that count content features of KDD Cup 99 (table 2 of the task)."""
+CONTENT_FLAGS = ("LoggedIn", "RootShell", "SuAttempted", "HostLogin", "GuestLogin")
+"""Bits of ``content_flags``: the content features of KDD Cup 99 that are yes or no."""
 
 
 def _check_time(name: str, value: int) -> None:

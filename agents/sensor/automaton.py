@@ -11,7 +11,9 @@ could differ, this module is the statement of what is meant:
   out of window goes on), and a SYN begins a new connection at once.
 - Silence beyond the time-out ends it: short while nothing has been answered, else long. A clock
   that jumps back by more than ``attempt_us`` (captures joined end to end) ends it too.
-- Only the responder refuses a login: a refusal that the originator sends counts for nothing.
+- Only the responder refuses a login: a refusal that the originator sends counts for nothing, and
+  so does content that the other end alone can say. But where no SYN was seen, a refusal from a
+  login port to a high one shows that the server spoke first: the ends change places.
 - A report that is ``active_us`` old is split off; ``marked_us`` if it carries a login or indicator.
 """
 
@@ -22,13 +24,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.content import COLUMNS, LOGIN_PORTS, add_counts
 from agents.sensor.packets import ACK, FIN, RST, SYN, TCP, Packets
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS
 
 Rows = NDArray[np.void]
 
-FRESH, REOPEN, INTERIM = 1, 2, 3
-"""Kinds of split: another connection, the same after a forged close, the same in another report."""
+FRESH, REOPEN, INTERIM, TURN = 1, 2, 3, 4
+"""Kinds of split: another connection, the same after a forged close, the same in another report,
+the same report with the ends changed."""
 
 URGENT_INDICATORS = sum(
     1 << i for i, name in enumerate(INDICATORS) if name not in ("SshBanner", "VersionProbe")
@@ -68,6 +72,7 @@ ROW = np.dtype(
         ("failed_logins", "<i8"),
         ("login_attempts", "<i8"),
         ("indicators", "<i8"),
+        ("content", "u1", (len(COLUMNS),)),  # in the order of `agents.sensor.content.COLUMNS`
     ]
 )
 _REPORT = (
@@ -124,13 +129,20 @@ class Timeouts:
 
 @dataclass(slots=True, eq=False)
 class Extras:
-    """Per packet, in `Packets` order: the columns that are nearly always zero."""
+    """Per packet, in `Packets` order: the columns that are nearly always zero.
+
+    Content is rarer still: ``marked`` are the packets that have any (ascending), ``content``
+    (len(marked), columns) what each says, ``by_server`` which end alone can say it.
+    """
 
     wrong: NDArray[np.int64]
     urgent: NDArray[np.int64]
     failed: NDArray[np.int64]
     attempts: NDArray[np.int64]
     indicators: NDArray[np.int64]
+    marked: NDArray[np.int64]
+    content: NDArray[np.uint8]
+    by_server: NDArray[np.bool_]
 
     def urgent_mark(self, packets: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the packets hurry the report they fall in."""
@@ -140,6 +152,31 @@ class Extras:
             | (self.indicators[packets] & URGENT_INDICATORS)
         ) > 0
         return hurry
+
+    def refusals(self, packets: Packets, which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the packets are refusals such as a server sends: from a login port."""
+        out = self.failed[which] > 0
+        if out.any():
+            at = which[out]
+            out[out] = (
+                np.isin(packets.src_port[at], LOGIN_PORTS)
+                & (packets.dst_port[at] >= 1024)
+                & (packets.flags[at] & ACK > 0)
+            )
+        return out
+
+    def add_content(
+        self,
+        counts: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        packets: NDArray[np.int64],
+        orig: NDArray[np.bool_],
+    ) -> None:
+        """Add to ``counts[rows]``, what the packets say that their senders may say."""
+        at = np.minimum(np.searchsorted(self.marked, packets), len(self.marked) - 1)
+        some = np.flatnonzero((self.marked[at] == packets) & (self.by_server[at] != orig))
+        if len(some):
+            add_counts(counts, rows[some], self.content[at[some]])
 
 
 def begin_connections(
@@ -165,6 +202,21 @@ def begin_connections(
     return out
 
 
+_SWAPPED = tuple((f"orig_{name}", f"resp_{name}") for name in ("packets", "bytes", "flags"))
+_ENDS = (("src", "dst"), ("src_port", "dst_port"))
+
+
+def swap_ends(rows: Rows) -> Rows:
+    """The rows with their ends changed: the originator has just refused a login."""
+    out = rows.copy()
+    for one, other in (*_SWAPPED, *_ENDS):
+        out[one], out[other] = rows[other], rows[one]
+    out["orig_side"] = ~rows["orig_side"]
+    out["answered"] = True
+    out["failed_logins"] = 0  # what the other end said before refuses nothing
+    return out
+
+
 def plain(rows: Rows) -> Rows:
     """The same memory as items without fields: NumPy copies those 20 times as fast."""
     return rows.view(f"V{rows.dtype.itemsize}")
@@ -174,6 +226,7 @@ def close_reports(rows: Rows) -> None:
     """Begin an empty report in each row."""
     for name in _REPORT:
         rows[name] = 0
+    rows["content"] = 0
 
 
 def states(rows: Rows) -> NDArray[np.uint8]:
@@ -205,6 +258,9 @@ def records(rows: Rows) -> NDArray[np.void]:
     out["state"] = states(rows)
     for name in _REPORT[1:]:
         out[name] = np.minimum(rows[name], _HIGHEST[name])
+    if rows["content"].any():
+        for number, name in enumerate(COLUMNS):
+            out[name] = rows["content"][:, number]
     return out
 
 
@@ -227,8 +283,12 @@ def run_automaton(
         packets.payload_bytes[positions],
         side[positions],
         extras.urgent_mark(positions),
+        extras.refusals(packets, positions),
     )
-    for packet, time, flags, size, greater, mark in zip(
+    said = row["content"].copy()
+    speaking = set(extras.marked[np.isin(extras.marked, positions)].tolist())
+    contents: list[NDArray[np.uint8]] = []
+    for packet, time, flags, size, greater, mark, refusal in zip(
         *(c.tolist() for c in columns), strict=True
     ):
         kind = _split(now, time, flags, size, limits)
@@ -237,7 +297,9 @@ def run_automaton(
         if kind:
             if now["orig_packets"] + now["resp_packets"]:
                 done.append((len(began), now.copy()))
+                contents.append(said.copy())
             now.update(dict.fromkeys(_REPORT, 0))
+            said[:] = 0
             if kind == FRESH:
                 began.append(packet)
                 now.update(dict.fromkeys(_STATE_OF, 0), last_us=time)
@@ -245,6 +307,12 @@ def run_automaton(
             elif kind == REOPEN:
                 now.update(dict.fromkeys(_STATE_OF, 0))
         orig = greater == now["orig_side"]
+        if refusal and orig and not now["closed"]:
+            if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
+                for one, other in _SWAPPED:
+                    now[one], now[other] = now[other], now[one]
+                now.update(orig_side=not greater, answered=True, failed_logins=0)
+                orig = False
         _count(now, time, flags, size, orig)
         now["wrong_fragments"] += int(extras.wrong[packet])
         now["urgent"] += int(extras.urgent[packet])
@@ -253,12 +321,19 @@ def run_automaton(
         now["login_attempts"] += int(extras.attempts[packet])
         now["indicators"] |= int(extras.indicators[packet])
         now["marked"] |= mark
+        if packet in speaking:
+            extras.add_content(said, np.zeros(1, np.int64), np.array([packet]), np.array([orig]))
     done.append((len(began), now))
+    contents.append(said)
     first = np.array(began, np.int64)
     begun = begin_connections(np.repeat(row, len(began)), packets, first, side)
     out = np.concatenate((row, begun))[[number for number, _ in done]]
+    turned = out["orig_side"] != [numbers["orig_side"] for _, numbers in done]
+    for one, other in _ENDS if turned.any() else ():
+        out[one][turned], out[other][turned] = out[other][turned], out[one][turned]
     for name in _LIVE:
         out[name] = [numbers[name] for _, numbers in done]
+    out["content"] = np.concatenate(contents)
     row[:] = out[-1:]
     return [records(out[:-1])]
 

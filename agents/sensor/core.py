@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.automaton import Timeouts
+from agents.sensor.content import ContentReader
 from agents.sensor.decode import decode
+from agents.sensor.duplicates import Duplicates
 from agents.sensor.flows import FlowTable
 from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
-BATCH_CONNECTIONS = 1_500
-"""Connections in one batch: 1,500 x 98 bytes stay below 200 kB also in base64."""
+BATCH_CONNECTIONS = 1_400
+"""Connections in one batch: 1,400 x 100 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
 MAX_ALERTS = 256
@@ -47,6 +49,8 @@ class SensorCore:
         self._flows = FlowTable(timeouts, max_flows=max_flows)
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
+        self._duplicates = Duplicates()
+        self._content = ContentReader()
         self._packets = 0
         self._dropped = 0
         self._malformed = 0
@@ -55,12 +59,15 @@ class SensorCore:
         self.last_us = 0
         """Time of the last packet: the clock of a replay."""
         self.counters: Counter[str] = Counter()
-        """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …"""
+        """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
+        (frames captured twice) are not among ``packets``."""
 
     def on_packets(self, raw: RawPackets) -> None:
         """Take in a block of packets, in order of capture."""
         if not len(raw):
             return
+        raw = self._duplicates.drop(raw)
+        self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
         malformed = packets.malformed.total()
         self._packets += packets.total
@@ -75,7 +82,8 @@ class SensorCore:
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
-        self._flows.add(packets, look_up(packets))
+        marks = self._duplicates.unmark(packets, look_up(packets, self._content))
+        self._flows.add(packets, marks)
         self.counters["evicted"] = self._flows.evicted
         self._alerts += self._arp.on_packets(packets)
         if len(self._alerts) > MAX_ALERTS:
@@ -83,6 +91,8 @@ class SensorCore:
             del self._alerts[MAX_ALERTS:]
         self.counters["arp_evicted"] = self._arp.evicted
         self.counters["arp_alerts_held_back"] = self._arp.held_back
+        self.counters["retransmitted"] = self._duplicates.segments
+        self.counters["unread"] = self._content.forgotten
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""
@@ -93,6 +103,10 @@ class SensorCore:
         """Count packets that were lost before they came here."""
         self._dropped += count
         self.counters["dropped"] += count
+
+    def open_since_us(self) -> int:
+        """No connection still to come from `take_batches` starts before this."""
+        return min(self._flows.open_since_us(), self.last_us)
 
     def take_batches(self, now_us: int, *, final: bool = False) -> list[ConnectionBatch]:
         """Everything due by ``now_us``; with ``final`` also what is still open.

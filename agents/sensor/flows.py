@@ -25,6 +25,7 @@ from agents.sensor.automaton import (
     FRESH,
     REOPEN,
     ROW,
+    TURN,
     Extras,
     Timeouts,
     begin_connections,
@@ -32,7 +33,9 @@ from agents.sensor.automaton import (
     plain,
     records,
     run_automaton,
+    swap_ends,
 )
+from agents.sensor.content import COLUMNS
 from agents.sensor.packets import ARP, ICMP, ICMPV6, Packets
 from agents.sensor.rounds import NEVER, Columns, play
 from ontology.records import CONNECTION
@@ -67,6 +70,10 @@ class Marks:
     login_attempts: Ints
     indicators: Ints
     """Bits as in ``records.INDICATORS``."""
+    content: NDArray[np.uint8] | None = None
+    """(len(index), 7), columns as `agents.sensor.content.COLUMNS`; None: no packet has any."""
+    by_server: NDArray[np.bool_] | None = None
+    """Whether that content counts only from the responder (True) or the originator."""
 
 
 class FlowTable:
@@ -141,6 +148,11 @@ class FlowTable:
         slots = slots[~gone]
         self._due[slots] = self._next_due(self._rows.take(slots))
         return self._take()
+
+    def open_since_us(self) -> int:
+        """Start of the oldest open report; `NEVER` if there is none."""
+        some = self._slots[self._packets(self._slots) > 0]
+        return int(self._rows["start_us"][some].min(initial=NEVER))
 
     def _next_due(self, rows: Rows) -> Ints:
         """The last time at which `advance` has nothing to do for each row."""
@@ -316,11 +328,12 @@ class FlowTable:
                 return
             group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(columns.time))))
             part = work.take(ids) if turn else work
-            splits, kinds = play(columns, group, starts, part, extras, self._timeouts)
+            splits, kinds = play(columns, group, starts, part, extras, packets, self._timeouts)
             split = np.flatnonzero(splits < NEVER)
             if len(split):
                 done_rows = part.take(split)
                 some = (done_rows["orig_packets"] + done_rows["resp_packets"]) > 0
+                some &= kinds != TURN
                 self._finished.append(records(done_rows[some]))
                 part[split] = _begin_next(
                     done_rows, kinds, packets, columns.source[splits[split]], side
@@ -340,8 +353,12 @@ class FlowTable:
 def _begin_next(
     rows: Rows, kinds: NDArray[np.uint8], packets: Packets, first: Ints, side: NDArray[np.bool_]
 ) -> Rows:
-    """The rows after a split: of kind FRESH, REOPEN or INTERIM, with packet ``first`` to come."""
+    """The rows after a split: of any kind, with packet ``first`` to come."""
+    turning = np.flatnonzero(kinds == TURN)
+    turned = swap_ends(rows[turning]) if len(turning) else None
     close_reports(rows)
+    if turned is not None:
+        rows[turning] = turned
     fresh = kinds == FRESH
     rows[fresh] = begin_connections(rows[fresh], packets, first[fresh], side)
     reopened = kinds == REOPEN
@@ -400,5 +417,16 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         attempts[marks.index] = marks.login_attempts
         indicators[marks.index] = marks.indicators
         special[marks.index] = True
-    wrong = packets.wrong_fragment.astype(np.int64)
-    return Extras(wrong, packets.urgent.astype(np.int64), failed, attempts, indicators), special
+    wrong, urgent = packets.wrong_fragment.astype(np.int64), packets.urgent.astype(np.int64)
+    marked, content, by_server = (
+        np.zeros(0, np.int64),
+        np.zeros((0, len(COLUMNS)), "u1"),
+        np.zeros(0, "?"),
+    )
+    if marks is not None and marks.content is not None and marks.by_server is not None:
+        some = marks.content.any(axis=1)
+        marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]
+    return (
+        Extras(wrong, urgent, failed, attempts, indicators, marked, content, by_server),
+        special,
+    )

@@ -3,7 +3,8 @@
 Two steps, because a look at every payload would cost more than all the rest of the sensor: the
 first bytes and the ports of a whole block are compared at once, and only the packets left are
 read one by one. Payloads are hostile: at most `MAX_BYTES` of one are read, patterns have bounded
-repeats only. Strings cut by segmentation are not put together here, and TLS hides everything.
+repeats only. Of the line protocols `agents.sensor.content` puts cut lines together; other strings
+that segmentation cuts are not found, and TLS hides everything.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from agents.sensor.content import COLUMNS, ContentReader, Said, http_request
 from agents.sensor.flows import Marks
 from agents.sensor.login_refusals import refusals
 from agents.sensor.packets import TCP, Packets
@@ -86,6 +89,7 @@ _PLAIN_LINE = re.compile(rb"[A-Z]{3,9} [A-Za-z0-9/_~?=&,:@!*.-]{0,1000} HTTP/1\.
 _LINE_DOUBTS = (
     *(b"..", b"/etc/", b"/bin/", b"/sbin/", b"/winnt/", b"/system32/", b"/proc/", b"/*"),
     b":",  # a scheme or a drive
+    b"/.ht",  # access files of a web server
 )
 _HEADER_DOUBTS = (b"()", b"${", b"<s", b": Basic")
 
@@ -233,6 +237,11 @@ def _http_request(payload: bytes) -> Found:
     return 0, attempts, indicators
 
 
+def _decoded(payload: bytes) -> bytes:
+    """A request's target and form, decoded once."""
+    return unquote_to_bytes(payload.replace(b"+", b" "))
+
+
 def _attacks(text: bytes) -> int:
     """Indicators in a request target or a form, decoded once and twice."""
     indicators = 0
@@ -284,8 +293,8 @@ _PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
 _LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
 
 
-def look_up(packets: Packets) -> Marks:
-    """What the payloads of a block say; see `Marks`."""
+def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
+    """What the payloads of a block say; see `Marks`. ``content`` knows the blocks before."""
     some = np.flatnonzero(packets.payload_length >= 4)
     starts = rows(packets.data, packets.payload_offset[some], 4).view("<u4")[:, 0] | 0x20202020
     chosen = np.flatnonzero(_PAIRS[starts & 0xFFFF])
@@ -297,6 +306,9 @@ def look_up(packets: Packets) -> Marks:
         refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
         chosen = chosen[~responses | refused]
     found: dict[int, Found] = {}
+    said: dict[int, Said] = content.read(packets) if content is not None else {}
+    for packet, (_, _, failed, attempts) in said.items():
+        found[packet] = (failed, attempts, 0)  # of lines that began in an earlier packet
     block = packets.data.data
     begins = packets.payload_offset[some[chosen]]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
@@ -321,7 +333,11 @@ def look_up(packets: Packets) -> Marks:
         for probe, exact in _PROBES_BY_KEY.get(key, ()):
             if payload == probe or (not exact and payload.startswith(probe)):
                 indicators |= VERSION_PROBE
-        found[packet] = (failed, attempts, indicators)
+        if reader is _http_request:
+            asked = http_request(_decoded(payload))
+            if asked is not None:
+                said[packet] = (asked, False, 0, 0)
+        found[packet] = _add(found.get(packet, _NOTHING), (failed, attempts, indicators))
     tcp = packets.protocol[some] == TCP
     src, dst = packets.src_port[some], packets.dst_port[some]
     by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP + _SHELLS))
@@ -329,10 +345,19 @@ def look_up(packets: Packets) -> Marks:
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
     for packet in refusals(packets).tolist():
         found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
-    telling = sorted((packet, result) for packet, result in found.items() if result != _NOTHING)
-    columns = np.array([result for _, result in telling], np.int64).reshape(len(telling), 3)
-    index = np.array([packet for packet, _ in telling], np.int64)
-    return Marks(index, columns[:, 0], columns[:, 1], columns[:, 2])
+    telling = sorted({packet for packet, result in found.items() if result != _NOTHING} | set(said))
+    results = [found.get(packet, _NOTHING) for packet in telling]
+    columns = np.array(results, np.int64).reshape(len(telling), 3)
+    index = np.array(telling, np.int64)
+    marks = Marks(index, columns[:, 0], columns[:, 1], columns[:, 2])
+    if said:
+        counts = np.zeros((len(telling), len(COLUMNS)), np.uint8)
+        by_server = np.zeros(len(telling), np.bool_)
+        for row, packet in enumerate(telling):
+            if packet in said:
+                counts[row], by_server[row] = said[packet][:2]
+        marks = replace(marks, content=counts, by_server=by_server)
+    return marks
 
 
 def _add(one: Found, other: Found) -> Found:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.automaton import FRESH, INTERIM, REOPEN, Extras, Timeouts
-from agents.sensor.packets import ACK, FIN, RST, SYN
+from agents.sensor.automaton import FRESH, INTERIM, REOPEN, TURN, Extras, Timeouts
+from agents.sensor.packets import ACK, FIN, RST, SYN, Packets
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.void]
@@ -54,7 +54,13 @@ def _first(groups: Ints, positions: Ints, count: int) -> Ints:
 
 
 def play(
-    c: Columns, group: Ints, starts: Ints, work: Rows, extras: Extras, limits: Timeouts
+    c: Columns,
+    group: Ints,
+    starts: Ints,
+    work: Rows,
+    extras: Extras,
+    packets: Packets,
+    limits: Timeouts,
 ) -> tuple[Ints, NDArray[np.uint8]]:
     """Add to each row its packets up to the first split.
 
@@ -68,7 +74,10 @@ def play(
     first_answer = _first(group[answers], answers, count)
     first_answer[work["answered"]] = -1
     closing, reason = _closing(c, group, orig, work)
-    split, kinds, swallowed = _splits(c, group, starts, work, extras, limits, first_answer, closing)
+    turning = _turning(c, group, orig, work, extras, packets)
+    split, kinds, swallowed = _splits(
+        c, group, starts, work, extras, limits, first_answer, closing, turning
+    )
     valid = None
     if (split < NEVER).any() or len(swallowed):
         valid = position < split[group]
@@ -105,6 +114,25 @@ def _closing(
     return closing, reason
 
 
+def _turning(
+    c: Columns,
+    group: Ints,
+    orig: NDArray[np.bool_],
+    work: Rows,
+    extras: Extras,
+    packets: Packets,
+) -> Ints:
+    """Packets by which an originator shows that it is the server of a connection seen midstream."""
+    found = np.flatnonzero(c.special & orig)
+    found = found[extras.refusals(packets, c.source[found])]
+    if len(found):
+        syns = np.flatnonzero(c.flags & SYN)
+        first_syn = _first(group[syns], syns, len(work))
+        first_syn[(work["orig_flags"] | work["resp_flags"]) & SYN > 0] = -1
+        found = found[found < first_syn[group[found]]]
+    return found
+
+
 def _splits(
     c: Columns,
     group: Ints,
@@ -114,6 +142,7 @@ def _splits(
     limits: Timeouts,
     first_answer: Ints,
     closing: Ints,
+    turning: Ints,
 ) -> tuple[Ints, NDArray[np.uint8], Ints]:
     """(first split per row, kind per packet, packets after a close that count nowhere)."""
     time, flags = c.time, c.flags
@@ -124,6 +153,9 @@ def _splits(
     previous[starts] = work["last_us"]
     open_ = np.arange(len(time)) <= closing[group]
 
+    turning = turning[open_[turning]]
+    kinds[turning] = TURN  # unless the packet also splits in another way, which comes first
+    found.append(turning)
     begun = np.where(
         work["orig_packets"] + work["resp_packets"] > 0, work["start_us"], time[starts]
     )
@@ -211,3 +243,5 @@ def _accumulate(
         np.add.at(work["login_attempts"], rows, extras.attempts[source])
         np.bitwise_or.at(work["indicators"], rows, extras.indicators[source])
         work["marked"][rows[extras.urgent_mark(source)]] = True
+        if len(extras.marked):
+            extras.add_content(work["content"], rows, source, orig[special])

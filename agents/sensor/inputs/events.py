@@ -43,7 +43,7 @@ PROTOCOLS = {
 MAX_COUNT = (1 << 32) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI")
+_ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI7x")
 if _ROW.size != CONNECTION.itemsize:
     raise AssertionError("the packed row and ontology.records.CONNECTION disagree")
 _decode = json.JSONDecoder(strict=False).decode  # a raw control character is no way to hide a line

@@ -16,7 +16,7 @@ from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS = 1_500
+BATCH_ROWS = 1_400
 """As `agents.sensor.core.BATCH_CONNECTIONS`: below 200 kB also in base64."""
 BATCH_SPAN_US = 60_000_000
 """The analyzer looks at its windows once a batch. A log that is read after a pause holds hours, in

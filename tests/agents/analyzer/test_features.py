@@ -76,6 +76,46 @@ def test_windows_are_what_kdd_describes(rows: list[tuple[int, int, int, int, str
         )
 
 
+@settings(deadline=None, max_examples=40)
+@given(rows_strategy, st.integers(1, 160))
+def test_every_window_column_equals_a_slow_loop_exactly(
+    rows: list[tuple[int, int, int, int, str]], step: int
+) -> None:
+    """All 17 columns of both windows, bit for bit, however the stream is cut."""
+    made = table(rows)
+    extractor = FeatureExtractor()
+    parts = [extractor.extract(made[i : i + step]) for i in range(0, len(made), step)]
+    matrix = np.concatenate(parts)
+    plain = [
+        (
+            int(r["start_us"]), int(r["dst"][15]), int(r["dst_port"]), int(r["src_port"]),
+            CONNECTION_STATES[r["state"]],
+        )
+        for r in made
+    ]  # fmt: skip
+    for i, (start, host, port, source_port, _) in enumerate(plain):
+        recent = [r for r in plain[: i + 1] if r[0] >= start - features.WINDOW_US]
+        last = plain[max(i - features.HOST_WINDOW + 1, 0) : i + 1]
+        for prefix, window, cap in (("", recent, 511), ("dst_host_", last, 100)):
+            hosts = [r for r in window if r[1] == host]
+            services = [r for r in window if r[2] == port]
+            both = [r for r in hosts if r[2] == port]
+            expected = {
+                "count": min(np.log1p(float(len(hosts))) / np.log1p(cap), 1.0),
+                "srv_count": min(np.log1p(float(len(services))) / np.log1p(cap), 1.0),
+                "same_srv_rate": len(both) / len(hosts),
+                "srv_diff_host_rate": 1.0 - len(both) / len(services),
+            }
+            for name, kinds in (("serror_rate", ("S0", "SH")), ("rerror_rate", ("REJ",))):
+                expected[name] = sum(r[4] in kinds for r in hosts) / len(hosts)
+                expected["srv_" + name] = sum(r[4] in kinds for r in services) / len(services)
+            if prefix:
+                same = [r for r in both if r[3] == source_port]
+                expected["same_src_port_rate"] = len(same) / len(hosts)
+            for name, value in expected.items():
+                assert column(matrix, prefix + name)[i] == value, prefix + name
+
+
 @settings(deadline=None, max_examples=60)
 @given(rows_strategy, st.integers(1, 40))
 def test_cutting_an_ordered_stream_changes_nothing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -41,6 +41,8 @@ class P:
     wrong: bool = False
     urgent: bool = False
     mark: tuple[int, int, int] = (0, 0, 0)
+    content: tuple[int, int] = (0, 0)  # "hot", and the flags
+    by_server: bool = False
 
 
 def address(number: int, version: int) -> bytes:
@@ -56,7 +58,9 @@ def columns(packets: list[P]) -> tuple[Packets, Marks]:
     src = b"".join(address(p.src, p.version) for p in packets)
     dst = b"".join(address(p.dst, p.version) for p in packets)
     n = len(packets)
-    marked = [i for i, p in enumerate(packets) if any(p.mark)]
+    marked = [i for i, p in enumerate(packets) if any(p.mark) or any(p.content)]
+    content = np.zeros((len(marked), 7), np.uint8)
+    content[:, [0, 6]] = np.array([packets[i].content for i in marked]).reshape(-1, 2)
     marks = np.array([packets[i].mark for i in marked], np.int64).reshape(-1, 3)
     return Packets(
         time_us=array([p.time for p in packets], "i8"),
@@ -77,7 +81,10 @@ def columns(packets: list[P]) -> tuple[Packets, Marks]:
         data=np.zeros(0, "u1"),
         total=n,
         other=0,
-    ), Marks(np.array(marked, np.int64), marks[:, 0], marks[:, 1], marks[:, 2])
+    ), Marks(
+        np.array(marked, np.int64), marks[:, 0], marks[:, 1], marks[:, 2],
+        content, np.array([packets[i].by_server for i in marked], bool),
+    )  # fmt: skip
 
 
 @dataclass
@@ -92,6 +99,7 @@ class Open:
     closed_at: int = 0
     last: int = 0
     report: list[tuple[bool, P]] = field(default_factory=list)
+    said: list[tuple[int, int]] = field(default_factory=list)
 
     def state(self) -> str:
         mine, theirs = self.flags[True], self.flags[False]
@@ -114,6 +122,10 @@ class Open:
         indicators = 0
         for p in every:
             indicators |= p.mark[2]
+        said = self.said
+        bits = 0
+        for _, more in said:
+            bits |= more
         p = self.first
         ends = (p.src, p.sport, p.dst, p.dport)
         if self.swapped:
@@ -124,6 +136,7 @@ class Open:
             sum(p.size for p in mine), sum(p.size for p in theirs),
             sum(p.wrong for p in every), sum(p.urgent for p in every),
             sum(p.mark[0] for p in theirs), sum(p.mark[1] for p in every), indicators,
+            min(sum(hot for hot, _ in said), 255), bits,
         )  # fmt: skip
 
 
@@ -135,7 +148,7 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
     def report(connection: Open) -> None:
         if connection.report:
             out.append(connection.record())
-            connection.report = []
+            connection.report, connection.said = [], []
 
     for p in packets:
         ends = sorted([(p.src, p.sport), (p.dst, p.dport)])
@@ -176,7 +189,15 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
             orig = not c.swapped
         else:
             orig = same != c.swapped
+        seen = c.flags[True] | c.flags[False] | p.flags
+        refusal = p.mark[0] and p.flags & ACK and p.sport == 21 and p.dport >= 1024
+        if refusal and orig and not c.closed and not seen & SYN:
+            c.swapped, c.flags = not c.swapped, {True: c.flags[False], False: c.flags[True]}
+            c.report = [(not by, q) for by, q in c.report]
+            orig = False
         c.report.append((orig, p))
+        if orig != p.by_server:  # by the ends as they are known at this packet
+            c.said.append(p.content)
         c.last = p.time
         c.answered |= not orig
         c.flags[orig] |= p.flags
@@ -195,6 +216,7 @@ def as_tuples(records: np.ndarray) -> list[tuple[object, ...]]:
     names = (
         "orig_flags resp_flags start_us duration_us orig_packets resp_packets orig_bytes resp_bytes"
         " wrong_fragments urgent failed_logins login_attempts indicators"
+        " hot content_flags"
     ).split()
     out: list[tuple[object, ...]] = [
         (
@@ -215,13 +237,15 @@ packet_lists = st.lists(
         st.sampled_from([0, 0, 1, 1, 3, 6, 11, 25, 35, 70]),  # time since the packet before
         st.integers(1, 3),
         st.integers(1, 3),
-        st.sampled_from([(1000, 80), (80, 1000), (80, 80)]),
+        st.sampled_from([(1000, 80), (80, 1000), (80, 80), (21, 2000), (2000, 21)]),
         st.sampled_from([6, 6, 6, 17]),
         flag_sets,
         st.sampled_from([0, 0, 9]),
         st.sampled_from([4, 4, 6]),
         st.booleans(),
         st.sampled_from([(0, 0, 0)] * 6 + [(1, 0, 0), (0, 2, 0), (0, 0, 1), (0, 0, 16)]),
+        st.sampled_from([(0, 0)] * 4 + [(3, 0), (200, 1), (0, 4)]),
+        st.booleans(),
     ),
     max_size=60,
 )
@@ -229,13 +253,13 @@ packet_lists = st.lists(
 
 def build(rows: list[tuple[object, ...]]) -> list[P]:
     packets, now = [], 1_000_000
-    for gap, src, dst, ports, protocol, flags, size, version, odd, mark in rows:
+    for gap, src, dst, ports, protocol, flags, size, version, odd, mark, *said in rows:
         now += gap  # type: ignore[operator]
         if protocol == 17:
             flags = 0
         sport, dport = ports  # type: ignore[misc]
         packets.append(
-            P(now, src, dst, sport, dport, protocol, flags, size, version, odd, odd, mark)  # type: ignore[arg-type]
+            P(now, src, dst, sport, dport, protocol, flags, size, version, odd, odd, mark, *said)  # type: ignore[arg-type]
         )
     return packets
 
@@ -263,6 +287,52 @@ def test_records_follow_the_rules_however_blocks_are_cut(
     expected = plain(packets)
     assert run(packets, inner, rounds, advance=True) == expected
     assert run(packets, [], rounds, advance=False) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 3, 6, 11, 25]),
+            st.just(1),
+            st.just(2),
+            st.sampled_from([(21, 2000), (2000, 21)]),
+            st.just(6),
+            st.sampled_from([ACK, ACK, ACK, ACK, FIN | ACK, RST, SYN]),
+            st.sampled_from([0, 9]),
+            st.just(4),
+            st.just(False),
+            st.sampled_from([(0, 0, 0), (1, 0, 0), (0, 1, 0)]),
+            st.sampled_from([(0, 0), (200, 1)]),
+            st.booleans(),
+        ),
+        max_size=40,
+    ),
+    st.lists(st.integers(0, 40), max_size=4),
+    st.sampled_from([0, 1, 4, 99]),
+)
+def test_ends_change_where_the_server_spoke_first(
+    rows: list[tuple[object, ...]], cuts: list[int], rounds: int
+) -> None:
+    """The same reference, on traffic nearly all of which is midstream logins; rows swap ends."""
+    packets = [replace(p, src=2, dst=1) if p.sport == 21 else p for p in build(rows)]
+    inner = sorted(min(c, len(packets)) for c in cuts)
+    assert run(packets, inner, rounds, False) == plain(packets)
+
+
+def test_refusal_seen_midstream_makes_its_sender_the_responder() -> None:
+    table = FlowTable()
+    hello = P(10, 2, 1, sport=21, dport=2000, flags=ACK)
+    refusal = P(20, 2, 1, sport=21, dport=2000, flags=ACK, size=9, mark=(1, 0, 0))
+    table.add(*columns([hello, refusal, P(30, 1, 2, sport=2000, dport=21, flags=ACK)]))
+    (row,) = table.flush()
+    assert (int(row["src_port"]), int(row["dst_port"]), row["src"][15]) == (2000, 21, 1)
+    assert (row["failed_logins"], row["orig_packets"], row["resp_packets"]) == (1, 1, 2)
+    # Seen from its SYN, or to a low port, it stays what it was: a claim that counts for nothing.
+    for first in (replace(hello, flags=SYN), replace(hello, dport=80)):
+        table.add(*columns([first, replace(refusal, dport=first.dport)]))
+        (row,) = table.flush()
+        assert (row["src_port"], row["failed_logins"]) == (21, 0)
 
 
 def test_reports_when_due_without_further_packets() -> None:
