@@ -39,6 +39,8 @@ from datasets.pcap import read_capture, write_capture
 from ontology.records import ConnectionBatch
 
 _SCAPY_PACKETS = 20_000
+_BLOCK_BYTES = 8 << 20
+"""Of the capture in memory at once; what is measured streams, whatever the file's length."""
 _REAL = "pcaps/multistep/hackeire2011_c2.pcap"
 _SEGMENT = 1448
 _NAME = b"\3www\7example\3org\0\0\1\0\1"
@@ -151,7 +153,7 @@ def generate(path: Path, packets: int, seed: int = 1) -> None:
 
 
 def run_decode(path: Path) -> int:
-    return sum(decode(raw).total for raw in read_capture(path))
+    return sum(decode(raw).total for raw in read_capture(path, block_bytes=_BLOCK_BYTES))
 
 
 def run_sensor(path: Path) -> int:
@@ -177,7 +179,7 @@ def count_connections(path: Path) -> int:
 
 def _run_sensor(path: Path, use: Callable[[list[ConnectionBatch]], None]) -> int:
     core = SensorCore("bench", repeatable=True)
-    for raw in read_capture(path):
+    for raw in read_capture(path, block_bytes=_BLOCK_BYTES):
         core.on_packets(raw)
         use(core.take_batches(core.last_us))
     use(core.take_batches(core.last_us, final=True))

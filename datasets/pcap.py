@@ -122,7 +122,7 @@ def _read_pcap(
     block_bytes: int,
     stats: CaptureStats,
 ) -> Iterator[RawPackets]:
-    captured = struct.Struct(order + "8xI").unpack_from
+    captured = struct.Struct(order + "8xI4x").unpack_from
     begin = 24  # offset in the file of buffer[0]
     pending = np.zeros(0, np.uint8)
     while True:
@@ -132,35 +132,41 @@ def _read_pcap(
         end = len(pending) + read
         data = data[: end + PADDING]
         data[end:] = 0
-        buffer = data.data
+        buffer = data.data[:end]
         found: list[int] = []
         append = found.append
         at = 0
-        last = end - 16
         # One step a packet, so as little as possible in it; lengths are judged afterwards.
-        while at <= last:
-            append(at)
-            at += captured(buffer, at)[0] + 16
+        try:
+            while True:
+                (length,) = captured(buffer, at)
+                append(length)
+                at += length + 16
+        except struct.error:
+            pass  # no whole record header is left
         problem = ""
         if found:
-            offsets = np.array(found, np.int64)
-            fields = rows(data, offsets, 16).view(order + "u4").astype(np.int64)
-            oversized = np.flatnonzero(fields[:, 2] > MAX_PACKET)
+            lengths = np.array(found, np.int64)
+            steps = lengths + 16
+            offsets = np.cumsum(steps) - steps
+            oversized = np.flatnonzero(lengths > MAX_PACKET)
             if len(oversized):
                 first = int(oversized[0])
-                at = found[first]
+                at = int(offsets[first])
                 problem = (
-                    f"{name}: packet record at byte {begin + at} claims {fields[first, 2]} captured"
+                    f"{name}: packet record at byte {begin + at} claims {lengths[first]} captured"
                     f" bytes (at most {MAX_PACKET})"
                 )
-                offsets, fields = offsets[:first], fields[:first]
+                offsets, lengths = offsets[:first], lengths[:first]
             elif at > end:
-                at = found[-1]
-                offsets, fields = offsets[:-1], fields[:-1]
+                at = int(offsets[-1])
+                offsets, lengths = offsets[:-1], lengths[:-1]
             if len(offsets):
-                times_us = fields[:, 0] * 1_000_000 + fields[:, 1] // per_us
+                fields = rows(data, offsets, 16).view(order + "u4")
+                times_us = fields[:, 0] * np.int64(1_000_000)
+                times_us += fields[:, 1] if per_us == 1 else fields[:, 1] // per_us
                 stats.packets += len(offsets)
-                lengths, wire = fields[:, 2].copy(), fields[:, 3].copy()
+                wire = fields[:, 3].astype(np.int64)
                 yield RawPackets(data, offsets + 16, lengths, wire, times_us, link_type)
         if problem:
             raise CaptureError(problem)

@@ -237,6 +237,8 @@ class FlowTable:
         fresh[0] = True
         np.not_equal(hashes[1:], hashes[:-1], out=fresh[1:])
         for column in keys:
+            if not column[0] and not column.any():  # the upper halves of IPv4 addresses
+                continue
             ordered = column[order]
             if ((ordered[1:] != ordered[:-1]) > fresh[1:]).any():
                 return False
@@ -270,9 +272,19 @@ class FlowTable:
         slots[new] = self._allocate(len(new))
         plain(self._rows)[slots] = plain(work)
         self._due[slots] = self._next_due(work)
-        self._hashes = np.insert(self._hashes, places[new], hashes[new])
-        self._slots = np.insert(self._slots, places[new], slots[new])
+        self._index(places[new], hashes[new], slots[new])
         return True
+
+    def _index(self, places: Ints, hashes: NDArray[np.uint64], slots: Ints) -> None:
+        """Put new rows before ``places`` (ascending) of the index; `np.insert` would do it twice."""
+        total = len(self._slots) + len(slots)
+        at = places + np.arange(len(places))
+        old = np.ones(total, np.bool_)
+        old[at] = False
+        kept, self._hashes = self._hashes, np.empty(total, np.uint64)
+        self._hashes[at], self._hashes[old] = hashes, kept
+        held, self._slots = self._slots, np.empty(total, np.int64)
+        self._slots[at], self._slots[old] = slots, held
 
     def _allocate(self, count: int) -> Ints:
         missing = count - len(self._free)
