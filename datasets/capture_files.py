@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import zlib
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -63,8 +64,30 @@ class CaptureStats:
     """Packets whose time lies outside years 1970 to 9999, moved to the nearer end."""
 
 
+def nothing(link_type: int) -> RawPackets:
+    """A block without packets."""
+    none = np.zeros(0, np.int64)
+    return RawPackets(np.zeros(PADDING, np.uint8), none, none, none, none, link_type)
+
+
 class Source(Protocol):
+    """Bytes of a capture; no bytes mean its end, or just now no more if it is ``growing``."""
+
+    growing: bool
+
     def read(self, size: int) -> bytes: ...
+
+    def readinto(self, target: memoryview) -> int: ...
+
+
+class Plain:
+    """A file as it is."""
+
+    growing = False
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.read = file.read
+        self.readinto = file.readinto
 
 
 class Compressed:
@@ -72,6 +95,8 @@ class Compressed:
 
     Own loop instead of `gzip.open` and `lzma.open`: those can't limit xz's memory.
     """
+
+    growing = False
 
     def __init__(self, file: BinaryIO, name: str, kind: str) -> None:
         self._file = file
@@ -96,6 +121,11 @@ class Compressed:
             out.append(piece)
             missing -= len(piece)
         return b"".join(out)
+
+    def readinto(self, target: memoryview) -> int:
+        chunk = self.read(len(target))
+        target[: len(chunk)] = chunk
+        return len(chunk)
 
     def _piece(self, size: int) -> bytes | None:
         decoder = self._decoder

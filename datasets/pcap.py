@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator, Sequence
-from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,10 @@ from datasets.capture_files import (
     CaptureError,
     CaptureStats,
     Compressed,
+    Plain,
     RawPackets,
     Source,
+    nothing,
     rows,
 )
 from datasets.pcapng import SECTION, read_pcapng
@@ -64,12 +65,12 @@ def read_capture(
         with path.open("rb") as file:
             magic = file.read(6)
             file.seek(0)
-            source: Source = file
+            source: Source = Plain(file)
             if magic[:2] == b"\x1f\x8b":
                 source = Compressed(file, str(path), "gzip")
             elif magic == b"\xfd7zXZ\0":
                 source = Compressed(file, str(path), "xz")
-            yield from _read(source, str(path), block_bytes, stats)
+            yield from read_source(source, str(path), block_bytes, stats)
     except OSError as e:
         raise CaptureError(f"{path}: {e.strerror or e}") from e
     if stats.truncated:
@@ -84,7 +85,13 @@ _PCAP_MAGIC = {
 }
 
 
-def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> Iterator[RawPackets]:
+def read_source(
+    source: Source, name: str, block_bytes: int, stats: CaptureStats
+) -> Iterator[RawPackets]:
+    """The packets of an open source; see `read_capture`.
+
+    Of a ``growing`` one an empty block tells that just now there is no more.
+    """
     magic = source.read(4)
     if magic in _PCAP_MAGIC:
         order, per_us = _PCAP_MAGIC[magic]
@@ -104,15 +111,6 @@ def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> I
         raise CaptureError(f"{name}: neither pcap nor pcapng (begins with {magic.hex()})")
 
 
-def _read_into(source: Source, target: memoryview) -> int:
-    """Fill ``target`` as far as the source goes; a plain file needs no copy in between."""
-    if isinstance(source, BufferedReader):
-        return source.readinto(target)
-    chunk = source.read(len(target))
-    target[: len(chunk)] = chunk
-    return len(chunk)
-
-
 def _read_pcap(
     source: Source,
     name: str,
@@ -128,7 +126,10 @@ def _read_pcap(
     while True:
         data = np.empty(len(pending) + block_bytes + PADDING, np.uint8)
         data[: len(pending)] = pending
-        read = _read_into(source, data.data[len(pending) : -PADDING])
+        read = source.readinto(data.data[len(pending) : -PADDING])
+        if not read and source.growing:
+            yield nothing(link_type)
+            continue
         end = len(pending) + read
         data = data[: end + PADDING]
         data[end:] = 0
