@@ -38,7 +38,9 @@ __all__ = [
     "CaptureError",
     "CaptureStats",
     "RawPackets",
+    "nothing",
     "read_capture",
+    "read_source",
     "rows",
     "write_capture",
 ]

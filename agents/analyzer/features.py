@@ -153,7 +153,7 @@ def _table(cap: int) -> NDArray[np.float64]:
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
     """``values``: not negative."""
     if values.dtype.kind in "ui" and cap <= _TABLE_CAP:
-        return _table(int(cap)).take(np.minimum(values, int(cap)))
+        return np.asarray(_table(int(cap))[np.minimum(values, int(cap))], np.float64)
     out = np.zeros(len(values))
     some = np.flatnonzero(values)
     if len(some):

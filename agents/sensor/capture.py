@@ -16,8 +16,8 @@ from types import TracebackType
 
 import numpy as np
 
-from agents.sensor.dissection import compile_filter
-from datasets.pcap import PADDING, CaptureError, RawPackets
+from agents.sensor.dissection import Instruction, compile_filter
+from datasets.pcap import PADDING, CaptureError, RawPackets, rows
 
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
@@ -31,8 +31,8 @@ _FANOUT_HASH = 0
 _FANOUT_IGNORE_OUTGOING = 0x4000
 _MR_PROMISCUOUS = 1
 _SO_ATTACH_FILTER = 26
-_NOTHING = ((6, 0, 0, 0),)
-_EVERYTHING = ((6, 0, 0, 0xFFFFFFFF),)
+_NOTHING: tuple[Instruction, ...] = ((6, 0, 0, 0),)
+_EVERYTHING: tuple[Instruction, ...] = ((6, 0, 0, 0xFFFFFFFF),)
 """BPF programs that return how much of each packet passes."""
 _ETH_P_ALL = 3
 _USER = 1  # TP_STATUS_USER: the block is ours to read
@@ -48,7 +48,7 @@ _MAX_READ_BLOCKS = 16
 _LINK_TYPES = {1: 1, 772: 1, 65534: 101, 512: 101, 768: 101, 769: 101, 776: 101, 778: 101}
 
 _BLOCK_HEAD = struct.Struct("<8xIIII").unpack_from  # status, packets, first packet, length used
-_PACKET_HEAD = struct.Struct("<IIIII4xH").unpack_from  # next, seconds, ns, captured, wire; offset
+_NEXT_PACKET = struct.Struct("<I").unpack_from
 
 
 class InterfaceMissing(CaptureError):
@@ -180,7 +180,8 @@ class Capture:
                 if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
                     self._check_error()
         parts: list[bytes] = []
-        heads: list[tuple[int, ...]] = []
+        found: list[int] = []
+        append = found.append
         base = 0
         for _ in range(_MAX_READ_BLOCKS):
             if not self._ready():
@@ -189,19 +190,25 @@ class Capture:
             _, count, first, used = _BLOCK_HEAD(self._ring, begin)
             part = self._ring[begin : begin + used]
             at = first
+            # One step a packet, so as little as possible in it; the rest is read for all at once.
             for _ in range(count):
-                head = _PACKET_HEAD(part, at)
-                heads.append((base + at + head[5], *head[1:5]))
-                at += head[0]
+                append(base + at)
+                at += _NEXT_PACKET(part, at)[0]
             parts.append(part)
             base += len(part)
             struct.pack_into("<I", self._ring, begin + 8, 0)  # back to the kernel
             self._next = (self._next + 1) % self._blocks
         data = np.frombuffer(b"".join((*parts, bytes(PADDING))), np.uint8)
-        columns = np.array(heads, np.int64).reshape(len(heads), 5)
-        times_us = columns[:, 1] * 1_000_000 + columns[:, 2] // 1000
+        heads = np.array(found, np.int64)
+        # Next packet, seconds, nanoseconds, captured, wire, status, offset of the frame (16 bits).
+        fields = rows(data, heads, 28).view("<u4").astype(np.int64)
         return RawPackets(
-            data, columns[:, 0], columns[:, 3], columns[:, 4], times_us, self.link_type
+            data,
+            heads + (fields[:, 6] & 0xFFFF),
+            fields[:, 3].copy(),
+            fields[:, 4].copy(),
+            fields[:, 1] * 1_000_000 + fields[:, 2] // 1000,
+            self.link_type,
         )
 
     def dropped(self) -> int:
@@ -243,7 +250,7 @@ def _hardware_type(sock: socket.socket, interface: str) -> int:
     return number
 
 
-def _attach(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+def _attach(sock: socket.socket, program: tuple[Instruction, ...]) -> None:
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in program))
     # struct sock_fprog: length, then a pointer.
     sock.setsockopt(

@@ -276,7 +276,7 @@ class FlowTable:
         return True
 
     def _index(self, places: Ints, hashes: NDArray[np.uint64], slots: Ints) -> None:
-        """Put new rows before ``places`` (ascending) of the index; `np.insert` would do it twice."""
+        """Put new rows before ``places`` (ascending); `np.insert` would do it all twice."""
         total = len(self._slots) + len(slots)
         at = places + np.arange(len(places))
         old = np.ones(total, np.bool_)

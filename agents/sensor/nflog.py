@@ -1,8 +1,8 @@
 """Packets that netfilter logs to a group: ``nft add rule … log group 5`` (nfnetlink_log).
 
-A rule decides what the sensor sees, also inside a chain that drops it: the kernel's own sensors of
-a gateway. Layouts: ``linux/netfilter/nfnetlink.h``, ``linux/netfilter/nfnetlink_log.h``. A group has
-one reader in each network namespace; it is that of the thread that opens it.
+A rule decides what the sensor sees, also of what is dropped: the kernel's own sensors of a gateway.
+Layouts: ``linux/netfilter/nfnetlink.h``, ``linux/netfilter/nfnetlink_log.h``. A group has one
+reader in each network namespace; it is that of the thread that opens it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -222,12 +223,23 @@ class NflogCapture:
 
 
 def _reason(error: OSError) -> str:
+    # A group of another reader is refused with EPERM, too.
+    if error.errno == errno.EBUSY or (error.errno == errno.EPERM and _may_administer()):
+        return "another program reads this group"
     if error.errno == errno.EPERM:
         return "reading a log group needs CAP_NET_ADMIN: run as root or in a namespace"
-    if error.errno == errno.EBUSY:
-        return "another program reads this group"
     if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
         return "this kernel has no nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)"
     if isinstance(error, TimeoutError):
         return "the kernel did not answer"
     return error.strerror or str(error)
+
+
+def _may_administer() -> bool:
+    """Whether this thread has CAP_NET_ADMIN (capabilities(7))."""
+    try:
+        status = Path("/proc/thread-self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    effective = next((x[7:] for x in status.splitlines() if x.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> 12 & 1)
