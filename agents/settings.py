@@ -143,6 +143,8 @@ class Node(_Part):
     """pcap filter expression, compiled into the kernel's BPF."""
     capture_workers: int = Field(default=1, ge=1, le=16)
     """Rings that share each interface's packets by connection (docs/capture.md)."""
+    capture_ring_mib: int = Field(default=16, ge=1, le=1024)
+    """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
     nflog: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
     """Groups to which netfilter logs packets: ``nft … log group 5``."""
     captures: tuple[Path, ...] = ()

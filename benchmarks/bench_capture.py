@@ -68,6 +68,8 @@ def start_replay(capture: Path, pps: int, seconds: float) -> subprocess.Popen[st
             "tcpreplay",
             "--intf1=a0",
             f"--pps={pps}",
+            # Packets sent between two looks at the clock: one at a time, the clock is the limit.
+            "--pps-multi=20",
             "--preload-pcap",
             "--loop=0",
             f"--limit={int(pps * seconds)}",
@@ -89,7 +91,7 @@ def sent(replay: subprocess.Popen[str]) -> tuple[int, float]:
     return int(found[1]), float(found[2])
 
 
-def run_ours(capture: Path, pps: int, seconds: float, workers: int) -> dict[str, Any]:
+def run_ours(capture: Path, pps: int, seconds: float, workers: int, ring_mib: int) -> dict[str, Any]:
     from agents.sensor.sources import Sources
     from agents.settings import Node
 
@@ -99,6 +101,7 @@ def run_ours(capture: Path, pps: int, seconds: float, workers: int) -> dict[str,
             "agents": ["sensor", "analyzer"],
             "interfaces": ["b0"],
             "capture_workers": workers,
+            "capture_ring_mib": ring_mib,
         }
     )
     analyzer = subprocess.Popen(
@@ -198,6 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pps", type=int, default=200_000, help="packets offered each second")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=1, help="rings that share the interface")
+    parser.add_argument("--ring-mib", type=int, default=64, help="capture_ring_mib of the node")
     parser.add_argument("--scapy-pps", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--analyzer", action="store_true", help=argparse.SUPPRESS)
@@ -211,9 +215,11 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         capture = Path(folder, "mixture")
         generate(capture, 400_000)
-        run_ours(capture, 20_000, 1.0, 1)  # imports, the first allocations, the file in memory
+        run_ours(capture, 20_000, 1.0, 1, 16)  # imports, the first allocations, the file in memory
         results = {
-            "ours": run_ours(capture, arguments.pps, arguments.seconds, arguments.workers),
+            "ours": run_ours(
+                capture, arguments.pps, arguments.seconds, arguments.workers, arguments.ring_mib
+            ),
             "scapy": run_scapy(capture, arguments.scapy_pps, 5.0),
         }
     if arguments.json:

@@ -201,7 +201,12 @@ class Sources:
         """A ring, or for the first worker what takes its place; None for the others."""
         filter_expression = self._node.capture_filter
         try:
-            return Capture(interface, filter_expression, fanout=group)
+            return Capture(
+                interface,
+                filter_expression,
+                ring_bytes=self._node.capture_ring_mib << 20,
+                fanout=group,
+            )
         except RingMissing as e:
             if number:
                 return None
