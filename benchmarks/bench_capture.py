@@ -91,7 +91,9 @@ def sent(replay: subprocess.Popen[str]) -> tuple[int, float]:
     return int(found[1]), float(found[2])
 
 
-def run_ours(capture: Path, pps: int, seconds: float, workers: int, ring_mib: int) -> dict[str, Any]:
+def run_ours(
+    capture: Path, pps: int, seconds: float, workers: int, ring_mib: int
+) -> dict[str, Any]:
     from agents.sensor.sources import Sources
     from agents.settings import Node
 

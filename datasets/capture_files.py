@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import sys
 import zlib
 from dataclasses import dataclass
 from io import BufferedReader
@@ -62,6 +63,26 @@ class CaptureStats:
     """1 when the file ends inside a packet."""
     clamped: int = 0
     """Packets whose time lies outside years 1970 to 9999, moved to the nearer end."""
+
+
+class Buffers:
+    """Memory for blocks, used again when nobody holds a view of it: the kernel need not clear it.
+
+    A view of an array keeps a reference to it, so CPython's count tells.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """``size`` bytes of any content."""
+        for number in range(len(self._made)):
+            # Two references: the list's and the argument's.
+            if sys.getrefcount(self._made[number]) == 2 and len(self._made[number]) >= size:
+                return self._made[number][:size]
+        made = np.empty(size + size // 16, np.uint8)
+        self._made = [*self._made[-2:], made]  # what a slow reader holds is let go
+        return made[:size]
 
 
 def nothing(link_type: int) -> RawPackets:

@@ -20,6 +20,7 @@ import numpy as np
 from datasets.capture_files import (
     MAX_PACKET,
     PADDING,
+    Buffers,
     CaptureError,
     CaptureStats,
     Compressed,
@@ -125,8 +126,9 @@ def _read_pcap(
     captured = struct.Struct(order + "8xI4x").unpack_from
     begin = 24  # offset in the file of buffer[0]
     pending = np.zeros(0, np.uint8)
+    buffers = Buffers()
     while True:
-        data = np.empty(len(pending) + block_bytes + PADDING, np.uint8)
+        data = buffers.take(len(pending) + block_bytes + PADDING)
         data[: len(pending)] = pending
         read = source.readinto(data.data[len(pending) : -PADDING])
         if not read and source.growing:

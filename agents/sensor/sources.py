@@ -55,10 +55,9 @@ class _Reader(Protocol):
 class Lane:
     """Blocks in, batches out; a thread of its own in between."""
 
-    def __init__(self, sensor: str, *, offer: Offer | None, own_clock: bool = False) -> None:
+    def __init__(self, sensor: str, *, own_clock: bool = False) -> None:
         """``own_clock``: time goes by the packets, as in a file that is written with delay."""
         self._core = SensorCore(sensor)
-        self._offer = offer
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._lock = threading.Lock()
@@ -77,15 +76,15 @@ class Lane:
         with self._lock:
             self._core.on_dropped(count)
 
-    def run(self, ended: threading.Event) -> None:
-        """Decode until ``ended``, and then what still waits."""
+    def run(self, ended: threading.Event, offer: Offer | None) -> None:
+        """Decode until ``ended``, and then what still waits; ``offer`` gets each block first."""
         while not (ended.is_set() and self._blocks.empty()):
             try:
                 raw = self._blocks.get(timeout=_READ_S)
             except queue.Empty:
                 continue
-            if self._offer is not None:
-                self._offer(raw)
+            if offer is not None:
+                offer(raw)
             with self._lock:
                 self._core.on_packets(raw)
                 self._arrived = time.monotonic()
@@ -114,8 +113,7 @@ class Lane:
 class Sources:
     """All that the ``[[node]]`` of a sensor names. Threads from `start` to `stop`."""
 
-    def __init__(self, node: Node, sensor: str, *, offer: Offer | None = None) -> None:
-        """``offer`` is called with every block before it is decoded, from any thread."""
+    def __init__(self, node: Node, sensor: str) -> None:
         self._node = node
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -123,9 +121,9 @@ class Sources:
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
         workers = node.capture_workers if node.interfaces else 0
-        self._shared = [Lane(sensor, offer=offer) for _ in range(workers)]
-        self._groups = {group: Lane(sensor, offer=offer) for group in node.nflog}
-        self._files = {path: Lane(sensor, offer=offer, own_clock=True) for path in node.captures}
+        self._shared = [Lane(sensor) for _ in range(workers)]
+        self._groups = {group: Lane(sensor) for group in node.nflog}
+        self._files = {path: Lane(sensor, own_clock=True) for path in node.captures}
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
 
     @property
@@ -134,9 +132,10 @@ class Sources:
         with self._lock:
             return {name for name, count in self._open.items() if count > 0}
 
-    def start(self) -> None:
+    def start(self, offer: Offer | None = None) -> None:
+        """``offer`` is called with every block before it is decoded, from several threads."""
         for lane in self._lanes:
-            self._begin("decode", lane.run, self._ended)
+            self._begin("decode", lane.run, self._ended, offer)
         for interface in self._node.interfaces:
             # A number that nobody else has: a group of one interface is shared by all who name it.
             group = secrets.randbelow(1 << 16) if len(self._shared) > 1 else None

@@ -19,11 +19,13 @@ from datasets.pcap import CaptureError, write_capture
 from ontology.records import ConnectionBatch
 
 Namespace = Callable[[Callable[[], None]], None]
-FRAME = (
+# Each with an identification of its own: a frame that comes twice counts once.
+FRAMES = [
     bytes(12)
-    + b"\x08\0\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\xc0\0\2\1\xc0\0\2\2"
+    + (b"\x08\0\x45\0\0\x1d\0%c\0\0\x40\x11\0\0\xc0\0\2\1\xc0\0\2\2" % number)
     + b"\x0f\xa0\x0f\xa1\0\x09\0\0x"
-)
+    for number in range(4)
+]
 
 
 def node(**settings: object) -> Node:
@@ -61,9 +63,8 @@ def test_rings_groups_and_files_at_once_and_each_is_counted(
         sources = Sources(
             node(interfaces=["lo"], capture_workers=2, nflog=[7], captures=[path]),
             "sensor.gw1@h",
-            offer=lambda raw: offered.append(len(raw)),
         )
-        sources.start()
+        sources.start(lambda raw: offered.append(len(raw)))
         try:
             subprocess.run(
                 ["nft", "add table inet t; add chain inet t c { type filter hook output priority 0;"
@@ -74,7 +75,7 @@ def test_rings_groups_and_files_at_once_and_each_is_counted(
             until(lambda: "capture.lo#1.packets" in sources.counters() or not send(4000))
             send(4001, 5)
             send(4002, 3)
-            write_capture(path, [FRAME] * 4, [1_000_000] * 4)
+            write_capture(path, FRAMES, [1_000_000] * 4)
             until(lambda: sources.counters()[f"capture.file:{path}.packets"] == 4)
             until(lambda: sources.counters()["capture.nflog:7.packets"] == 3)
             until(lambda: sum(offered) >= 15)
