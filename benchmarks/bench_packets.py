@@ -10,7 +10,8 @@ requests with Host, User-Agent, Accept and Cookie, answers of 1 to 6 segments of
 as well (HackEire 2011: scans with fewer than two packets per connection, the dearest kind).
 
 Both sides read the same file in the same run, turn by turn; scapy may get a smaller slice of it,
-since it is slow, and is then compared by packets per CPU second.
+since it is slow, and is then compared by packets per CPU second. The capture is streamed: peak
+memory is that of a process of its own, beside that of a mixture four times as long.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import itertools
 import json
 import os
 import random
+import resource
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -196,6 +199,14 @@ def run_scapy(path: Path) -> int:
     return count
 
 
+def peak_mib(path: Path) -> int:
+    """Peak memory of a process that does nothing but `run_labels`."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--peak", str(path)], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
 def measure(path: Path, rounds: int) -> dict[str, Any]:
     """Medians of packets per CPU second and the ratios, after one warm-up of each side."""
     import scapy.all  # noqa: F401  registers the layers, else nothing above Ethernet is dissected
@@ -220,6 +231,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         "packets": run_decode(path),
         "connections": count_connections(path),
         "rounds": rounds,
+        "peak_mib": peak_mib(path),
         "packets_per_cpu_second": {name: round(rate) for name, rate in medians.items()},
         "over_scapy": {name: round(rate / medians["scapy"], 1) for name, rate in medians.items()},
     }
@@ -233,19 +245,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--packets", type=int, default=400_000, help="of the generated capture")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if arguments.peak is not None:
+        with threadpool_limits(1):
+            run_labels(arguments.peak)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+        return 0
     results: dict[str, dict[str, Any]] = {}
+    peaks: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = [arguments.capture]
         if arguments.capture is None:
             paths = [Path(folder, "mixture")]
             generate(paths[0], arguments.packets)
+            longer = Path(folder, "longer")
+            generate(longer, arguments.packets * 4)
+            peaks["mixture four times as long"] = peak_mib(longer)
             real = Path(os.environ.get("ONTOIDPS_DATA", folder), _REAL)
             paths += [real] if real.is_file() else []
         for path in paths:
             results[path.name] = measure(path, arguments.rounds)
+            peaks[path.name] = results[path.name]["peak_mib"]
     if arguments.json:
-        print(json.dumps(results))
+        print(json.dumps(results | {"peak_mib": peaks}))
         return 0
     for name, result in results.items():
         print(
@@ -255,6 +278,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{'capture to':<10} {'packets/CPU s':>14} {'ratio':>7}")
         for side, rate in result["packets_per_cpu_second"].items():
             print(f"{side:<10} {rate:>14} {result['over_scapy'][side]:>7.1f}")
+    print("peak memory of labels: " + ", ".join(f"{name} {mib} MiB" for name, mib in peaks.items()))
     return 0
 
 
