@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ordering import stable_order
+from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.automaton import Timeouts, plain
 from agents.sensor.decode import decode
 from agents.sensor.flows import FlowTable

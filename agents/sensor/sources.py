@@ -26,7 +26,7 @@ from agents.sensor.scapy_capture import ScapyCapture
 from agents.settings import Node
 from datasets.growing import GrowingCapture
 from datasets.pcap import CaptureError, RawPackets
-from ontology.records import ConnectionBatch
+from ontology.records import Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,11 @@ class Lane:
                 at = now_us() - _LAG_US
             return core.take_batches(at, final=final)
 
+    def take_alerts(self) -> list[Alert]:
+        """What the packets alone told (ARP); see `SensorCore.take_alerts`."""
+        with self._lock:
+            return self._core.take_alerts()
+
     def counters(self) -> Counter[str]:
         with self._lock:
             return Counter(self._core.counters)
@@ -167,6 +172,10 @@ class Sources:
     def take(self) -> list[ConnectionBatch]:
         """What is due now."""
         return self._take(final=False)
+
+    def take_alerts(self) -> list[Alert]:
+        """Alerts that need no connection, since the last call."""
+        return [alert for lane in self._lanes for alert in lane.take_alerts()]
 
     def counters(self) -> Counter[str]:
         """Totals of all lanes, and of each source as ``capture.NAME.packets`` and ``.dropped``
