@@ -13,7 +13,7 @@ from ipaddress import (
     ip_address,
 )
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -141,6 +141,14 @@ class Node(_Part):
     """Where the sensor captures."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
+    capture_workers: int = Field(default=1, ge=1, le=16)
+    """Rings that share each interface's packets by connection (docs/capture.md)."""
+    capture_ring_mib: int = Field(default=16, ge=1, le=1024)
+    """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
+    nflog: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
+    """Groups to which netfilter logs packets: ``nft … log group 5``."""
+    captures: tuple[Path, ...] = ()
+    """pcap or pcapng files that another program is writing."""
     inputs: tuple[Input, ...] = ()
     """Logs that the sensor follows."""
     signatures: tuple[Path, ...] = ()
@@ -160,7 +168,8 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} runs no agents")
         if len(set(self.agents)) != len(self.agents):
             raise ValueError(f"node {self.name!r} lists an agent twice")
-        if "sensor" in self.agents and not (self.interfaces or self.inputs):
+        sources = (self.interfaces, self.inputs, self.nflog, self.captures)
+        if "sensor" in self.agents and not any(sources):
             raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
         if self.inputs and "sensor" not in self.agents:
             raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
@@ -177,6 +186,11 @@ class Node(_Part):
             raise ValueError(
                 f"node {self.name!r} has signatures but no interfaces to match them on"
             )
+        for key in ("interfaces", "nflog", "captures"):
+            if len(set(getattr(self, key))) != len(getattr(self, key)):
+                raise ValueError(f"node {self.name!r} lists one of its {key} twice")
+        if (self.nflog or self.captures) and "sensor" not in self.agents:
+            raise ValueError(f"node {self.name!r} has nflog or captures but no sensor to read them")
         if len({i.path for i in self.inputs}) != len(self.inputs):
             raise ValueError(f"node {self.name!r} lists an input's path twice")
         if "sensor" in self.agents and "analyzer" not in self.agents:
@@ -347,7 +361,7 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: {where}: {message}{value}") from e
     base = path.resolve().parent
     update: dict[str, object] = {"state_dir": base / settings.state_dir}
-    if any(node.inputs or node.signatures for node in settings.node):
+    if any(node.inputs or node.signatures or node.captures for node in settings.node):
         update["node"] = tuple(
             node.model_copy(
                 update={
@@ -355,6 +369,7 @@ def load_settings(path: Path) -> Settings:
                         i.model_copy(update={"path": base / i.path}) for i in node.inputs
                     ),
                     "signatures": tuple(base / path for path in node.signatures),
+                    "captures": tuple(base / path for path in node.captures),
                 }
             )
             for node in settings.node

@@ -10,7 +10,8 @@ requests with Host, User-Agent, Accept and Cookie, answers of 1 to 6 segments of
 as well (HackEire 2011: scans with fewer than two packets per connection, the dearest kind).
 
 Both sides read the same file in the same run, turn by turn; scapy may get a smaller slice of it,
-since it is slow, and is then compared by packets per CPU second.
+since it is slow, and is then compared by packets per CPU second. The capture is streamed: peak
+memory is that of a process of its own, beside that of a mixture four times as long.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import random
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +41,8 @@ from datasets.pcap import read_capture, write_capture
 from ontology.records import ConnectionBatch
 
 _SCAPY_PACKETS = 20_000
+_BLOCK_BYTES = 8 << 20
+"""Of the capture in memory at once; what is measured streams, whatever the file's length."""
 _REAL = "pcaps/multistep/hackeire2011_c2.pcap"
 _SEGMENT = 1448
 _NAME = b"\3www\7example\3org\0\0\1\0\1"
@@ -151,7 +155,7 @@ def generate(path: Path, packets: int, seed: int = 1) -> None:
 
 
 def run_decode(path: Path) -> int:
-    return sum(decode(raw).total for raw in read_capture(path))
+    return sum(decode(raw).total for raw in read_capture(path, block_bytes=_BLOCK_BYTES))
 
 
 def run_sensor(path: Path) -> int:
@@ -177,7 +181,7 @@ def count_connections(path: Path) -> int:
 
 def _run_sensor(path: Path, use: Callable[[list[ConnectionBatch]], None]) -> int:
     core = SensorCore("bench", repeatable=True)
-    for raw in read_capture(path):
+    for raw in read_capture(path, block_bytes=_BLOCK_BYTES):
         core.on_packets(raw)
         use(core.take_batches(core.last_us))
     use(core.take_batches(core.last_us, final=True))
@@ -192,6 +196,14 @@ def run_scapy(path: Path) -> int:
         for packet in itertools.islice(reader, _SCAPY_PACKETS):
             count += len(packet) > 0
     return count
+
+
+def peak_mib(path: Path) -> int:
+    """Peak memory of a process that does nothing but `run_labels`."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--peak", str(path)], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
 
 
 def measure(path: Path, rounds: int) -> dict[str, Any]:
@@ -218,6 +230,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         "packets": run_decode(path),
         "connections": count_connections(path),
         "rounds": rounds,
+        "peak_mib": peak_mib(path),
         "packets_per_cpu_second": {name: round(rate) for name, rate in medians.items()},
         "over_scapy": {name: round(rate / medians["scapy"], 1) for name, rate in medians.items()},
     }
@@ -231,19 +244,32 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--packets", type=int, default=400_000, help="of the generated capture")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if arguments.peak is not None:
+        with threadpool_limits(1):
+            run_labels(arguments.peak)
+        # Not ru_maxrss: that begins with the parent's.
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        print(int(status.partition("VmHWM:")[2].split()[0]) >> 10)
+        return 0
     results: dict[str, dict[str, Any]] = {}
+    peaks: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = [arguments.capture]
         if arguments.capture is None:
             paths = [Path(folder, "mixture")]
             generate(paths[0], arguments.packets)
+            longer = Path(folder, "longer")
+            generate(longer, arguments.packets * 4)
+            peaks["mixture four times as long"] = peak_mib(longer)
             real = Path(os.environ.get("ONTOIDPS_DATA", folder), _REAL)
             paths += [real] if real.is_file() else []
         for path in paths:
             results[path.name] = measure(path, arguments.rounds)
+            peaks[path.name] = results[path.name]["peak_mib"]
     if arguments.json:
-        print(json.dumps(results))
+        print(json.dumps(results | {"peak_mib": peaks}))
         return 0
     for name, result in results.items():
         print(
@@ -253,6 +279,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{'capture to':<10} {'packets/CPU s':>14} {'ratio':>7}")
         for side, rate in result["packets_per_cpu_second"].items():
             print(f"{side:<10} {rate:>14} {result['over_scapy'][side]:>7.1f}")
+    print("peak memory of labels: " + ", ".join(f"{name} {mib} MiB" for name, mib in peaks.items()))
     return 0
 
 

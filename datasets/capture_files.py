@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import lzma
+import sys
 import zlib
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -63,8 +65,50 @@ class CaptureStats:
     """Packets whose time lies outside years 1970 to 9999, moved to the nearer end."""
 
 
+class Buffers:
+    """Memory for blocks, used again when nobody holds a view of it: the kernel need not clear it.
+
+    A view of an array keeps a reference to it, so CPython's count tells.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """``size`` bytes of any content."""
+        for number in range(len(self._made)):
+            # Two references: the list's and the argument's.
+            if sys.getrefcount(self._made[number]) == 2 and len(self._made[number]) >= size:
+                return self._made[number][:size]
+        made = np.empty(size + size // 16, np.uint8)
+        self._made = [*self._made[-2:], made]  # what a slow reader holds is let go
+        return made[:size]
+
+
+def nothing(link_type: int) -> RawPackets:
+    """A block without packets."""
+    none = np.zeros(0, np.int64)
+    return RawPackets(np.zeros(PADDING, np.uint8), none, none, none, none, link_type)
+
+
 class Source(Protocol):
+    """Bytes of a capture; no bytes mean its end, or just now no more if it is ``growing``."""
+
+    growing: bool
+
     def read(self, size: int) -> bytes: ...
+
+    def readinto(self, target: memoryview) -> int: ...
+
+
+class Plain:
+    """A file as it is."""
+
+    growing = False
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.read = file.read
+        self.readinto = file.readinto
 
 
 class Compressed:
@@ -72,6 +116,8 @@ class Compressed:
 
     Own loop instead of `gzip.open` and `lzma.open`: those can't limit xz's memory.
     """
+
+    growing = False
 
     def __init__(self, file: BinaryIO, name: str, kind: str) -> None:
         self._file = file
@@ -96,6 +142,11 @@ class Compressed:
             out.append(piece)
             missing -= len(piece)
         return b"".join(out)
+
+    def readinto(self, target: memoryview) -> int:
+        chunk = self.read(len(target))
+        target[: len(chunk)] = chunk
+        return len(chunk)
 
     def _piece(self, size: int) -> bytes | None:
         decoder = self._decoder

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator, Sequence
-from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,14 @@ import numpy as np
 from datasets.capture_files import (
     MAX_PACKET,
     PADDING,
+    Buffers,
     CaptureError,
     CaptureStats,
     Compressed,
+    Plain,
     RawPackets,
     Source,
+    nothing,
     rows,
 )
 from datasets.pcapng import SECTION, read_pcapng
@@ -37,7 +39,9 @@ __all__ = [
     "CaptureError",
     "CaptureStats",
     "RawPackets",
+    "nothing",
     "read_capture",
+    "read_source",
     "rows",
     "write_capture",
 ]
@@ -64,12 +68,12 @@ def read_capture(
         with path.open("rb") as file:
             magic = file.read(6)
             file.seek(0)
-            source: Source = file
+            source: Source = Plain(file)
             if magic[:2] == b"\x1f\x8b":
                 source = Compressed(file, str(path), "gzip")
             elif magic == b"\xfd7zXZ\0":
                 source = Compressed(file, str(path), "xz")
-            yield from _read(source, str(path), block_bytes, stats)
+            yield from read_source(source, str(path), block_bytes, stats)
     except OSError as e:
         raise CaptureError(f"{path}: {e.strerror or e}") from e
     if stats.truncated:
@@ -84,7 +88,13 @@ _PCAP_MAGIC = {
 }
 
 
-def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> Iterator[RawPackets]:
+def read_source(
+    source: Source, name: str, block_bytes: int, stats: CaptureStats
+) -> Iterator[RawPackets]:
+    """The packets of an open source; see `read_capture`.
+
+    Of a ``growing`` one an empty block tells that just now there is no more.
+    """
     magic = source.read(4)
     if magic in _PCAP_MAGIC:
         order, per_us = _PCAP_MAGIC[magic]
@@ -104,15 +114,6 @@ def _read(source: Source, name: str, block_bytes: int, stats: CaptureStats) -> I
         raise CaptureError(f"{name}: neither pcap nor pcapng (begins with {magic.hex()})")
 
 
-def _read_into(source: Source, target: memoryview) -> int:
-    """Fill ``target`` as far as the source goes; a plain file needs no copy in between."""
-    if isinstance(source, BufferedReader):
-        return source.readinto(target)
-    chunk = source.read(len(target))
-    target[: len(chunk)] = chunk
-    return len(chunk)
-
-
 def _read_pcap(
     source: Source,
     name: str,
@@ -122,45 +123,55 @@ def _read_pcap(
     block_bytes: int,
     stats: CaptureStats,
 ) -> Iterator[RawPackets]:
-    captured = struct.Struct(order + "8xI").unpack_from
+    captured = struct.Struct(order + "8xI4x").unpack_from
     begin = 24  # offset in the file of buffer[0]
     pending = np.zeros(0, np.uint8)
+    buffers = Buffers()
     while True:
-        data = np.empty(len(pending) + block_bytes + PADDING, np.uint8)
+        data = buffers.take(len(pending) + block_bytes + PADDING)
         data[: len(pending)] = pending
-        read = _read_into(source, data.data[len(pending) : -PADDING])
+        read = source.readinto(data.data[len(pending) : -PADDING])
+        if not read and source.growing:
+            yield nothing(link_type)
+            continue
         end = len(pending) + read
         data = data[: end + PADDING]
         data[end:] = 0
-        buffer = data.data
+        buffer = data.data[:end]
         found: list[int] = []
         append = found.append
         at = 0
-        last = end - 16
         # One step a packet, so as little as possible in it; lengths are judged afterwards.
-        while at <= last:
-            append(at)
-            at += captured(buffer, at)[0] + 16
+        try:
+            while True:
+                (length,) = captured(buffer, at)
+                append(length)
+                at += length + 16
+        except struct.error:
+            pass  # no whole record header is left
         problem = ""
         if found:
-            offsets = np.array(found, np.int64)
-            fields = rows(data, offsets, 16).view(order + "u4").astype(np.int64)
-            oversized = np.flatnonzero(fields[:, 2] > MAX_PACKET)
+            lengths = np.array(found, np.int64)
+            steps = lengths + 16
+            offsets = np.cumsum(steps) - steps
+            oversized = np.flatnonzero(lengths > MAX_PACKET)
             if len(oversized):
                 first = int(oversized[0])
-                at = found[first]
+                at = int(offsets[first])
                 problem = (
-                    f"{name}: packet record at byte {begin + at} claims {fields[first, 2]} captured"
+                    f"{name}: packet record at byte {begin + at} claims {lengths[first]} captured"
                     f" bytes (at most {MAX_PACKET})"
                 )
-                offsets, fields = offsets[:first], fields[:first]
+                offsets, lengths = offsets[:first], lengths[:first]
             elif at > end:
-                at = found[-1]
-                offsets, fields = offsets[:-1], fields[:-1]
+                at = int(offsets[-1])
+                offsets, lengths = offsets[:-1], lengths[:-1]
             if len(offsets):
-                times_us = fields[:, 0] * 1_000_000 + fields[:, 1] // per_us
+                fields = rows(data, offsets, 16).view(order + "u4")
+                times_us = fields[:, 0] * np.int64(1_000_000)
+                times_us += fields[:, 1] if per_us == 1 else fields[:, 1] // per_us
                 stats.packets += len(offsets)
-                lengths, wire = fields[:, 2].copy(), fields[:, 3].copy()
+                wire = fields[:, 3].astype(np.int64)
                 yield RawPackets(data, offsets + 16, lengths, wire, times_us, link_type)
         if problem:
             raise CaptureError(problem)

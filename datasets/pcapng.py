@@ -18,6 +18,7 @@ from datasets.capture_files import (
     CaptureStats,
     RawPackets,
     Source,
+    nothing,
 )
 from ontology.records import MAX_TIME_US
 
@@ -144,6 +145,9 @@ def read_pcapng(
     pending = magic
     while True:
         chunk = source.read(block_bytes)
+        if not chunk and source.growing:
+            yield nothing(1)
+            continue
         buffer = b"".join((pending, chunk, bytes(PADDING)))
         end = len(buffer) - PADDING
         view = memoryview(buffer)

@@ -8,13 +8,13 @@ want=${1:?usage: deploy/setup.sh python|demo|test}
 # command -> Debian package
 declare -A package=(
   [prosody]=prosody [nft]=nftables [ip]=iproute2 [unshare]=util-linux [ping]=iputils-ping
-  [nmap]=nmap [hydra]=hydra [hping3]=hping3 [curl]=curl [tcpdump]=tcpdump
+  [nmap]=nmap [hydra]=hydra [hping3]=hping3 [tcpreplay]=tcpreplay [curl]=curl [tcpdump]=tcpdump
   [ejabberdctl]=ejabberd [chromium]=chromium [chromedriver]=chromium-driver [setpriv]=util-linux
 )
 case $want in
   python) commands=() ;;
   demo) commands=(prosody nft ip unshare ping nmap hydra curl) ;;
-  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 curl tcpdump ejabberdctl chromium chromedriver) ;;
+  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 tcpreplay curl tcpdump ejabberdctl chromium chromedriver) ;;
   *) echo "deploy/setup.sh: unknown set '$want' (python, demo or test)" >&2; exit 2 ;;
 esac
 export PATH=$PATH:/usr/sbin:/sbin

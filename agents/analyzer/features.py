@@ -11,13 +11,15 @@ flags and shares as they are, counts and sizes as ``log(1 + x) / log(1 + cap)``,
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.ordering import stable_order
-from ontology.records import CONNECTION_STATES
+from ontology.records import CONNECTION, CONNECTION_STATES
 
 WINDOW_US = 2_000_000
 """Length of the time window: "in the past two seconds" (KDD Cup 99, table 3)."""
@@ -52,6 +54,10 @@ _SERVICE[:1024] = len(SERVICE_GROUPS)
 _SERVICE[0] = 255
 for _number, _ports in enumerate(SERVICE_GROUPS.values()):
     _SERVICE[list(_ports)] = _number
+
+# For each protocol the position of its column behind ``protocol_tcp``.
+_KIND = np.full(256, 3, np.uint8)
+_KIND[[TCP, UDP, ICMP, ICMPV6]] = 0, 1, 2, 2
 
 _SCALED = (
     ("duration", 3600.0),  # seconds
@@ -131,61 +137,100 @@ def _address_keys(halves: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return (upper_ids * len(distinct) + lower_ids).astype(np.uint64)
 
 
-_SEEN = np.dtype(
-    [
-        ("start_us", "<i8"),
-        ("dst", "<u8", (2,)),
-        ("service", "<u4"),
-        ("src_port", "<u2"),
-        ("no_answer", "?"),
-        ("refused", "?"),
-    ]
-)
-_PLAIN = f"V{_SEEN.itemsize}"
 _LOW_HALF = (1 << 32) - 1
+_STEP_BITS = 24
+"""A service is its protocol and port: 24 bits."""
+_TABLE_CAP = 10_000.0
+_COLUMN = {name: number for number, name in enumerate(FEATURES)}
+
+
+@cache
+def _table(cap: int) -> NDArray[np.float64]:
+    """The scaled values of 0 to ``cap``: counts are small, and a logarithm costs ten look-ups."""
+    return np.asarray(np.minimum(np.log1p(np.arange(cap + 1.0)) / np.log1p(cap), 1.0))
 
 
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
-    if not values.any():
-        return np.zeros(len(values))
-    scaled = np.log1p(values.astype(np.float64)) / np.log1p(cap)
-    return np.asarray(np.minimum(scaled, 1.0), dtype=np.float64)
+    """``values``: not negative."""
+    if values.dtype.kind in "ui" and cap <= _TABLE_CAP:
+        return np.asarray(_table(int(cap))[np.minimum(values, int(cap))], np.float64)
+    out = np.zeros(len(values))
+    some = np.flatnonzero(values)
+    if len(some):
+        scaled = np.log1p(values[some].astype(np.float64)) / np.log1p(cap)
+        out[some] = np.minimum(scaled, 1.0)
+    return out
 
 
 class _Lookback:
     """The rows sorted by a key, to count those that share row i's key and lie in [low[i], i].
 
     Counts are taken for rows ``first`` to the end only; the rest is there to be looked back at.
+    Key and row share one word, so the sorted words are both the order and what is searched.
     """
 
-    def __init__(self, key: NDArray[Any], first: int, marks: NDArray[np.int64]) -> None:
+    def __init__(self, key: NDArray[Any], first: int) -> None:
         n = len(key)
-        order = stable_order(key)  # by key, then by row
-        ordered = key[order]
-        group = np.zeros(n, np.int64)
-        np.cumsum((ordered[1:] != ordered[:-1]).astype(np.int64), out=group[1:])
-        at = np.empty(n, np.int64)
-        at[order] = np.arange(n)
-        self.ids = group[at]
+        self._shift = np.uint64((n - 1).bit_length())
+        low, high = key.min(), key.max()
+        if int(high) - int(low) >= 1 << (64 - int(self._shift)):
+            _, key = np.unique(key, return_inverse=True)
+            low = key.min()
+        words = key.astype(np.uint64)
+        words -= low.astype(np.uint64)
+        words <<= self._shift
+        words |= np.arange(n, dtype=np.uint64)
+        words.sort()
+        self._words = words
+        mask = (np.uint64(1) << self._shift) - np.uint64(1)
+        self.order = (words & mask).view(np.int64)
+        """All rows by key, then by number."""
+        self._at = np.flatnonzero(self.order >= first)
+        self._row = self.order[self._at] - first
+        self._key = words[self._at] & ~mask
+
+    def ids(self) -> NDArray[np.uint64]:
         """The key's number among the distinct ones, for each row."""
-        self.distinct = int(group[-1]) + 1
-        self._place = group * n + order  # ascending: one search finds (key, row)
-        self._base = self.ids[first:] * n
-        self._end = at[first:] + 1
-        self._running = np.zeros(n + 1, np.int64)
-        np.cumsum(marks[order], out=self._running[1:])
+        keys = self._words >> self._shift
+        out = np.empty(len(keys), np.uint64)
+        group = np.zeros(len(keys), np.uint64)
+        np.cumsum(keys[1:] != keys[:-1], out=group[1:])
+        out[self.order] = group
+        return out
 
-    def count(self, low: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """How many rows each row looks back at, itself included, and the sum of their marks."""
-        begin = np.searchsorted(self._place, self._base + low)
-        size = (self._end - begin).astype(np.float64)
-        return size, self._running[self._end] - self._running[begin]
+    def count(
+        self, low: NDArray[np.int64], running: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many rows each row looks back at, itself included, and the sum of their marks.
+
+        ``running``: the marks' sums by `order`, beginning with 0.
+        """
+        # By key, then by row, and `low` rises with the row: ascending, the quickest to search.
+        begin = np.searchsorted(self._words, self._key | low[self._row].view(np.uint64))
+        end = self._at + 1
+        size = np.empty(len(low), np.int64)
+        size[self._row] = end - begin
+        if running is None:
+            return size, size
+        marks = np.empty(len(low), np.int64)
+        marks[self._row] = running[end] - running[begin]
+        return size, marks
 
 
-def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
+def _running(order: NDArray[np.int64], marks: NDArray[np.int64]) -> NDArray[np.int64]:
+    out = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(marks[order], out=out[1:])
+    return out
+
+
+def _basic(rows: NDArray[np.void], out: NDArray[np.float64]) -> None:
+    """Fill the columns that a connection gives by itself; ``out`` is all zero."""
     protocol, state = rows["protocol"], rows["state"]
     indicators = rows["indicators"]
-    hot = sum(((indicators >> bit) & 1).astype(np.int64) for bit in range(6))
+    hot = np.zeros(len(rows), np.int64)
+    if indicators.any():
+        for bit in range(6):
+            hot += ((indicators >> bit) & 1).astype(np.int64)
     values: tuple[Any, ...] = (
         np.maximum(rows["duration_us"], 0) / 1e6,
         rows["orig_bytes"],
@@ -197,57 +242,89 @@ def _basic(rows: NDArray[np.void]) -> list[NDArray[Any]]:
         rows["failed_logins"],
         hot,
     )
-    columns: list[NDArray[Any]]
-    columns = [_scaled(np.asarray(v), cap) for v, (_, cap) in zip(values, _SCALED, strict=True)]
-    columns.append(
-        (rows["src"] == rows["dst"]).all(axis=1) & (rows["src_port"] == rows["dst_port"])
-    )
-    icmp = (protocol == ICMP) | (protocol == ICMPV6)
-    known = (protocol == TCP) | (protocol == UDP) | icmp
-    columns += [protocol == TCP, protocol == UDP, icmp, ~known]
-    port = np.where((protocol == TCP) | (protocol == UDP), rows["dst_port"], 0)
-    service = _SERVICE[port]
-    columns += [service == number for number in range(len(SERVICE_GROUPS) + 2)]
-    columns += [state == index for index in range(len(CONNECTION_STATES))]
-    columns += [(rows["orig_flags"] & bit) > 0 for _, bit in _ORIG_FLAGS]
-    return columns
+    for number, (value, (_, cap)) in enumerate(zip(values, _SCALED, strict=True)):
+        out[:, number] = _scaled(np.asarray(value), cap)
+    same = np.flatnonzero(rows["src_port"] == rows["dst_port"])
+    if len(same):
+        land = (rows["src"][same] == rows["dst"][same]).all(axis=1)
+        out[same[land], _COLUMN["land"]] = 1.0
+    # One 1 in each group of columns: as positions in the flat array.
+    flat, line = out.reshape(-1), np.arange(len(rows)) * len(FEATURES)
+    flat[line + _COLUMN["protocol_tcp"] + _KIND[protocol]] = 1.0
+    ported = (protocol == TCP) | (protocol == UDP)
+    service = _SERVICE[np.where(ported, rows["dst_port"], 0)]
+    some = np.flatnonzero(service < 255)
+    flat[line[some] + _COLUMN["service_http"] + service[some]] = 1.0
+    known = np.flatnonzero(state < len(CONNECTION_STATES))
+    flat[line[known] + _COLUMN[f"flag_{CONNECTION_STATES[0]}"] + state[known]] = 1.0
+    flags = rows["orig_flags"]
+    for name, bit in _ORIG_FLAGS:
+        out[:, _COLUMN[name]] = (flags & bit) > 0
 
 
-def _seen(rows: NDArray[np.void]) -> NDArray[np.void]:
-    """What later connections look back at, as `_SEEN`."""
-    out = np.empty(len(rows), _SEEN)
-    out["start_us"], out["src_port"] = rows["start_us"], rows["src_port"]
-    out["dst"] = _halves(rows["dst"])
-    protocol, state = rows["protocol"], rows["state"]
-    out["service"] = protocol.astype(np.uint32) << 16 | rows["dst_port"]
-    out["no_answer"] = ((state == STATE["S0"]) | (state == STATE["SH"])) & (protocol == TCP)
-    out["refused"] = state == STATE["REJ"]
-    return out
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """Columns of what later connections look back at."""
+
+    start_us: NDArray[np.int64]
+    dst: NDArray[np.uint64]
+    """(n, 2) the halves of the address."""
+    service: NDArray[np.uint64]
+    src_port: NDArray[np.uint64]
+    marks: NDArray[np.int64]
+    """1 for a SYN without an answer, 1 << 32 for a refused one: sums stay below 2**32 each."""
+
+    @classmethod
+    def of(cls, rows: NDArray[np.void]) -> _Seen:
+        protocol, state = rows["protocol"], rows["state"]
+        service = protocol.astype(np.uint64) << np.uint64(16) | rows["dst_port"]
+        silent = ((state == STATE["S0"]) | (state == STATE["SH"])) & (protocol == TCP)
+        marks = silent.astype(np.int64) | (state == STATE["REJ"]).astype(np.int64) << 32
+        return cls(
+            rows["start_us"].astype(np.int64),
+            _halves(rows["dst"]),
+            service,
+            rows["src_port"].astype(np.uint64),
+            marks,
+        )
+
+    def __len__(self) -> int:
+        return len(self.start_us)
+
+    def joined(self, later: _Seen) -> _Seen:
+        pairs = ((getattr(self, f.name), getattr(later, f.name)) for f in fields(self))
+        return _Seen(*(np.concatenate(pair) for pair in pairs))
+
+    def last(self, count: int) -> _Seen:
+        return _Seen(*(getattr(self, f.name)[-count:].copy() for f in fields(self)))
 
 
-def _windows(rows: NDArray[np.void], first: int) -> list[NDArray[np.float64]]:
+def _windows(rows: _Seen, first: int, out: NDArray[np.float64]) -> None:
     """Both windows of rows[first:]; rows are in order of time, with what is looked back at."""
-    n = len(rows)
-    index = np.arange(first, n)
-    # Both marks in one number: their sums stay below 2**32 each.
-    marks = rows["no_answer"].astype(np.int64) | rows["refused"].astype(np.int64) << 32
-    host = _Lookback(_address_keys(rows["dst"]), first, marks)
-    srv = _Lookback(rows["service"].astype(np.int64), first, marks)
-    both = _Lookback(host.ids * srv.distinct + srv.ids, first, marks)
+    index = np.arange(first, len(rows))
+    host = _Lookback(_address_keys(rows.dst), first)
+    srv = _Lookback(rows.service, first)
+    host_ids = host.ids()
+    pair = host_ids << np.uint64(_STEP_BITS) | rows.service
+    both = _Lookback(pair, first)
     near = max(first - HOST_WINDOW + 1, 0)  # before it, no row lies in a host window
-    ports = rows["src_port"][near:].astype(np.int64)
-    source_port = _Lookback(both.ids[near:] << 16 | ports, first - near, marks[near:])
+    _, pair_ids = np.unique(pair[near:], return_inverse=True)
+    source_port = _Lookback(
+        pair_ids.astype(np.uint64) << np.uint64(16) | rows.src_port[near:], first - near
+    )
+    host_running = _running(host.order, rows.marks)
+    srv_running = _running(srv.order, rows.marks)
 
     # A far-off or negative clock must not push the window's edge past the row itself.
-    start = rows["start_us"]
+    start = rows.start_us
     by_time = np.searchsorted(start, start[first:] - WINDOW_US).astype(np.int64)
     by_number = np.maximum(index - HOST_WINDOW + 1, 0)
-    columns: list[NDArray[np.float64]] = []
+    column = _COLUMN["count"]
     for low, cap in ((np.minimum(by_time, index), COUNT_CAP), (by_number, HOST_WINDOW)):
-        host_size, host_marks = host.count(low)
-        srv_size, srv_marks = srv.count(low)
+        host_size, host_marks = host.count(low, host_running)
+        srv_size, srv_marks = srv.count(low, srv_running)
         both_size, _ = both.count(low)
-        columns += [_scaled(host_size, cap), _scaled(srv_size, cap)]
+        columns = [_scaled(host_size, cap), _scaled(srv_size, cap)]
         if low is by_number:
             columns.append(source_port.count(low - near)[0] / host_size)
         columns += [
@@ -258,14 +335,16 @@ def _windows(rows: NDArray[np.void], first: int) -> list[NDArray[np.float64]]:
             (srv_marks >> 32) / srv_size,
             1.0 - both_size / srv_size,
         ]
-    return columns
+        for values in columns:
+            out[:, column] = values
+            column += 1
 
 
 class FeatureExtractor:
     """Features of a stream of connections; holds the connections that the windows still need."""
 
     def __init__(self) -> None:
-        self._carried: NDArray[np.void] = np.empty(0, _SEEN)
+        self._carried = _Seen.of(np.empty(0, CONNECTION))
         self.cut = 0
         """Connections that were inside a window but beyond `MAX_CARRIED`."""
 
@@ -283,24 +362,21 @@ class FeatureExtractor:
         if (start[1:] < start[:-1]).any():
             order = stable_order(start)
             connections = connections.take(order)
-        # As plain bytes: NumPy copies structured rows field by field.
-        both = np.concatenate((self._carried.view(_PLAIN), _seen(connections).view(_PLAIN)))
-        rows = both.view(_SEEN)
         first = len(self._carried)
-        if first and rows["start_us"][first] < rows["start_us"][first - 1]:
+        rows = self._carried.joined(_Seen.of(connections))
+        if first and rows.start_us[first] < rows.start_us[first - 1]:
             # Stragglers: look back from the newest time instead of searching an unsorted column.
-            rows["start_us"] = np.maximum.accumulate(rows["start_us"])
-        columns = [*_basic(connections), *_windows(rows, first)]
-        newest = rows["start_us"][-1]
-        inside = int(np.searchsorted(rows["start_us"], newest - WINDOW_US))
+            rows.start_us = np.maximum.accumulate(rows.start_us)
+        out = np.zeros((n, len(FEATURES)))
+        _basic(connections, out)
+        _windows(rows, first, out)
+        newest = rows.start_us[-1]
+        inside = int(np.searchsorted(rows.start_us, newest - WINDOW_US))
         keep = max(len(rows) - inside, HOST_WINDOW)
         if keep > MAX_CARRIED:
             self.cut += keep - MAX_CARRIED
             keep = MAX_CARRIED
-        self._carried = both[-keep:].copy().view(_SEEN)
-        out = np.empty((n, len(FEATURES)))
-        for number, column in enumerate(columns):
-            out[:, number] = column
+        self._carried = rows.last(keep)
         if order is None:
             return out
         unordered = np.empty_like(out)

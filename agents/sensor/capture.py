@@ -16,18 +16,24 @@ from types import TracebackType
 
 import numpy as np
 
-from agents.sensor.dissection import compile_filter
-from datasets.pcap import PADDING, CaptureError, RawPackets
+from agents.sensor.dissection import Instruction, compile_filter
+from datasets.pcap import PADDING, CaptureError, RawPackets, rows
 
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_RX_RING = 5
 _PACKET_STATISTICS = 6
 _PACKET_VERSION = 10
+_PACKET_FANOUT = 18
 _PACKET_IGNORE_OUTGOING = 23
 _TPACKET_V3 = 2
+_FANOUT_HASH = 0
+_FANOUT_IGNORE_OUTGOING = 0x4000
 _MR_PROMISCUOUS = 1
 _SO_ATTACH_FILTER = 26
+_NOTHING: tuple[Instruction, ...] = ((6, 0, 0, 0),)
+_EVERYTHING: tuple[Instruction, ...] = ((6, 0, 0, 0xFFFFFFFF),)
+"""BPF programs that return how much of each packet passes."""
 _ETH_P_ALL = 3
 _USER = 1  # TP_STATUS_USER: the block is ours to read
 _BLOCK_BYTES = 1 << 18
@@ -42,22 +48,31 @@ _MAX_READ_BLOCKS = 16
 _LINK_TYPES = {1: 1, 772: 1, 65534: 101, 512: 101, 768: 101, 769: 101, 776: 101, 778: 101}
 
 _BLOCK_HEAD = struct.Struct("<8xIIII").unpack_from  # status, packets, first packet, length used
-_PACKET_HEAD = struct.Struct("<IIIII4xH").unpack_from  # next, seconds, ns, captured, wire; offset
+_NEXT_PACKET = struct.Struct("<I").unpack_from
 
 
 class InterfaceMissing(CaptureError):
     """There is no such interface, or no longer: it may come back."""
 
 
+class RingMissing(CaptureError):
+    """This kernel or this kind of interface has no ring for us; a slower socket may do."""
+
+
 class Capture:
     """Packets of one interface. Use as a context manager, or call `close`.
+
+    With ``fanout`` (16 bits) all captures of one interface and one number share its packets: each
+    packet goes to one of them, by a hash that is the same for both directions of a connection.
+    Fragments go by their addresses alone.
 
     Every packet is seen once: on ``lo`` outgoing copies are left to the kernel (each is also
     received there); elsewhere both directions are seen, also what this host itself sends.
 
     Raises:
         InterfaceMissing: no such interface.
-        CaptureError: no permission, a filter that does not compile, hardware not known here.
+        RingMissing: the kernel or the hardware type allows no ring.
+        CaptureError: no permission, a filter that does not compile, a fan-out of another kind.
     """
 
     def __init__(
@@ -67,8 +82,10 @@ class Capture:
         *,
         ring_bytes: int = 16 << 20,
         promiscuous: bool = True,
+        fanout: int | None = None,
     ) -> None:
         self.interface = interface
+        self._fanout = fanout
         self._blocks = max(ring_bytes // _BLOCK_BYTES, 2)
         self._next = 0
         self._dropped = 0
@@ -91,9 +108,38 @@ class Capture:
 
     def _open(self, filter_expression: str, promiscuous: bool) -> None:
         sock = self._socket
-        sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+        hardware = _hardware_type(sock, self.interface)
+        if hardware not in _LINK_TYPES:
+            raise RingMissing(f"{self.interface!r} has hardware type {hardware}, not known here")
+        self.link_type = _LINK_TYPES[hardware]
+        try:
+            self._ask_for_ring(sock)
+        except OSError as e:
+            raise RingMissing(f"no capture ring for {self.interface!r} ({e.strerror or e})") from e
         if self.interface == "lo":
             sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        program = _EVERYTHING
+        if filter_expression:
+            program = compile_filter(filter_expression, self.link_type)
+        # Between `bind` and joining the group the socket would see what others of it see, too.
+        _attach(sock, program if self._fanout is None else _NOTHING)
+        if promiscuous and self.interface != "lo":
+            membership = struct.pack("iHH8x", self._index, _MR_PROMISCUOUS, 0)
+            sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+        self._ring = mmap.mmap(sock.fileno(), _BLOCK_BYTES * self._blocks)
+        sock.bind((self.interface, _ETH_P_ALL))
+        if self._fanout is not None:
+            # The group has a hook of its own: what the socket ignores must be said to it again.
+            flags = _FANOUT_IGNORE_OUTGOING if self.interface == "lo" else 0
+            sock.setsockopt(
+                _SOL_PACKET, _PACKET_FANOUT, self._fanout | (_FANOUT_HASH | flags) << 16
+            )
+            _attach(sock, program)
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), select.POLLIN | select.POLLERR)
+
+    def _ask_for_ring(self, sock: socket.socket) -> None:
+        sock.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
         frame = 2048
         request = struct.pack(
             "7I",
@@ -106,19 +152,6 @@ class Capture:
             0,
         )
         sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
-        hardware = _hardware_type(sock, self.interface)
-        if hardware not in _LINK_TYPES:
-            raise CaptureError(f"{self.interface!r} has hardware type {hardware}, not supported")
-        self.link_type = _LINK_TYPES[hardware]
-        if filter_expression:
-            _attach(sock, compile_filter(filter_expression, self.link_type))
-        if promiscuous and self.interface != "lo":
-            membership = struct.pack("iHH8x", self._index, _MR_PROMISCUOUS, 0)
-            sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
-        self._ring = mmap.mmap(sock.fileno(), _BLOCK_BYTES * self._blocks)
-        sock.bind((self.interface, _ETH_P_ALL))
-        self._poll = select.poll()
-        self._poll.register(sock.fileno(), select.POLLIN | select.POLLERR)
 
     def __enter__(self) -> Capture:
         return self
@@ -147,7 +180,8 @@ class Capture:
                 if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
                     self._check_error()
         parts: list[bytes] = []
-        heads: list[tuple[int, ...]] = []
+        found: list[int] = []
+        append = found.append
         base = 0
         for _ in range(_MAX_READ_BLOCKS):
             if not self._ready():
@@ -156,19 +190,25 @@ class Capture:
             _, count, first, used = _BLOCK_HEAD(self._ring, begin)
             part = self._ring[begin : begin + used]
             at = first
+            # One step a packet, so as little as possible in it; the rest is read for all at once.
             for _ in range(count):
-                head = _PACKET_HEAD(part, at)
-                heads.append((base + at + head[5], *head[1:5]))
-                at += head[0]
+                append(base + at)
+                at += _NEXT_PACKET(part, at)[0]
             parts.append(part)
             base += len(part)
             struct.pack_into("<I", self._ring, begin + 8, 0)  # back to the kernel
             self._next = (self._next + 1) % self._blocks
         data = np.frombuffer(b"".join((*parts, bytes(PADDING))), np.uint8)
-        columns = np.array(heads, np.int64).reshape(len(heads), 5)
-        times_us = columns[:, 1] * 1_000_000 + columns[:, 2] // 1000
+        heads = np.array(found, np.int64)
+        # Next packet, seconds, nanoseconds, captured, wire, status, offset of the frame (16 bits).
+        fields = rows(data, heads, 28).view("<u4").astype(np.int64)
         return RawPackets(
-            data, columns[:, 0], columns[:, 3], columns[:, 4], times_us, self.link_type
+            data,
+            heads + (fields[:, 6] & 0xFFFF),
+            fields[:, 3].copy(),
+            fields[:, 4].copy(),
+            fields[:, 1] * 1_000_000 + fields[:, 2] // 1000,
+            self.link_type,
         )
 
     def dropped(self) -> int:
@@ -210,7 +250,7 @@ def _hardware_type(sock: socket.socket, interface: str) -> int:
     return number
 
 
-def _attach(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+def _attach(sock: socket.socket, program: tuple[Instruction, ...]) -> None:
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in program))
     # struct sock_fprog: length, then a pointer.
     sock.setsockopt(

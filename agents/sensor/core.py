@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.ordering import stable_order
 from agents.sensor.arp_watch import ArpWatch
-from agents.sensor.automaton import Timeouts
+from agents.sensor.automaton import Timeouts, plain
 from agents.sensor.content import ContentReader
 from agents.sensor.decode import decode
 from agents.sensor.duplicates import Duplicates
@@ -116,8 +118,8 @@ class SensorCore:
         now_us = min(max(now_us, 0), MAX_TIME_US)
         done = self._flows.advance(now_us)
         if final:
-            done = np.concatenate((done, self._flows.flush()))
-            done = done[np.argsort(done["start_us"], kind="stable")]
+            done = np.concatenate((plain(done), plain(self._flows.flush()))).view(CONNECTION)
+            done = done.take(stable_order(done["start_us"]))
         if len(done) > MAX_WAITING:
             self.on_dropped(int(_packets(done[MAX_WAITING:])))
             done = done[:MAX_WAITING]
@@ -138,7 +140,7 @@ class SensorCore:
         self._sequence += 1
         identity = uuid.uuid4()
         if self._repeatable:
-            content = connections.tobytes().hex()
+            content = hashlib.sha256(connections.tobytes()).hexdigest()
             identity = uuid.uuid5(_NAMESPACE, f"{self._sensor}/{self._sequence}/{content}")
         return ConnectionBatch(
             id=f"urn:uuid:{identity}",

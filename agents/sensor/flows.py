@@ -36,7 +36,8 @@ from agents.sensor.automaton import (
     swap_ends,
 )
 from agents.sensor.content import COLUMNS
-from agents.sensor.packets import ARP, ICMP, ICMPV6, Packets
+from agents.sensor.flow_keys import canonical
+from agents.sensor.packets import Packets
 from agents.sensor.rounds import NEVER, Columns, play
 from ontology.records import CONNECTION
 
@@ -52,12 +53,6 @@ _HASH_BITS = 47
 """Of a key; with 17 bits of position they fill the word that is sorted."""
 _STEP_US = 50_000
 """The table is not searched for time-outs more often than this."""
-
-# Request and reply are one conversation: both get the request's type (RFC 792, RFC 4443).
-_ICMP_PAIR = np.arange(256, dtype=np.uint64)
-_ICMP_PAIR[[0, 14, 16, 18]] = (8, 13, 15, 17)
-_ICMPV6_PAIR = np.arange(256, dtype=np.uint64)
-_ICMPV6_PAIR[[129, 136]] = (128, 135)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +100,7 @@ class FlowTable:
         """Take in a block of packets."""
         if not len(packets):
             return
-        keys, side = _canonical(packets)
+        keys, side = canonical(packets)
         for _ in range(8):
             if self._add(packets, marks, keys, side):
                 break
@@ -249,6 +244,8 @@ class FlowTable:
         fresh[0] = True
         np.not_equal(hashes[1:], hashes[:-1], out=fresh[1:])
         for column in keys:
+            if not column[0] and not column.any():  # the upper halves of IPv4 addresses
+                continue
             ordered = column[order]
             if ((ordered[1:] != ordered[:-1]) > fresh[1:]).any():
                 return False
@@ -282,9 +279,19 @@ class FlowTable:
         slots[new] = self._allocate(len(new))
         plain(self._rows)[slots] = plain(work)
         self._due[slots] = self._next_due(work)
-        self._hashes = np.insert(self._hashes, places[new], hashes[new])
-        self._slots = np.insert(self._slots, places[new], slots[new])
+        self._index(places[new], hashes[new], slots[new])
         return True
+
+    def _index(self, places: Ints, hashes: NDArray[np.uint64], slots: Ints) -> None:
+        """Put new rows before ``places`` (ascending); `np.insert` would do it all twice."""
+        total = len(self._slots) + len(slots)
+        at = places + np.arange(len(places))
+        old = np.ones(total, np.bool_)
+        old[at] = False
+        kept, self._hashes = self._hashes, np.empty(total, np.uint64)
+        self._hashes[at], self._hashes[old] = hashes, kept
+        held, self._slots = self._slots, np.empty(total, np.int64)
+        self._slots[at], self._slots[old] = slots, held
 
     def _allocate(self, count: int) -> Ints:
         missing = count - len(self._free)
@@ -366,45 +373,6 @@ def _begin_next(
         rows[name][reopened] = 0
     rows["last_us"][reopened] = packets.time_us[first[reopened]]
     return rows
-
-
-def _canonical(packets: Packets) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """(5, n) keys equal for both directions, and whether the sender is the greater end."""
-    src = np.ascontiguousarray(packets.src.view(">u8").T, np.uint64)
-    dst = np.ascontiguousarray(packets.dst.view(">u8").T, np.uint64)
-    sport = packets.src_port.astype(np.uint64)
-    dport = packets.dst_port.astype(np.uint64)
-    protocol = packets.protocol
-    odd = np.flatnonzero((protocol == ICMP) | (protocol == ICMPV6) | (protocol == ARP))
-    kinds = codes = np.zeros(0, np.uint64)
-    if len(odd):
-        kinds = np.where(
-            protocol[odd] == ICMP,
-            _ICMP_PAIR[packets.src_port[odd] & 255],
-            np.where(
-                protocol[odd] == ICMPV6, _ICMPV6_PAIR[packets.src_port[odd] & 255], np.uint64(0)
-            ),
-        )
-        codes = dport[odd]
-        sport[odd] = dport[odd] = 0
-    (src_upper, src_lower), (dst_upper, dst_lower) = src, dst
-    side = (src_lower > dst_lower) | ((src_lower == dst_lower) & (sport > dport))
-    upper = src_upper.any() or dst_upper.any()
-    if upper:
-        side = (src_upper > dst_upper) | ((src_upper == dst_upper) & side)
-    first = np.where(side, dport, sport)
-    second = np.where(side, sport, dport)
-    if len(odd):
-        first[odd], second[odd] = kinds, codes
-    keys = np.zeros((5, len(packets)), np.uint64)
-    if upper:
-        keys[0] = np.where(side, dst_upper, src_upper)
-        keys[2] = np.where(side, src_upper, dst_upper)
-    keys[1] = np.where(side, dst_lower, src_lower)
-    keys[3] = np.where(side, src_lower, dst_lower)
-    tail = protocol.astype(np.uint64) << np.uint64(8) | packets.ip_version
-    keys[4] = first << np.uint64(48) | second << np.uint64(32) | tail
-    return keys, side
 
 
 def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.bool_]]:

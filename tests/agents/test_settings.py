@@ -144,3 +144,34 @@ def test_clusters_follow_traffic_only_if_asked(tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, asked)).analyzer.follow_drift
     with pytest.raises(SettingsError, match=r"analyzer\.follow_drift"):
         load_settings(write(tmp_path, asked.replace("true", '"perhaps"')))
+
+
+def test_a_sensor_may_have_log_groups_and_growing_files_only(tmp_path: Path) -> None:
+    text = GOOD.replace('interfaces = ["eth0"]', 'nflog = [5, 6]\ncaptures = ["taps/x.pcap"]')
+    node = load_settings(write(tmp_path, text)).node_named("gw1")
+    assert (node.nflog, node.captures) == ((5, 6), (tmp_path / "taps" / "x.pcap",))
+    assert (node.capture_workers, node.capture_ring_mib) == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nflog = [65536]", "node.1.nflog.0: "),
+        ("nflog = [5, 5]", "node 'gw1' lists one of its nflog twice"),
+        ("capture_workers = 0", "node.1.capture_workers: "),
+        ("capture_workers = 17", "node.1.capture_workers: "),
+        ("capture_ring_mib = 1025", "node.1.capture_ring_mib: "),
+        ('captures = "x.pcap"', "node.1.captures: must be a list"),
+    ],
+)
+def test_a_bad_source_is_refused_by_name(tmp_path: Path, line: str, said: str) -> None:
+    text = GOOD.replace('interfaces = ["eth0"]', f'interfaces = ["eth0"]\n{line}')
+    with pytest.raises(SettingsError) as error:
+        load_settings(write(tmp_path, text))
+    assert said in str(error.value)
+
+
+def test_only_a_sensor_reads_log_groups(tmp_path: Path) -> None:
+    text = GOOD.replace('addresses = ["203.0.113.1"]', "nflog = [5]")
+    with pytest.raises(SettingsError, match="has nflog or captures but no sensor"):
+        load_settings(write(tmp_path, text))

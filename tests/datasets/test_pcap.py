@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datasets.capture_files import Buffers
 from datasets.pcap import (
     MAX_PACKET,
     CaptureError,
@@ -304,3 +305,23 @@ def test_shipped_captures_have_their_true_number_of_packets() -> None:
     for line in truth:
         count = sum(len(raw) for raw in read_capture(folder / line["file"]))
         assert (line["file"], count) == (line["file"], int(line["packets"]))
+
+
+def test_blocks_that_are_held_stay_as_they_are(tmp_path: Path) -> None:
+    frames = [bytes([number % 251]) * 900 for number in range(400)]
+    write_capture(tmp_path / "x", frames, range(400))
+    held = list(read_capture(tmp_path / "x", block_bytes=4096))
+    assert len(held) > 80
+    assert [raw.frame(n) for raw in held for n in range(len(raw))] == frames
+
+
+@pytest.mark.parametrize("what", ["array", "view", "memoryview"])
+def test_memory_is_used_again_only_when_nobody_sees_it(what: str) -> None:
+    buffers = Buffers()
+    first = buffers.take(1000)
+    address = first.ctypes.data
+    seen = {"array": first, "view": first[10:20], "memoryview": first.data}[what]
+    del first
+    assert buffers.take(1000).ctypes.data != address
+    del seen
+    assert address in {buffers.take(1000).ctypes.data, buffers.take(900).ctypes.data}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agents.sensor.capture import Capture, InterfaceMissing
+from agents.sensor.capture import Capture, InterfaceMissing, RingMissing
 from agents.sensor.decode import decode
 from datasets.pcap import CaptureError
 
@@ -191,3 +191,84 @@ def test_missing_permission_says_what_is_needed(namespace: Namespace) -> None:
 def test_unknown_interface_is_named(name: str) -> None:
     with pytest.raises(InterfaceMissing, match="there is no interface"):
         Capture(name)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("interface", ["lo", "a0"])
+def test_both_directions_of_a_connection_reach_one_of_the_rings(
+    namespace: Namespace, interface: str
+) -> None:
+    def body() -> None:
+        ip("link", "add", "a0", "type", "veth", "peer", "name", "b0")
+        for name in ("a0", "b0"):
+            ip("link", "set", name, "up")
+        ip("addr", "add", "192.0.2.1/24", "dev", "a0")
+        with (
+            Capture(interface, "udp", fanout=77) as one,
+            Capture(interface, "udp", fanout=77) as other,
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire,
+        ):
+            wire.bind((interface, 0))
+            for port in range(5000, 5064):
+                for src, dst, ports_ in (
+                    (b"\xc0\0\2\1", b"\xc0\0\2\2", (port, 53)),
+                    (b"\xc0\0\2\2", b"\xc0\0\2\1", (53, port)),
+                ):
+                    header = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + src + dst
+                    wire.send(bytes(12) + b"\x08\0" + header + struct.pack(">4H", *ports_, 8, 0))
+            found: list[list[int]] = [[], []]
+            deadline = time.monotonic() + 5
+            while sum(map(len, found)) < 128 and time.monotonic() < deadline:
+                for ring, ports_seen in zip((one, other), found, strict=True):
+                    packets = decode(ring.read(0.02))
+                    assert not packets.malformed
+                    greater = np.maximum(packets.src_port, packets.dst_port)
+                    ports_seen += greater.tolist()
+            assert sorted(found[0] + found[1]) == sorted([*range(5000, 5064)] * 2)
+            assert not set(found[0]) & set(found[1])
+            assert min(map(len, found)) > 20
+            assert one.dropped() == other.dropped() == 0
+
+    namespace(body)
+
+
+@pytest.mark.root
+def test_filter_holds_in_every_ring_of_a_group(namespace: Namespace) -> None:
+    def body() -> None:
+        with (
+            Capture("lo", "udp port 4002", fanout=5) as one,
+            Capture("lo", "udp port 4002", fanout=5) as other,
+        ):
+            for port in (4001, 4002):
+                send("127.0.0.1", port, 20)
+            seen: list[tuple[int, int]] = []
+            deadline = time.monotonic() + 5
+            while len(seen) < 20 and time.monotonic() < deadline:
+                seen += ports(one, 0) + ports(other, 0)
+            assert [port for _, port in seen + ports(one, 0) + ports(other, 0)] == [4002] * 20
+
+    namespace(body)
+
+
+@pytest.mark.root
+def test_group_of_another_interface_is_refused(namespace: Namespace) -> None:
+    def body() -> None:
+        ip("link", "add", "a0", "type", "veth", "peer", "name", "b0")
+        ip("link", "set", "a0", "up")
+        with Capture("lo", fanout=5), pytest.raises(CaptureError, match="can't capture on 'a0'"):
+            Capture("a0", fanout=5)
+
+    namespace(body)
+
+
+@pytest.mark.root
+def test_kernel_without_a_ring_says_so(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.sensor.capture._PACKET_RX_RING", 199)  # the kernel knows no such
+
+    def body() -> None:
+        with pytest.raises(RingMissing, match="no capture ring for 'lo' "):
+            Capture("lo")
+
+    namespace(body)
