@@ -18,6 +18,7 @@ COMMANDS = {
     "records": "captures to KDD Cup 99 connection records",
     "replay": "captures to alerts, incidents and decisions, offline",
     "ontology": "import signatures, count what the files hold",
+    "rules": "list, explain and compile rules, attack models and reactions",
     "train": "train the cluster model from labelled captures",
     "evaluate": "measure detection on data with known answers",
     "demo": "three gateways, a real attack, a block on each",

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
-RULE_FILES = ("correlation.owl", "reaction.owl")
+from rules.attack_models import read_models
+from rules.compile import Compiled, compile_models
+
+RULE_FILES = ("correlation.owl", "reaction.owl", "scenarios.owl")
+MODELS_FILE = "attacks.owl"
+"""Attack models: what ``scenarios.owl`` is made from. Never loaded into the reasoner."""
+SCENARIO_SAMPLES_FILE = "scenarios.samples.json"
 
 
 def rule_paths() -> tuple[Path, ...]:
     """Paths of the shipped rule files, as `KnowledgeBase` wants them."""
-    paths = []
-    for name in RULE_FILES:
-        with as_file(files("rules").joinpath(name)) as path:
-            paths.append(path)
-    return tuple(paths)
+    return tuple(_path(name) for name in RULE_FILES)
 
 
 def sample_paths() -> tuple[Path, ...]:
-    """Paths of the sample of every rule."""
+    """Paths of the sample of every rule that was written by hand."""
     with as_file(files("rules").joinpath("samples")) as folder:
         return tuple(sorted(folder.glob("*.json")))
+
+
+def scenario_samples_path() -> Path:
+    """Path of the samples of all generated rules."""
+    return _path(SCENARIO_SAMPLES_FILE)
+
+
+def models_path() -> Path:
+    """Path of the shipped attack models."""
+    return _path(MODELS_FILE)
+
+
+@cache
+def shipped_models() -> Compiled:
+    """The shipped attack models and what they say about each other; made once (about 20 ms).
+
+    Raises: ModelError (a ValueError), OSError.
+    """
+    return compile_models(read_models(models_path()))
+
+
+def _path(name: str) -> Path:
+    with as_file(files("rules").joinpath(name)) as path:
+        return path

@@ -20,7 +20,7 @@ from ontology.figures import class_tree, rule_graph
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
 from ontology.vocabulary import IDPS, PARENTS
-from rules.files import rule_paths, sample_paths
+from rules.files import rule_paths, sample_paths, scenario_samples_path
 from rules.signature_individuals import FORMATS, write_signatures
 from rules.signatures import SignatureSet, load_signatures
 
@@ -109,6 +109,9 @@ def run(arguments: argparse.Namespace) -> int:
 def ontology_page() -> str:
     """What ``docs/ontology.md`` must be."""
     samples = {path.stem: f"`rules/samples/{path.name}`" for path in sample_paths()}
+    generated = scenario_samples_path()
+    for sample in json.loads(generated.read_text(encoding="utf-8")):
+        samples[sample["rule"]] = f"`rules/{generated.name}`"
     with KnowledgeBase([ontology_path(), *rule_paths()]) as knowledge:
         return document(knowledge, samples)
 

@@ -21,10 +21,8 @@ from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.knowledge import keep_theory, start_theory
 from ontology.fragments import FragmentError
-from ontology.knowledge_base import KnowledgeBaseError
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
-from ontology.reasoner.theory import TheoryError
 from ontology.records import (
     Address,
     Alert,
@@ -35,6 +33,10 @@ from ontology.records import (
     Record,
     Subscription,
 )
+from rules.attack_models import read_models
+from rules.compile import compile_models
+from rules.files import models_path
+from rules.reactions import reactions_path, read_reactions
 
 logger = logging.getLogger(__name__)
 
@@ -206,13 +208,16 @@ class CorrelationAgent(BaseAgent):
 
     def _load_rules(self) -> None:
         """In the thread: the old rules stay in force if the new ones are no good."""
-        if self._worker is None:
+        if self._worker is None or self._engine is None:
             raise RuntimeError("the correlation agent has not started")
         try:
             theory = keep_theory(self._kept)
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
-        except (KnowledgeBaseError, TheoryError, ReasonerUnavailable) as e:
+            self._engine.use(
+                compile_models(read_models(models_path())), read_reactions(reactions_path())
+            )
+        except (ValueError, OSError, ReasonerUnavailable) as e:
             self.counters["rules_refused"] += 1
             logger.error("the new rules are refused, the old ones stay: %s", e)
             return

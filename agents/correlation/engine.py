@@ -9,16 +9,32 @@ then alone, then on later calls, and at last put into quarantine.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import TypeVar
 
+from agents.correlation.cases import Case
 from agents.correlation.findings import Finding, collect_findings
 from agents.correlation.memory import AlertMemory
-from agents.correlation.narrative import tell_incident
+from agents.correlation.reports import (
+    case_incident,
+    case_level,
+    finding_level,
+    make_decision,
+    make_incident,
+    tell_block,
+    tell_case_block,
+)
+from agents.correlation.response import (
+    block_seconds,
+    blocks,
+    by_address,
+    choose_reaction,
+    tell_reaction,
+)
+from agents.correlation.scenarios import ScenarioTracker
 from agents.settings import Policy
 from ontology.reasoner.inferences import (
     Inferences,
@@ -26,10 +42,13 @@ from ontology.reasoner.inferences import (
     ReasonerError,
     ReasonerUnavailable,
 )
-from ontology.reasoner.window import build_window, check_alert
+from ontology.reasoner.window import alert_hosts, build_window, check_alert
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
+from rules.compile import Compiled
+from rules.files import shipped_models
 from rules.fusion import Fuser
-from rules.incidents import kind_of, severity
+from rules.incidents import kind_of
+from rules.reactions import Chosen, Reactions, shipped_reactions
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +58,14 @@ WINDOW_ALERTS = 150
 """Alerts in one window: about 0.1 s in a warm Pellet."""
 REPEAT_US = 60_000_000
 """An incident that grows is reported again after this long, or at once if it got worse."""
-INCIDENT_ALERTS = 64
-"""Alerts that an incident names: the earliest ones and the latest."""
 MAX_FAILURES = 12
 """Failed windows per call; the rest waits, so that a poisoned rule can't hold us for long."""
 MAX_ATTEMPTS = 3
 """Calls in which an alert may fail before it goes into quarantine."""
+BLOCK = "block-source"
+"""What a block of ours is called in ``attacks.owl``."""
 K = TypeVar("K")
 V = TypeVar("V")
-_NAMESPACE = uuid.UUID("c0d0a3f5-6b6e-5f0e-8f0c-2c5c3b0f6d42")
 
 
 class CorrelationEngine:
@@ -59,6 +77,8 @@ class CorrelationEngine:
         origin: who decides: bare JID of the agent.
         reasoner: blocks while it works, so the agent calls `on_alerts` in a thread.
         reason_timeout_s: time limit of one window.
+        reactions: which response an attack gets; the shipped rules by default.
+        scenarios: cases of known scenarios; made from the shipped models by default.
     """
 
     def __init__(
@@ -70,8 +90,14 @@ class CorrelationEngine:
         reasoner: Reasoner,
         reason_timeout_s: float = 5.0,
         capacity: int = 50_000,
+        reactions: Reactions | None = None,
+        scenarios: ScenarioTracker | None = None,
     ) -> None:
-        self._hosts = _by_address(hosts)
+        self._reactions = shipped_reactions() if reactions is None else reactions
+        if scenarios is None:
+            scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
+        self._scenarios = scenarios
+        self._hosts = by_address(hosts)
         self._policy = policy
         self._allowed = tuple(ip_network(entry) for entry in policy.allow)
         self._origin = origin
@@ -86,7 +112,8 @@ class CorrelationEngine:
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._reported: OrderedDict[tuple[str, Address | None, Address | None], tuple[int, float]]
         self._reported = OrderedDict()
-        self._blocks: OrderedDict[Address, int] = OrderedDict()
+        self._blocks: OrderedDict[Address, tuple[int, int]] = OrderedDict()
+        self._cases: OrderedDict[str, tuple[object, int]] = OrderedDict()
         self.quarantine: OrderedDict[str, str] = OrderedDict()
         """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
         self.counters: Counter[str] = Counter()
@@ -117,12 +144,25 @@ class CorrelationEngine:
             # Replaced by a merged alert (which is in) or older than the horizon.
             del self._pending[gone]
         out: list[Incident | Decision] = []
+        touched: set[str] = set()
         for part, inferences in self._infer(fresh):
-            findings = collect_findings(part, inferences, self._memory.get)
+            touched |= self._scenarios.add(inferences)
+            findings = [
+                finding
+                for finding in collect_findings(part, inferences, self._memory.get)
+                if finding.rule not in self._scenarios.rules
+            ]
             # The strongest first: it is the one that the block will be explained with.
-            for finding in sorted(findings, key=_level, reverse=True):
+            for finding in sorted(findings, key=finding_level, reverse=True):
                 out += self._report(finding, now_us)
+        for case in self._scenarios.cases(touched, self._memory.get):
+            out += self._report_case(case, now_us)
         return out
+
+    def use(self, compiled: Compiled, reactions: Reactions) -> None:
+        """From now on work with these models and reaction rules."""
+        self._reactions = reactions
+        self._scenarios.use(compiled)
 
     def restore(self, alerts: Iterable[Alert], now_us: int) -> None:
         """Remember alerts that were reported on before a restart, without concluding anew."""
@@ -139,6 +179,7 @@ class CorrelationEngine:
         """This source is not blocked (any more): refused, lifted or failed."""
         if self._blocks.pop(source, None) is not None:
             self._fuser.close(source)
+            self._scenarios.lift(BLOCK, source)
 
     def _juniors(self, alerts: Iterable[Alert]) -> list[Alert]:
         juniors = []
@@ -236,11 +277,13 @@ class CorrelationEngine:
     def _report(self, finding: Finding, now_us: int) -> list[Incident | Decision]:
         new = {fact for fact in finding.facts if fact not in self._seen}
         kind = kind_of(finding.rule)
-        level = _level(finding)
+        level = finding_level(finding)
         source = finding.source
+        chosen = choose_reaction(finding.later, self._hosts, self._reactions)
         decide = (
             finding.block_candidate
             and source is not None
+            and blocks(chosen)
             and level >= self._policy.minimum_severity
             and self._may_block(source, now_us, new=bool(new))
         )
@@ -254,62 +297,77 @@ class CorrelationEngine:
             self.counters["folded"] += 1
             return []
         self._remember(self._reported, key, (now_us, level))
-        incident = self._incident(finding, kind.classification, level)
+        incident = make_incident(finding, kind.classification, level)
         self.counters["incidents"] += 1
         if not decide or source is None:
+            if not blocks(chosen):
+                # That no block comes is explained, too.
+                told = f"{incident.explanation}\n{tell_reaction(chosen)}"
+                incident = replace(incident, explanation=told)
             return [incident]
-        return [incident, self._decision(incident, finding, source, now_us)]
+        why = tell_block(finding, incident.severity, self._policy.minimum_severity)
+        return [incident, self._decision(incident, finding.target, source, chosen, why, now_us)]
 
-    def _incident(self, finding: Finding, classification: str, level: float) -> Incident:
-        alerts = finding.alerts
-        if len(alerts) > INCIDENT_ALERTS:
-            half = INCIDENT_ALERTS // 2
-            alerts = alerts[:half] + alerts[-half:]
-        ids = tuple(sorted(a.id for a in alerts))
-        name = "\n".join((finding.rule, *ids))
-        return Incident(
-            # From its content: the same inference gets the same name, also after a restart.
-            id=f"urn:uuid:{uuid.uuid5(_NAMESPACE, name)}",
-            classification=classification,
-            source=finding.source,
-            targets=finding.targets,
-            alerts=ids,
-            rule=finding.rule,
-            begin_us=min(a.begin_us for a in alerts),
-            end_us=max(a.end_us for a in alerts),
-            severity=level,
-            verified_source=any(a.verified_source for a in finding.later),
-            explanation=tell_incident(finding.rule, finding.comment, alerts, finding.explanations),
-        )
+    def _report_case(self, case: Case, now_us: int) -> list[Incident | Decision]:
+        told = ([name for name, _ in case.steps], case.scenario, case.objectives)
+        last, last_us = self._cases.get(case.id, (None, 0))
+        if told == last and now_us - last_us < REPEAT_US:
+            self.counters["folded"] += 1
+            return []
+        self._remember(self._cases, case.id, (told, now_us))
+        level = case_level(case)
+        orders = self._blocks_of_case(case, level, now_us)
+        # A block takes away what later steps need: tell the case as it is then.
+        case = self._scenarios.retell(case, self._memory.get) if orders else case
+        incident = case_incident(case, case_level(case))
+        self.counters["incidents"] += 1
+        why = tell_case_block(case, level, self._policy.minimum_severity)
+        return [incident] + [self._decision(incident, *order, why, now_us) for order in orders]
+
+    def _blocks_of_case(
+        self, case: Case, level: float, now_us: int
+    ) -> list[tuple[Address | None, Address, Chosen]]:
+        """(attacked host, source, rule) for each source of a case that may be blocked.
+
+        Not those that were attacked in the same case: they are victims, used by the attacker.
+        """
+        if level < self._policy.minimum_severity:
+            return []
+        victims = {address for alert in case.alerts for address in alert_hosts(alert)[1]}
+        found: dict[Address, tuple[Address | None, Address, Chosen]] = {}
+        for alert in case.alerts:
+            source = alert.source
+            if source is None or not alert.verified_source or source in victims | found.keys():
+                continue
+            chosen = choose_reaction([alert], self._hosts, self._reactions)
+            if blocks(chosen) and self._may_block(source, now_us, new=False):
+                found[source] = (alert.target, source, chosen)
+                self._scenarios.measure(BLOCK, source)
+        return list(found.values())
 
     def _decision(
-        self, incident: Incident, finding: Finding, source: Address, now_us: int
+        self,
+        incident: Incident,
+        target: Address | None,
+        source: Address,
+        chosen: Chosen,
+        why: str,
+        now_us: int,
     ) -> Decision:
-        seconds = min(self._policy.block_duration, self._policy.maximum_duration)
-        self._remember(self._blocks, source, now_us + seconds * 1_000_000)
+        policy = self._policy
+        seconds = block_seconds(chosen, policy.block_duration, policy.maximum_duration)
+        self._remember(self._blocks, source, (now_us + seconds * 1_000_000, seconds * 1_000_000))
+        self._scenarios.measure(BLOCK, source)
         self.counters["decisions"] += 1
-        return Decision(
-            # The same again if a crash makes us decide the same again; another for a renewal.
-            id=f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'block {incident.id} {incident.end_us}')}",
-            action="block",
-            source=source,
-            target=finding.target,
-            classification=incident.classification,
-            incident=incident.id,
+        return make_decision(
+            incident,
+            source,
+            target,
+            seconds,
+            f"{incident.explanation}\n{tell_reaction(chosen)}\n{why}",
             origin=self._origin,
-            decided_us=now_us,
-            duration_s=seconds,
-            reason=f"{incident.explanation}\n{self._why_block(incident, finding)}",
+            now_us=now_us,
         )
-
-    def _why_block(self, incident: Incident, finding: Finding) -> str:
-        """One line: the rule, and the limit that was reached."""
-        rule = "The reaction rules call for a block."
-        if finding.block_rule:
-            rule = f"Rule {finding.block_rule}: {finding.block_comment}".rstrip(": ")
-            rule += "" if rule.endswith(".") else "."
-        limit = self._policy.minimum_severity
-        return f"{rule} Severity {incident.severity:.2f}, at least {limit:.2f} is needed."
 
     def _may_block(self, source: Address, now_us: int, *, new: bool) -> bool:
         if source in self._hosts or self._is_allowed(source):
@@ -317,15 +375,14 @@ class CorrelationEngine:
             return False
         if source.is_multicast or source.is_unspecified or source.is_loopback:
             return False
-        until_us = self._blocks.get(source)
-        if until_us is None:
+        if source not in self._blocks:
             return True
         # One block per source; fresh evidence renews it once half of it is over.
-        left_us = until_us - now_us
-        return new and left_us * 2 < self._policy.block_duration * 1_000_000
+        until_us, length_us = self._blocks[source]
+        return new and (until_us - now_us) * 2 < length_us
 
     def _end_blocks(self, now_us: int) -> None:
-        for source in [s for s, until_us in self._blocks.items() if until_us <= now_us]:
+        for source in [s for s, (until_us, _) in self._blocks.items() if until_us <= now_us]:
             # Whoever attacks on after the block must be a new finding, not a repeat of the old one.
             self.forget_block(source)
 
@@ -339,20 +396,5 @@ class CorrelationEngine:
             store.popitem(last=False)
 
 
-def _level(finding: Finding) -> float:
-    """Severity of the incident that a finding would be."""
-    return severity(kind_of(finding.rule), max(a.confidence for a in finding.later))
-
-
 def _window(part: dict[str, Alert], context: dict[str, Alert]) -> tuple[list[Alert], list[Alert]]:
     return list(part.values()), [a for a in context.values() if a.id not in part]
-
-
-def _by_address(hosts: Iterable[HostProfile]) -> dict[Address, HostProfile]:
-    """One profile per address; a host may be honeypot and gateway at once."""
-    merged: dict[Address, HostProfile] = {}
-    for host in hosts:
-        known = merged.get(host.address)
-        roles = set(host.roles) | (set(known.roles) if known is not None else set())
-        merged[host.address] = replace(known or host, roles=tuple(sorted(roles)))
-    return merged

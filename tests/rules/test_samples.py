@@ -21,9 +21,13 @@ from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import build_window
 from ontology.records import Alert, HostProfile
-from rules.files import rule_paths, sample_paths
+from rules.files import rule_paths, sample_paths, scenario_samples_path
 
 SAMPLES = {path.stem: path for path in sample_paths()}
+GENERATED: dict[str, dict[str, Any]] = {
+    sample["rule"]: sample
+    for sample in json.loads(scenario_samples_path().read_text(encoding="utf-8"))
+}
 START_US = 1_700_000_000_000_000
 
 
@@ -74,16 +78,17 @@ def conclusions(
 
 
 def test_every_rule_has_a_sample_and_every_sample_a_rule(theory: Theory) -> None:
-    assert {rule.label for rule in theory.rules} == set(SAMPLES)
+    assert {rule.label for rule in theory.rules} == SAMPLES.keys() | GENERATED.keys()
+    assert SAMPLES.keys().isdisjoint(GENERATED)
 
 
 def test_every_rule_says_what_it_means(theory: Theory) -> None:
     assert [rule.label for rule in theory.rules if len(rule.comment) < 15] == []
 
 
-@pytest.mark.parametrize("label", sorted(SAMPLES))
+@pytest.mark.parametrize("label", sorted([*SAMPLES, *GENERATED]))
 def test_rule_fires_on_its_sample_alone(label: str, worker: PelletWorker) -> None:
-    sample = read(SAMPLES[label])
+    sample = GENERATED[label] if label in GENERATED else read(SAMPLES[label])
     expected = {tuple(row) for row in sample["fires"]["expect"]}
     assert conclusions(worker, sample, sample["fires"]["alerts"]) == expected
     assert sample["near_misses"], "a rule needs a window on which it must not fire"
@@ -125,7 +130,7 @@ jpype.startJVM(library, "-Xrs", classpath=jars, convertStrings=True)
 File, owl = jpype.JClass("java.io.File"), "org.semanticweb.owlapi."
 IRI = jpype.JClass(owl + "model.IRI")
 manager = jpype.JClass(owl + "apibinding.OWLManager").createOWLOntologyManager()
-for name in ("ontoidps.owl", "correlation.owl", "reaction.owl"):
+for name in ("ontoidps.owl", "correlation.owl", "reaction.owl", "scenarios.owl"):
     # The ontology first: the imports of the others then find it in the manager, as by a catalogue.
     ontology = manager.loadOntologyFromOntologyDocument(File(source, name))
     report = jpype.JClass(owl + "profiles.OWL2DLProfile")().checkOntology(ontology)
@@ -185,5 +190,12 @@ def test_rule_files_are_in_the_form_that_protege_reads(path: Path) -> None:
 def test_catalogue_leads_to_files_that_exist() -> None:
     folder = rule_paths()[0].parent
     catalogue = (folder / "catalog-v001.xml").read_text(encoding="utf-8")
-    for name in ("../ontology/ontoidps.owl", "correlation.owl", "reaction.owl"):
+    for name in (
+        "../ontology/ontoidps.owl",
+        "attacks.owl",
+        "correlation.owl",
+        "reaction.owl",
+        "reactions.ttl",
+        "scenarios.owl",
+    ):
         assert f'uri="{name}"' in catalogue and (folder / name).is_file()

@@ -111,10 +111,10 @@ BROKEN: dict[str, tuple[Callable[[list[Path]], None], str, str, str]] = {
         "is no class, but object property",
     ),
     "punning": (
-        add(f'<owl:NamedIndividual rdf:about="{NAMESPACE}Scan"/>'),
+        add(f'<owl:NamedIndividual rdf:about="{NAMESPACE}Gateway"/>'),
         "punning",
         "ontoidps.owl",
-        "Scan: is used as class and as individual",
+        "Gateway: is used as class and as individual",
     ),
     "built-in that Pellet skips": (
         add_rule("beginUs(?a, ?t), swrlb:subtractDates(?d, ?t, ?t) -> FloodFinding(?a)"),

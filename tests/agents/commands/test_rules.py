@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agents.main import main
+from rules.files import models_path
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = models_path().parent
+    for path in [source / "attacks.owl", *source.glob("reaction_*.tsv")]:
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_compile_writes_what_check_then_finds(folder: Path, capsys: Capture) -> None:
+    assert main(["rules", "compile", str(folder), "--check"]) == 1
+    assert "scenarios.owl: differs" in capsys.readouterr().out
+    assert not (folder / "scenarios.owl").exists()
+    figures = str(folder / "figures")
+    assert main(["rules", "compile", str(folder), "--figures", figures, "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts["reaction_rules"] >= 1450 and counts["indirect"] > 0
+    assert counts["anti_correlations"] > 0 and len(counts["changed"]) == 9
+    assert main(["rules", "compile", str(folder), "--check", "--figures", figures]) == 0
+    assert (folder / "anti_correlation.tsv").read_text().count("\t") > 50
+
+
+def test_compile_tells_each_slip_in_a_line_and_writes_nothing(
+    folder: Path, capsys: Capture
+) -> None:
+    path = folder / "attacks.owl"
+    text = path.read_text().replace(">RpcProbe<", ">RpcProb<").replace(">Scan<", ">Scam<")
+    path.write_text(text)
+    assert main(["rules", "compile", str(folder)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all("attacks.owl: model " in line for line in lines)
+    assert not (folder / "scenarios.owl").exists()
+
+
+def test_compile_of_nothing_is_one_line(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["rules", "compile", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "attacks.owl: No such file" in line
+
+
+def test_list_shows_rules_models_and_reactions(capsys: Capture) -> None:
+    assert main(["rules", "list", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"ScanThenExploit", "SynFloodThenSpoofedRemoteLogin"} <= {r["rule"] for r in rows}
+    assert main(["rules", "list", "--models"]) == 0
+    assert "spoofed-remote-login(" in capsys.readouterr().out
+    assert main(["rules", "list", "--reactions", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) >= 1450 and all(row["reason"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["SynFloodThenSpoofedRemoteLogin"], "deny-of-service(H1)"),
+        (["spoofed-remote-login"], "undo-deny-of-service (deny-of-service(H1))"),
+        (["SshBruteForce_ssh_honeypot"], "Allow keys only."),
+        (["SshBruteForce", "ssh", "vital-server"], "only from known networks"),
+        (["AckScan", "http", "gateway"], "AckScan_any_gateway"),
+    ],
+)
+def test_explain(words: list[str], said: str, capsys: Capture) -> None:
+    assert main(["rules", "explain", *words]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Nothing"], "no rule, attack model or reaction rule is called 'Nothing'"),
+        (["Hug", "ssh", "server"], "attack 'Hug' is no class under Attack"),
+        (["Scan", "sssh", "server"], "service 'sssh' is not known"),
+        (["Scan", "ssh", "toaster"], "asset 'toaster' is not known"),
+        (["Scan", "ssh"], "got 2 words"),
+    ],
+)
+def test_explain_of_what_is_not_known(words: list[str], said: str, capsys: Capture) -> None:
+    assert main(["rules", "explain", *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

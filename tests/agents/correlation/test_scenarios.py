@@ -1,0 +1,234 @@
+"""Crafted alerts of known scenarios, through the whole engine with the real Pellet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from agents.correlation.engine import CorrelationEngine
+from agents.correlation.scenarios import ScenarioTracker
+from agents.settings import Policy
+from ontology.reasoner.client import PelletWorker
+from ontology.records import Alert, Decision, HostProfile, Incident
+from rules.files import shipped_models
+
+S = 1_000_000
+T0 = 1_790_000_000 * S
+ATTACKER, TRUSTED, TARGET = "192.0.2.7", "203.0.113.10", "203.0.113.20"
+VICTIM = "198.18.0.9"
+HOSTS = [
+    HostProfile(
+        id=f"urn:ontoidps:profile:{a}",
+        address=ip_address(a),
+        roles=("ProtectedHost",),
+        asset_value=5,
+    )
+    for a in (TRUSTED, TARGET)
+]
+
+
+def alert(
+    number: int,
+    classification: str,
+    at_s: float,
+    source: str | None,
+    target: str,
+    *,
+    verified: bool = True,
+    port: int | None = None,
+) -> Alert:
+    return Alert(
+        id=f"urn:uuid:{number:032x}",
+        classification=classification,
+        source=ip_address(source) if source else None,
+        target=ip_address(target),
+        target_port=port,
+        protocol=6,
+        begin_us=T0 + int(at_s * S),
+        end_us=T0 + int(at_s * S) + S,
+        count=10,
+        confidence=0.9,
+        verified_source=verified,
+        sensor="gw1",
+        analyzer="gw1",
+        explanation="because",
+    )
+
+
+MITNICK = [
+    alert(1, "SynFlood", 0, None, TRUSTED, verified=False),
+    alert(2, "SequencePrediction", 30, ATTACKER, TARGET),
+    alert(3, "SpoofedLogin", 60, TRUSTED, TARGET, verified=False, port=513),
+]
+LLDOS = [
+    alert(1, "IcmpSweep", 0, ATTACKER, TARGET, verified=False),
+    alert(2, "RpcProbe", 600, ATTACKER, TARGET, port=111),
+    alert(3, "BufferOverflow", 1200, ATTACKER, TARGET, port=32773),
+    alert(4, "MalwareInstallation", 1800, ATTACKER, TARGET, port=514),
+    alert(5, "SynFlood", 2400, TARGET, VICTIM, verified=False, port=80),
+]
+
+
+def engine(worker: PelletWorker, **policy: object) -> CorrelationEngine:
+    return CorrelationEngine(
+        HOSTS, Policy.model_validate(policy), origin="correlation@test", reasoner=worker
+    )
+
+
+def play(core: CorrelationEngine, alerts: list[Alert]) -> list[Incident | Decision]:
+    """One call per alert, as it goes live."""
+    return [record for a in alerts for record in core.on_alerts([a], a.end_us + S)]
+
+
+def scenarios(out: list[Incident | Decision]) -> list[Incident]:
+    return [r for r in out if isinstance(r, Incident) and r.classification == "ScenarioIncident"]
+
+
+def steps(incident: Incident) -> list[str]:
+    return [
+        line.partition(": ")[2].partition(",")[0]
+        for line in incident.explanation.splitlines()
+        if line.startswith("Step ")
+    ]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_mitnick_is_one_incident_and_the_trusted_host_is_never_blocked(
+    worker: PelletWorker, at_once: bool
+) -> None:
+    core = engine(worker)
+    out = core.on_alerts(MITNICK, T0 + 70 * S) if at_once else play(core, MITNICK)
+    found = scenarios(out)
+    assert len({incident.id for incident in found}) == 1
+    last = found[-1]
+    assert last.explanation.startswith("Scenario Mitnick: 3 steps")
+    assert steps(last) == ["syn-flood", "tcp-sequence-prediction", "spoofed-remote-login"]
+    assert "Objective in reach: illegal-remote-login" in last.explanation
+    assert len(last.alerts) == 3
+    blocked = {r.source for r in out if isinstance(r, Decision)}
+    assert blocked == {ip_address(ATTACKER)}
+
+
+def test_lldos_is_one_incident_that_grows_step_by_step(worker: PelletWorker) -> None:
+    # Only watched: with a block the attacker's later steps would not be expected.
+    core = engine(worker, minimum_severity=1.0)
+    out = play(core, LLDOS)
+    found = scenarios(out)
+    assert len({incident.id for incident in found}) == 1
+    assert [len(steps(incident)) for incident in found] == [3, 4, 5]
+    first, _, last = found
+    assert first.explanation.startswith("Scenario LLDOS: 3 steps, 60% of the way")
+    assert "Expected next: install-mstream; prevented by block-source" in first.explanation
+    assert steps(last) == [
+        "host-sweep",
+        "sadmind-probe",
+        "sadmind-overflow",
+        "install-mstream",
+        "mstream-flood",
+    ]
+    assert "Objective in reach: distributed-denial-of-service" in last.explanation
+    assert [i.severity for i in found] == sorted(i.severity for i in found)
+    assert last.source == ip_address(ATTACKER) and len(last.alerts) == 5
+
+
+def test_a_block_takes_away_what_the_next_step_needs(worker: PelletWorker) -> None:
+    watched = scenarios(play(engine(worker, minimum_severity=1.0), LLDOS[:3]))[-1]
+    core = engine(worker)
+    out = play(core, LLDOS[:3])
+    blocked = scenarios(out)[-1]
+    assert "No longer expected: install-mstream, since block-source" in blocked.explanation
+    assert "Nothing more is expected of this scenario." in blocked.explanation
+    assert blocked.severity < watched.severity
+
+
+def test_a_measure_ends_a_hypothesis_and_its_end_revives_it(worker: PelletWorker) -> None:
+    tracker = ScenarioTracker(shipped_models())
+    core = CorrelationEngine(
+        HOSTS,
+        Policy(minimum_severity=1.0),
+        origin="c@test",
+        reasoner=worker,
+        scenarios=tracker,
+    )
+    incident = scenarios(play(core, LLDOS[:4]))[-1]
+    known = {a.id: a for a in core.alerts_of(incident)}
+    (case,) = tracker.cases(known, known.get)
+    assert [(e.step.name, e.prevented_by) for e in case.expected] == [("mstream-flood", ())]
+    assert case.expected[0].measures == ("isolate-host", "remove-zombie") and not case.ended
+    # What takes something else away, or from another host, changes nothing.
+    tracker.measure("block-source", ip_address(ATTACKER))
+    tracker.measure("isolate-host", ip_address(VICTIM))
+    assert tracker.retell(case, known.get) == case
+    tracker.measure("isolate-host", ip_address(TARGET))
+    ended = tracker.retell(case, known.get)
+    assert ended.ended and ended.weight < case.weight and ended.id == case.id
+    tracker.lift("isolate-host", ip_address(TARGET))
+    assert tracker.retell(case, known.get) == case
+
+
+@pytest.mark.parametrize(
+    ("name", "alerts", "told"),
+    [
+        (
+            "Web attack, shell, lateral movement",
+            [
+                alert(1, "VersionScan", 0, ATTACKER, TARGET),
+                alert(2, "SqlInjection", 60, ATTACKER, TARGET, port=80),
+                alert(3, "RemoteShell", 120, ATTACKER, TARGET, port=80),
+                alert(4, "SshBruteForce", 180, TARGET, TRUSTED, port=22),
+            ],
+            ["port-scan", "web-attack", "web-shell", "lateral-movement"],
+        ),
+        (
+            "Scan, exploit, flood",
+            [
+                alert(1, "SynScan", 0, ATTACKER, TARGET),
+                alert(2, "Exploit", 60, ATTACKER, TARGET, port=445),
+                alert(3, "UdpFlood", 120, TARGET, VICTIM, verified=False),
+            ],
+            ["port-scan", "service-exploit", "outbound-flood"],
+        ),
+        (
+            "IP spoofing (AFF)",
+            [
+                alert(1, "DenialOfService", 0, None, TRUSTED, verified=False),
+                alert(2, "SynScan", 60, ATTACKER, TARGET),
+                alert(3, "SshBruteForce", 120, TRUSTED, TARGET, verified=False, port=22),
+            ],
+            ["invalidate", "guess-sequence", "penetrate"],
+        ),
+    ],
+)
+def test_other_scenarios_are_named(
+    worker: PelletWorker, name: str, alerts: list[Alert], told: list[str]
+) -> None:
+    found = scenarios(play(engine(worker), alerts))
+    assert len({incident.id for incident in found}) == 1
+    assert found[-1].explanation.startswith(f"Scenario {name}: ")
+    assert steps(found[-1]) == told
+
+
+def test_steps_of_different_attackers_are_no_scenario(worker: PelletWorker) -> None:
+    apart = [replace(a, source=ip_address("192.0.2.100") + n) for n, a in enumerate(LLDOS[:4])]
+    assert scenarios(play(engine(worker), apart)) == []
+
+
+def test_the_order_in_time_matters(worker: PelletWorker) -> None:
+    backwards = [
+        replace(a, begin_us=T0 + n * S, end_us=T0 + n * S) for n, a in enumerate(LLDOS[3::-1])
+    ]
+    assert scenarios(engine(worker).on_alerts(backwards, T0 + 60 * S)) == []
+
+
+def test_pairs_are_forgotten_in_order_and_counted(worker: PelletWorker) -> None:
+    tracker = ScenarioTracker(shipped_models(), capacity=2)
+    core = CorrelationEngine(HOSTS, Policy(), origin="c@test", reasoner=worker, scenarios=tracker)
+    play(core, LLDOS)
+    assert len(tracker) == 2 and tracker.forgotten > 0
+
+
+def test_an_unknown_measure_is_refused() -> None:
+    with pytest.raises(KeyError):
+        ScenarioTracker(shipped_models()).measure("pray", ip_address(ATTACKER))
