@@ -122,9 +122,10 @@ def main() -> None:
         )
         fused = core.counters["senior"] - core.counters["repeats"]
         print(
-            f"{fused} new or changed after fusion; {seen['alerts']} in {seen['windows']} windows "
+            f"{fused} new or changed after fusion; "
+            f"{seen['window_alerts']} in {seen['windows']} windows "
             f"with their context, of which {seen['alerts_reached']} "
-            f"({seen['alerts_reached'] / max(1, seen['alerts']):.1%}) reached Pellet in "
+            f"({seen['alerts_reached'] / max(1, seen['window_alerts']):.1%}) reached Pellet in "
             f"{seen['parts']} parts; "
             f"{incidents} incidents, {core.counters['decisions']} decisions; "
             f"{core.counters['left_out']} context alerts left out, "

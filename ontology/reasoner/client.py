@@ -70,8 +70,8 @@ class PelletWorker:
         self._closed = False
         self.counters: Counter[str] = Counter()
         """``windows starts timeouts crashes inconsistent stderr_lines``; of windows answered,
-        ``alerts`` in them, ``alerts_reached`` that Pellet saw, ``parts`` that it saw them in,
-        ``whole_windows`` that the prefilter left alone."""
+        ``window_alerts`` in them, ``alerts_reached`` that Pellet saw, ``parts`` that it saw them
+        in, ``whole_windows`` that the prefilter left alone."""
 
     def __enter__(self) -> PelletWorker:
         self.start()
@@ -252,7 +252,7 @@ class PelletWorker:
 
     def _count(self, window: Window, head: dict[str, Any]) -> None:
         whole = head["reached"] is None
-        self.counters["alerts"] += window.alerts
+        self.counters["window_alerts"] += window.alerts
         self.counters["alerts_reached"] += window.alerts if whole else head["reached"]
         self.counters["parts"] += head["parts"]
         self.counters["whole_windows"] += whole

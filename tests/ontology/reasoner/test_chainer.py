@@ -122,7 +122,7 @@ def test_a_thousand_random_windows_without_a_difference(
         facts += len(expected)
     assert facts > WINDOWS
     assert worker.counters["whole_windows"] == 0
-    assert worker.counters["alerts_reached"] < worker.counters["alerts"]
+    assert worker.counters["alerts_reached"] < worker.counters["window_alerts"]
 
 
 def test_rules_about_hosts_values_and_inverses_without_a_difference(
@@ -290,7 +290,7 @@ def test_nothing_to_infer_does_not_reach_pellet(worker: PelletWorker) -> None:
     lonely = warm_up_window(1)
     assert conclusions(worker.reason(lonely, 30.0)) == set()
     assert worker.counters["parts"] == before["parts"]
-    assert worker.counters["alerts"] == before["alerts"] + 1
+    assert worker.counters["window_alerts"] == before["window_alerts"] + 1
 
 
 def test_what_the_window_asserts_of_a_head_is_not_lost(theory: Theory, plain: PelletWorker) -> None:
