@@ -254,6 +254,8 @@ class CorrelationEngine:
             context |= more
         if part:
             windows.append(_window(part, context))
+        self.counters["left_out"] = self._memory.left_out
+        self.counters["evicted"] = self._memory.evicted
         return windows
 
     def _defer(self, alerts: Iterable[Alert], why: str, *, attempt: int = 1) -> None:

@@ -41,7 +41,8 @@ HEAP_MIB = 192
 """Java heap; the whole process then stays below 400 MiB for windows of up to 300 alerts."""
 START_TIMEOUT_S = 60.0
 WARM_UP_ROUNDS = 4
-"""The first answers of a new JVM take 0.6 to 0.9 s, the fifth about 0.1 s."""
+"""The first answers of a new JVM take 0.6 to 0.9 s, the fifth about 0.1 s. After a crash one round
+has to do: windows wait."""
 _STDERR_LINES = 20
 _STDERR_LIMIT = 200
 """Lines of the worker's standard error that are logged in its life; the rest is only counted."""
@@ -55,10 +56,12 @@ class PelletWorker:
     Args:
         theory: ontology and rules; `set_theory` replaces them.
         heap_mib: Java heap of the worker in MiB.
+        prefilter: Pellet sees only what can take part in a rule (`ontology.reasoner.prefilter`).
     """
 
-    def __init__(self, theory: Theory, *, heap_mib: int = HEAP_MIB) -> None:
+    def __init__(self, theory: Theory, *, heap_mib: int = HEAP_MIB, prefilter: bool = True) -> None:
         self._theory = theory
+        self._prefilter = prefilter
         self._heap_mib = heap_mib
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,7 +69,9 @@ class PelletWorker:
         self._drain: threading.Thread | None = None
         self._closed = False
         self.counters: Counter[str] = Counter()
-        """``windows starts timeouts crashes inconsistent stderr_lines``."""
+        """``windows starts timeouts crashes inconsistent stderr_lines``; of windows answered,
+        ``window_alerts`` in them, ``alerts_reached`` that Pellet saw, ``parts`` that it saw them
+        in, ``whole_windows`` that the prefilter left alone."""
 
     def __enter__(self) -> PelletWorker:
         self.start()
@@ -154,7 +159,7 @@ class PelletWorker:
 
     def _warm_up(self) -> None:
         warm_up = warm_up_window()
-        for _ in range(WARM_UP_ROUNDS):
+        for _ in range(WARM_UP_ROUNDS if self.counters["starts"] == 1 else 1):
             try:
                 self._reason(warm_up, START_TIMEOUT_S)
             except (ReasonerTimeout, ReasonerCrashed) as e:
@@ -220,6 +225,8 @@ class PelletWorker:
             raise ReasonerUnavailable(
                 f"Pellet took {head['rules']} of {len(self._theory.rules)} rules"
             )
+        if head["unfiltered"]:
+            logger.warning("reasoner: every alert goes to Pellet: %s", head["unfiltered"])
 
     def _reason(self, window: Window, timeout_s: float) -> Inferences:
         rules = self._theory.rules
@@ -228,10 +235,12 @@ class PelletWorker:
             "pairs": sorted({iri for rule in rules for iri in rule.pairs}),
             "classes": sorted({iri for rule in rules for iri in rule.classes}),
             "values": sorted({iri for rule in rules for iri in rule.values}),
+            "prefilter": self._prefilter,
         }
         head = self._call(question, window.ntriples, timeout_s)
         self.counters["windows"] += 1
         if head["ok"]:
+            self._count(window, head)
             return self._inferences(head)
         if head["error"] == "inconsistent":
             self.counters["inconsistent"] += 1
@@ -240,6 +249,13 @@ class PelletWorker:
             raise InconsistentWindow(f"the window contradicts the ontology: {reasons}", facts)
         self.counters["crashes"] += 1
         raise ReasonerCrashed(f"Pellet failed: {head['message']}")
+
+    def _count(self, window: Window, head: dict[str, Any]) -> None:
+        whole = head["reached"] is None
+        self.counters["window_alerts"] += window.alerts
+        self.counters["alerts_reached"] += window.alerts if whole else head["reached"]
+        self.counters["parts"] += head["parts"]
+        self.counters["whole_windows"] += whole
 
     def _call(self, head: dict[str, Any], body: bytes, timeout_s: float) -> dict[str, Any]:
         end = time.monotonic() + timeout_s

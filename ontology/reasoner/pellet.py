@@ -43,8 +43,6 @@ def start_jvm(heap_mib: int) -> None:
         f"-Xmn{heap_mib * 2 // 3}m",
         "-XX:MaxMetaspaceSize=96m",
         "-XX:ReservedCodeCacheSize=48m",
-        # The optimising compiler costs twice the CPU and 30 MiB for windows of this size.
-        "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
         "--enable-native-access=ALL-UNNAMED",
@@ -85,7 +83,6 @@ class Pellet:
 
         Raises: Inconsistent.
         """
-        self._rendered.clear()
         kb = self._theory.copy(False)
         self._fill(kb, ntriples)
         kb.setDoExplanation(True)
@@ -97,6 +94,10 @@ class Pellet:
             "members": [row for iri in classes for row in self._members(kb, iri)],
             "values": [row for iri in values for row in self._values(kb, iri)],
         }
+
+    def forget(self) -> None:
+        """Let go of the Java objects of the last window; takes milliseconds."""
+        self._rendered.clear()
 
     def _fill(self, kb: Any, ntriples: bytes) -> None:
         model = self._models.createDefaultModel()

@@ -2,9 +2,10 @@
 
 Frames (`ontology.reasoner.frames`) come in on standard input and go out on standard output:
 
-- ``{"op": "load"}`` + theory → ``{"ok": true, "rules": n}``
-- ``{"op": "reason", "pairs": [IRI…], "classes": […], "values": […]}`` + window → ``{"ok": true,
-  "pairs": [[property, subject, object, premises]…], "members": …, "values": …, "took_us": n}``
+- ``{"op": "load"}`` + theory → ``{"ok": true, "rules": n, "unfiltered": why the prefilter is off}``
+- ``{"op": "reason", "pairs": [IRI…], "classes": […], "values": […], "prefilter": bool}`` + window →
+  ``{"ok": true, "pairs": [[property, subject, object, premises]…], "members": …, "values": …,
+  "took_us": n, "parts": windows that Pellet saw, "reached": alerts in them or null for all}``
 - a window that contradicts the theory → ``{"ok": false, "error": "inconsistent", "premises": …}``
 - anything that Java throws → ``{"ok": false, "error": "java", "message": …}``
 
@@ -24,7 +25,9 @@ from typing import Any
 import jpype
 
 from ontology.reasoner import frames
+from ontology.reasoner.justify import Justifier
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
+from ontology.reasoner.prefilter import Prefilter, Reduced
 
 
 def _die_with(parent: int) -> None:
@@ -42,17 +45,59 @@ def _die_with(parent: int) -> None:
     os._exit(0)
 
 
-def _answer(pellet: Pellet, head: dict[str, Any], body: bytes) -> dict[str, Any]:
-    begin = time.perf_counter_ns()
-    try:
-        if head["op"] == "load":
-            return {"ok": True, "rules": pellet.load_theory(body)}
-        found = pellet.infer(body, head["pairs"], head["classes"], head["values"])
-    except Inconsistent as e:
-        return {"ok": False, "error": "inconsistent", "premises": e.premises}
-    except jpype.JException as e:
-        return {"ok": False, "error": "java", "message": str(e)[:2000]}
-    return {"ok": True, "took_us": (time.perf_counter_ns() - begin) // 1000, **found}
+class _Desk:
+    """Theory and prefilter in force, and the answers."""
+
+    def __init__(self) -> None:
+        self._pellet = Pellet()
+        self._prefilter = Prefilter(b"")
+        self._justifier: Justifier | None = None
+        self._doubt = ""
+        """What the prefilter found wrong with the window."""
+
+    def answer(self, head: dict[str, Any], body: bytes) -> dict[str, Any]:
+        """The head of the frame that answers this one."""
+        try:
+            if head["op"] == "load":
+                rules = self._pellet.load_theory(body)
+                self._prefilter = Prefilter(body)
+                chainer = self._prefilter.chainer
+                self._justifier = Justifier(chainer) if chainer is not None else None
+                return {"ok": True, "rules": rules, "unfiltered": self._prefilter.refused}
+            return self._reason(head, body)
+        except Inconsistent as e:
+            return {"ok": False, "error": "inconsistent", "premises": e.premises}
+        except (jpype.JException, SyntaxError) as e:
+            # Of an ill-typed value Pellet may say no more than NullPointerException.
+            message = f"{e} ({self._doubt})" if self._doubt else str(e)
+            return {"ok": False, "error": "java", "message": message[:2000]}
+
+    def tidy(self) -> None:
+        """What has time until after the answer."""
+        self._pellet.forget()
+
+    def _reason(self, head: dict[str, Any], body: bytes) -> dict[str, Any]:
+        begin = time.perf_counter_ns()
+        self._doubt = ""
+        filtered = head.get("prefilter", True)
+        reduced = self._prefilter.reduce(body) if filtered else Reduced((body,), 0, "asked for")
+        self._doubt = reduced.whole
+        answer: dict[str, Any] = {"pairs": [], "members": [], "values": []}
+        for part in reduced.parts:
+            found = self._pellet.infer(part, head["pairs"], head["classes"], head["values"])
+            for kind, rows in found.items():
+                if self._justifier is not None:
+                    for row in rows:
+                        row[-1] = self._justifier.shrink(
+                            row[: 2 if kind == "members" else 3], row[-1]
+                        )
+                answer[kind] += rows
+        return answer | {
+            "ok": True,
+            "took_us": (time.perf_counter_ns() - begin) // 1000,
+            "parts": len(reduced.parts),
+            "reached": None if reduced.whole else reduced.reached,
+        }
 
 
 def main(arguments: list[str]) -> None:
@@ -64,11 +109,12 @@ def main(arguments: list[str]) -> None:
     # Whatever Java prints must not fall between our frames.
     os.dup2(2, 1)
     start_jvm(heap_mib)
-    pellet = Pellet()
+    desk = _Desk()
     runtime = jpype.JClass("java.lang.Runtime").getRuntime()
     while (frame := frames.read(stdin)) is not None:
-        stdout.write(frames.encode(_answer(pellet, *frame)))
+        stdout.write(frames.encode(desk.answer(*frame)))
         stdout.flush()
+        desk.tidy()
         # Collect between answers, so that no collection falls into one.
         if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() // 3:
             runtime.gc()
