@@ -1,6 +1,8 @@
 # Two commands are enough: `make demo` and `make test`. Each sets up everything it needs first.
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes at once: one more than two cores, because many tests wait for agents or the kernel.
+JOBS ?= 3
 
 .PHONY: help demo test lint bench fuzz setup clean
 help:  ## this list
@@ -13,7 +15,7 @@ demo:  ## three gateways, a real attack, a block on each; the web page on 127.0.
 test:  ## the whole test suite, with linters and type checks
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory check-static
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint:  ## ruff, mypy --strict, import-linter
 	@deploy/setup.sh python
