@@ -13,6 +13,7 @@ import httpx
 from agents.settings import Settings
 
 TIMEOUT_S = 10.0
+KNOWLEDGE_TIMEOUT_S = 40.0
 Json = dict[str, Any]
 
 
@@ -102,6 +103,15 @@ class ConsoleClient:
         """The audit trail, newest first, and the hash of its newest line."""
         return cast(Json, self._call("GET", "audit", params={"limit": limit}))
 
+    def query(self, sparql: str) -> Json:
+        """SPARQL 1.1 results in JSON, with ``truncated``."""
+        return cast(Json, self._call("POST", "ontology/query", body={"sparql": sparql}))
+
+    def facts(self, action: str, fragment: str, *, reason: str) -> Json:
+        """Assert or retract facts in Turtle; ``detail`` says what is in force then."""
+        body = {"action": action, "fragment": fragment, "reason": reason}
+        return cast(Json, self._call("POST", "ontology/facts", body=body))
+
     def me(self) -> Json:
         """Honeynet name, the supervisor's clock, policy, gateways."""
         return cast(Json, self._call("GET", "me"))
@@ -126,7 +136,14 @@ class ConsoleClient:
         body: Json | None = None,
     ) -> object:
         try:
-            answer = self._http.request(method, path, params=params, json=body)
+            answer = self._http.request(
+                method,
+                path,
+                params=params,
+                json=body,
+                # Pellet looks at facts before they are in force.
+                timeout=KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S,
+            )
         except httpx.HTTPError as e:
             raise ConsoleError(
                 f"no supervisor answers on {self._listen} ({type(e).__name__})"

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.identity import Peer, Refused
-from ontology.records import ROLES, AgentDescription, Alert, Block, ConnectionBatch, Record
+from ontology.records import (
+    ROLES,
+    AgentDescription,
+    Alert,
+    Block,
+    ConnectionBatch,
+    OntologyAction,
+    Record,
+)
 
 _ALL = frozenset(ROLES)
 _Rule = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
@@ -43,11 +51,20 @@ PERMITTED = (
     _rule("ontology", "inform", "TrafficCluster", "analyzer supervisor"),
     _rule("supervisor", "request", "TrafficCluster", "ontology"),
     _rule("ontology", "refuse", "TrafficCluster", "supervisor"),
-    _rule("*", "query-ref", "Query", "ontology"),
-    _rule("ontology", "inform-ref", "Answer", "*"),
+    _rule("*", "query-ref query-if", "Query", "ontology"),
+    _rule("ontology", "inform-ref inform refuse", "Answer", "*"),
+    # Who may assert and retract, not only translate: see ASSERTERS.
+    _rule("*", "request", "OntologyAction", "ontology"),
+    _rule("ontology", "inform refuse", "OntologyAction", "*"),
+    _rule("correlation", "subscribe", "Subscription", "ontology"),
+    _rule("ontology", "agree refuse", "Subscription", "correlation"),
+    _rule("ontology", "inform", "HostProfile", "correlation"),
 )
 """(sender roles, performatives, record classes, receiver roles); a message needs one rule per
 record."""
+
+ASSERTERS = frozenset({"supervisor"})
+"""Roles that may change what the ontology agent holds for true."""
 
 _SAME_NODE = frozenset({("sensor", "analyzer")})
 """A sensor reports to the analyzer beside it and to no other."""
@@ -81,8 +98,11 @@ def check_roles(sender: Peer, receiver: Peer, performative: str, records: Sequen
 
 
 def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
-    """A record that names its author must name the one who signed."""
+    """A record that names its author must name the one who signed; facts are for `ASSERTERS`."""
     for record in records:
+        if isinstance(record, OntologyAction) and record.ontology_action != "translate":
+            if sender.role not in ASSERTERS | {"ontology"}:
+                raise Refused("role", f"a {sender.role} may not {record.ontology_action} facts")
         match record:
             case AgentDescription() if sender.role != "supervisor":
                 claimed = (record.name, record.role, record.node)

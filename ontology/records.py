@@ -381,6 +381,31 @@ class Answer:
     truncated: bool = field(default=False)
 
 
+ONTOLOGY_ACTIONS = ("assert", "retract", "translate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OntologyAction:
+    """What is asked of the ontology agent, and its answer (FIPA Ontology Service, XC00086)."""
+
+    id: str
+    ontology_action: str
+    """One of `ONTOLOGY_ACTIONS`."""
+    fragment: str
+    """Facts in Turtle; in the answer to ``translate`` what they became."""
+    target_ontology: str = ""
+    """IRI; ``translate`` only."""
+    detail: str = ""
+    """Asked: why, and for whom. Answered: the version in force, the losses, why refused."""
+
+    def __post_init__(self) -> None:
+        if self.ontology_action not in ONTOLOGY_ACTIONS:
+            raise ValueError(
+                f"ontology_action must be one of {', '.join(ONTOLOGY_ACTIONS)}, "
+                f"got {self.ontology_action!r}"
+            )
+
+
 Record = (
     ConnectionBatch
     | Alert
@@ -392,6 +417,7 @@ Record = (
     | Subscription
     | OntologyChanged
     | TrafficCluster
+    | OntologyAction
     | Query
     | Answer
 )

@@ -111,3 +111,43 @@ def read_entries(file: BinaryIO) -> Iterator[Logged]:
         way: Way = "sent" if head[2] == b"sent" else "received"
         verdict = head[3].decode()
         yield Logged(time_us=int(head[1]), way=way, verdict=verdict, fipa=text[:-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an entry stands; a change of files renames the file, the rest stays true."""
+
+    time_us: int
+    way: Way
+    path: Path
+    offset: int
+
+
+def read_places(folder: Path) -> Iterator[Place]:
+    """Where one agent's entries stand, oldest first, without reading the messages."""
+    for name in reversed(NAMES):
+        try:
+            file = (folder / name).open("rb")
+        except FileNotFoundError:
+            continue
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            offset = 0
+            while head := _HEAD.fullmatch(file.readline(_MAX_HEAD)):
+                end = file.tell() + int(head[4]) + 1
+                if end > size or not 0 < int(head[4]) <= MAX_MESSAGE_BYTES:
+                    break
+                way: Way = "sent" if head[2] == b"sent" else "received"
+                yield Place(time_us=int(head[1]), way=way, path=folder / name, offset=offset)
+                offset = file.seek(end)
+
+
+def read_at(path: Path, offset: int, time_us: int) -> Logged | None:
+    """The entry of that time at that place; None if there is another one, or none, by now."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            entry = next(read_entries(file), None)
+    except FileNotFoundError:
+        return None
+    return entry if entry is not None and entry.time_us == time_us else None

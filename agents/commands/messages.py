@@ -7,24 +7,21 @@ import heapq
 import json
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
-from agents.base.delivery import PROTOCOL
+from agents.acl import AclMessage
+from agents.base.message_filter import Wish, records_of, wanted
 from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_log
 from agents.clock import now_us
 from agents.commands.replay import printable
 from agents.settings import load_settings
 from agents.settings_fields import parse_duration
-from ontology.fragments import FragmentError, decode
 from ontology.plain import iso_time
 
 _LOOK_S = 0.3
-REGISTRATION = "registration-"
-"""What the conversation of a registration begins with (`BaseAgent`)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,11 +55,22 @@ def run(arguments: argparse.Namespace) -> int:
             + (" (message_log_mib is 0)" if not settings.message_log_mib else "")
         )
     since = now_us() - parse_duration(arguments.since) * 1_000_000 if arguments.since else 0
+    wish = Wish(
+        sent=arguments.sent,
+        agent=arguments.agent,
+        performative=arguments.performative,
+        protocol=arguments.protocol,
+        record=arguments.record,
+        conversation=arguments.conversation,
+        text=arguments.text,
+        refused=arguments.refused,
+        routine=arguments.all,
+    )
     following = _Following(folders) if arguments.follow else None
     kept: Iterable[tuple[Logged, AclMessage]] = (
         (entry, message)
         for entry in heapq.merge(*(read_log(f) for f in folders), key=lambda e: e.time_us)
-        if entry.time_us >= since and (message := _wanted(entry, arguments)) is not None
+        if entry.time_us >= since and (message := wanted(entry, wish)) is not None
     )
     if arguments.last:
         kept = deque(kept, maxlen=arguments.last)
@@ -72,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         time.sleep(_LOOK_S)
         for entry in following.take():
-            if (found := _wanted(entry, arguments)) is not None:
+            if (found := wanted(entry, wish)) is not None:
                 _print(entry, found, arguments)
     return 0
 
@@ -113,38 +121,6 @@ def _inode(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_ino
 
 
-def _wanted(entry: Logged, wish: argparse.Namespace) -> AclMessage | None:
-    """The message, if it is one that was asked for."""
-    if (entry.way == "sent") != wish.sent or (wish.refused and entry.verdict == ACCEPTED):
-        return None
-    try:
-        message = entry.message()
-    except MessageError:
-        return None
-    routine = message.protocol == PROTOCOL or message.conversation_id.startswith(REGISTRATION)
-    if routine and not (wish.all or wish.protocol == PROTOCOL or wish.conversation):
-        return None
-    ends = (message.sender, *message.receivers)
-    checks = (
-        wish.agent is None or any(wish.agent in end for end in ends),
-        wish.performative in (None, message.performative),
-        wish.protocol in (None, message.protocol),
-        wish.conversation in (None, message.conversation_id),
-        wish.text is None or wish.text in message.content,
-        wish.record is None or wish.record in _records(message),
-    )
-    return message if all(checks) else None
-
-
-def _records(message: AclMessage) -> Counter[str]:
-    if message.content == EMPTY_CONTENT or message.language != "text/turtle":
-        return Counter()
-    try:
-        return Counter(type(record).__name__ for record in decode(message.content))
-    except FragmentError:
-        return Counter(["unreadable"])
-
-
 def _print(entry: Logged, message: AclMessage, wish: argparse.Namespace) -> None:
     if wish.fipa:
         verdict = "" if entry.verdict == ACCEPTED else f" {entry.verdict}"
@@ -153,7 +129,7 @@ def _print(entry: Logged, message: AclMessage, wish: argparse.Namespace) -> None
         lines = entry.fipa.decode("utf-8", "replace").replace("\t", "    ").split("\n")
         print("\n".join(printable(line) for line in lines))
         return
-    records = _records(message)
+    records = records_of(message)
     if wish.json:
         print(
             json.dumps(

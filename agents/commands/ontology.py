@@ -11,7 +11,7 @@ from pyoxigraph import Literal, NamedNode, parse
 
 from agents.analyzer.cases import CASES
 from agents.analyzer.core import SHIPPED_MODEL, load_model
-from agents.commands import ontology_check
+from agents.commands import ontology_check, ontology_knowledge
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
 from datasets.traffic import SAMPLES
@@ -45,6 +45,7 @@ _SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     ontology_check.add_arguments(words)
+    ontology_knowledge.add_arguments(words)
     documenter = words.add_parser(
         "document", help="the ontology's METHONTOLOGY documents, as Markdown"
     )
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 if everything was read; an import with lines that can't be read gives 1."""
     if arguments.word == "check":
         return ontology_check.run(arguments)
+    if arguments.word in ontology_knowledge.WORDS:
+        return ontology_knowledge.run(arguments)
     if arguments.word == "document":
         page = ontology_page()
         if arguments.out is None:

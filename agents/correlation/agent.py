@@ -18,6 +18,7 @@ from agents.acl import AclMessage, MessageError
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
+from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
 from agents.knowledge import keep_theory, start_theory
 from ontology.fragments import FragmentError
@@ -28,6 +29,7 @@ from ontology.records import (
     Alert,
     Block,
     Decision,
+    HostProfile,
     Incident,
     OntologyChanged,
     Record,
@@ -74,6 +76,9 @@ class CorrelationAgent(BaseAgent):
         self._reload = False
         self._ended: set[Address] = set()
         """Sources whose block was refused or lifted."""
+        self._asserted: tuple[int, list[HostProfile]] = (0, [])
+        """What was asserted of hosts, and since when."""
+        self._news_of_hosts = False
         self._news = asyncio.Event()
 
     async def on_start(self) -> None:
@@ -112,8 +117,7 @@ class CorrelationAgent(BaseAgent):
             self._take(alerts)
         for record in records:
             if isinstance(record, OntologyChanged):
-                self._reload = True
-                self._news.set()
+                self._hear(record, [r for r in records if isinstance(r, HostProfile)])
             elif isinstance(record, Decision) and message.performative in ("refuse", "failure"):
                 self._forget(record.source)
             elif isinstance(record, Block) and record.state in ("refused", "failed", "lifted"):
@@ -158,12 +162,23 @@ class CorrelationAgent(BaseAgent):
         self._ended.add(source)
         self._news.set()
 
+    def _hear(self, change: OntologyChanged, hosts: list[HostProfile]) -> None:
+        """Of other rules, or of what is asserted of hosts (all of it at each change)."""
+        if not change.version.startswith("facts+"):
+            self._reload = True
+        elif change.changed_us >= self._asserted[0]:
+            self._news_of_hosts |= hosts != self._asserted[1]
+            self._asserted = change.changed_us, hosts
+        self._news.set()
+
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        for analyzer in self.settings.jids("analyzer"):
-            record = Subscription(id=f"urn:uuid:{uuid.uuid4()}", topic="Alert")
+        wishes = [(jid, "Alert") for jid in self.settings.jids("analyzer")]
+        wishes += [(jid, "HostProfile") for jid in self.settings.jids("ontology")]
+        for receiver, topic in wishes:
+            record = Subscription(id=f"urn:uuid:{uuid.uuid4()}", topic=topic)
             await self.send(
-                analyzer,
+                receiver,
                 "subscribe",
                 [record],
                 protocol="fipa-subscribe",
@@ -193,6 +208,11 @@ class CorrelationAgent(BaseAgent):
         engine, worker = self._engine, self._worker
         if engine is None or worker is None:
             raise RuntimeError("the correlation agent has not started")
+        if self._news_of_hosts:
+            self._news_of_hosts = False
+            hosts = with_asserted(self.settings.host_profiles(), self._asserted[1])
+            await self._in_thread(lambda: engine.set_hosts(hosts))
+            self.counters["hosts_taken"] += 1
         self._outgoing += await self._in_thread(lambda: _correlate(engine, batch, ended))
         self.counters.update(
             {

@@ -175,6 +175,10 @@ class CorrelationEngine:
         found = (self._memory.get(i) for i in incident.alerts)
         return tuple(alert for alert in found if alert is not None)
 
+    def set_hosts(self, hosts: Sequence[HostProfile]) -> None:
+        """Other knowledge of hosts, from the next window on."""
+        self._hosts = _by_address(hosts)
+
     def forget_block(self, source: Address) -> None:
         """This source is not blocked (any more): refused, lifted or failed."""
         if self._blocks.pop(source, None) is not None:

@@ -4,7 +4,9 @@ Receives Alert (from analyzers, which it subscribes to), Incident, Decision and 
 them; receives Query, sends Answer. Sends OntologyChanged to those who reason or decide when an edit
 of the ontology or the rules has passed all checks; an edit that has not is logged, and what was
 valid before stays. Tells analyzers and supervisor what the clusters are called
-(TrafficCluster), and takes the supervisor's wish to call one otherwise.
+(TrafficCluster), and takes the supervisor's wish to call one otherwise. Asserts and retracts facts
+for the supervisor (OntologyAction), tells correlation what they say of hosts (HostProfile), and
+translates fragments for anyone.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from typing import ClassVar
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.ontology.actions import FactDesk, translated
 from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook
-from agents.ontology.query import QueryRunner
-from agents.ontology.service import plan, to_answer
+from agents.ontology.descriptions import SERVICE_IRI, SERVICES, describe
+from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_with
+from agents.ontology.query import QueryRefused, QueryRunner
+from agents.ontology.service import plan, to_answer, to_refusal, to_truth
 from agents.ontology.watch import (
     FileWatch,
     Knowledge,
@@ -32,7 +37,14 @@ from agents.ontology.watch import (
 )
 from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.knowledge_base import KnowledgeBaseError
-from ontology.records import OntologyChanged, Record, Subscription, TrafficCluster
+from ontology.records import (
+    OntologyAction,
+    OntologyChanged,
+    Query,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +62,12 @@ class OntologyAgent(BaseAgent):
     """Shell around `Archive`, `QueryRunner`, `plan` and `FileWatch`."""
 
     role: ClassVar[str] = "ontology"
-    services: ClassVar[tuple[str, ...]] = ("alert-archive", "fipa-query", "ontology-versions")
+    services: ClassVar[tuple[str, ...]] = (
+        "alert-archive",
+        *SERVICES,
+        "fipa-query",
+        "ontology-versions",
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -61,6 +78,8 @@ class OntologyAgent(BaseAgent):
         self._names_watch: FileWatch
         self._names_since_us = 0
         self._naming = asyncio.Lock()
+        self._facts: FactDesk | None = None
+        self._facts_since_us = 0
 
     async def on_start(self) -> None:
         """Open the archive, take over the files as they are, subscribe to all analyzers."""
@@ -68,6 +87,7 @@ class OntologyAgent(BaseAgent):
         self._archive = await asyncio.to_thread(Archive, folder / "archive")
         self._queries = QueryRunner(self._archive, folder)
         self._watch = await asyncio.to_thread(FileWatch, knowledge_paths)
+        await self._open_facts()
         # The shipped state was checked with Pellet when it was made, or before it was taken over.
         await self._take_over(thorough=False)
         self.every(WATCH_EVERY_S, self._look, name="ontology watch")
@@ -83,7 +103,7 @@ class OntologyAgent(BaseAgent):
             )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """Archive or answer; a ValueError (not understood, query refused) goes to the sender."""
+        """Archive, answer or act; a ValueError (not understood) goes to the sender."""
         work = plan(message.performative, records)
         for wanted in work.wishes:
             await self._rename(message, wanted)
@@ -94,11 +114,24 @@ class OntologyAgent(BaseAgent):
             self.counters["archived"] += len(work.archive)
             self.counters["archive_removed"] += removed
         for query in work.queries:
+            await self._answer(message, query)
+        for action in work.actions:
+            await self._act(message, action)
+
+    async def _answer(self, message: AclMessage, query: Query) -> None:
+        try:
             results, truncated = await asyncio.to_thread(self._queries.run, query.sparql)
-            self.counters["queries"] += 1
-            await self.reply(
-                message, "inform-ref", [to_answer(query, results, truncated=truncated)]
-            )
+            if message.performative == "query-if":
+                # fipa-query (SC00027): inform that it is true, or that it is false.
+                said, answer = "inform", to_truth(query, results)
+            else:
+                said, answer = "inform-ref", to_answer(query, results, truncated=truncated)
+        except QueryRefused as e:
+            self.counters["queries_refused"] += 1
+            logger.warning("query of %s refused: %s", message.sender, e)
+            said, answer = "refuse", to_refusal(query, str(e))
+        self.counters["queries"] += 1
+        await self.reply(message, said, [answer])
 
     async def on_stop(self) -> None:
         """Write the archive to disk."""
@@ -121,6 +154,7 @@ class OntologyAgent(BaseAgent):
             logger.error("ontology edit refused, %s stays in force: %s", before or "nothing", e)
             return
         if knowledge.version == before:
+            await self._fit_facts(knowledge)
             return
         await asyncio.to_thread(self._archive.set_ontology, knowledge.ntriples, knowledge.version)
         self.counters["ontology_versions"] += 1
@@ -128,6 +162,7 @@ class OntologyAgent(BaseAgent):
         logger.info("ontology %s in force, %d rules enabled", knowledge.version, enabled)
         for warning in knowledge.warnings:
             logger.warning("ontology: %s", warning)
+        await self._fit_facts(knowledge)
         if before:
             await self._announce(knowledge, before)
 
@@ -210,6 +245,13 @@ class OntologyAgent(BaseAgent):
         self, message: AclMessage, subscriptions: tuple[Subscription, ...]
     ) -> None:
         """No list is kept: who may subscribe is told of every change anyway."""
+        if subscriptions[0].topic == "HostProfile":
+            if self._facts is None:
+                await self.reply(message, "refuse", subscriptions)
+                return
+            await self.reply(message, "agree", subscriptions)
+            await self.reply(message, "inform", self._news_of_facts(self._facts))
+            return
         if self._names is None:
             await self.reply(message, "refuse", subscriptions)
             return
@@ -243,6 +285,78 @@ class OntologyAgent(BaseAgent):
     async def _archive_names(self, names: ClusterBook) -> None:
         """So that SPARQL can ask for clusters and cases."""
         await asyncio.to_thread(self._archive.set_clusters, names.in_force.triples)
+
+    # --- asserted facts -------------------------------------------------------------------------
+
+    async def _open_facts(self) -> None:
+        try:
+            book = await asyncio.to_thread(FactBook, self.context.state_dir / "knowledge")
+        except (OSError, SyntaxError) as e:
+            # Everything else works without; the file is left for a person to look at.
+            self.counters["facts_refused"] += 1
+            logger.error("no fact can be asserted: %s: %s", FACTS_FILE, e)
+            return
+        self._facts = FactDesk(
+            book,
+            consistent=lambda facts: consistent_with(knowledge_paths(), facts),
+            reported=self._archive.holds,
+        )
+        self._facts_since_us = now_us()
+
+    async def _fit_facts(self, knowledge: Knowledge) -> None:
+        """Other words are in force: describe them, and see whether the facts still fit."""
+        described = await asyncio.to_thread(describe, knowledge_paths(), knowledge.version)
+        await asyncio.to_thread(self._archive.set_graph, SERVICE_IRI, described)
+        if self._facts is None:
+            return
+        gone = await self._facts.set_terms(knowledge.ntriples)
+        self.counters["facts_unfit"] += gone
+        await asyncio.to_thread(self._archive.set_graph, FACTS_IRI, self._facts.book.graph())
+        self.counters["facts"] = len(self._facts.book.facts)
+        if gone:
+            await self._announce_facts(self._facts)
+
+    async def _act(self, message: AclMessage, action: OntologyAction) -> None:
+        if action.ontology_action == "translate":
+            done, answer = await asyncio.to_thread(translated, action)
+            self.counters["translations"] += 1
+            await self.reply(message, "inform" if done else "refuse", [answer])
+            return
+        if self._facts is None:
+            answer = replace(action, detail="READ-ONLY: the file of facts is damaged, see the log")
+            await self.reply(message, "refuse", [answer])
+            return
+        before = self._facts.book.facts
+        done, answer = await self._facts.change(action)
+        if not done:
+            self.counters["facts_refused"] += 1
+            logger.warning("%s refused: %s", action.ontology_action, answer.detail)
+        elif self._facts.book.facts != before:
+            await asyncio.to_thread(self._archive.set_graph, FACTS_IRI, self._facts.book.graph())
+            self.counters["facts"] = len(self._facts.book.facts)
+            self._facts_since_us = now_us()
+            logger.info("%s for %s: %s", action.ontology_action, action.detail, answer.detail)
+            await self._announce_facts(self._facts)
+        await self.reply(message, "inform" if done else "refuse", [answer])
+
+    def _news_of_facts(self, desk: FactDesk) -> list[Record]:
+        change = OntologyChanged(
+            id=f"urn:uuid:{uuid.uuid4()}",
+            version=desk.book.version,
+            changed_us=self._facts_since_us,
+            detail=f"{len(desk.book.facts)} asserted facts",
+        )
+        return [change, *desk.book.profiles()]
+
+    async def _announce_facts(self, desk: FactDesk) -> None:
+        for receiver in self.settings.jids("correlation"):
+            await self.send(
+                receiver,
+                "inform",
+                self._news_of_facts(desk),
+                protocol="fipa-subscribe",
+                conversation_id=f"facts-{self.jid}",
+            )
 
 
 def _uuid(text: str) -> uuid.UUID:

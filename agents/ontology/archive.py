@@ -2,8 +2,8 @@
 
 Records and the hosts they name are in the default graph, as the triples that they travel in (a
 named graph each would double the indices, and the time). The ontology in force is a named graph, so
-that a question can ask for all kinds of `Scan`, and so are the clusters with their cases. Who asks
-sees the union of all graphs.
+that a question can ask for all kinds of `Scan`, and so are the clusters with their cases, asserted
+facts and the descriptions of ontologies. Who asks sees the union of all graphs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ _SEQUENCE = NamedNode(_ARCHIVE + ":sequence")
 _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
-_CLUSTERS = NamedNode(CLUSTERS_IRI)
 _COUNT = NamedNode(IDPS.count)
 
 
@@ -164,16 +163,29 @@ class Archive:
 
         Raises: ArchiveError.
         """
-        wanted = {Quad(t.subject, t.predicate, t.object, _CLUSTERS) for t in triples}
+        self.set_graph(CLUSTERS_IRI, triples)
+
+    def set_graph(self, iri: str, triples: Sequence[Triple]) -> None:
+        """Put other triples in the place of those in a named graph.
+
+        Raises: ArchiveError.
+        """
+        graph = NamedNode(iri)
+        wanted = {Quad(t.subject, t.predicate, t.object, graph) for t in triples}
         with self._lock:
             try:
                 # A name is two of 18,000 triples: writing all of them takes ten times as long.
-                stored = set(self._store.quads_for_pattern(None, None, None, _CLUSTERS))
+                stored = set(self._store.quads_for_pattern(None, None, None, graph))
                 for quad in stored - wanted:
                     self._store.remove(quad)
                 self._store.extend(wanted - stored)
             except OSError as e:
                 raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
+
+    def holds(self, name: str) -> bool:
+        """Whether a record of this id is kept."""
+        with self._lock:
+            return name in self._order
 
     def snapshot(self, directory: Path) -> None:
         """A read-only copy for one question; hard links where the file system has them.

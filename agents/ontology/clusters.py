@@ -53,7 +53,7 @@ class ClusterBook:
         own = read_clusters(shipped)
         self._digest, self._count = own.model_digest, len(own.clusters)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(folder / "catalog-v001.xml", _catalog())
+        write_whole(folder / "catalog-v001.xml", _catalog())
         self.in_force: ClusterFile = self._begin(own)
 
     def _begin(self, own: ClusterFile) -> ClusterFile:
@@ -75,7 +75,7 @@ class ClusterBook:
 
     def _start_anew(self) -> ClusterFile:
         data = self._shipped.read_bytes()
-        _write(self.path, data)
+        write_whole(self.path, data)
         return self._keep(parse_clusters(data, str(self._shipped)))
 
     def _read(self, path: Path, *, other_model: bool = False) -> ClusterFile:
@@ -95,7 +95,7 @@ class ClusterBook:
         return found
 
     def _keep(self, found: ClusterFile) -> ClusterFile:
-        _write(self._kept, self.path.read_bytes())
+        write_whole(self._kept, self.path.read_bytes())
         return found
 
     def take_over(self) -> tuple[TrafficCluster, ...]:
@@ -125,7 +125,7 @@ class ClusterBook:
         data = renamed(self._read(self.path), wanted)
         found = parse_clusters(data, str(self.path))
         try:
-            _write(self.path, data)
+            write_whole(self.path, data)
         except OSError as e:
             raise ClusterFileError(f"{self.path}: {e.strerror}") from e
         return found.clusters[wanted.cluster_number]
@@ -150,7 +150,7 @@ def _catalog() -> bytes:
     ).encode()
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """All or nothing, also when the power fails."""
     partial = path.with_name(path.name + ".new")
     with partial.open("wb") as file:

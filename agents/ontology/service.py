@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.ontology.archive import Archived
-from agents.ontology.query import check_query
+from agents.ontology.query import QueryRefused
 from ontology.records import (
     Alert,
     Answer,
     Block,
     Decision,
     Incident,
+    OntologyAction,
     Query,
     Record,
     Subscription,
@@ -36,16 +38,17 @@ class Work:
     wishes: tuple[TrafficCluster, ...] = ()
     """Clusters with the names that they shall have."""
     subscriptions: tuple[Subscription, ...] = ()
-    """To the names of clusters."""
+    """To the names of clusters, or to what is asserted of hosts."""
+    actions: tuple[OntologyAction, ...] = ()
 
 
 def plan(performative: str, records: Sequence[Record]) -> Work:
-    """Sort a message: ``inform`` is archived, ``query-ref`` answered, ``request`` gives clusters
-    other names, ``subscribe`` asks for them, the rest is not understood.
+    """Sort a message: ``inform`` is archived, ``query-ref`` and ``query-if`` are answered,
+    ``request`` gives clusters other names, asserts, retracts or translates, ``subscribe`` asks for
+    names or host facts, the rest is not understood.
 
     Raises:
         ServiceError: not for us.
-        QueryRefused: a question that must not be asked.
     """
     match performative:
         case "inform":
@@ -55,33 +58,35 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
                     raise ServiceError(f"{type(record).__name__} is not archived")
                 kept.append(record)
             return Work(archive=tuple(kept))
-        case "query-ref":
+        case "query-ref" | "query-if":
             queries: list[Query] = []
             for record in records:
                 if not isinstance(record, Query):
-                    raise ServiceError(f"query-ref wants Query, got {type(record).__name__}")
-                check_query(record.sparql)
+                    raise ServiceError(f"{performative} wants Query, got {type(record).__name__}")
                 queries.append(record)
             if len(queries) != 1:
-                raise ServiceError(f"query-ref wants one Query, got {len(queries)}")
+                raise ServiceError(f"{performative} wants one Query, got {len(queries)}")
             return Work(queries=tuple(queries))
         case "request":
             wishes = tuple(r for r in records if isinstance(r, TrafficCluster))
-            if len(wishes) != 1 or len(records) != 1:
-                raise ServiceError("request wants one TrafficCluster")
-            return Work(wishes=wishes)
+            actions = tuple(r for r in records if isinstance(r, OntologyAction))
+            if len(wishes) + len(actions) != 1 or len(records) != 1:
+                raise ServiceError("request wants one TrafficCluster or one OntologyAction")
+            return Work(wishes=wishes, actions=actions)
         case "subscribe":
             wanted = tuple(r for r in records if isinstance(r, Subscription))
             topics = [r.topic for r in wanted]
-            if topics != ["TrafficCluster"] or len(records) != 1:
-                raise ServiceError(f"the ontology agent offers TrafficCluster, not {topics}")
+            if len(records) != 1 or topics not in (["TrafficCluster"], ["HostProfile"]):
+                offer = "TrafficCluster and HostProfile"
+                raise ServiceError(f"the ontology agent offers {offer}, not {topics}")
             return Work(subscriptions=wanted)
         case "agree" | "refuse" | "not-understood" | "failure":
             # Answers to our own subscriptions; nothing to do.
             if all(isinstance(record, Subscription) for record in records):
                 return Work()
     raise ServiceError(
-        f"the ontology agent takes inform, query-ref, request and subscribe, not {performative}"
+        "the ontology agent takes inform, query-ref, query-if, request and subscribe, "
+        f"not {performative}"
     )
 
 
@@ -93,3 +98,18 @@ def to_answer(query: Query, results: str, *, truncated: bool) -> Answer:
         results=results,
         truncated=truncated,
     )
+
+
+def to_truth(query: Query, results: str) -> Answer:
+    """The answer to ``query-if``: true or false.
+
+    Raises: QueryRefused if the question was not a yes-or-no one.
+    """
+    if '"boolean"' not in results[:40]:
+        raise QueryRefused("query-if wants ASK; SELECT goes into query-ref")
+    return to_answer(query, results, truncated=False)
+
+
+def to_refusal(query: Query, reason: str) -> Answer:
+    """Why a question is not answered, in place of the results."""
+    return to_answer(query, json.dumps({"error": reason}), truncated=False)

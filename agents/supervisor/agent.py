@@ -15,16 +15,20 @@ from agents.supervisor.clusters import ANSWER_LIMIT_S
 from agents.supervisor.console.app import create_app
 from agents.supervisor.console.server import ConsoleServer, bind, is_unix
 from agents.supervisor.console.sessions import FIRST_USER, open_credentials
+from agents.supervisor.knowledge import ANSWER_LIMIT_S as KNOWLEDGE_LIMIT_S
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Order
 from agents.supervisor.service import ConsoleService
 from ontology.records import (
     AgentDescription,
     Alert,
+    Answer,
     Block,
     Decision,
     Incident,
+    OntologyAction,
     OntologyChanged,
+    Query,
     Record,
     Subscription,
     TrafficCluster,
@@ -74,6 +78,7 @@ class SupervisorAgent(BaseAgent):
             counters=self.counters,
         )
         self._service.clusters.ask = self._ask_for_name
+        self._service.knowledge.ask = self._ask_ontology
         for ontology in self.settings.jids("ontology"):
             wish = Subscription(id=uuid4().urn, topic="TrafficCluster")
             # One that starts later tells us unasked.
@@ -120,6 +125,9 @@ class SupervisorAgent(BaseAgent):
         for record in records:
             if isinstance(record, Block):
                 await self._service.report(record)
+            elif isinstance(record, Answer | OntologyAction):
+                done = message.performative in ("inform", "inform-ref")
+                self._service.knowledge.answered(message.conversation_id, record, done=done)
         self._hear_of_clusters(message, records)
 
     def _hear_of_clusters(self, message: AclMessage, records: tuple[Record, ...]) -> None:
@@ -132,6 +140,18 @@ class SupervisorAgent(BaseAgent):
             if isinstance(record, TrafficCluster):
                 done = message.performative == "inform"
                 desk.answered(message.conversation_id, record, done=done)
+
+    async def _ask_ontology(self, record: Record, performative: str, conversation: str) -> None:
+        protocol = "fipa-query" if isinstance(record, Query) else "fipa-request"
+        for receiver in self.settings.jids("ontology"):
+            await self.send(
+                receiver,
+                performative,
+                [record],
+                protocol=protocol,
+                conversation_id=conversation,
+                reply_by_us=now_us() + int(KNOWLEDGE_LIMIT_S * 1_000_000),
+            )
 
     async def _ask_for_name(self, wanted: TrafficCluster, conversation: str) -> None:
         for receiver in self.settings.jids("ontology"):

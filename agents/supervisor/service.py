@@ -26,7 +26,9 @@ from agents.supervisor.console.views import (
 )
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
+from agents.supervisor.knowledge import KnowledgeDesk
 from agents.supervisor.ledger import Ledger
+from agents.supervisor.messages import MessageMonitor
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation, canonical
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
 
@@ -59,6 +61,8 @@ class ConsoleService:
         self.propagation = Propagation.from_settings(settings)
         self.hub = Hub(clock)
         self.clusters = ClusterDesk(ledger, self.hub, clock)
+        self.knowledge = KnowledgeDesk(ledger, clock)
+        self.messages = MessageMonitor(settings)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
         self._send = send

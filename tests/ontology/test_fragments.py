@@ -180,6 +180,14 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         case_count=st.integers(0, 2**63 - 1),
         detail=texts,
     ),
+    r.OntologyAction: st.builds(
+        r.OntologyAction,
+        id=ids,
+        ontology_action=st.sampled_from(r.ONTOLOGY_ACTIONS),
+        fragment=texts,
+        target_ontology=texts,
+        detail=texts,
+    ),
     r.Query: st.builds(r.Query, id=ids, sparql=texts),
     r.Answer: st.builds(r.Answer, id=ids, query=ids, results=texts, truncated=st.booleans()),
 }

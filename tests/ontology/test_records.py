@@ -85,6 +85,7 @@ VALID: dict[type, dict[str, Any]] = {
         "member_count": 1,
         "case_count": 0,
     },
+    r.OntologyAction: {"ontology_action": "translate", "fragment": ""},
     r.Query: {"sparql": "ASK {}"},
     r.Answer: {"query": "urn:uuid:2", "results": "{}"},
 }
@@ -135,6 +136,7 @@ def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
         (r.TrafficCluster, {"radius": float("inf")}),
         (r.Block, {"expires_us": -1}),
         (r.HostProfile, {"asset_value": 6}),
+        (r.OntologyAction, {"ontology_action": "delete"}),
         (r.HostProfile, {"open_ports": (70000,)}),
         (r.AgentDescription, {"role": "king"}),
     ],

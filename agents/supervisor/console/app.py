@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.responses import Response
 
-from agents.supervisor.console import api_clusters
+from agents.supervisor.console import api_clusters, api_messages, api_ontology
 from agents.supervisor.console.access import (
     COOKIE,
     Gate,
@@ -60,6 +60,8 @@ def create_app(
     app.add_middleware(Guard, any_host=behind_proxy)
     app.include_router(router)
     app.include_router(api_clusters.router)
+    app.include_router(api_messages.router)
+    app.include_router(api_ontology.router)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid)
 

@@ -99,6 +99,6 @@ export function sheet(title, ...body) {
 
 export function helpDialog() {
   const keys = [["j", "next block"], ["k", "previous block"], ["l", "lift the selected block"], ["e", "extend it"], ["b", "block an address"],
-    ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
+    ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["m", "messages"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
   sheet("Keyboard", h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, h("kbd", null, k)), h("dd", null, what)])));
 }

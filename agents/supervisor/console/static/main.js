@@ -9,6 +9,7 @@ import { clearDetail, showDetail, shownId, tickDetail } from "./detail.js";
 import { addDialog, extendDialog, helpDialog, liftDialog } from "./dialogs.js";
 import { agentsDialog, gatewaysUp, patchAgent, setAgents } from "./agents.js";
 import { bindClusters, clustersDialog, patchCluster } from "./clusters.js";
+import { messagesDialog } from "./messages.js";
 import { bindFeed, incidents, patchFeed, setFeed } from "./feed.js";
 import { follow } from "./stream.js";
 
@@ -129,6 +130,7 @@ $("#show-active").addEventListener("click", () => show(false));
 $("#show-ended").addEventListener("click", () => show(true));
 $("#filter").addEventListener("input", (e) => { text = e.target.value; refilter(); });
 $("#add").addEventListener("click", actions.add);
+$("#messages").addEventListener("click", messagesDialog);
 $("#help").addEventListener("click", helpDialog);
 $("#agents").addEventListener("click", agentsDialog);
 $("#logout").addEventListener("click", async () => { await post("logout"); location.assign("/login"); });
@@ -142,6 +144,7 @@ const keys = {
   b: actions.add,
   h: () => show(!ended),
   c: () => clustersDialog(operator),
+  m: messagesDialog,
   "/": () => $("#filter").focus(),
   "?": helpDialog,
 };
