@@ -21,8 +21,9 @@ from ontology.swrl import RDF, RDFS
 from ontology.translation import ONTOIDPSMA_IRI
 from ontology.vocabulary import ONTOLOGY_IRI
 
-SERVICE_IRI: Final = "https://w3id.org/ontoidps/service"
-"""The graph that holds the descriptions; with ``#`` the prefix ``svc:``."""
+SERVICE_IRI: Final = "https://w3id.org/ontoidps/ontologies"
+"""The graph that holds the descriptions; with ``#`` the prefix ``svc:``. Its name must not hold the
+word that `agents.ontology.query` refuses."""
 SERVICES: Final = (
     "fipa-oa",
     f"supported-ontology {ONTOLOGY_IRI}",

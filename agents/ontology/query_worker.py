@@ -19,7 +19,7 @@ _MEMORY = 1 << 30
 
 _PREFIXES = {
     "idps": "https://w3id.org/ontoidps#",
-    "svc": "https://w3id.org/ontoidps/service#",
+    "svc": "https://w3id.org/ontoidps/ontologies#",
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "owl": "http://www.w3.org/2002/07/owl#",

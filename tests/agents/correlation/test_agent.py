@@ -21,7 +21,7 @@ from agents.knowledge import start_theory
 from agents.settings import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from ontology.records import Alert, Decision, Incident, OntologyChanged, Record, Subscription
+from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
 from rules.files import rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
@@ -110,10 +110,11 @@ def decisions(agent: Probe, receiver: str) -> list[Decision]:
 
 async def test_alerts_become_a_request_with_everything_it_rests_on(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        await until(lambda: len(agent.sent) == 1)
-        receiver, performative, (record,) = agent.sent[0]
-        assert (receiver, performative) == ("analyzer", "subscribe")
-        assert isinstance(record, Subscription) and record.topic == "Alert"
+        await until(lambda: len(agent.sent) == 2)
+        assert [(to, how, getattr(r, "topic", "")) for to, how, (r,) in agent.sent] == [
+            ("analyzer", "subscribe", "Alert"),
+            ("ontology", "subscribe", "HostProfile"),
+        ]
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "ontology")) == 1)
         (decision,) = decisions(agent, "supervisor")

@@ -17,7 +17,6 @@ from agents.acl import AclMessage
 from agents.base import AgentContext
 from agents.ontology import agent as agent_module
 from agents.ontology.agent import OntologyAgent
-from agents.ontology.query import QueryRefused
 from agents.ontology.watch import check_with_java, knowledge_paths, load_knowledge
 from agents.settings import Settings
 from ontology.knowledge_base import KnowledgeBaseError
@@ -138,8 +137,11 @@ async def test_archives_alerts_and_answers_about_them(agent: Unconnected) -> Non
 
 @pytest.mark.parametrize("sparql", ["DROP ALL", "SELECT * { SERVICE <http://192.0.2.1/> {} }"])
 async def test_a_bad_question_is_refused_to_the_sender(agent: Unconnected, sparql: str) -> None:
-    with pytest.raises(QueryRefused):
-        await agent.on_message(a_message("query-ref"), (Query(id="urn:uuid:q", sparql=sparql),))
+    await agent.on_message(a_message("query-ref"), (Query(id="urn:uuid:q", sparql=sparql),))
+    (answer,) = agent.sent[-1].records
+    assert isinstance(answer, Answer) and agent.sent[-1].performative == "refuse"
+    assert json.loads(answer.results)["error"]
+    assert agent.counters["queries_refused"] == 1
 
 
 async def test_a_valid_edit_is_announced_to_those_who_use_it(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 
 import pytest
 
 from agents.ontology.query import QueryRefused
-from agents.ontology.service import ServiceError, Work, plan, to_answer
-from ontology.records import Block, Query, Record, Subscription, TrafficCluster
+from agents.ontology.service import ServiceError, Work, plan, to_answer, to_refusal, to_truth
+from ontology.records import Block, OntologyAction, Query, Record, Subscription, TrafficCluster
 
 BLOCK = Block(
     id="urn:uuid:b",
@@ -75,9 +76,25 @@ def test_anything_else_is_not_understood(
         plan(performative, records)
 
 
-def test_a_forbidden_query_is_refused_before_it_is_asked() -> None:
-    with pytest.raises(QueryRefused, match="SERVICE"):
-        plan("query-ref", [Query(id="urn:uuid:q", sparql="SELECT * { SERVICE <http://x/> {} }")])
+def test_a_refusal_says_why_and_query_if_wants_ask() -> None:
+    assert json.loads(to_refusal(QUERY, 'not "so"').results) == {"error": 'not "so"'}
+    assert to_truth(QUERY, '{"head": {}, "boolean": false}').query == QUERY.id
+    with pytest.raises(QueryRefused, match="wants ASK"):
+        to_truth(QUERY, '{"head": {"vars": ["boolean"]}, "results": {}}')
+
+
+@pytest.mark.parametrize("performative", ["query-ref", "query-if"])
+def test_one_query_is_planned(performative: str) -> None:
+    assert plan(performative, [QUERY]).queries == (QUERY,)
+    with pytest.raises(ServiceError, match=f"{performative} wants one Query, got 2"):
+        plan(performative, [QUERY, QUERY])
+
+
+def test_a_request_is_one_wish_or_one_action() -> None:
+    action = OntologyAction(id="urn:uuid:o", ontology_action="retract", fragment="")
+    assert plan("request", [action]).actions == (action,)
+    with pytest.raises(ServiceError, match="one TrafficCluster or one OntologyAction"):
+        plan("request", [action, action])
 
 
 def test_a_repeated_query_gets_the_same_answer_id() -> None:

@@ -7,12 +7,17 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
+from agents.acl import AclMessage
+from agents.base.message_log import MessageLog
 from ontology.clusters import clusters_path, read_clusters
+from ontology.fragments import encode
 from ontology.records import OntologyChanged
 
 pytestmark = pytest.mark.browser
@@ -300,3 +305,77 @@ def test_an_operator_renames_a_cluster(chromium, serve):
     (line,) = chromium.get_log("browser")
     assert "422" in line["message"]
     assert running.service.ledger.audit_trail(limit=1)[0].what == "cluster renamed"
+
+
+def test_the_message_monitor(chromium, serve, settings):
+    """Hostile content stays text, filters filter, a click shows the whole message."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    keeper, sender = settings.jid("supervisor", "gw1"), settings.jid("ontology", "gw1")
+    (settings.state_dir / keeper).mkdir()
+    running = serve("127.0.0.1:0")
+    with closing(MessageLog(settings.state_dir / keeper, 1 << 20, Counter())) as log:
+        for number in range(130):
+            change = OntologyChanged(
+                id=f"urn:uuid:{number}", version=HOSTILE, changed_us=0, detail=f"no. {number}"
+            )
+            message = AclMessage(
+                performative="inform" if number % 10 else "request",
+                sender=sender,
+                receivers=(keeper,),
+                content=encode([change]),
+                protocol="fipa-subscribe",
+                conversation_id=f"{HOSTILE}{number}",
+            )
+            at_us = running.service.clock() - (130 - number) * 1_000_000
+            log.add(message, "received", at_us, "-" if number % 40 else "stale")
+
+    def texts(selector):
+        try:
+            found = chromium.find_elements(By.CSS_SELECTOR, selector)
+            return [e.get_attribute("textContent") for e in found]
+        except StaleElementReferenceException:
+            return []
+
+    def css(selector):
+        return chromium.find_element(By.CSS_SELECTOR, selector)
+
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: texts("#link") == ["live"])
+    css("body").send_keys("m")
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 100)
+    css(".monitor-foot button:nth-of-type(2)").click()
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 130)
+    Select(css("dialog select[name=performative]")).select_by_value("request")
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 13)
+    css("dialog input[name=refused]").click()
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 4)
+    assert texts(".messages .chip.bad") == ["stale"] * 4
+    css("dialog input[name=text]").send_keys("no. 120")
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 1)
+    row = css(".messages tbody tr")
+    row.send_keys(Keys.ENTER)
+    wait.until(lambda _: texts(".whole pre"))
+    (whole,) = texts(".whole pre")
+    assert whole.startswith("(request") and "no. 120" in whole
+    assert HOSTILE.split("onerror")[0] in whole
+    css(".whole button").click()
+    wait.until(lambda _: css("input[name=conversation]").get_attribute("value") == f"{HOSTILE}120")
+    assert chromium.find_elements(By.CSS_SELECTOR, "dialog img, dialog script") == []
+    for name in ("text", "conversation"):
+        css(f"dialog input[name={name}]").clear()
+    css("dialog input[name=refused]").click()
+    Select(css("dialog select[name=performative]")).select_by_value("")
+    wait.until(lambda _: len(texts(".messages tbody tr")) == 100)
+    css(".messages tbody tr").click()
+    wait.until(lambda _: "no. 129" in "".join(texts(".whole pre")))
+    shots = os.environ.get("ONTOIDPS_SHOTS")
+    for theme in ("light", "dark") if shots else ():
+        chromium.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+        chromium.save_screenshot(f"{shots}/messages-{theme}.png")
+    assert chromium.title == "testnet · OntoIDPS"
+    assert chromium.get_log("browser") == []
