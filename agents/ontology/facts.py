@@ -35,7 +35,7 @@ MAX_PROFILES: Final = 200
 """They are told to correlation in one message."""
 MAX_VALUE: Final = 2_000
 """Characters of one value."""
-_JAVA_TIMEOUT_S = 20.0
+_JAVA_TIMEOUT_S = 25.0
 
 _TYPE = RDF + "type"
 _LABELS = (RDFS + "label", RDFS + "comment")
@@ -294,7 +294,9 @@ class FactBook:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / FACTS_FILE
         data = self.path.read_bytes() if self.path.exists() else b""
-        self.facts = frozenset(parse(data, format=RdfFormat.N_TRIPLES))
+        # Not as quads, which equal no triple.
+        quads = parse(data, format=RdfFormat.N_TRIPLES)
+        self.facts = frozenset(Triple(q.subject, q.predicate, q.object) for q in quads)
 
     @property
     def version(self) -> str:

@@ -113,7 +113,9 @@ export function messagesDialog() {
   }
 
   let waiting = 0;
-  fields.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => read(false), 250); });
+  const again = () => { clearTimeout(waiting); waiting = setTimeout(() => read(false), 250); };
+  fields.addEventListener("input", again);
+  fields.addEventListener("change", again);
   fields.addEventListener("keydown", (e) => { if (e.key === "Enter") e.preventDefault(); });
   fresh.addEventListener("click", () => read(false));
   older.addEventListener("click", () => read(true));

@@ -350,6 +350,8 @@ def test_the_message_monitor(chromium, serve, settings):
     wait.until(lambda _: len(texts(".messages tbody tr")) == 100)
     css(".monitor-foot button:nth-of-type(2)").click()
     wait.until(lambda _: len(texts(".messages tbody tr")) == 130)
+    if os.environ.get("ONTOIDPS_SHOTS"):
+        chromium.save_screenshot(os.environ["ONTOIDPS_SHOTS"] + "/monitor.png")
     Select(css("dialog select[name=performative]")).select_by_value("request")
     wait.until(lambda _: len(texts(".messages tbody tr")) == 13)
     css("dialog input[name=refused]").click()
