@@ -266,7 +266,7 @@ async def test_asking_telling_and_translating(
             code, out, err = await cli("retract", str(honeynet), str(facts), *reason)
             assert (code, err) == (0, "")
             await until(lambda: correlation.counters["hosts_taken"] == 2)
-            code, out, _ = await cli("query", str(honeynet), "--json", f"ASK {{ {grade[11:]} }}")
+            code, out, _ = await cli("query", "--json", str(honeynet), f"ASK {grade[10:]}")
             assert json.loads(out)["boolean"] is False
         finally:
             while started:
