@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _query(arguments.question, as_json=arguments.json)
         case "translate":
             found = translate(_text(arguments.file), _TARGETS[arguments.to])
-            print("\n".join(map(printable, found.fragment.splitlines())))
+            print("\n".join(map(printable, found.fragment.expandtabs(4).split("\n"))))
             for loss in found.losses:
                 print(printable(f"lost: {loss}"), file=sys.stderr)
             return 0
