@@ -13,7 +13,7 @@ from agents.sensor.core import SensorCore
 from datasets.pcap import read_capture
 from ontology.records import CONNECTION
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 8 << 20
 MAX_HELD = 1 << 18
 """Connections held back for one that began before them and is still open."""
 _NEVER_US = 10**17

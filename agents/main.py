@@ -58,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"ontoidps: no command {words[0]!r} (there are: {', '.join(COMMANDS)})", file=sys.stderr
         )
         return 2
-    command: Command = import_module(f"agents.commands.{words[0]}")
+    try:
+        command: Command = import_module(f"agents.commands.{words[0]}")
+    except KeyboardInterrupt:  # loading takes a second or two
+        return 130
     parser = argparse.ArgumentParser(prog=f"ontoidps {words[0]}", description=COMMANDS[words[0]])
     command.add_arguments(parser)
     arguments = parser.parse_args(words[1:])

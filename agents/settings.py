@@ -170,7 +170,9 @@ class Node(_Part):
             raise ValueError(f"node {self.name!r} lists an agent twice")
         sources = (self.interfaces, self.inputs, self.nflog, self.captures)
         if "sensor" in self.agents and not any(sources):
-            raise ValueError(f"node {self.name!r} has a sensor but no interfaces")
+            raise ValueError(
+                f"node {self.name!r} has a sensor but no interfaces, nflog, captures or inputs"
+            )
         if self.inputs and "sensor" not in self.agents:
             raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
         plugins.check_known(plugins.DETECTORS, self.detectors or ())
@@ -182,9 +184,10 @@ class Node(_Part):
                     f"node {self.name!r}: responders need a reaction agent, and it one"
                 )
             plugins.check_known(plugins.RESPONDERS, self.responders)
-        if self.signatures and not self.interfaces:
+        if self.signatures and not (self.interfaces or self.nflog or self.captures):
             raise ValueError(
-                f"node {self.name!r} has signatures but no interfaces to match them on"
+                f"node {self.name!r} has signatures but no interfaces, nflog or captures to match "
+                "them on"
             )
         for key in ("interfaces", "nflog", "captures"):
             if len(set(getattr(self, key))) != len(getattr(self, key)):

@@ -126,6 +126,7 @@ class Compressed:
         self._decoder = self._new()
         self._input = b""
         self._begun = False
+        self._problem: CaptureError | None = None
 
     def _new(self) -> zlib._Decompress | lzma.LZMADecompressor:
         if self._kind == "gzip":
@@ -136,7 +137,15 @@ class Compressed:
         out: list[bytes] = []
         missing = size
         while missing > 0:
-            piece = self._piece(missing)
+            if self._problem is not None:
+                if out:
+                    break  # what came before counts; the next read tells
+                raise self._problem
+            try:
+                piece = self._piece(missing)
+            except CaptureError as e:
+                self._problem = e
+                continue
             if piece is None:
                 break
             out.append(piece)

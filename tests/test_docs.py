@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from agents.main import COMMANDS
+from agents.settings import Analysis, Console, Honeypot, Input, Node, Policy, Settings, Xmpp
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,6 +25,20 @@ def test_every_place_that_is_named_exists(page: Path) -> None:
 def test_every_command_that_is_named_exists() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"\bontoidps ([a-z-]+)\b(?=[ `…])", text)) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("part", [Settings, Xmpp, Console, Policy, Analysis, Node, Honeypot, Input])
+def test_the_example_holds_every_key(part: type[BaseModel]) -> None:
+    text = (ROOT / "deploy" / "honeynet.example.toml").read_text(encoding="utf-8")
+    keys = set(re.findall(r"(?:^|[{#,] *)(\w+) = ", text, re.MULTILINE))
+    keys |= set(re.findall(r"^\[+(\w+)\]", text, re.MULTILINE))
+    assert set(part.model_fields) <= keys
+
+
+def test_every_page_is_in_the_list() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(re.findall(r"`docs/([\w-]+\.md)`", readme))
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:

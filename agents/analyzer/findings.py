@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from agents.analyzer.clustering import FAMILY, Assignment, ClusterModel
 from agents.analyzer.features import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, STATE, SYN, TCP, UDP
 from agents.analyzer.features import address_ids as _address_ids
 from agents.analyzer.second_opinion import Opinion, SecondOpinion, weigh
+from agents.analyzer.tables import Table as Table  # for plug-ins: all they need from one place
 from ontology.records import Address, Alert
 
 SECOND = 1_000_000
@@ -27,8 +27,6 @@ SAMPLE = 16
 """Addresses named when there are several (`Alert.sources`)."""
 MAX_COUNTED = 65_536
 """Distinct sources told apart per finding; beyond, the count is a lower bound."""
-CONTENTS = 500_000
-"""Items that all entries of one table hold together, about 100 bytes each."""
 CLUSTER_WEIGHT = 0.1
 """Clusters move a finding's confidence by at most this much either way: they were trained on one
 small sample, so they may tip a weak finding but neither make nor silence a clear one."""
@@ -147,66 +145,6 @@ class View:
             ordered = column[order]
             changed[1:] |= ordered[1:] != ordered[:-1]
         yield from np.split(chosen[order], np.flatnonzero(changed))
-
-
-Value = TypeVar("Value")
-
-
-class Table(Generic[Value]):
-    """A dictionary that forgets the least recently used, counted, when it grows too large.
-
-    Bounded in entries and in what they hold together (ports, addresses, times): each entry's cap
-    alone would let a patient attacker fill every entry to its cap.
-    """
-
-    def __init__(self, make: Callable[[], Value], maximum: int, contents: int = CONTENTS) -> None:
-        self._make = make
-        self._maximum = maximum
-        self._contents = contents
-        self._entries: OrderedDict[Any, Value] = OrderedDict()
-        self._weights: dict[Any, int] = {}
-        self._total = 0
-        self.evicted = 0
-
-    def get(self, key: Any) -> Value:
-        """The entry of ``key``, made if there is none."""
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = self._make()
-            if len(self._entries) > self._maximum:
-                self._evict()
-        else:
-            self._entries.move_to_end(key)
-        return entry
-
-    def put(self, key: Any, value: Value) -> None:
-        """Take in an entry that was made elsewhere."""
-        self.drop(key)
-        self._entries[key] = value
-        if len(self._entries) > self._maximum:
-            self._evict()
-
-    def weigh(self, key: Any, weight: int) -> None:
-        """Note how many items the entry of ``key`` holds now."""
-        self._total += weight - self._weights.get(key, 0)
-        self._weights[key] = weight
-        while self._total > self._contents and len(self._entries) > 1:
-            self._evict()
-
-    def drop(self, key: Any) -> None:
-        """Forget ``key``."""
-        self._entries.pop(key, None)
-        self._total -= self._weights.pop(key, 0)
-
-    def _evict(self) -> None:
-        self.drop(next(iter(self._entries)))
-        self.evicted += 1
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: Any) -> bool:
-        return key in self._entries
 
 
 @dataclass(slots=True)

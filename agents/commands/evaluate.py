@@ -17,6 +17,7 @@ from agents.analyzer.features import FEATURES, FeatureExtractor
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.hybrid_training import SEED, fit, validate
 from agents.analyzer.kdd_features import ENCODING
+from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
 from agents.evaluation import captures, kdd, nsl_kdd
 from agents.evaluation.report import Report, as_html, as_text
@@ -138,6 +139,7 @@ def _captures(arguments: argparse.Namespace) -> Report:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write what was asked for, print the rest."""
+    check_writable(arguments.html, arguments.details)
     report = {"kdd": _kdd, "nsl-kdd": _nsl_kdd, "captures": _captures}[arguments.data](arguments)
     if arguments.html:
         arguments.html.write_text(as_html(report), encoding="utf-8")

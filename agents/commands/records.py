@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from agents.commands.output import check_writable
 from agents.commands.replay import printable, shown
 from agents.connections import Connections
 from datasets.kdd import ATTACK_CLASS
@@ -94,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{shown(path)}: not a regular file")
         if out is not None and out.exists() and out.samefile(path):
             raise ValueError(f"--out {shown(out)} would overwrite the capture")
+    check_writable(out)
     KddRecorder(host_window=arguments.host_window)  # a wrong N is said before anything is written
     if out is None:
         return _write(arguments, None)

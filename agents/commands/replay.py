@@ -163,6 +163,7 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
     code = 0
     if not as_json:
         print(shown(path))
+    lines, refused = replay.totals.lines, replay.totals.refused
     try:
         for record in replay.capture(path) if parser is None else replay.log(path, parser):
             _show(record, path, as_json=as_json)
@@ -170,6 +171,13 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
         # What could be read counts; the rest is said once, and the next capture gets its turn.
         print(f"ontoidps replay: {printable(e)}", file=sys.stderr)
         code = 1
+    lines, refused = replay.totals.lines - lines, replay.totals.refused - refused
+    if refused:
+        # Also with --json, whose output has no place for it. All of them: it is another format.
+        print(
+            f"ontoidps replay: {shown(path)}: {refused} of {lines} lines refused", file=sys.stderr
+        )
+        code |= refused == lines
     if last:
         for record in replay.finish():
             _show(record, path, as_json=as_json)

@@ -22,6 +22,7 @@ from agents.analyzer.training import (
     held_out_novelty,
     labelled_rows,
 )
+from agents.commands.output import check_writable
 from agents.sensor.core import SensorCore
 from datasets.nsl_kdd import read_nsl_kdd
 from datasets.pcap import read_capture
@@ -160,6 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, save, say what the clusters are."""
+    check_writable(arguments.out)
     if arguments.captures == NSL_KDD:
         return _train_nsl_kdd(arguments)
     if arguments.file is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
+BATCH_SPAN_US = 60_000_000
+"""The analyzer looks at its windows once a batch. A block of a slow capture, or a log read after a
+pause, holds hours, in which five refused logins would be lost among what came later."""
 BATCH_CONNECTIONS = 1_400
 """Connections in one batch: 1,400 x 100 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
@@ -128,8 +132,9 @@ class SensorCore:
             return []
         begin_us = min(self._begin_us if self._begin_us >= 0 else now_us, now_us)
         batches = []
-        for start in range(0, max(len(done), 1), BATCH_CONNECTIONS):
-            batches.append(self._batch(begin_us, now_us, done[start : start + BATCH_CONNECTIONS]))
+        parts = batch_parts(done) if len(done) else [(0, done)]
+        for _, part in parts:
+            batches.append(self._batch(begin_us, now_us, part))
             self._packets = self._dropped = self._malformed = 0  # counted once, in the first
         self._begin_us = now_us
         self.counters["connections"] += len(done)
@@ -152,6 +157,17 @@ class SensorCore:
             malformed=self._malformed,
             connections=np.ascontiguousarray(connections, CONNECTION),
         )
+
+
+def batch_parts(table: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.void]]]:
+    """(first row, rows) of each batch of a table in order of ``start_us``."""
+    starts = np.ascontiguousarray(table["start_us"])
+    begin = 0
+    while begin < len(table):
+        near = starts[begin : begin + BATCH_CONNECTIONS]
+        end = begin + int(np.searchsorted(near, near[0] + BATCH_SPAN_US, side="right"))
+        yield begin, table[begin:end]
+        begin = end
 
 
 def _packets(connections: NDArray[np.void]) -> np.int64:

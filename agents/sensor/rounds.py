@@ -83,7 +83,6 @@ def play(
         valid = position < split[group]
         valid[swallowed] = False
     _accumulate(c, group, starts, work, extras, orig, valid)
-    work["answered"] |= first_answer < split
     closes = np.flatnonzero((closing >= 0) & (closing < split))
     work["closed"][closes] = reason[closes]
     work["close_us"][closes] = c.time[closing[closes]]
@@ -230,6 +229,7 @@ def _accumulate(
     work["last_us"][some] = c.time[last[some]]
     work["orig_packets"] += sent_packets
     work["resp_packets"] += packets - sent_packets
+    work["answered"] |= packets > sent_packets
     work["orig_bytes"] += sent_bytes
     work["resp_bytes"] += total - sent_bytes
     work["orig_flags"] |= (seen & 0xFF).astype(np.uint8)

@@ -40,3 +40,11 @@ def test_installed_command_runs() -> None:
     script = Path(sys.executable).with_name("ontoidps")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("ontoidps 0.")
+
+
+def test_an_interrupt_while_a_command_loads_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.main.import_module", interrupted)
+    assert main(["replay", "x"]) == 130

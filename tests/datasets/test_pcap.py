@@ -9,6 +9,7 @@ import lzma
 import os
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,19 @@ def test_xz_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
     path.write_bytes(head)
     with pytest.raises(CaptureError, match="bad xz data"):
         read(path)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_what_comes_before_garbage_counts(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(
+        pack(pcap("<", 0xA1B2C3D4, [(1, 0, b"one"), (2, 0, b"two")])) + b"garbage garbage garbage"
+    )
+    found = []
+    with pytest.raises(CaptureError, match=r"bad (gzip|xz) data"):
+        for raw in read_capture(path):
+            found += [data for data, *_ in seen([raw])]
+    assert found == [b"one", b"two"]
 
 
 def test_memory_stays_flat_for_a_compressed_bomb(tmp_path: Path) -> None:

@@ -9,18 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from agents.sensor.core import batch_parts
 from agents.sensor.inputs.events import Claim, LineRefused, Parser
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS = 1_400
-"""As `agents.sensor.core.BATCH_CONNECTIONS`: below 200 kB also in base64."""
-BATCH_SPAN_US = 60_000_000
-"""The analyzer looks at its windows once a batch. A log that is read after a pause holds hours, in
-which five refused logins would be lost among what came later."""
 MAX_AHEAD_US = 86_400_000_000
 """A line from further in the future lies, or its clock does: it would push true ones out of every
 window."""
@@ -106,7 +101,7 @@ class Intake:
         table = table[sane]
         table = table[np.argsort(table["start_us"], kind="stable")]
         self.counters["rows"] += len(table)
-        for begin, part in _parts(table):
+        for begin, part in batch_parts(table):
             end_us = int((part["start_us"] + part["duration_us"]).max())
             yield ConnectionBatch(
                 id=uuid.uuid5(_NAMESPACE, f"{self._sensor}/{mark}/{begin}").urn,
@@ -157,14 +152,3 @@ class Intake:
                 analyzer=self._sensor,
                 explanation=best.explanation + more,
             )
-
-
-def _parts(table: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.void]]]:
-    """(first row, rows) of each batch of a table in order of time."""
-    starts = np.ascontiguousarray(table["start_us"])
-    begin = 0
-    while begin < len(table):
-        near = starts[begin : begin + BATCH_ROWS]
-        end = begin + int(np.searchsorted(near, near[0] + BATCH_SPAN_US, side="right"))
-        yield begin, table[begin:end]
-        begin = end

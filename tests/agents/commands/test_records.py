@@ -124,7 +124,8 @@ def test_a_capture_that_breaks_off_is_written_as_far_as_it_goes(
         (["{}", "--format", "parquet"], "name a file with --out"),
         (["{}", "--json"], "name a file for the records with --out"),
         (["{}", "--host-window", "256"], "host window must lie in [1, 255], got 256"),
-        (["{}", "--out", "/nowhere/x"], "/nowhere/x.part: No such file or directory"),
+        (["{}", "--out", "/"], "/: is a directory"),
+        (["{}", "--out", "/nowhere/x"], "/nowhere/x: there is no folder /nowhere"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -80,6 +80,15 @@ def test_wrong_words_are_explained(
     assert said in capsys.readouterr().err
 
 
+def test_a_log_of_another_kind_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x").write_text("not json\nnor this\n")
+    assert main(["replay", "--json", "--input", f"cowrie:{tmp_path / 'x'}"]) == 1
+    seen = capsys.readouterr()
+    assert seen.out == "" and "2 of 2 lines refused" in seen.err
+
+
 def test_a_damaged_file_keeps_what_could_be_read(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 from agents.sensor.core import BATCH_CONNECTIONS, COUNTS_ONLY_US, SensorCore
-from benchmarks.bench_packets import generate
-from datasets.pcap import read_capture
+from benchmarks.bench_packets import _frame, generate
+from datasets.pcap import read_capture, write_capture
 from ontology.fragments import MAX_BYTES, encode
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
 
@@ -61,6 +62,18 @@ def test_block_size_does_not_change_the_connections(mixture: Path) -> None:
         return sorted(row.tobytes() for b in batches for row in b.connections)
 
     assert all_of(1 << 13) == all_of(1 << 24)
+
+
+def test_no_batch_holds_what_is_a_minute_apart(tmp_path: Path) -> None:
+    """A detector looks at its windows once a batch: hours in one would hide what came before."""
+    frames = [_frame(1, 2, 17, struct.pack(">HHHH", n, 53, 8, 0)) for n in range(1000, 1006)]
+    starts = [0, 1, 50, 70, 7200, 7201]
+    write_capture(tmp_path / "slow", frames, [10**15 + s * 1_000_000 for s in starts])
+    batches = replay(tmp_path / "slow", SensorCore("s"), 1 << 20)
+    assert [b.connections["src_port"].tolist() for b in batches if len(b.connections)] == [
+        [1000, 1001, 1002], [1003], [1004, 1005],
+    ]  # fmt: skip
+    assert sum(b.packets for b in batches) == 6
 
 
 def test_batches_fit_a_message(mixture: Path) -> None:

@@ -320,6 +320,14 @@ def test_ends_change_where_the_server_spoke_first(
     assert run(packets, inner, rounds, False) == plain(packets)
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 4])
+def test_a_packet_that_counts_nowhere_is_no_answer(rounds: int) -> None:
+    """Late and empty after a reset, in one block with it: the attempt stays unanswered (S0)."""
+    packets = [P(0, 1, 2, flags=SYN), P(0, 1, 2, flags=RST), P(6, 2, 1, 80, 1000, flags=ACK)]
+    ((*_, state, ours, theirs), *rest) = [record[:9] for record in run(packets, [], rounds, False)]
+    assert (state, ours, theirs, rest) == ("S0", SYN | RST, 0, [])
+
+
 def test_refusal_seen_midstream_makes_its_sender_the_responder() -> None:
     table = FlowTable()
     hello = P(10, 2, 1, sport=21, dport=2000, flags=ACK)

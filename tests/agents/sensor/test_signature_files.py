@@ -44,10 +44,33 @@ def test_check_says_how_much_is_in_use(tmp_path: Path, capsys: pytest.CaptureFix
     assert "1 unreadable, the first is" in out and "line 5" in out and "\x1b" not in out
 
 
+def test_rules_of_another_host_are_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = honeynet(tmp_path, 'signatures = ["none.rules"]')
+    assert main(["check", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert "good" in out and err.count("\n") == 1
+    assert "warning: node gw1: " in err and "none.rules: not on this host" in err
+    for words, word in ((["--node", "gw1"], "no such file"), (["--node", "gw9"], "no node")):
+        assert main(["check", str(file), *words]) == 1
+        out, err = capsys.readouterr()
+        assert out == "" and word in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("source", ["nflog = [5]", 'captures = ["tap.pcap"]'])
+def test_signatures_need_packets_from_anywhere(tmp_path: Path, source: str) -> None:
+    (tmp_path / "own.rules").write_text(RULES)
+    file = honeynet(tmp_path, 'signatures = ["own.rules"]')
+    file.write_text(file.read_text().replace('interfaces = ["lo"]', source))
+    assert load_settings(file).node[0].signatures == (tmp_path / "own.rules",)
+
+
 def test_what_can_t_be_used_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "own.rules").write_text(RULES)
+    (tmp_path / "empty").mkdir()
     for line, word in (
-        ('signatures = ["none.rules"]', "no such file"),
+        ('signatures = ["empty"]', "no rule in"),
         ('signatures = ["own.rules"]\nsignature_variables = { HOME_NET = "[1.2.3" }', "HOME_NET"),
         ('signatures = ["own.rules"]\nsignature_variables = { "A B" = "any" }', "not a name"),
     ):
@@ -57,7 +80,7 @@ def test_what_can_t_be_used_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     text = honeynet(tmp_path, 'signatures = ["own.rules"]').read_text()
     bad = tmp_path / "bad.toml"
     bad.write_text(text.replace('interfaces = ["lo"]', 'inputs = [{ kind = "eve", path = "e" }]'))
-    with pytest.raises(SettingsError, match="has signatures but no interfaces"):
+    with pytest.raises(SettingsError, match="no interfaces, nflog or captures to match them on"):
         load_settings(bad)
 
 
