@@ -27,6 +27,7 @@ from agents.settings_fields import (
     Listen,
     Name,
     Port,
+    Priority,
     Seconds,
 )
 from ontology.records import ROLES, Address, HostProfile, Network
@@ -85,6 +86,15 @@ class Policy(_Part):
     """Incidents below this severity are shown, not acted on."""
     dry_run: bool = False
     """True: decide and report, but never touch the kernel."""
+    paper_rules: bool = False
+    """True: the rules of ``rules/paper.owl`` are in force as well (docs/rules.md)."""
+    reliability: Literal["windowed", "paper"] = "windowed"
+    """How reliability is counted (`rules.assessment.MODES`)."""
+    minimum_risk: float = Field(default=1.0, ge=0, le=10)
+    """Least risk at which the paper's rules want a block; OSSIM raises an alarm at 1."""
+    sensor_priority: dict[str, Priority] = Field(default_factory=dict)
+    """The paper's PS of the sensor of a node, 0 to 5."""
+    default_sensor_priority: Priority = 3
 
     @model_validator(mode="after")
     def _check(self) -> Policy:
@@ -234,6 +244,8 @@ class Settings(_Part):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two nodes are named {name!r}")
+        for name in self.policy.sensor_priority.keys() - set(names):
+            raise ValueError(f"policy.sensor_priority: there is no node {name!r}")
         for role in ("supervisor", "correlation", "ontology"):
             found = sum(role in n.agents for n in self.node)
             if found != 1:

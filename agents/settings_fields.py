@@ -97,6 +97,7 @@ Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)
 Name = Annotated[str, BeforeValidator(_name)]
 AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Priority = Annotated[int, Field(ge=0, le=5)]
 Domain = Annotated[str, BeforeValidator(_domain)]
 Host = Annotated[str, BeforeValidator(_host)]
 Listen = Annotated[str, BeforeValidator(_listen)]

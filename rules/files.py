@@ -10,6 +10,8 @@ from rules.attack_models import read_models
 from rules.compile import Compiled, compile_models
 
 RULE_FILES = ("correlation.owl", "reaction.owl", "scenarios.owl")
+PAPER_FILE = "paper.owl"
+"""Rules of the source paper, in force only where ``policy.paper_rules`` is set."""
 MODELS_FILE = "attacks.owl"
 """Attack models: what ``scenarios.owl`` is made from. Never loaded into the reasoner."""
 SCENARIO_SAMPLES_FILE = "scenarios.samples.json"
@@ -18,6 +20,11 @@ SCENARIO_SAMPLES_FILE = "scenarios.samples.json"
 def rule_paths() -> tuple[Path, ...]:
     """Paths of the shipped rule files, as `KnowledgeBase` wants them."""
     return tuple(_path(name) for name in RULE_FILES)
+
+
+def paper_rules_path() -> Path:
+    """Path of the rules that are in force only with ``policy.paper_rules``."""
+    return _path(PAPER_FILE)
 
 
 def sample_paths() -> tuple[Path, ...]:

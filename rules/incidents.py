@@ -1,6 +1,6 @@
 """What kind of incident each rule concludes, and how severe it is.
 
-First, simple assessment; the paper's reliability and risk come on top of it later.
+Reliability and risk, the paper's assessment, stand beside it (`rules.assessment`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ontology.figures import class_tree, rule_graph
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
 from ontology.vocabulary import IDPS, PARENTS
-from rules.files import rule_paths, sample_paths, scenario_samples_path
+from rules.files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 from rules.signature_individuals import FORMATS, write_signatures
 from rules.signatures import SignatureSet, load_signatures
 
@@ -115,7 +115,7 @@ def ontology_page() -> str:
     generated = scenario_samples_path()
     for sample in json.loads(generated.read_text(encoding="utf-8")):
         samples[sample["rule"]] = f"`rules/{generated.name}`"
-    with KnowledgeBase([ontology_path(), *rule_paths()]) as knowledge:
+    with KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as knowledge:
         return document(knowledge, samples)
 
 

@@ -12,7 +12,7 @@ from ontology.checking.files import check_files
 from ontology.checking.findings import Problem
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path, read_owl_file
 from ontology.vocabulary import TERMS
-from rules.files import rule_paths
+from rules.files import paper_rules_path, rule_paths
 
 
 def add_arguments(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def together(given: Sequence[Path]) -> list[Path]:
     """The shipped files, each replaced by the given one of its IRI, and what else is given."""
-    shipped = {read_owl_file(path).iri: path for path in (ontology_path(), *rule_paths())}
+    known = (ontology_path(), *rule_paths(), paper_rules_path())
+    shipped = {read_owl_file(path).iri: path for path in known}
     added = []
     for path in given:
         try:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
-from agents.knowledge import load_theory
+from agents.knowledge import load_theory, paper_rules
 from agents.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
@@ -115,7 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     variables = dict(map(_variable, arguments.rule_variable))
     model = load_model()
     code = 0
-    worker = PelletWorker(load_theory())  # starts with the first alert, if there is one
+    # It starts with the first alert, if there is one.
+    worker = PelletWorker(load_theory(more=paper_rules(policy)))
     try:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):

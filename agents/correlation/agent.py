@@ -20,7 +20,7 @@ from agents.clock import now_us
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
-from agents.knowledge import keep_theory, start_theory
+from agents.knowledge import keep_theory, paper_rules, start_theory
 from ontology.fragments import FragmentError
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
@@ -88,7 +88,8 @@ class CorrelationAgent(BaseAgent):
             no earlier version.
         """
         self._journal = Journal(self.context.state_dir / "alerts.sqlite3")
-        theory = await self._in_thread(lambda: start_theory(self._kept))
+        more = paper_rules(self.settings.policy)
+        theory = await self._in_thread(lambda: start_theory(self._kept, more=more))
         worker = PelletWorker(theory)
         self._worker = worker
         engine = CorrelationEngine(
@@ -231,7 +232,7 @@ class CorrelationAgent(BaseAgent):
         if self._worker is None or self._engine is None:
             raise RuntimeError("the correlation agent has not started")
         try:
-            theory = keep_theory(self._kept)
+            theory = keep_theory(self._kept, more=paper_rules(self.settings.policy))
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
             self._engine.use(

@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding, collect_findings
-from agents.correlation.memory import AlertMemory
+from agents.correlation.memory import AlertMemory, apart
+from agents.correlation.ratings import Rater
 from agents.correlation.reports import (
     case_incident,
     case_level,
@@ -42,7 +43,7 @@ from ontology.reasoner.inferences import (
     ReasonerError,
     ReasonerUnavailable,
 )
-from ontology.reasoner.window import alert_hosts, build_window, check_alert
+from ontology.reasoner.window import alert_hosts, check_alert
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.compile import Compiled
 from rules.files import shipped_models
@@ -106,6 +107,7 @@ class CorrelationEngine:
         self._capacity = capacity
         self._fuser = Fuser(capacity=capacity)
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity)
+        self._rater = Rater(policy, self._hosts, self._memory)
         # All bounded by `_remember`: the oldest entry goes first.
         self._received: OrderedDict[str, int] = OrderedDict()
         self._pending: OrderedDict[str, int] = OrderedDict()
@@ -220,7 +222,7 @@ class CorrelationEngine:
                 continue
             try:
                 inferences = self._reasoner.reason(
-                    build_window([*part, *context], self._hosts), self._timeout_s
+                    self._rater.window([*part, *context]), self._timeout_s
                 )
             except ReasonerUnavailable as e:
                 logger.error("no reasoner: %s", e)
@@ -252,12 +254,12 @@ class CorrelationEngine:
         for alert in sorted(fresh, key=lambda a: (str(a.source), a.begin_us, a.id)):
             more = {a.id: a for a in self._memory.context(alert)}
             if part and len({*part, *context, *more, alert.id}) > WINDOW_ALERTS:
-                windows.append(_window(part, context))
+                windows.append(apart(part, context))
                 part, context = {}, {}
             part[alert.id] = alert
             context |= more
         if part:
-            windows.append(_window(part, context))
+            windows.append(apart(part, context))
         self.counters["left_out"] = self._memory.left_out
         self.counters["evicted"] = self._memory.evicted
         return windows
@@ -303,7 +305,9 @@ class CorrelationEngine:
             self.counters["folded"] += 1
             return []
         self._remember(self._reported, key, (now_us, level))
-        incident = make_incident(finding, kind.classification, level)
+        incident = self._rater.told(
+            make_incident(finding, kind.classification, level), finding.later
+        )
         self.counters["incidents"] += 1
         if not decide or source is None:
             if not blocks(chosen):
@@ -325,7 +329,7 @@ class CorrelationEngine:
         orders = self._blocks_of_case(case, level, now_us)
         # A block takes away what later steps need: tell the case as it is then.
         case = self._scenarios.retell(case, self._memory.get) if orders else case
-        incident = case_incident(case, case_level(case))
+        incident = self._rater.told(case_incident(case, case_level(case)), case.alerts)
         self.counters["incidents"] += 1
         why = tell_case_block(case, level, self._policy.minimum_severity)
         return [incident] + [self._decision(incident, *order, why, now_us) for order in orders]
@@ -400,7 +404,3 @@ class CorrelationEngine:
         store.move_to_end(key)
         while len(store) > self._capacity:
             store.popitem(last=False)
-
-
-def _window(part: dict[str, Alert], context: dict[str, Alert]) -> tuple[list[Alert], list[Alert]]:
-    return list(part.values()), [a for a in context.values() if a.id not in part]

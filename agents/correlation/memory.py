@@ -42,6 +42,10 @@ class AlertMemory:
         """The alert of that id, as it is now."""
         return self._alerts.get(alert_id)
 
+    def count_from(self, source: Address) -> int:
+        """How many remembered alerts name this source."""
+        return len(self._by_source.get(source, ()))
+
     def put(self, alert: Alert, replaces: Iterable[str] = ()) -> None:
         """Remember an alert in place of its earlier self and of ``replaces`` (ids)."""
         for old in (alert.id, *replaces):
@@ -102,3 +106,8 @@ class AlertMemory:
                     ids.pop(alert_id, None)
                     if not ids:
                         del index[host]
+
+
+def apart(part: dict[str, Alert], context: dict[str, Alert]) -> tuple[list[Alert], list[Alert]]:
+    """Alerts of a window, and those beside them that are not among them; both by id."""
+    return list(part.values()), [a for a in context.values() if a.id not in part]

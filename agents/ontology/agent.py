@@ -16,11 +16,13 @@ import hashlib
 import logging
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.knowledge import paper_rules
 from agents.ontology.actions import FactDesk, translated
 from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook
@@ -86,7 +88,7 @@ class OntologyAgent(BaseAgent):
         folder = self.context.state_dir
         self._archive = await asyncio.to_thread(Archive, folder / "archive")
         self._queries = QueryRunner(self._archive, folder)
-        self._watch = await asyncio.to_thread(FileWatch, knowledge_paths)
+        self._watch = await asyncio.to_thread(FileWatch, self._knowledge_paths)
         await self._open_facts()
         # The shipped state was checked with Pellet when it was made, or before it was taken over.
         await self._take_over(thorough=False)
@@ -138,6 +140,9 @@ class OntologyAgent(BaseAgent):
         if hasattr(self, "_archive"):
             await asyncio.to_thread(self._archive.close)
 
+    def _knowledge_paths(self) -> tuple[Path, ...]:
+        return (*knowledge_paths(), *paper_rules(self.settings.policy))
+
     async def _look(self) -> None:
         if await asyncio.to_thread(self._watch.poll):
             await self._take_over(thorough=True)
@@ -147,7 +152,7 @@ class OntologyAgent(BaseAgent):
         before = self._archive.ontology_version
         try:
             knowledge = await asyncio.to_thread(
-                load_knowledge, knowledge_paths(), check=check_with_java if thorough else None
+                load_knowledge, self._knowledge_paths(), check=check_with_java if thorough else None
             )
         except KnowledgeBaseError as e:
             self.counters["ontology_refused"] += 1
@@ -306,7 +311,7 @@ class OntologyAgent(BaseAgent):
 
     async def _fit_facts(self, knowledge: Knowledge) -> None:
         """Other words are in force: describe them, and see whether the facts still fit."""
-        described = await asyncio.to_thread(describe, knowledge_paths(), knowledge.version)
+        described = await asyncio.to_thread(describe, self._knowledge_paths(), knowledge.version)
         await asyncio.to_thread(self._archive.set_graph, SERVICE_IRI, described)
         if self._facts is None:
             return

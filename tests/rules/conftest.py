@@ -7,12 +7,12 @@ import pytest
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.theory import Theory
-from rules.files import rule_paths
+from rules.files import paper_rules_path, rule_paths
 
 
 @pytest.fixture(scope="session")
 def theory() -> Theory:
-    with KnowledgeBase([ontology_path(), *rule_paths()]) as base:
+    with KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base:
         return Theory.from_ntriples(base.ntriples())
 
 

@@ -1,0 +1,69 @@
+"""Reliability and risk of what correlation reports, and the counts that the paper's rules need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from agents.correlation.memory import AlertMemory
+from agents.settings import Policy
+from ontology.reasoner.paper_facts import Counts, with_counts
+from ontology.reasoner.window import Window, alert_hosts, build_window
+from ontology.records import Address, Alert, HostProfile, Incident
+from rules.assessment import MODES, Rating, reliability, risk
+
+
+class Rater:
+    """Rates by what is remembered now.
+
+    Args:
+        policy: mode of reliability, priorities of sensors, whether the paper's rules are in force.
+        hosts: asset values; a host that nobody described is worth nothing.
+    """
+
+    def __init__(
+        self, policy: Policy, hosts: Mapping[Address, HostProfile], memory: AlertMemory
+    ) -> None:
+        self._policy = policy
+        self._hosts = hosts
+        self._memory = memory
+        self._mode = MODES[policy.reliability]
+
+    def window(self, alerts: Sequence[Alert]) -> Window:
+        """The window of these alerts, with counts where rules of the paper want them.
+
+        Raises: ValueError if an id or a class name can't be written as an IRI.
+        """
+        window = build_window(alerts, self._hosts)
+        if not self._policy.paper_rules:
+            return window
+        counts = Counts(
+            host_alerts=self._memory.count_from,
+            system_alerts=len(self._memory),
+            added=self._mode.added,
+            support=self._mode.support,
+            sensor_priority=self._priority,
+            minimum_risk=self._policy.minimum_risk,
+        )
+        return with_counts(window, alerts, self._hosts, counts)
+
+    def rate(self, alerts: Iterable[Alert]) -> Rating:
+        """The highest risk among alerts that an incident rests on: at least one."""
+        return max((self._rate(alert) for alert in alerts), key=lambda r: (r.risk, r.reliability))
+
+    def told(self, incident: Incident, alerts: Iterable[Alert]) -> Incident:
+        """The incident with its rating as the last line of its explanation."""
+        return replace(incident, explanation=f"{incident.explanation}\n{self.rate(alerts)}")
+
+    def _rate(self, alert: Alert) -> Rating:
+        sources, targets = alert_hosts(alert)
+        from_host = max((self._memory.count_from(source) for source in sources), default=0)
+        trust = reliability(from_host, len(self._memory), self._mode)
+        known = [self._hosts[target] for target in targets if target in self._hosts]
+        value = max((host.asset_value for host in known), default=0)
+        priority = self._priority(alert.sensor)
+        return Rating(trust, risk(value, priority, trust), value, priority)
+
+    def _priority(self, sensor: str) -> int:
+        node = sensor.removeprefix("sensor.").partition("@")[0]
+        return self._policy.sensor_priority.get(node, self._policy.default_sensor_priority)

