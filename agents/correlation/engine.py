@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding, collect_findings
-from agents.correlation.memory import AlertMemory, apart
+from agents.correlation.memory import AlertMemory
+from agents.correlation.packing import Packed, pack
 from agents.correlation.ratings import Rater
 from agents.correlation.reports import (
     case_incident,
@@ -55,8 +56,6 @@ logger = logging.getLogger(__name__)
 
 HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
-WINDOW_ALERTS = 150
-"""Alerts in one window: about 0.1 s in a warm Pellet."""
 REPEAT_US = 60_000_000
 """An incident that grows is reported again after this long, or at once if it got worse."""
 MAX_FAILURES = 12
@@ -246,20 +245,8 @@ class CorrelationEngine:
                 self._pending.pop(alert.id, None)
             yield part, inferences
 
-    def _pack(self, fresh: Sequence[Alert]) -> list[tuple[list[Alert], list[Alert]]]:
-        """(fresh alerts, their context) per window, alerts of one source together."""
-        windows: list[tuple[list[Alert], list[Alert]]] = []
-        part: dict[str, Alert] = {}
-        context: dict[str, Alert] = {}
-        for alert in sorted(fresh, key=lambda a: (str(a.source), a.begin_us, a.id)):
-            more = {a.id: a for a in self._memory.context(alert)}
-            if part and len({*part, *context, *more, alert.id}) > WINDOW_ALERTS:
-                windows.append(apart(part, context))
-                part, context = {}, {}
-            part[alert.id] = alert
-            context |= more
-        if part:
-            windows.append(apart(part, context))
+    def _pack(self, fresh: Sequence[Alert]) -> list[Packed]:
+        windows = pack(fresh, self._memory.context)
         self.counters["left_out"] = self._memory.left_out
         self.counters["evicted"] = self._memory.evicted
         return windows

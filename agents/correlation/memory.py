@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from heapq import nlargest
 
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
@@ -30,6 +31,8 @@ class AlertMemory:
         self._horizon_us = horizon_us
         self._capacity = capacity
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
+        self._ends: dict[str, tuple[int, str]] = {}
+        """Id → (end_us, id)."""
         self._by_source: dict[Address, dict[str, None]] = {}
         self._by_target: dict[Address, dict[str, None]] = {}
         self.evicted = 0
@@ -51,6 +54,7 @@ class AlertMemory:
         for old in (alert.id, *replaces):
             self._remove(old)
         self._alerts[alert.id] = alert
+        self._ends[alert.id] = (alert.end_us, alert.id)
         sources, targets = alert_hosts(alert)
         for index, hosts in ((self._by_source, sources), (self._by_target, targets)):
             for host in hosts:
@@ -78,26 +82,33 @@ class AlertMemory:
             **self._ids(self._by_target, sources),
             **self._ids(self._by_source, targets),
         }
-        pair = [i for i in same_source if i in same_target]
-        rest = [i for i in same_source if i not in same_target]
-        apart = [i for i in others if i not in same_source]
+        for ids in (same_source, same_target, others):
+            ids.pop(alert.id, None)
         chosen: list[Alert] = []
-        for ids, limit in ((pair, SAME_PAIR), (rest, SAME_SOURCE), (apart, OTHERS)):
-            found = [self._alerts[i] for i in ids if i != alert.id]
-            found.sort(key=lambda a: (a.end_us, a.id), reverse=True)
-            chosen += found[:limit]
-            self.left_out += max(0, len(found) - limit)
+        # A busy host has thousands: sets and a heap of what was made ready in `put`.
+        for found, limit in (
+            (same_source.keys() & same_target.keys(), SAME_PAIR),
+            (same_source.keys() - same_target.keys(), SAME_SOURCE),
+            (others.keys() - same_source.keys(), OTHERS),
+        ):
+            newest = nlargest(limit, map(self._ends.__getitem__, found))
+            chosen += [self._alerts[i] for _, i in newest]
+            self.left_out += len(found) - len(newest)
         return chosen
 
     def _ids(
         self, index: dict[Address, dict[str, None]], hosts: frozenset[Address]
     ) -> dict[str, None]:
-        return {i: None for host in hosts for i in index.get(host, ())}
+        found: dict[str, None] = {}
+        for host in hosts:
+            found |= index.get(host, {})
+        return found
 
     def _remove(self, alert_id: str) -> None:
         alert = self._alerts.pop(alert_id, None)
         if alert is None:
             return
+        del self._ends[alert_id]
         sources, targets = alert_hosts(alert)
         for index, hosts in ((self._by_source, sources), (self._by_target, targets)):
             for host in hosts:

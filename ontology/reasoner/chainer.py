@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pyoxigraph import RdfFormat, parse
-
 from ontology.reasoner.builtins import NUMERIC
 from ontology.reasoner.closure import Closure
+from ontology.reasoner.facts import IllTyped, read_rows
 from ontology.reasoner.program import Program
-from ontology.reasoner.rulebook import RDF, Rulebook, Term, read_rulebook, term
+from ontology.reasoner.rulebook import RDF, Rulebook, Term, read_rulebook
 
 _ROUND_WORK = 200
 """What one run of one rule counts as, so that rules which feed themselves come to an end."""
@@ -37,21 +36,18 @@ class Chainer:
     def __init__(self, theory: bytes) -> None:
         self.book: Rulebook = read_rulebook(theory)
         self._used = _used_part(self.book)
-        self._programs = [Program(rule) for rule in self.book.rules]
+        self._programs = [Program(rule, self.book.functional) for rule in self.book.rules]
 
     def close(self, ntriples: bytes) -> Closure:
         """Everything that follows from the facts of a window.
 
         Raises: Unsure, TooMuchWork; SyntaxError if the bytes are not N-Triples.
         """
-        facts: list[Fact] = []
-        for quad in parse(ntriples, format=RdfFormat.N_TRIPLES):
-            try:
-                value = term(quad.object)
-            except ValueError as e:
-                return Closure(contradiction=f"{quad.predicate.value}: {e}")
-            facts.append((term(quad.subject), quad.predicate.value, value))
-        return self.close_facts(facts)
+        try:
+            rows = read_rows(ntriples)
+        except IllTyped as e:
+            return Closure(contradiction=str(e))
+        return self.close_facts(row[:3] for row in rows)
 
     def close_facts(self, facts: Iterable[Fact]) -> Closure:
         """As `close`, of (subject, predicate, value).
@@ -170,8 +166,12 @@ class _Run:
         while moving and not self.closure.contradiction:
             moving = False
             for program in programs:
+                changed = self._changed
+                # A rule whose class or property has no fact can't match.
+                if any(name not in changed for name in program.needs):
+                    continue
                 if last.get(program, -1) >= max(
-                    (self._changed.get(name, 0) for name in program.needs), default=0
+                    (changed[name] for name in program.needs), default=0
                 ):
                     continue
                 last[program] = self._clock

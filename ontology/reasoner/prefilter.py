@@ -2,19 +2,21 @@
 
 The chainer finds what every rule concludes, each conclusion with one match. Individuals and edges
 that no such match needs stay out; matches that share a derived fact stay together; the rest may run
-apart, which is cheaper, as Pellet's cost grows faster than the window. Pellet still infers and
-explains everything itself. Where the chainer finds a contradiction or gives up, Pellet gets the
-whole window.
+apart, which is cheaper, as Pellet's cost grows faster than the window. A part comes with the rules
+that fire in it: Pellet builds and runs a network for each rule, also for those that can't. Pellet
+still infers and explains everything itself. Where the chainer finds a contradiction or gives up,
+Pellet gets the whole window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from ontology.reasoner.builtins import Unsure
 from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.closure import Closure
+from ontology.reasoner.facts import IllTyped, Row, read_rows
 from ontology.reasoner.rulebook import RDF, Rulebook, RulebookError, Term
 from ontology.vocabulary import HOST_PREFIX
 
@@ -24,11 +26,22 @@ _TYPE = RDF + "type"
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What Pellet gets at once."""
+
+    ntriples: bytes
+    rules: frozenset[str] | None = None
+    """Labels of the rules to run; None is all."""
+    heads: frozenset[str] | None = None
+    """Of what heads of rules name, the terms of which something holds; None is all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reduced:
     """A window cut down."""
 
-    parts: tuple[bytes, ...]
-    """Windows, as N-Triples; none if no rule can fire."""
+    parts: tuple[Part, ...]
+    """None if no rule can fire."""
     reached: int
     """Individuals, hosts aside, that are in a part."""
     whole: str = ""
@@ -55,29 +68,55 @@ class Prefilter:
         Raises: SyntaxError if the bytes are not N-Triples.
         """
         if self.chainer is None:
-            return Reduced((ntriples,), 0, self.refused)
+            return _whole(ntriples, self.refused)
         try:
-            closure = self.chainer.close(ntriples)
-        except Unsure as e:
-            return Reduced((ntriples,), 0, str(e))
+            rows = read_rows(ntriples)
+            closure = self.chainer.close_facts(row[:3] for row in rows)
+        except (Unsure, IllTyped) as e:
+            return _whole(ntriples, str(e))
         if closure.contradiction or closure.same:
-            return Reduced((ntriples,), 0, closure.contradiction or "two individuals are one")
-        rows = list(_rows(ntriples))
+            return _whole(ntriples, closure.contradiction or "two individuals are one")
         groups = _groups(closure, self._relevance.heads)
         if not groups:
             return Reduced((), 0)
         used = {edge for firing in closure.firings for edge in firing.edges}
-        useful = self._relevance.select(rows, used, self._relevance.told(closure))
+        covered = set[str]().union(*(group.members for group in groups))
+        useful = self._relevance.select(
+            [row for row in rows if row.subject in covered], used, self._relevance.told(closure)
+        )
+        heads = frozenset(
+            name
+            for name in self._relevance.heads
+            if closure.members.get(name) or name in closure.out
+        )
         parts = tuple(
-            b"\n".join(line for one in sorted(part) for line in _lines(useful, one, part)) + b"\n"
+            Part(
+                b"\n".join(
+                    line
+                    for one in sorted(part.members)
+                    for line in _lines(useful, one, part.members)
+                )
+                + b"\n",
+                frozenset(part.rules),
+                heads,
+            )
             for part in _packed(groups)
         )
-        reached = {one for group in groups for one in group if not one.startswith(HOST_PREFIX)}
-        return Reduced(parts, len(reached))
+        reached = sum(not one.startswith(HOST_PREFIX) for one in covered)
+        return Reduced(parts, reached)
 
 
-Row = tuple[str, str, str, bytes]
-"""Subject, predicate, object (the IRI; "" for a literal), and the line."""
+def _whole(ntriples: bytes, why: str) -> Reduced:
+    return Reduced((Part(ntriples),), 0, why)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Individuals that must be looked at together."""
+
+    members: set[str] = field(default_factory=set)
+    rules: set[str] = field(default_factory=set)
+    """Labels of those that fire among them."""
 
 
 Edge = tuple[str, Term, Term]
@@ -106,7 +145,7 @@ class _Relevance:
     def select(
         self, rows: Iterable[Row], used: set[Edge], told: set[Edge]
     ) -> dict[str, list[tuple[str, bytes]]]:
-        """Subject → (object, line) of the facts that matter.
+        """Subject → (object if it is an individual, line) of the facts that matter.
 
         Args:
             used: edges that a match needs.
@@ -115,21 +154,22 @@ class _Relevance:
         rows = list(rows)
         types: dict[str, dict[str, frozenset[str]]] = {}
         for subject, predicate, value, _ in rows:
-            if predicate == _TYPE:
+            if predicate == _TYPE and isinstance(value, str):
                 types.setdefault(subject, {})[value] = self._above(value)
         asserted = {one: frozenset().union(*found.values()) for one, found in types.items()}
         none: frozenset[str] = frozenset()
         useful: dict[str, list[tuple[str, bytes]]] = {}
         for subject, predicate, value, line in rows:
+            end = ""
             if predicate == _TYPE:
-                keep = self._type_matters(value, types[subject])
-                value = ""
+                keep = self._type_matters(str(value), types[subject])
             else:
                 data = predicate in self._book.data_properties
+                end = value if isinstance(value, str) else ""
                 keep = self._edge_matters(
                     predicate,
                     asserted.get(subject, none),
-                    asserted.get(value, none),
+                    asserted.get(end, none),
                     needed=data
                     or any(
                         (above, subject, value) in used or (above, subject, value) in told
@@ -137,7 +177,7 @@ class _Relevance:
                     ),
                 )
             if keep:
-                useful.setdefault(subject, []).append((value, line))
+                useful.setdefault(subject, []).append((end, line))
         return useful
 
     def _above(self, name: str) -> frozenset[str]:
@@ -167,25 +207,11 @@ class _Relevance:
         return bool((book.ranges.get(name, frozenset()) & self._classes) - value)
 
 
-def _rows(ntriples: bytes) -> Iterator[Row]:
-    """Facts with their lines; the chainer has parsed them, so they are well-formed."""
-    for line in ntriples.split(b"\n"):
-        words = line.split(None, 2)
-        if len(words) == 3:
-            rest = words[2].rstrip().removesuffix(b".").rstrip()
-            value = _name(rest) if not rest.startswith(b'"') else ""
-            yield _name(words[0]), _name(words[1]), value, line
-
-
-def _name(word: bytes) -> str:
-    return word.removeprefix(b"<").removesuffix(b">").removeprefix(b"_:").decode()
-
-
-def _lines(useful: dict[str, list[tuple[str, bytes]]], one: str, part: set[str]) -> Iterator[bytes]:
+def _lines(useful: dict[str, list[tuple[str, bytes]]], one: str, part: set[str]) -> Iterable[bytes]:
     return (line for value, line in useful.get(one, ()) if not value or value in part)
 
 
-def _groups(closure: Closure, heads: frozenset[str]) -> list[set[str]]:
+def _groups(closure: Closure, heads: frozenset[str]) -> list[_Group]:
     """Individuals that must be looked at together, per group; an individual of which nothing is
     derived (a host, mostly) may be in several."""
     derived = {str(t) for f in closure.firings for head in f.heads for t in head[1:] if _is_name(t)}
@@ -200,20 +226,22 @@ def _groups(closure: Closure, heads: frozenset[str]) -> list[set[str]]:
         moving = [one for one in firing.bound if one in derived]
         for one in moving[1:]:
             chief[find(one)] = find(moving[0])
-    groups: dict[str, set[str]] = {}
+    groups: dict[str, _Group] = {}
     for firing in closure.firings:
         key = next((find(one) for one in firing.bound if one in derived), "")
-        groups.setdefault(key, set()).update(firing.bound)
-    covered = {one for group in groups.values() for one in group}
+        group = groups.setdefault(key, _Group())
+        group.members.update(firing.bound)
+        group.rules.add(firing.rule)
+    covered = {one for group in groups.values() for one in group.members}
     # Pellet also answers with what the window itself asserts of a term in a head.
     for name in heads:
         for subject in closure.members.get(name, ()):
             if str(subject) not in covered:
-                groups.setdefault(str(subject), set()).add(str(subject))
+                groups.setdefault(str(subject), _Group()).members.add(str(subject))
         for subject, values in closure.out.get(name, {}).items():
             ends = {str(subject), *(str(value) for value in values if _is_name(value))}
-            if not any(ends <= group for group in groups.values()):
-                groups.setdefault(str(subject), set()).update(ends)
+            if not any(ends <= group.members for group in groups.values()):
+                groups.setdefault(str(subject), _Group()).members.update(ends)
     return list(groups.values())
 
 
@@ -221,17 +249,18 @@ def _is_name(term: Term) -> bool:
     return isinstance(term, str)
 
 
-def _packed(groups: list[set[str]]) -> list[set[str]]:
+def _packed(groups: list[_Group]) -> list[_Group]:
     """Small groups together, neighbours (by their hosts) first, up to `PART_ALERTS` alerts."""
-    parts: list[set[str]] = []
+    parts: list[_Group] = []
     size = 0
     for group in sorted(
-        groups, key=lambda g: max((x for x in g if x.startswith(HOST_PREFIX)), default="")
+        groups, key=lambda g: max((x for x in g.members if x.startswith(HOST_PREFIX)), default="")
     ):
-        alerts = sum(not one.startswith(HOST_PREFIX) for one in group)
+        alerts = sum(not one.startswith(HOST_PREFIX) for one in group.members)
         if not parts or size + alerts > PART_ALERTS:
-            parts.append(set())
+            parts.append(_Group())
             size = 0
-        parts[-1] |= group
+        parts[-1].members |= group.members
+        parts[-1].rules |= group.rules
         size += alerts
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ontology.reasoner.builtins import FUNCTIONS, TESTS
 from ontology.reasoner.closure import Closure, Firing
@@ -13,10 +13,15 @@ Step = Callable[[list[Term | None]], bool]
 
 
 class Program:
-    """A rule that is ready to run; ``needs`` names the classes and properties it reads."""
+    """A rule that is ready to run; ``needs`` names the classes and properties it reads.
 
-    def __init__(self, rule: Rule) -> None:
+    Args:
+        functional: properties with one value; looking that up never multiplies the matches.
+    """
+
+    def __init__(self, rule: Rule, functional: Collection[str] = ()) -> None:
         self._rule = rule
+        self._functional = functional
         self._slots: dict[Variable, int] = {}
         self._objects: set[int] = set()
         """Slots that hold individuals."""
@@ -73,7 +78,7 @@ class Program:
         concluded = {a for atom in self._rule.head for a in atom.arguments}
         order = []
         while left:
-            best = min(left, key=lambda atom: _rank(atom, known, concluded))
+            best = min(left, key=lambda atom: self._rank(atom, known, concluded))
             left.remove(best)
             enough = all(v in known for v in concluded if isinstance(v, Variable))
             fresh = []
@@ -90,6 +95,24 @@ class Program:
             order.append((best, frozenset(fresh), enough))
         return order
 
+    def _rank(
+        self, atom: Atom, known: set[Variable], concluded: set[Variable | Term]
+    ) -> tuple[int, int]:
+        free = [a for a in atom.arguments if isinstance(a, Variable) and a not in known]
+        if atom.kind == "builtin":
+            # Whatever it needs must be there; only its first argument can be a result.
+            ready = not free or (free == [atom.arguments[0]] and atom.name in FUNCTIONS)
+            return (0, 0) if ready else (9, 0)
+        if not free:
+            return (1, 0)
+        if atom.name in self._functional and free == [atom.arguments[1]]:
+            # So that times are compared before the hosts of two sweeps are paired.
+            return (1, 1)
+        late = int(not concluded.intersection(free))
+        if len(free) < len(atom.arguments):
+            return (2, late)
+        return (3 if atom.kind == "class" else 4, late)
+
     def _step(
         self, atom: Atom, fresh: frozenset[int], closure: Closure, then: Step, *, enough: bool
     ) -> Step:
@@ -99,20 +122,6 @@ class Program:
         if atom.kind == "class":
             return _members(closure, atom.name, places[0], fresh, then, enough=enough)
         return _edges(closure, atom.name, places, fresh, then, enough=enough)
-
-
-def _rank(atom: Atom, known: set[Variable], concluded: set[Variable | Term]) -> tuple[int, int]:
-    free = [a for a in atom.arguments if isinstance(a, Variable) and a not in known]
-    if atom.kind == "builtin":
-        # Whatever it needs must be there; only its first argument can be a result.
-        ready = not free or (free == [atom.arguments[0]] and atom.name in FUNCTIONS)
-        return (0, 0) if ready else (9, 0)
-    if not free:
-        return (1, 0)
-    late = int(not concluded.intersection(free))
-    if len(free) < len(atom.arguments):
-        return (2, late)
-    return (3 if atom.kind == "class" else 4, late)
 
 
 def _get(slots: list[Term | None], place: int | tuple[Term]) -> Term:

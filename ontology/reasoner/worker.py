@@ -27,7 +27,7 @@ import jpype
 from ontology.reasoner import frames
 from ontology.reasoner.justify import Justifier
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
-from ontology.reasoner.prefilter import Prefilter, Reduced
+from ontology.reasoner.prefilter import Part, Prefilter, Reduced
 
 
 def _die_with(parent: int) -> None:
@@ -80,11 +80,17 @@ class _Desk:
         begin = time.perf_counter_ns()
         self._doubt = ""
         filtered = head.get("prefilter", True)
-        reduced = self._prefilter.reduce(body) if filtered else Reduced((body,), 0, "asked for")
+        reduced = (
+            self._prefilter.reduce(body) if filtered else Reduced((Part(body),), 0, "asked for")
+        )
         self._doubt = reduced.whole
         answer: dict[str, Any] = {"pairs": [], "members": [], "values": []}
         for part in reduced.parts:
-            found = self._pellet.infer(part, head["pairs"], head["classes"], head["values"])
+            wanted = [
+                [iri for iri in head[kind] if part.heads is None or iri in part.heads]
+                for kind in ("pairs", "classes", "values")
+            ]
+            found = self._pellet.infer(part.ntriples, *wanted, rules=part.rules)
             for kind, rows in found.items():
                 if self._justifier is not None:
                     for row in rows:
@@ -115,8 +121,9 @@ def main(arguments: list[str]) -> None:
         stdout.write(frames.encode(desk.answer(*frame)))
         stdout.flush()
         desk.tidy()
-        # Collect between answers, so that no collection falls into one.
-        if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() // 3:
+        # Collect between answers, so that no long collection falls into one; not too early: a full
+        # one takes 50 ms.
+        if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() * 3 // 5:
             runtime.gc()
 
 

@@ -79,7 +79,7 @@ def test_rules_that_pellet_would_drop_are_refused(
 
 
 def test_atoms_that_an_editor_shuffled_are_put_in_join_order() -> None:
-    """Class atoms first would make Pellet pair every alert with every other."""
+    """Class atoms of alerts that nothing joins yet would make Pellet pair each with every other."""
 
     def link(name: str, a: str, b: str) -> str:
         return (
@@ -91,6 +91,7 @@ def test_atoms_that_an_editor_shuffled_are_put_in_join_order() -> None:
         (
             builtin("swrlb:greaterThan"),
             COUNT,
+            ALERT.replace("v:a", "v:x"),
             ALERT,
             link("involvesTarget", "x", "b"),
             link("involvesSource", "a", "b"),
@@ -105,7 +106,11 @@ def test_atoms_that_an_editor_shuffled_are_put_in_join_order() -> None:
         atom = said[cell, "first"]
         order.append(said[atom, "type"].value.rpartition("#")[2])
         cell = said[cell, "rest"]
-    assert order == ["IndividualPropertyAtom"] * 2 + [
+    # Of one alert, its host, the other alert on that host, and only then what that one is.
+    assert order == [
+        "ClassAtom",
+        "IndividualPropertyAtom",
+        "IndividualPropertyAtom",
         "ClassAtom",
         "DatavaluedPropertyAtom",
         "BuiltinAtom",
