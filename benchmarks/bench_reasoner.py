@@ -241,7 +241,10 @@ def warm(worker: PelletWorker, window: Window, target: Target, times: Times) -> 
 def compare(theory: Theory, sizes: list[int]) -> None:
     """Warm against cold over the window size."""
     target = Target(theory)
-    with PelletWorker(theory) as worker, PelletWorker(theory, prefilter=False) as whole:
+    with (
+        PelletWorker(theory) as worker,
+        PelletWorker(theory, heap_mib=1024, prefilter=False) as whole,
+    ):
         for alerts in sizes:
             cold_times, whole_times, warm_times = Times(), Times(), Times()
             equal, facts = True, 0
