@@ -179,6 +179,7 @@ class CorrelationEngine:
     def set_hosts(self, hosts: Sequence[HostProfile]) -> None:
         """Other knowledge of hosts, from the next window on."""
         self._hosts = by_address(hosts)
+        self._rater.set_hosts(self._hosts)
 
     def forget_block(self, source: Address) -> None:
         """This source is not blocked (any more): refused, lifted or failed."""

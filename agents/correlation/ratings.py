@@ -29,6 +29,10 @@ class Rater:
         self._memory = memory
         self._mode = MODES[policy.reliability]
 
+    def set_hosts(self, hosts: Mapping[Address, HostProfile]) -> None:
+        """Other knowledge of hosts, from the next window on."""
+        self._hosts = hosts
+
     def window(self, alerts: Sequence[Alert]) -> Window:
         """The window of these alerts, with counts where rules of the paper want them.
 

@@ -57,6 +57,11 @@ def test_the_matrix_below_knows_every_route(app):
     known |= {("POST", p.replace("{id}", "{block_id}")) for p, _ in WRITE}
     known |= {("GET", "/api/v1/events"), ("POST", "/api/v1/logout")}
     known |= {("POST", "/api/v1/clusters/{number}")}  # test_api_clusters.py
+    known |= {
+        ("POST", f"/api/v1/ontology/{what}") for what in ("facts", "query")
+    }  # test_api_ontology
+    one = "/api/v1/messages/{keeper}/{time_us}/{offset}"
+    known |= {("GET", "/api/v1/messages"), ("GET", one)}  # test_api_messages.py
     assert routes(app) == known
 
 
