@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from agents.acl import AclMessage, MessageError, from_spade
 from agents.base.bus import Bus
 from agents.base.delivery import Delivery, reply_to
-from agents.base.health import resident_kib
+from agents.base.health import give_back_memory, resident_kib
 from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
 from agents.clock import now_us
@@ -237,6 +237,7 @@ class BaseAgent:
         self.spawn(self._pump(), name="outbox")
         try:
             await self.on_start()
+            give_back_memory()
             self._bus.ensure_receiving()
             # Not before: an agent that can't start must not look like one that is up.
             if self.role != "supervisor":

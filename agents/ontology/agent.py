@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
+from agents.base.health import give_back_memory
 from agents.clock import now_us
 from agents.knowledge import paper_rules
 from agents.ontology.actions import FactDesk, translated
@@ -144,8 +145,9 @@ class OntologyAgent(BaseAgent):
         return (*knowledge_paths(), *paper_rules(self.settings.policy))
 
     async def _look(self) -> None:
-        if await asyncio.to_thread(self._watch.poll):
+        if self._watch.stirred() and await asyncio.to_thread(self._watch.poll):
             await self._take_over(thorough=True)
+            give_back_memory()
 
     async def _take_over(self, *, thorough: bool) -> None:
         """Check the files; if they are valid and new, store them and announce them."""
@@ -211,8 +213,11 @@ class OntologyAgent(BaseAgent):
 
     async def _look_at_names(self) -> None:
         async with self._naming:
-            if self._names is not None and await asyncio.to_thread(self._names_watch.poll):
+            if self._names is None or not self._names_watch.stirred():
+                return
+            if await asyncio.to_thread(self._names_watch.poll):
                 await self._take_over_names(self._names)
+                give_back_memory()
 
     async def _take_over_names(self, names: ClusterBook) -> None:
         try:

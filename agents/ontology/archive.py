@@ -45,6 +45,8 @@ _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
 _COUNT = NamedNode(IDPS.count)
+_FLUSH_FROM = 1_000
+"""Triples written at once, from which on the store is made to put them on disk."""
 
 
 class ArchiveError(RuntimeError):
@@ -179,6 +181,8 @@ class Archive:
                 for quad in stored - wanted:
                     self._store.remove(quad)
                 self._store.extend(wanted - stored)
+                if len(wanted - stored) > _FLUSH_FROM:
+                    self._store.flush()  # or the store would keep it all in memory for long
             except OSError as e:
                 raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
 

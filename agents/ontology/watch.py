@@ -111,6 +111,10 @@ class FileWatch:
         self._reported = self._seen
         self._digest = _digest(paths())
 
+    def stirred(self) -> bool:
+        """Whether `poll` has anything to do: a few looks at the file system, no reading."""
+        return _signature(self._paths()) != self._seen or self._seen != self._reported
+
     def poll(self) -> bool:
         """Whether there is content that was not reported before. Blocks for a few file reads.
 

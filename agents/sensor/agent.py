@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.sensor.inputs.follower import Follower
-from agents.sensor.signature_watch import SignatureWatch
 from agents.sensor.sources import Sources
 from ontology.records import Alert, ConnectionBatch, Record
+
+if TYPE_CHECKING:
+    from agents.sensor.signature_watch import SignatureWatch
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,9 @@ class SensorAgent(BaseAgent):
 
     async def on_start(self) -> None:
         if self._node.signatures:
+            # Imported late: sensors without rules need neither the parser nor Hyperscan.
+            from agents.sensor.signature_watch import SignatureWatch
+
             self._signatures = SignatureWatch(
                 self._node,
                 sensor=self.context.jid,
@@ -127,7 +132,8 @@ class SensorAgent(BaseAgent):
             await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
 
     async def _send_batches(self) -> None:
-        await self._send(await asyncio.to_thread(self._sources.take))
+        sources = self._sources
+        await self._send(sources.take() if sources.light else await asyncio.to_thread(sources.take))
         await self._send_alerts()
 
     async def _send_alerts(self) -> None:

@@ -105,6 +105,11 @@ class SensorCore:
         alerts, self._alerts = self._alerts, []
         return alerts
 
+    @property
+    def open_flows(self) -> int:
+        """Connections in the table just now."""
+        return len(self._flows)
+
     def on_dropped(self, count: int) -> None:
         """Count packets that were lost before they came here."""
         self._dropped += count

@@ -44,6 +44,8 @@ _LOOK_S = 0.25
 """How often a file is looked at that has not grown."""
 
 Offer = Callable[[RawPackets], None]
+_LIGHT = 500
+"""Open connections up to which a look at them takes some 0.1 ms."""
 
 
 class _Reader(Protocol):
@@ -104,6 +106,11 @@ class Lane:
             else:
                 at = now_us() - _LAG_US
             return core.take_batches(at, final=final)
+
+    @property
+    def light(self) -> bool:
+        """Whether `take` costs less than handing it to another thread would."""
+        return self._blocks.empty() and self._core.open_flows < _LIGHT
 
     def take_alerts(self) -> list[Alert]:
         """What the packets alone told (ARP); see `SensorCore.take_alerts`."""
@@ -172,6 +179,11 @@ class Sources:
     def take(self) -> list[ConnectionBatch]:
         """What is due now."""
         return self._take(final=False)
+
+    @property
+    def light(self) -> bool:
+        """Whether `take` costs less than handing it to another thread would."""
+        return all(lane.light for lane in self._lanes)
 
     def take_alerts(self) -> list[Alert]:
         """Alerts that need no connection, since the last call."""

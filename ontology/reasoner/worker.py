@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
         desk.tidy()
         # Collect between answers, so that no long collection falls into one; not too early: a full
         # one takes 50 ms.
-        if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() * 3 // 5:
+        if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() * 2 // 5:
             runtime.gc()
 
 
