@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
 
+from ontology.checking.builtins import BUILTINS
+
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 _OWL = "http://www.w3.org/2002/07/owl#"
@@ -29,15 +31,6 @@ _RULE_PREFIX = "urn:ontoidps:rule:"
 # They mean nothing to Pellet, and cost it memory or make it complain.
 _LEFT_OUT = frozenset(
     (_RDFS + "label", _RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", _ENABLED)
-)
-
-# Registered *and* working in Pellet 2.3.1. Not here: dates and durations, lists, URIs.
-BUILTINS = frozenset(
-    """equal notEqual lessThan lessThanOrEqual greaterThan greaterThanOrEqual add subtract
-    multiply divide integerDivide mod pow unaryPlus unaryMinus abs ceiling floor round
-    roundHalfToEven sin cos tan booleanNot stringEqualIgnoreCase stringConcat substring
-    stringLength normalizeSpace upperCase lowerCase translate contains containsIgnoreCase
-    startsWith endsWith substringBefore substringAfter matches replace""".split()
 )
 
 
