@@ -8,6 +8,7 @@ hold, as in Pellet; a text built-in on what is no text is `Unsure`: Pellet takes
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -64,6 +65,9 @@ def _numbers(values: Sequence[Literal]) -> list[Any] | None:
 
 def _compare(test: Callable[[Any, Any], bool]) -> Callable[[Literal, Literal], bool]:
     def holds(a: Literal, b: Literal) -> bool:
+        # Times and counts, nearly always. (A bool is no int here.)
+        if type(a[1]) is int and type(b[1]) is int:
+            return test(a[1], b[1])
         numbers = _numbers((a, b))
         if numbers is not None:
             return test(*numbers)
@@ -111,12 +115,12 @@ def _length(text: Literal) -> Literal | None:
 
 
 TESTS: dict[str, Callable[[Literal, Literal], bool]] = {
-    "equal": _compare(lambda a, b: a == b),
-    "notEqual": _compare(lambda a, b: a != b),
-    "lessThan": _compare(lambda a, b: a < b),
-    "lessThanOrEqual": _compare(lambda a, b: a <= b),
-    "greaterThan": _compare(lambda a, b: a > b),
-    "greaterThanOrEqual": _compare(lambda a, b: a >= b),
+    "equal": _compare(operator.eq),
+    "notEqual": _compare(operator.ne),
+    "lessThan": _compare(operator.lt),
+    "lessThanOrEqual": _compare(operator.le),
+    "greaterThan": _compare(operator.gt),
+    "greaterThanOrEqual": _compare(operator.ge),
     "stringEqualIgnoreCase": _text(lambda a, b: a.lower() == b.lower()),
     "contains": _text(lambda a, b: b in a),
     "containsIgnoreCase": _text(lambda a, b: b.lower() in a.lower()),

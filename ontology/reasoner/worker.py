@@ -4,8 +4,9 @@ Frames (`ontology.reasoner.frames`) come in on standard input and go out on stan
 
 - ``{"op": "load"}`` + theory → ``{"ok": true, "rules": n, "unfiltered": why the prefilter is off}``
 - ``{"op": "reason", "pairs": [IRI…], "classes": […], "values": […], "prefilter": bool}`` + window →
-  ``{"ok": true, "pairs": [[property, subject, object, premises]…], "members": …, "values": …,
-  "took_us": n, "parts": windows that Pellet saw, "reached": alerts in them or null for all}``
+  ``{"ok": true, "terms": [premise…], "pairs": [[property, subject, object, [number…]]…],
+  "members": …, "values": …, "took_us": n, "parts": windows that Pellet saw, "reached": alerts in
+  them or null for all}``
 - a window that contradicts the theory → ``{"ok": false, "error": "inconsistent", "premises": …}``
 - anything that Java throws → ``{"ok": false, "error": "java", "message": …}``
 
@@ -28,6 +29,9 @@ from ontology.reasoner import frames
 from ontology.reasoner.justify import Justifier
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
 from ontology.reasoner.prefilter import Part, Prefilter, Reduced
+from ontology.reasoner.premises import Term
+
+_IDLE_MS = 200
 
 
 def _die_with(parent: int) -> None:
@@ -72,10 +76,6 @@ class _Desk:
             message = f"{e} ({self._doubt})" if self._doubt else str(e)
             return {"ok": False, "error": "java", "message": message[:2000]}
 
-    def tidy(self) -> None:
-        """What has time until after the answer."""
-        self._pellet.forget()
-
     def _reason(self, head: dict[str, Any], body: bytes) -> dict[str, Any]:
         begin = time.perf_counter_ns()
         self._doubt = ""
@@ -84,22 +84,30 @@ class _Desk:
             self._prefilter.reduce(body) if filtered else Reduced((Part(body),), 0, "asked for")
         )
         self._doubt = reduced.whole
-        answer: dict[str, Any] = {"pairs": [], "members": [], "values": []}
+        terms: list[Term] = []
+        rows: dict[str, list[list[Any]]] = {"pairs": [], "members": [], "values": []}
         for part in reduced.parts:
             wanted = [
                 [iri for iri in head[kind] if part.heads is None or iri in part.heads]
                 for kind in ("pairs", "classes", "values")
             ]
             found = self._pellet.infer(part.ntriples, *wanted, rules=part.rules)
-            for kind, rows in found.items():
-                if self._justifier is not None:
-                    for row in rows:
-                        row[-1] = self._justifier.shrink(
-                            row[: 2 if kind == "members" else 3], row[-1]
-                        )
-                answer[kind] += rows
-        return answer | {
+            for kind, conclusions in (
+                ("pairs", found.pairs),
+                ("members", found.members),
+                ("values", found.values),
+            ):
+                for conclusion, why in conclusions:
+                    needed = (
+                        why
+                        if self._justifier is None
+                        else self._justifier.shrink(conclusion[:3], found.terms, why)
+                    )
+                    rows[kind].append([*conclusion, [len(terms) + number for number in needed]])
+            terms += found.terms
+        return rows | {
             "ok": True,
+            "terms": terms,
             "took_us": (time.perf_counter_ns() - begin) // 1000,
             "parts": len(reduced.parts),
             "reached": None if reduced.whole else reduced.reached,
@@ -116,14 +124,15 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)
     start_jvm(heap_mib)
     desk = _Desk()
+    idle = select.poll()
+    idle.register(stdin.fileno(), select.POLLIN)
     runtime = jpype.JClass("java.lang.Runtime").getRuntime()
     while (frame := frames.read(stdin)) is not None:
         stdout.write(frames.encode(desk.answer(*frame)))
         stdout.flush()
-        desk.tidy()
-        # Collect between answers, so that no long collection falls into one; not too early: a full
-        # one takes 50 ms.
-        if runtime.totalMemory() - runtime.freeMemory() > runtime.maxMemory() * 2 // 5:
+        # A full collection takes 50 ms: when nobody waits, so that few fall into an answer.
+        used = runtime.totalMemory() - runtime.freeMemory()
+        if used > runtime.maxMemory() * 2 // 5 and not idle.poll(_IDLE_MS):
             runtime.gc()
 
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import pytest
 from pyoxigraph import RdfFormat, parse, serialize
 
-from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.builtins import FUNCTIONS, TESTS, Unsure
 from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
@@ -20,7 +19,6 @@ from ontology.reasoner.rulebook import RulebookError
 from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, warm_up_window
 from ontology.vocabulary import NAMESPACE
-from rules.files import rule_paths
 
 RandomWindow = Callable[[int, int], Window]
 WINDOWS = 1000
@@ -156,34 +154,6 @@ def test_rules_about_hosts_values_and_inverses_without_a_difference(
             fired |= {firing.rule for firing in closure.firings}
         assert fired >= MORE_RULES.keys()
         assert counters["whole_windows"] == 0
-
-
-def test_all_shipped_rules_without_a_difference(
-    worker: PelletWorker, random_window: RandomWindow
-) -> None:
-    """The generated rules as well, on alerts of the classes that they name."""
-    with KnowledgeBase([ontology_path(), *rule_paths()]) as base:
-        shipped = Theory.from_ntriples(base.ntriples())
-    chainer = Chainer(shipped.ntriples)
-    attack = NAMESPACE + "Attack"
-    named = {a.name for rule in chainer.book.rules for a in rule.body if a.kind == "class"}
-    classes = sorted(c for c in named if attack in chainer.book.classes_above.get(c, ()))
-    fired = set()
-    with using(worker, shipped) as counters:
-        for seed in range(120):
-            rnd = random.Random(seed)
-            lines = random_window(seed, 4 + seed % 9).ntriples
-            for old in (b"SynScan", b"TcpSweep", b"SshBruteForce", b"SqlInjection", b"UdpFlood"):
-                lines = lines.replace(
-                    f"<{NAMESPACE}{old.decode()}>".encode(), f"<{rnd.choice(classes)}>".encode()
-                )
-            window = Window(lines, 4 + seed % 9)
-            closure = chainer.close(lines)
-            assert conclusions(worker.reason(window, 30.0)) == closure.conclusions(shipped), seed
-            fired |= {firing.rule for firing in closure.firings}
-        assert counters["whole_windows"] == 0
-    # Each rule by itself has its samples (tests/rules/test_samples.py).
-    assert len(fired) > 12
 
 
 TEXT = frozenset(
