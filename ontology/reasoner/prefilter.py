@@ -18,7 +18,7 @@ from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.closure import Closure
 from ontology.reasoner.facts import IllTyped, Row, read_rows
 from ontology.reasoner.rulebook import RDF, Rulebook, RulebookError, Term
-from ontology.vocabulary import HOST_PREFIX
+from ontology.vocabulary import HOST_PREFIX, IDPS
 
 PART_ALERTS = 60
 """Alerts that one part holds, unless more hang together."""
@@ -43,7 +43,7 @@ class Reduced:
     parts: tuple[Part, ...]
     """None if no rule can fire."""
     reached: int
-    """Individuals, hosts aside, that are in a part."""
+    """Alerts that are in a part."""
     whole: str = ""
     """Why it was left whole; empty if it was cut down."""
 
@@ -102,8 +102,8 @@ class Prefilter:
             )
             for part in _packed(groups)
         )
-        reached = sum(not one.startswith(HOST_PREFIX) for one in covered)
-        return Reduced(parts, reached)
+        alerts = {row.subject for row in rows if row.value == IDPS.Alert}
+        return Reduced(parts, len(covered & alerts))
 
 
 def _whole(ntriples: bytes, why: str) -> Reduced:
