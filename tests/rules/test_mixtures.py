@@ -13,18 +13,15 @@ import pytest
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.inferences import Explanation, Inferences
 from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
-from ontology.vocabulary import NAMESPACE
 from rules.files import rule_paths, sample_paths, scenario_samples_path
+from tests.derivations import assert_explained, explained
 
 WINDOWS = 160
 EXPLAINED = 40
 HOSTS = [ip_address(f"198.51.100.{i}") for i in range(1, 7)]
-RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-Conclusion = tuple[str, ...]
 
 
 def all_samples() -> list[dict[str, Any]]:
@@ -83,19 +80,6 @@ def worker(shipped: Theory) -> Iterator[PelletWorker]:
         yield started
 
 
-def explained(found: Inferences) -> dict[Conclusion, Explanation]:
-    return (
-        {(iri(p.property), p.subject, p.object): p.explanation for p in found.pairs}
-        | {(iri(m.name), m.individual): m.explanation for m in found.members}
-        | {(iri(v.property), v.subject, v.value): v.explanation for v in found.values}
-    )
-
-
-def iri(name: str) -> str:
-    """Terms of the scenario rules have a namespace of their own."""
-    return name if "#" in name else NAMESPACE + name
-
-
 def test_all_shipped_rules_fire_without_a_difference(shipped: Theory, worker: PelletWorker) -> None:
     chainer, samples = Chainer(shipped.ntriples), all_samples()
     fired: set[str] = set()
@@ -116,25 +100,7 @@ def test_of_all_shipped_rules_every_fact_in_an_explanation_is_needed(
     rules = set()
     for seed in range(EXPLAINED):
         window = mixture(1000 + seed, samples)
-        facts = {_fact(line): line for line in window.ntriples.splitlines()}
-        for conclusion, why in explained(worker.reason(window, 30.0)).items():
-            lines = [facts[f.kind, *f.arguments] for f in why.facts if f.kind in ("type", "prop")]
-            rules |= set(why.rules)
-
-            def holds(lines: list[bytes], conclusion: Conclusion = conclusion) -> bool:
-                closure = chainer.close(b"\n".join(lines) + b"\n")
-                return conclusion in closure.conclusions(shipped)
-
-            assert why.rule in why.rules
-            assert holds(lines), (seed, conclusion)
-            for one in lines:
-                assert not holds([line for line in lines if line != one]), (seed, conclusion, one)
+        found = worker.reason(window, 30.0)
+        assert_explained(found, window, shipped, chainer)
+        rules |= {label for why in explained(found).values() for label in why.rules}
     assert len(rules) > len(shipped.rules) * 3 // 4
-
-
-def _fact(line: bytes) -> Conclusion:
-    subject, predicate, value = line.decode().removesuffix(" .").split(" ", 2)
-    text, name = value.partition("^^")[0][1:-1], predicate[1:-1]
-    if name == RDF_TYPE:
-        return ("type", subject[1:-1], text)
-    return ("prop", name, subject[1:-1], text)
