@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Level = Literal["error", "warning"]
+Found = Iterator[tuple[str, str, Level]]
+"""(code, message, level) of one rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

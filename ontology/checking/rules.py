@@ -5,13 +5,15 @@ Each check is a trap that was measured on Pellet 2.3.1 and owlready2 0.51; none 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pyoxigraph import Literal, NamedNode
 
 from ontology.checking.builtins import BUILTINS, Builtin
-from ontology.checking.findings import Level, Problem
+from ontology.checking.conclusions import check_conclusions, check_endless, check_promises
+from ontology.checking.findings import Found, Problem
 from ontology.checking.terms import Vocabulary, fits, ill_typed, meant, value_kind
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import (
@@ -29,9 +31,8 @@ from ontology.swrl import (
 )
 
 _WANTED = {CLASS: "class", OBJECT: "object property", DATA: "data property"}
+_READABLE = re.compile(r"\?[A-Za-z0-9_]+")
 _SWRLX = "http://www.w3.org/2003/11/swrlx#"
-Found = Iterator[tuple[str, str, Level]]
-"""(code, message, level)."""
 
 
 def check_rules(file: OwlFile, rules: Sequence[Rule], vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -70,6 +71,9 @@ def check_together(
                     "explanations would hide one of them; give each a sub-property",
                     level="warning",
                 )
+    enabled = [(file, rule) for file, rule in rules if rule.enabled]
+    yield from check_promises(enabled, vocabulary)
+    yield from check_endless(enabled, vocabulary)
 
 
 def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
@@ -88,6 +92,13 @@ def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
             "sync_reasoner_pellet) does not read that switch and would run it",
             "warning",
         )
+    if isinstance(rule.node, NamedNode):
+        yield (
+            "named-rule",
+            f"it has an IRI, <{rule.node.value}>, which Protégé loses with its next save, leaving "
+            "an individual of that name behind: rules are blank nodes, known by their label",
+            "warning",
+        )
     if rule.broken:
         yield "broken-list", rule.broken, "error"
         return
@@ -100,6 +111,8 @@ def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
     yield from _head(rule, vocabulary)
     yield from _bindings(rule)
     yield from _kinds(rule, vocabulary)
+    yield from _variable_names(rule)
+    yield from check_conclusions(rule, vocabulary)
     yield from _joins(rule)
 
 
@@ -141,6 +154,14 @@ def _atom(atom: Atom, vocabulary: Vocabulary) -> Found:
             "wrong-kind",
             f"{atom}: {local_name(atom.iri)} is no {_WANTED[atom.kind]}, but "
             f"{' and '.join(sorted(kinds))}",
+            "error",
+        )
+    if atom.kind == CLASS and atom.iri in vocabulary.same:
+        name = local_name(vocabulary.same[atom.iri])
+        yield (
+            "equivalent-class",
+            f"{atom}: {local_name(atom.iri)} is another name of {name}, and with an atom of such a "
+            f"class Pellet now and then loses conclusions of other rules; write {name}",
             "error",
         )
     if atom.kind == DATA and isinstance(value := atom.arguments[1], Literal):
@@ -225,6 +246,18 @@ def _computable(atom: Atom, bound: set[Variable]) -> bool:
     loose = [n for n, a in enumerate(atom.arguments) if isinstance(a, Variable) and a not in bound]
     known = BUILTINS.get(local_name(atom.iri))
     return not loose or (known is not None and known.computes and loose == [0])
+
+
+def _variable_names(rule: Rule) -> Found:
+    variables = dict.fromkeys(v for a in (*rule.body, *rule.head) for v in a.variables)
+    for variable in variables:
+        if not _READABLE.fullmatch(variable.name):
+            yield (
+                "variable-name",
+                f"owlready2's rule parser can't read {variable.name}: letters a-z, digits and "
+                "underscores only",
+                "warning",
+            )
 
 
 def _kinds(rule: Rule, vocabulary: Vocabulary) -> Found:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from pyoxigraph import BlankNode, Literal, NamedNode
 
@@ -24,6 +24,12 @@ _KINDS = {
     OWL + "NamedIndividual": "individual",
     RDFS + "Datatype": "datatype",
 }
+_EQUIVALENT = frozenset((OWL + "equivalentClass", OWL + "equivalentProperty"))
+_BELOW = _EQUIVALENT | {RDFS + "subClassOf", RDFS + "subPropertyOf"}
+_AT_LEAST = frozenset(
+    OWL + name
+    for name in ("minCardinality", "minQualifiedCardinality", "cardinality", "qualifiedCardinality")
+)
 _NUMBERS = frozenset(
     """integer decimal double float long int short byte nonNegativeInteger positiveInteger
     nonPositiveInteger negativeInteger unsignedLong unsignedInt unsignedShort
@@ -45,12 +51,27 @@ class Vocabulary:
     functional: set[str] = field(default_factory=set)
     different: bool = False
     """Whether anything says that individuals differ."""
+    parents: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Class or property → those that it is directly below, equivalent ones among them."""
+    same: dict[str, str] = field(default_factory=dict)
+    """Class that is another name → the class that the files speak of."""
+    promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Class → properties of which each member has some value, whether named or not."""
+
+    def above(self, iri: str) -> set[str]:
+        """A term with all that it is below."""
+        found, waiting = {iri}, [iri]
+        while waiting:
+            for parent in self.parents.get(waiting.pop(), set()) - found:
+                found.add(parent)
+                waiting.append(parent)
+        return found
 
     def knows(self, iri: str) -> bool:
         return iri in self.kinds or iri.startswith(_BUILT_IN)
 
 
-def read_vocabulary(files: Iterable[OwlFile]) -> Vocabulary:
+def read_vocabulary(files: Sequence[OwlFile]) -> Vocabulary:
     """Gather the declarations of all files; what follows from use alone is no declaration."""
     found = Vocabulary()
     different = False
@@ -71,7 +92,55 @@ def read_vocabulary(files: Iterable[OwlFile]) -> Vocabulary:
                     found.kinds[subject.value].add("individual")
             elif predicate == RDFS + "range" and value.value.startswith(XSD):
                 found.ranges[subject.value] = value.value
-    return Vocabulary(found.kinds, found.ranges, found.functional, different)
+            elif predicate in _BELOW:
+                found.parents[subject.value].add(value.value)
+                if predicate in _EQUIVALENT:
+                    found.parents[value.value].add(subject.value)
+    found = replace(found, different=different)
+    _read_promises(files, found)
+    _read_other_names(files, found)
+    return found
+
+
+def _read_promises(files: Sequence[OwlFile], found: Vocabulary) -> None:
+    """Restrictions that say a value exists, and the classes below them."""
+    triples = [t for file in files for t in file.triples]
+    exists = {
+        t.subject
+        for t in triples
+        if t.predicate.value == OWL + "someValuesFrom"
+        or (t.predicate.value in _AT_LEAST and getattr(t.object, "value", "0") != "0")
+    }
+    on = {
+        t.subject: t.object.value
+        for t in triples
+        if t.predicate.value == OWL + "onProperty" and isinstance(t.object, NamedNode)
+    }
+    for triple in triples:
+        one, other = triple.subject, triple.object
+        if triple.predicate.value in _BELOW and isinstance(other, BlankNode) and other in exists:
+            if isinstance(one, NamedNode) and other in on:
+                found.promised[one.value].add(on[other])
+
+
+def _read_other_names(files: Sequence[OwlFile], found: Vocabulary) -> None:
+    """Of classes that are equivalent, the one that the rest of the files refers to most."""
+    groups: list[set[str]] = []
+    uses: Counter[str] = Counter()
+    for triple in (t for file in files for t in file.triples):
+        one, other = triple.subject, triple.object
+        if not isinstance(other, NamedNode):
+            continue
+        if triple.predicate.value in (RDFS + "subClassOf", RDFS + "domain", RDFS + "range"):
+            uses[other.value] += 1
+        elif triple.predicate.value == OWL + "equivalentClass" and isinstance(one, NamedNode):
+            group = {one.value, other.value}
+            groups = [g for g in groups if not g & group] + [
+                group.union(*(g for g in groups if g & group))
+            ]
+    for group in groups:
+        main = min(group, key=lambda iri: (-uses[iri], iri))
+        found.same.update((iri, main) for iri in group - {main})
 
 
 def value_kind(datatype: str) -> str:
@@ -186,6 +255,14 @@ def _names(file: OwlFile, vocabulary: Vocabulary) -> Iterator[Problem]:
                 code="name-of-boolean",
                 where=name,
                 message="owlready2's rule parser reads the beginning of this name as a boolean: "
+                "rename it",
+            )
+        elif name[:1].isdigit():
+            yield Problem(
+                path=file.path,
+                code="name-of-number",
+                where=name,
+                message="owlready2's rule parser reads the beginning of this name as a number: "
                 "rename it",
             )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ontology import checking
 from ontology.checking.files import check_files
 from ontology.knowledge_base import ontology_path
 from ontology.vocabulary import NAMESPACE, TERMS
@@ -56,6 +58,14 @@ def change(number: int, old: str, new: str) -> Callable[[list[Path]], None]:
 
 def become(number: int, text: str) -> Callable[[list[Path]], None]:
     return lambda paths: paths[number].write_text(text, encoding="utf-8") and None
+
+
+def in_turn(*edits: Callable[[list[Path]], None]) -> Callable[[list[Path]], None]:
+    def edit(paths: list[Path]) -> None:
+        for one in edits:
+            one(paths)
+
+    return edit
 
 
 def test_what_we_ship_has_no_findings() -> None:  # slow: one Java virtual machine, about 2 s
@@ -230,7 +240,205 @@ BROKEN: dict[str, tuple[Callable[[list[Path]], None], str, str, str]] = {
         "correlation.owl",
         "endUs may have one value only",
     ),
+    "another name of a class": (
+        add_rule("NetworkNode(?h) -> NodeUnderBufferOverflow(?h)"),
+        "equivalent-class",
+        "correlation.owl",
+        "NetworkNode is another name of Host",
+    ),
+    "another name, said the other way round": (
+        in_turn(
+            add_class("Machine"),
+            add(
+                f'<rdf:Description rdf:about="{NAMESPACE}Host"><owl:equivalentClass '
+                f'rdf:resource="{NAMESPACE}Machine"/></rdf:Description>'
+            ),
+            add_rule("Machine(?h) -> NodeUnderBufferOverflow(?h)"),
+        ),
+        "equivalent-class",
+        "correlation.owl",
+        "Machine is another name of Host",
+    ),
+    "rule with an IRI": (
+        lambda paths: append(
+            paths[1],
+            VARIABLES
+            + rule("Scan(?a) -> FloodFinding(?a)").replace(
+                "<swrl:Imp>", '<swrl:Imp rdf:about="urn:x:rule1">'
+            ),
+        ),
+        "named-rule",
+        "correlation.owl",
+        "<urn:x:rule1>, which Protégé loses",
+    ),
+    "named like a number": (add_class("2ndScan"), "name-of-number", "ontoidps.owl", "2ndScan: "),
+    "variable with a hyphen": (
+        lambda paths: append(
+            paths[1],
+            '<swrl:Variable rdf:about="urn:swrl:var#a-b"/>'
+            + rule("Scan(?a-b) -> FloodFinding(?a-b)"),
+        ),
+        "variable-name",
+        "correlation.owl",
+        "can't read ?a-b",
+    ),
+    "pairs of one and the same": (
+        add_rule(
+            f"{JOINED}, Scan(?a), beginUs(?a, ?x), beginUs(?b, ?y), "
+            "swrlb:subtract(?d, ?y, ?x), swrlb:lessThan(?d, 60^^integer) -> scanThenExploit(?a, ?b)"
+        ),
+        "pair-with-itself",
+        "correlation.owl",
+        "nothing keeps ?a and ?b apart",
+    ),
+    "text concluded as a number": (
+        add_rule("ipAddress(?h, ?x), involvesTarget(?a, ?h) -> count(?a, ?x)"),
+        "concluded-kind",
+        "correlation.owl",
+        "?x is string, count holds integer",
+    ),
+    "quotient concluded as an integer": (
+        add_rule("count(?a, ?x), swrlb:divide(?y, ?x, 2^^integer) -> targetCount(?a, ?y)"),
+        "concluded-kind",
+        "correlation.owl",
+        "?y is number, targetCount holds integer",
+    ),
+    "rules that feed each other": (
+        in_turn(
+            add_rule(
+                "count(?a, ?x), swrlb:add(?y, ?x, 1^^integer) -> targetCount(?a, ?y)", label="Up"
+            ),
+            lambda p: append(p[1], rule("targetCount(?a, ?x) -> count(?a, ?x)", label="Back")),
+        ),
+        "endless",
+        "correlation.owl",
+        "rule 'Up': it computes targetCount from count",
+    ),
+    "individual without a name": (
+        in_turn(
+            add_class(
+                "Odd",
+                f'<rdfs:subClassOf><owl:Restriction><owl:onProperty rdf:resource="{NAMESPACE}'
+                f'hasSource"/><owl:someValuesFrom rdf:resource="{NAMESPACE}Host"/>'
+                "</owl:Restriction></rdfs:subClassOf>",
+            ),
+            add_rule("Scan(?a) -> Odd(?a)"),
+        ),
+        "unnamed-individual",
+        "correlation.owl",
+        "each of these has some hasSource",
+    ),
+    "no head": (add_rule("Scan(?a) -> "), "no-head", "correlation.owl", "concludes nothing"),
+    "built-in in the head": (
+        add_rule("count(?a, ?x) -> swrlb:lessThan(?x, 5^^integer)"),
+        "head-kind",
+        "correlation.owl",
+        "lessThan(?x, '5') stands in the head",
+    ),
+    "list without an end": (
+        lambda paths: append(
+            paths[1],
+            VARIABLES
+            + rule("Scan(?a) -> FloodFinding(?a)").replace(
+                '<rdf:rest rdf:resource="http://www.w3.org/1999/02/22-rdf-syntax-ns#nil"/>', "", 1
+            ),
+        ),
+        "broken-list",
+        "correlation.owl",
+        "its swrl:body ends without rdf:nil",
+    ),
+    "rule that owlready2 left empty": (
+        lambda paths: append(paths[1], "<swrl:Imp><rdfs:label>Tried</rdfs:label></swrl:Imp>"),
+        "broken-list",
+        "correlation.owl",
+        "rule 'Tried': it has no swrl:body",
+    ),
+    "atom without its argument": (
+        lambda paths: append(
+            paths[1],
+            VARIABLES
+            + rule("Scan(?a) -> FloodFinding(?a)").replace(
+                '<swrl:argument1 rdf:resource="urn:swrl:var#a"/>', "", 1
+            ),
+        ),
+        "broken-atom",
+        "correlation.owl",
+        "Scan(?!) lacks its predicate or an argument",
+    ),
+    "atom of a data range": (
+        lambda paths: append(
+            paths[1],
+            VARIABLES
+            + rule("count(?a, ?x), Scan(?x) -> FloodFinding(?a)")
+            .replace(
+                f'ClassAtom><swrl:classPredicate rdf:resource="{NAMESPACE}Scan"/>',
+                'DataRangeAtom><swrl:dataRange rdf:resource="'
+                'http://www.w3.org/2001/XMLSchema#integer"/>',
+                1,
+            )
+            .replace("</swrl:ClassAtom>", "</swrl:DataRangeAtom>", 1),
+        ),
+        "unknown-atom",
+        "correlation.owl",
+        "atoms of type DataRangeAtom are not run",
+    ),
+    "class expression": (
+        lambda paths: append(
+            paths[1],
+            VARIABLES
+            + rule("Scan(?a) -> FloodFinding(?a)").replace(
+                f'<swrl:classPredicate rdf:resource="{NAMESPACE}Scan"/>',
+                "<swrl:classPredicate><owl:Class><owl:complementOf "
+                f'rdf:resource="{NAMESPACE}Scan"/></owl:Class></swrl:classPredicate>',
+                1,
+            ),
+        ),
+        "class-expression",
+        "correlation.owl",
+        "a class expression in a rule",
+    ),
 }
+
+
+KEPT_APART = (
+    "swrlb:notEqual(?x, ?y)",
+    "swrlb:lessThan(?x, ?y)",
+    "swrlb:subtract(?d, ?y, ?x), swrlb:greaterThan(?d, 0^^integer)",
+    "swrlb:add(?z, ?x, 5^^integer), swrlb:greaterThanOrEqual(?y, ?z)",
+)
+
+
+@pytest.mark.parametrize("how", KEPT_APART)
+def test_a_comparison_keeps_the_two_of_a_pair_apart(how: str, paths: list[Path]) -> None:
+    text = f"{JOINED}, Scan(?a), beginUs(?a, ?x), beginUs(?b, ?y), {how} -> scanThenExploit(?a, ?b)"
+    add_rule(text)(paths)
+    found = check_files(paths, required=TERMS, logic=False)
+    assert {p.code for p in found} == {"shared-conclusion"}
+
+
+def test_a_bound_ends_what_feeds_itself(paths: list[Path]) -> None:
+    bound = "swrlb:lessThan(?y, 9^^integer)"
+    add_rule(f"count(?a, ?x), swrlb:add(?y, ?x, 1^^integer), {bound} -> count(?a, ?y)")(paths)
+    found = check_files(paths, required=TERMS, logic=False)
+    assert {p.code for p in found} <= {"functional-conclusion"}
+
+
+def test_every_code_of_a_rule_or_term_has_a_variant() -> None:
+    """So that a new check does not come without a file that it is for."""
+    sources = Path(checking.__file__).parent
+    said = "".join((sources / name).read_text() for name in ("rules.py", "terms.py"))
+    said += (sources / "conclusions.py").read_text()
+    codes = set(re.findall(r'yield \(?\s*"([a-z-]+)"', said)) | set(
+        re.findall(r'code="([a-z-]+)"', said)
+    )
+    assert len(codes) > 30
+    assert codes == {code for _, code, *_ in BROKEN.values()} - {"syntax", "import", "missing-term"}
+
+
+def test_every_code_is_in_the_docs() -> None:
+    docs = (ontology_path().parent.parent / "docs" / "protege.md").read_text(encoding="utf-8")
+    for code in {code for _, code, *_ in (*BROKEN.values(), *LOGIC.values())}:
+        assert f"`{code}`" in docs, code
 
 
 @pytest.mark.parametrize("name", BROKEN)
