@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from agents import plugins
 from agents.settings_fields import (
@@ -26,10 +26,12 @@ from agents.settings_fields import (
     Interface,
     Listen,
     Name,
+    Part,
     Port,
     Priority,
     Seconds,
 )
+from agents.settings_hosts import Honeypot, NodeHost
 from ontology.records import ROLES, Address, HostProfile, Network
 
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor"]
@@ -49,11 +51,7 @@ class SettingsError(ValueError):
     """honeynet.toml can't be used; the message is one line naming file, key and value."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Xmpp(_Part):
+class Xmpp(Part):
     """How agents reach the XMPP server."""
 
     embedded: bool = True
@@ -67,14 +65,14 @@ class Xmpp(_Part):
     """CA certificate of a server you run; the embedded one makes its own."""
 
 
-class Console(_Part):
+class Console(Part):
     """The supervisor's REST API and web page."""
 
     listen: Listen = "127.0.0.1:8080"
     """``HOST:PORT`` on loopback, or ``unix:PATH``."""
 
 
-class Policy(_Part):
+class Policy(Part):
     """What reaction may do, and for how long."""
 
     block_duration: Seconds = 3600
@@ -106,7 +104,7 @@ class Policy(_Part):
         return self
 
 
-class Analysis(_Part):
+class Analysis(Part):
     """How the analyzers judge traffic."""
 
     follow_drift: bool = False
@@ -114,7 +112,7 @@ class Analysis(_Part):
     Off unless asked for: only without it does the same traffic always get the same answer."""
 
 
-class Input(_Part):
+class Input(Part):
     """A log of another tool that the node's sensor follows (docs/inputs.md)."""
 
     kind: str
@@ -142,7 +140,7 @@ class Input(_Part):
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
-class Node(_Part):
+class Node(Part):
     """One host of the honeynet, and the agents it runs."""
 
     name: Name
@@ -171,6 +169,8 @@ class Node(_Part):
     """What carries out blocks: the first one's word counts, the others assist."""
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
+    host: NodeHost = NodeHost()
+    """What is known of the machine; its roles and agents are known anyway."""
 
     @model_validator(mode="after")
     def _check(self) -> Node:
@@ -211,17 +211,7 @@ class Node(_Part):
         return self
 
 
-class Honeypot(_Part):
-    """A decoy: any contact with it is suspicious."""
-
-    address: IPv4Address | IPv6Address
-    node: Name
-    operating_system: str = ""
-    open_ports: tuple[Port, ...] = ()
-    asset_value: int = Field(default=2, ge=0, le=5)
-
-
-class Settings(_Part):
+class Settings(Part):
     """The whole of ``honeynet.toml``."""
 
     name: Name = "honeynet"
@@ -315,30 +305,19 @@ class Settings(_Part):
 
     def host_profiles(self) -> tuple[HostProfile, ...]:
         """What the file says of hosts, as records for the knowledge base."""
-        profiles = [
-            HostProfile(
-                id=f"urn:ontoidps:profile:{pot.address}",
-                address=pot.address,
-                roles=("Honeypot",),
-                node=pot.node,
-                operating_system=pot.operating_system,
-                open_ports=tuple(sorted(pot.open_ports)),
-                asset_value=pot.asset_value,
-            )
-            for pot in self.honeypot
-        ]
-        profiles += [
-            HostProfile(
-                id=f"urn:ontoidps:profile:{address}",
-                address=address,
-                roles=("Gateway",) if "reaction" in node.agents else ("ProtectedHost",),
-                node=node.name,
-                asset_value=5,
-            )
-            for node in self.node
-            for address in node.addresses
-        ]
-        return tuple(profiles)
+        return (
+            *(pot.profile(pot.address, role="Honeypot", node=pot.node) for pot in self.honeypot),
+            *(
+                node.host.profile(
+                    address,
+                    role="Gateway" if "reaction" in node.agents else "ProtectedHost",
+                    node=node.name,
+                    agents=tuple(sorted(self.jid(role, node.name) for role in node.agents)),
+                )
+                for node in self.node
+                for address in node.addresses
+            ),
+        )
 
 
 def _literal(host: str) -> Address | None:

@@ -6,7 +6,9 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ontology.hosts import check_host_text, check_vulnerability
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
@@ -15,6 +17,12 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 # dev_valid_name() of the kernel: at most 15 bytes, no slash, no colon, no space.
 _INTERFACE = re.compile(r"[!-.0-9;-~]{1,15}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Part(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def parse_duration(text: str) -> int:
@@ -93,11 +101,24 @@ def _interface(value: object) -> object:
     return value
 
 
+def _vulnerability(value: str) -> str:
+    check_vulnerability(value)
+    return value
+
+
+def _host_text(value: str) -> str:
+    check_host_text(value)
+    return value
+
+
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
 Name = Annotated[str, BeforeValidator(_name)]
 AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Priority = Annotated[int, Field(ge=0, le=5)]
+Grade = Annotated[int, Field(ge=0, le=5)]
+Vulnerability = Annotated[str, AfterValidator(_vulnerability)]
+HostText = Annotated[str, AfterValidator(_host_text)]
 Domain = Annotated[str, BeforeValidator(_domain)]
 Host = Annotated[str, BeforeValidator(_host)]
 Listen = Annotated[str, BeforeValidator(_listen)]

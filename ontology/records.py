@@ -9,14 +9,15 @@ beside each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ontology.hosts import Address as Address
+from ontology.hosts import HostProfile as HostProfile
 from ontology.traffic import TrafficCluster as TrafficCluster
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MAX_TIME_US = 253_402_300_799_999_999
@@ -44,10 +45,7 @@ CONNECTION = np.dtype(
         ("resp_bytes", "<u8"),
         ("wrong_fragments", "<u2"),
         ("urgent", "<u2"),
-        (
-            "failed_logins",
-            "<u2",
-        ),  # refusals in cleartext (FTP 530, HTTP 401 …)
+        ("failed_logins", "<u2"),  # refusals in cleartext (FTP 530, HTTP 401 …)
         ("login_attempts", "<u2"),  # PASS and the like seen in cleartext
         ("indicators", "<u4"),  # bit i: INDICATORS[i] seen in the payload
         # Content features of KDD Cup 99 (docs/records.md), from cleartext; counts stay at 255.
@@ -293,29 +291,6 @@ class Block:
         _check_time("expires_us", self.expires_us)
         if self.state not in BLOCK_STATES:
             raise ValueError(f"state must be one of {', '.join(BLOCK_STATES)}, got {self.state!r}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostProfile:
-    """What is known of one host (AFF's host knowledge base)."""
-
-    id: str
-    address: Address
-    roles: tuple[str, ...]
-    """Local names of subclasses of ``Host`` (``Honeypot``, ``Gateway`` …), sorted."""
-    node: str = ""
-    """Node that watches it."""
-    operating_system: str = ""
-    open_ports: tuple[int, ...] = ()
-    """TCP, sorted."""
-    asset_value: int = 0
-    """0 (worthless) to 5 (vital), the paper's VA."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.asset_value <= 5:
-            raise ValueError(f"asset_value must lie in [0, 5], got {self.asset_value}")
-        for port in self.open_ports:
-            _check_port("open_ports", port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from agents.main import COMMANDS
-from agents.settings import Analysis, Console, Honeypot, Input, Node, Policy, Settings, Xmpp
+from agents.settings import Analysis, Console, Input, Node, Policy, Settings, Xmpp
+from agents.settings_hosts import Honeypot, NodeHost
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -27,7 +28,9 @@ def test_every_command_that_is_named_exists() -> None:
     assert set(re.findall(r"\bontoidps ([a-z-]+)\b(?=[ `…])", text)) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("part", [Settings, Xmpp, Console, Policy, Analysis, Node, Honeypot, Input])
+@pytest.mark.parametrize(
+    "part", [Settings, Xmpp, Console, Policy, Analysis, Node, NodeHost, Honeypot, Input]
+)
 def test_the_example_holds_every_key(part: type[BaseModel]) -> None:
     text = (ROOT / "deploy" / "honeynet.example.toml").read_text(encoding="utf-8")
     keys = set(re.findall(r"(?:^|[{#,] *)(\w+) = ", text, re.MULTILINE))

@@ -36,7 +36,7 @@ class FactDesk:
         consistent: Consistent,
         reported: Callable[[str], bool],
     ) -> None:
-        """``reported`` says whether an individual is a record that an agent reported."""
+        """``reported`` says whether an individual is a record that nobody may change here."""
         self.book = book
         self._consistent, self._reported = consistent, reported
         self._terms: Terms | None = None
@@ -74,7 +74,9 @@ class FactDesk:
         for fact in facts - self.book.facts:
             name = str(getattr(fact.subject, "value", ""))
             if self._reported(name):
-                raise FactRefused("READ-ONLY", f"<{name}> was reported by an agent")
+                raise FactRefused(
+                    "READ-ONLY", f"<{name}> stands in honeynet.toml or was reported by an agent"
+                )
         check_facts(facts, self._terms)
         against = self._consistent(as_owl(facts))
         if against:

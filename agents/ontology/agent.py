@@ -29,6 +29,7 @@ from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook
 from agents.ontology.descriptions import SERVICE_IRI, SERVICES, describe
 from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_with
+from agents.ontology.hosts import HOSTS_IRI, describe_hosts, for_correlation
 from agents.ontology.query import QueryRefused, QueryRunner
 from agents.ontology.service import plan, to_answer, to_refusal, to_truth
 from agents.ontology.watch import (
@@ -89,6 +90,8 @@ class OntologyAgent(BaseAgent):
         folder = self.context.state_dir
         self._archive = await asyncio.to_thread(Archive, folder / "archive")
         self._queries = QueryRunner(self._archive, folder)
+        hosts = describe_hosts(self.settings.host_profiles())
+        await asyncio.to_thread(self._archive.set_graph, HOSTS_IRI, hosts)
         self._watch = await asyncio.to_thread(FileWatch, self._knowledge_paths)
         await self._open_facts()
         # The shipped state was checked with Pellet when it was made, or before it was taken over.
@@ -306,11 +309,12 @@ class OntologyAgent(BaseAgent):
             self.counters["facts_refused"] += 1
             logger.error("no fact can be asserted: %s: %s", FACTS_FILE, e)
             return
+        configured = frozenset(profile.id for profile in self.settings.host_profiles())
         self._facts = FactDesk(
             book,
             # Without the rules: none fires on what may be asserted, and they take 10 s more.
             consistent=lambda facts: consistent_with(knowledge_paths()[:1], facts),
-            reported=self._archive.holds,
+            reported=lambda name: name in configured or self._archive.holds(name),
         )
         self._facts_since_us = now_us()
 
@@ -357,7 +361,7 @@ class OntologyAgent(BaseAgent):
             changed_us=self._facts_since_us,
             detail=f"{len(desk.book.facts)} asserted facts",
         )
-        return [change, *desk.book.profiles()]
+        return [change, *map(for_correlation, desk.book.profiles())]
 
     async def _announce_facts(self, desk: FactDesk) -> None:
         for receiver in self.settings.jids("correlation"):

@@ -18,6 +18,7 @@ from typing import Final
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
 
 from agents.ontology.clusters import write_whole
+from agents.ontology.hosts import read_profile
 from ontology._values import address_text, host_address
 from ontology.checking.logic import LogicUnavailable, check_logic
 from ontology.checking.terms import OWL, Vocabulary, fits, ill_typed, meant, read_vocabulary
@@ -253,15 +254,7 @@ def _profile(name: str, values: dict[tuple[str, str], set[object]]) -> HostProfi
         if role not in HOST_CLASSES:
             raise FactRefused("UNKNOWN-TERM", f"<{name}>: hostRole {role!r} is no kind of Host")
     try:
-        return HostProfile(
-            id=name,
-            address=host_address(hosts[0]),
-            roles=tuple(texts(IDPS.hostRole)),
-            node=next(iter(texts(IDPS.node)), ""),
-            operating_system=next(iter(texts(IDPS.operatingSystem)), ""),
-            open_ports=tuple(sorted(int(p) for p in texts(IDPS.openPort))),
-            asset_value=int(next(iter(texts(IDPS.assetValue)), "0")),
-        )
+        return read_profile(name, host_address(hosts[0]), texts)
     except ValueError as e:
         raise FactRefused("INCONSISTENT", f"<{name}>: {e}") from e
 

@@ -26,6 +26,7 @@ UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 ids = st.uuids(version=4).map(lambda u: f"urn:uuid:{u}")
+host_texts = st.from_regex(r"[a-z][a-z .:/]{0,30}[a-z]", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 times = st.integers(0, r.MAX_TIME_US)
 counts = st.integers(0, 2**63 - 1)
@@ -148,7 +149,12 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         node=texts,
         operating_system=texts,
         open_ports=sets(ports),
+        open_services=sets(host_texts),
         asset_value=st.integers(0, 5),
+        security_grade=st.none() | st.integers(0, 5),
+        fixed_vulnerabilities=sets(st.from_regex(r"CVE-[0-9]{4}-[0-9]{4,7}", fullmatch=True)),
+        protected_by=sets(host_texts),
+        agents=sets(host_texts),
     ),
     r.AgentDescription: st.builds(
         r.AgentDescription,

@@ -62,6 +62,8 @@ def test_host_facts_are_taken_and_become_a_record(book: FactBook, terms: Terms) 
         operating_system="Debian 12",
         open_ports=(22, 80),
         asset_value=5,
+        security_grade=2,
+        fixed_vulnerabilities=("CVE-2014-6271",),
     )
     assert str(profile.address) == "198.51.100.10"
     host = NamedNode("urn:ontoidps:host:198.51.100.10")
@@ -91,6 +93,16 @@ def test_host_facts_are_taken_and_become_a_record(book: FactBook, terms: Terms) 
         (PROFILE.replace("5 ;", "5, 4 ;"), "INCONSISTENT", "one value, not 4, 5"),
         (PROFILE.replace("5 ;", "6 ;"), "INCONSISTENT", "must lie in [0, 5]"),
         (PROFILE.replace("80", "70000"), "INCONSISTENT", "65535"),
+        (
+            PROFILE.replace("securityGrade 2", "securityGrade 6"),
+            "INCONSISTENT",
+            "security_grade must",
+        ),
+        (
+            PROFILE.replace("assetValue 5", "fixedVulnerability 'heartbleed'"),
+            "INCONSISTENT",
+            "'heartbleed' is no CVE name",
+        ),
         (PROFILE.replace("Honeypot", "Fortress"), "UNKNOWN-TERM", "no kind of Host"),
         (PROFILE.replace("10> ;", "010> ;"), "SYNTAX", "address"),
         ("<urn:x:p> a idps:HostProfile .", "INCONSISTENT", "needs describesHost"),

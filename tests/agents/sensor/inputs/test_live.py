@@ -15,7 +15,8 @@ from agents.acl import AclMessage
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
 from agents.sensor.agent import SensorAgent
-from agents.settings import Honeypot, Input, Settings
+from agents.settings import Input, Settings
+from agents.settings_hosts import Honeypot
 from agents.xmpp_server import XmppServer
 from ontology.records import Alert, Record, Subscription
 
