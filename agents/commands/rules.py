@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.commands.replay import printable
+from agents.settings import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo, ontology_path
 from ontology.vocabulary import ATTACK_CLASSES
 from rules.attack_models import Model
 from rules.compile import Compiled
 from rules.compiled_files import compile_folder, differing, write_files
-from rules.files import rule_paths, shipped_models
+from rules.files import paper_rules_path, rule_paths, shipped_models
 from rules.reaction_tables import ANY, ReactionRule
 from rules.reactions import Reactions, shipped_reactions
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lister.add_argument("--reactions", action="store_true", help="the reaction rules")
     lister.add_argument("--models", action="store_true", help="the attack models")
     lister.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_settings(lister)
     compiler = words.add_parser(
         "compile", help="attack models and policy tables to rules, samples and drawings"
     )
@@ -53,6 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a rule's label or a model's name; or ATTACK SERVICE ASSET (any, unknown)",
     )
     explainer.add_argument("--json", action="store_true", help="one JSON object")
+    _add_settings(explainer)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="honeynet.toml: whether the paper's rules are in force there; default: they are not",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(arguments)
     if arguments.word == "compile":
         return _compile(arguments)
-    return _explain(arguments.words, as_json=arguments.json)
+    return _explain(arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -70,7 +82,8 @@ def _list(arguments: argparse.Namespace) -> int:
     elif arguments.models:
         _print((_model(model) for model in shipped_models().models.models), arguments.json)
     else:
-        _print((_rule(rule) for rule in _rules()), arguments.json)
+        policy = _policy(arguments)
+        _print((_rule(rule, policy) for rule in _rules()), arguments.json)
     return 0
 
 
@@ -131,7 +144,15 @@ def _compile(arguments: argparse.Namespace) -> int:
     return 1 if arguments.check and changed else 0
 
 
-def _explain(words: list[str], *, as_json: bool) -> int:
+def _policy(arguments: argparse.Namespace) -> Policy:
+    """Raises: SettingsError"""
+    return Policy() if arguments.settings is None else load_settings(arguments.settings).policy
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    words: list[str] = arguments.words
+    as_json: bool = arguments.json
+    policy = _policy(arguments)
     compiled, reactions = shipped_models(), shipped_reactions()
     if len(words) == 3:
         _tell(_chosen(words, reactions), as_json)
@@ -143,7 +164,7 @@ def _explain(words: list[str], *, as_json: bool) -> int:
     name = words[0]
     for rule in _rules():
         if rule.label == name:
-            _tell(_rule(rule) | {"text": rule.text, "file": rule.path.name}, as_json)
+            _tell(_rule(rule, policy) | {"text": rule.text, "file": rule.path.name}, as_json)
             return 0
     for model in compiled.models.models:
         if model.name == name:
@@ -179,16 +200,17 @@ def _tell(row: dict[str, object], as_json: bool) -> None:
 
 
 def _rules() -> tuple[RuleInfo, ...]:
-    with KnowledgeBase([ontology_path(), *rule_paths()]) as base:
+    with KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base:
         return base.rules()
 
 
-def _rule(rule: RuleInfo) -> dict[str, object]:
-    return {
-        "rule": rule.label,
-        "state": "enabled" if rule.enabled else "disabled",
-        "meaning": rule.comment,
-    }
+def _rule(rule: RuleInfo, policy: Policy) -> dict[str, object]:
+    state = "in force"
+    if not rule.enabled:
+        state = "switched off"
+    elif rule.path == paper_rules_path() and not policy.paper_rules:
+        state = "not in force: policy.paper_rules is false"
+    return {"rule": rule.label, "state": state, "meaning": rule.comment}
 
 
 def _model(model: Model) -> dict[str, object]:

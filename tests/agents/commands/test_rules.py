@@ -62,6 +62,32 @@ def test_list_shows_rules_models_and_reactions(capsys: Capture) -> None:
     assert len(rows) >= 1450 and all(row["reason"] for row in rows)
 
 
+def test_the_papers_rules_are_shown_and_whether_they_are_in_force(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    def states(*more: str) -> dict[str, str]:
+        assert main(["rules", "list", "--json", *more]) == 0
+        rows = map(json.loads, capsys.readouterr().out.splitlines())
+        return {row["rule"]: row["state"] for row in rows}
+
+    found = states()
+    assert found["ScanThenExploit"] == "in force"
+    off = "not in force: policy.paper_rules is false"
+    assert found["BlockCandidateByRisk"] == off
+    settings = tmp_path / "honeynet.toml"
+    settings.write_text(
+        "[policy]\npaper_rules = true\n[[node]]\nname = 'gw1'\n"
+        "agents = ['supervisor', 'ontology', 'correlation']\n"
+    )
+    assert set(states("--settings", str(settings)).values()) == {"in force"}
+    assert main(["rules", "explain", "BlockCandidateByRisk"]) == 0
+    said = capsys.readouterr().out
+    assert off in said and "paper.owl" in said
+    assert main(["rules", "list", "--settings", str(tmp_path / "gone.toml")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "gone.toml: No such file" in line
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
