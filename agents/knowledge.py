@@ -1,15 +1,25 @@
-"""The shipped knowledge made ready for Pellet: ``ontology/*.owl`` and ``rules/*.owl``."""
+"""The shipped knowledge made ready: ontology and rules for Pellet, models and reaction rules.
+
+What was good last is kept, for a start while a file is not.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents.settings import Policy
 from ontology.knowledge_base import KnowledgeBase, KnowledgeBaseError, ontology_path
 from ontology.reasoner.theory import Theory, TheoryError
-from rules.files import paper_rules_path, rule_paths
+from rules.attack_models import read_models
+from rules.compile import Compiled, compile_models
+from rules.compiled_files import MODELS_FILE, source_paths
+from rules.files import models_path, paper_rules_path, rule_paths
+from rules.reactions import REACTIONS_FILE, Reactions, read_reactions
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +46,7 @@ def keep_theory(
     """
     ntriples = _ntriples(paths, more)
     theory = Theory.from_ntriples(ntriples)
-    partial = kept.with_suffix(".new")
-    try:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.write_bytes(ntriples)
-        partial.replace(kept)
-    except OSError as e:
-        # Without it we are no worse off, as long as the files themselves stay good.
-        logger.warning("%s: %s", kept, e.strerror)
+    _keep(kept, ntriples)
     return theory
 
 
@@ -66,6 +69,74 @@ def start_theory(
             raise e from None
         logger.error("%s; the last good version %.12s is in force", e, theory.version)
         return theory
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """What correlation knows beside the rules for Pellet."""
+
+    compiled: Compiled
+    """Attack models, and how they follow from each other."""
+    reactions: Reactions
+
+
+def keep_playbook(kept: Path) -> Playbook:
+    """Attack models and reaction rules as they are in force; kept in ``kept``.
+
+    Raises: ValueError with one line that names file, place and reason; OSError.
+    """
+    folder = models_path().parent
+    found = _read_playbook(folder)
+    paths = (*source_paths(folder), folder / REACTIONS_FILE)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
+    _keep(kept, json.dumps(texts).encode())
+    return found
+
+
+def start_playbook(kept: Path) -> Playbook:
+    """As `keep_playbook`; while the files are no good, what was kept last.
+
+    Raises: ValueError, OSError if the files are no good and nothing was kept.
+    """
+    try:
+        return keep_playbook(kept)
+    except (ValueError, OSError) as e:
+        try:
+            with tempfile.TemporaryDirectory(prefix="ontoidps-playbook-") as scratch:
+                for name, text in json.loads(kept.read_bytes()).items():
+                    (Path(scratch) / Path(name).name).write_text(text, encoding="utf-8")
+                found = _read_playbook(Path(scratch))
+        except (OSError, ValueError, AttributeError, TypeError):
+            raise e from None
+        logger.error("%s; the last good models and reaction rules are in force", e)
+        return found
+
+
+def one_line(error: ValueError) -> str:
+    """The first of several slips, and how many more there are."""
+    first, *more = str(error).splitlines() or [type(error).__name__]
+    return f"{first}; and {len(more)} more" if more else first
+
+
+def _read_playbook(folder: Path) -> Playbook:
+    try:
+        return Playbook(
+            compile_models(read_models(folder / MODELS_FILE)),
+            read_reactions(folder / REACTIONS_FILE),
+        )
+    except ValueError as e:
+        raise ValueError(one_line(e)) from e
+
+
+def _keep(kept: Path, data: bytes) -> None:
+    partial = kept.with_suffix(".new")
+    try:
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(kept)
+    except OSError as e:
+        # Without it we are no worse off, as long as the files themselves stay good.
+        logger.warning("%s: %s", kept, e.strerror)
 
 
 def _ntriples(paths: Sequence[Path] | None, more: Sequence[Path]) -> bytes:

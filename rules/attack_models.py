@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
+from ontology.safe_xml import check_xml, other_syntax
 from ontology.vocabulary import ATTACK_CLASSES, IDPS, NAMESPACE
 
 KINDS = {
@@ -141,9 +143,11 @@ def read_models(path: Path) -> Models:
 def parse_models(data: bytes, name: str) -> Models:
     """The same from bytes of RDF/XML; ``name`` stands in messages."""
     try:
+        check_xml(data)
         reader = _Reader(data, name)
-    except SyntaxError as e:
-        raise ModelError(f"{name}: not RDF/XML: {' '.join(str(e).split())}") from e
+    except (SyntaxError, ValueError, ExpatError) as e:
+        reason = other_syntax(data) or " ".join(str(e).split())
+        raise ModelError(f"{name}: not RDF/XML: {reason}") from e
     models = reader.models()
     if reader.slips:
         raise ModelError("\n".join(f"{name}: {slip}" for slip in reader.slips))

@@ -9,7 +9,7 @@ from pathlib import Path
 from rules.attack_graph import scenario_svg
 from rules.attack_models import read_models
 from rules.compile import Compiled, anti_table, compile_models
-from rules.reaction_tables import expand, read_tables
+from rules.reaction_tables import TABLES, expand, read_tables
 from rules.reactions import REACTIONS_FILE, reactions_ttl
 from rules.scenario_rules import scenarios_owl
 from rules.scenario_samples import scenario_samples
@@ -26,6 +26,11 @@ class CompiledFolder:
     files: Mapping[str, str]
     figures: Mapping[str, str]
     """SVG, one per scenario."""
+
+
+def source_paths(folder: Path) -> tuple[Path, ...]:
+    """What people edit there: the attack models and the policy tables."""
+    return tuple(folder / name for name in (MODELS_FILE, *TABLES))
 
 
 def compile_folder(folder: Path) -> CompiledFolder:

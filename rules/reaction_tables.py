@@ -18,6 +18,7 @@ ATTACKS = "reaction_attacks.tsv"
 SERVICES = "reaction_services.tsv"
 ASSETS = "reaction_assets.tsv"
 EXCEPTIONS = "reaction_policy.tsv"
+TABLES = (ATTACKS, SERVICES, ASSETS, EXCEPTIONS)
 RESPONSES = ("block", "observe")
 ANY = "any"
 """In a rule: every service without a rule of its own."""
@@ -180,7 +181,11 @@ def _decide(tables: Tables, attack: str, service: str, asset: str) -> Response:
 
 def _rows(path: Path, slips: list[str]) -> Iterator[dict[str, str]]:
     columns: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as e:
+        raise TableError(f"{path}: not UTF-8 text: {e.reason} at byte {e.start}") from e
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         values = [value.strip() for value in line.split("\t")]

@@ -20,7 +20,8 @@ from agents.clock import now_us
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
-from agents.knowledge import keep_theory, paper_rules, start_theory
+from agents.correlation.scenarios import ScenarioTracker
+from agents.knowledge import keep_playbook, keep_theory, paper_rules, start_playbook, start_theory
 from ontology.fragments import FragmentError
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
@@ -35,10 +36,6 @@ from ontology.records import (
     Record,
     Subscription,
 )
-from rules.attack_models import read_models
-from rules.compile import compile_models
-from rules.files import models_path
-from rules.reactions import reactions_path, read_reactions
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +70,8 @@ class CorrelationAgent(BaseAgent):
         self._outgoing: deque[Outcome] = deque()
         self._kept = context.state_dir / "knowledge.nt"
         """Ontology and rules that were good last."""
+        self._kept_playbook = context.state_dir / "playbook.json"
+        """Attack models and reaction rules that were good last."""
         self._reload = False
         self._ended: set[Address] = set()
         """Sources whose block was refused or lifted."""
@@ -90,6 +89,7 @@ class CorrelationAgent(BaseAgent):
         self._journal = Journal(self.context.state_dir / "alerts.sqlite3")
         more = paper_rules(self.settings.policy)
         theory = await self._in_thread(lambda: start_theory(self._kept, more=more))
+        playbook = await self._in_thread(lambda: start_playbook(self._kept_playbook))
         worker = PelletWorker(theory)
         self._worker = worker
         engine = CorrelationEngine(
@@ -97,6 +97,8 @@ class CorrelationAgent(BaseAgent):
             self.settings.policy,
             origin=self.jid,
             reasoner=worker,
+            reactions=playbook.reactions,
+            scenarios=ScenarioTracker(playbook.compiled),
         )
         known = self._journal.read(done=True)
         await self._in_thread(lambda: engine.restore(known, now_us()))
@@ -232,18 +234,22 @@ class CorrelationAgent(BaseAgent):
         if self._worker is None or self._engine is None:
             raise RuntimeError("the correlation agent has not started")
         try:
+            playbook = keep_playbook(self._kept_playbook)
             theory = keep_theory(self._kept, more=paper_rules(self.settings.policy))
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
-            self._engine.use(
-                compile_models(read_models(models_path())), read_reactions(reactions_path())
-            )
+            self._engine.use(playbook.compiled, playbook.reactions)
         except (ValueError, OSError, ReasonerUnavailable) as e:
             self.counters["rules_refused"] += 1
             logger.error("the new rules are refused, the old ones stay: %s", e)
             return
         self.counters["rules_loaded"] += 1
-        logger.info("%d rules, version %.12s", len(theory.rules), theory.version)
+        logger.info(
+            "%d rules, version %.12s; %d reaction rules",
+            len(theory.rules),
+            theory.version,
+            len(playbook.reactions),
+        )
 
     async def _send_all(self) -> None:
         while self._outgoing:

@@ -2,11 +2,11 @@
 
 Receives Alert (from analyzers, which it subscribes to), Incident, Decision and Block, and archives
 them; receives Query, sends Answer. Sends OntologyChanged to those who reason or decide when an edit
-of the ontology or the rules has passed all checks; an edit that has not is logged, and what was
-valid before stays. Tells analyzers and supervisor what the clusters are called
-(TrafficCluster), and takes the supervisor's wish to call one otherwise. Asserts and retracts facts
-for the supervisor (OntologyAction), tells correlation what they say of hosts (HostProfile), and
-translates fragments for anyone.
+of the ontology, the rules, the attack models or the policy tables has passed all checks; an edit
+that has not is logged, and what was valid before stays. Tells analyzers and supervisor what the
+clusters are called (TrafficCluster), and takes the supervisor's wish to call one otherwise. Asserts
+and retracts facts for the supervisor (OntologyAction), tells correlation what they say of hosts
+(HostProfile), and translates fragments for anyone.
 """
 
 from __future__ import annotations
@@ -32,13 +32,8 @@ from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_wi
 from agents.ontology.hosts import HOSTS_IRI, describe_hosts, for_correlation
 from agents.ontology.query import QueryRefused, QueryRunner
 from agents.ontology.service import plan, to_answer, to_refusal, to_truth
-from agents.ontology.watch import (
-    FileWatch,
-    Knowledge,
-    check_with_java,
-    knowledge_paths,
-    load_knowledge,
-)
+from agents.ontology.sources import PolicySources
+from agents.ontology.watch import FileWatch, Knowledge, check_with_java, knowledge_paths
 from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import (
@@ -78,6 +73,9 @@ class OntologyAgent(BaseAgent):
         self._archive: Archive
         self._queries: QueryRunner
         self._watch: FileWatch
+        self._sources: PolicySources
+        self._checked = ""
+        """Digest of the ontology and rule files in force."""
         self._names: ClusterBook | None = None
         self._names_watch: FileWatch
         self._names_since_us = 0
@@ -92,7 +90,10 @@ class OntologyAgent(BaseAgent):
         self._queries = QueryRunner(self._archive, folder)
         hosts = describe_hosts(self.settings.host_profiles())
         await asyncio.to_thread(self._archive.set_graph, HOSTS_IRI, hosts)
-        self._watch = await asyncio.to_thread(FileWatch, self._knowledge_paths)
+        self._sources = PolicySources(folder / "knowledge")
+        self._watch = await asyncio.to_thread(
+            FileWatch, lambda: (*self._knowledge_paths(), *self._sources.watched())
+        )
         await self._open_facts()
         # The shipped state was checked with Pellet when it was made, or before it was taken over.
         await self._take_over(thorough=False)
@@ -157,12 +158,17 @@ class OntologyAgent(BaseAgent):
         before = self._archive.ontology_version
         try:
             knowledge = await asyncio.to_thread(
-                load_knowledge, self._knowledge_paths(), check=check_with_java if thorough else None
+                self._sources.load,
+                self._knowledge_paths(),
+                check=check_with_java,
+                checked=self._checked,
+                starting=not thorough,
             )
         except KnowledgeBaseError as e:
             self.counters["ontology_refused"] += 1
             logger.error("ontology edit refused, %s stays in force: %s", before or "nothing", e)
             return
+        self._checked = knowledge.digest
         if knowledge.version == before:
             await self._fit_facts(knowledge)
             return

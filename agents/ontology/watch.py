@@ -32,7 +32,10 @@ class Knowledge:
     """A set of files that passed every check."""
 
     version: str
-    """``owl:versionInfo``, a plus, and the first 12 digits of the SHA-256 over all files."""
+    """``owl:versionInfo``, a plus, and the first 12 digits of the SHA-256 over all files and
+    ``beside``."""
+    digest: str
+    """SHA-256 over the files alone."""
     ntriples: bytes
     rules: tuple[RuleInfo, ...]
     warnings: tuple[str, ...]
@@ -45,7 +48,11 @@ def knowledge_paths() -> tuple[Path, ...]:
 
 
 def load_knowledge(
-    paths: Sequence[Path], *, check: Callable[[Sequence[Path], bytes], None] | None = None
+    paths: Sequence[Path],
+    *,
+    check: Callable[[Sequence[Path], bytes], None] | None = None,
+    checked: str = "",
+    beside: str = "",
 ) -> Knowledge:
     """Read the files and refuse what agents could not work with. Blocks.
 
@@ -53,6 +60,8 @@ def load_knowledge(
         paths: Ontology and rule files.
         check: Last and dearest, `check_with_java`: is given the files, imported ones first, and the
             N-Triples for Pellet; raises ValueError.
+        checked: digest of files that have passed it already.
+        beside: digest of what else belongs to a version: attack models, policy tables.
 
     Raises:
         KnowledgeBaseError: one line saying what is wrong where.
@@ -64,13 +73,16 @@ def load_knowledge(
         more = f"; and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise KnowledgeBaseError(errors[0] + more)
     with KnowledgeBase(paths) as knowledge:
+        digest = knowledge.digest
+        both = hashlib.sha256(f"{digest} {beside}".encode()).hexdigest() if beside else digest
         found = Knowledge(
-            version=f"{knowledge.version}+{knowledge.digest[:12]}",
+            version=f"{knowledge.version}+{both[:12]}",
+            digest=digest,
             ntriples=knowledge.ntriples(),
             rules=knowledge.rules(),
             warnings=tuple(str(problem) for problem in problems),
         )
-    if check is not None:
+    if check is not None and digest != checked:
         try:
             check([file.path for file in read], found.ntriples)
         except ValueError as e:

@@ -33,7 +33,7 @@ from agents.supervisor.agent import SupervisorAgent
 from agents.xmpp_server import XmppServer
 from ontology.knowledge_base import ontology_path
 from ontology.records import Alert, Decision, Record
-from rules.files import rule_paths
+from rules.files import models_path, rule_paths
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -168,12 +168,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr("agents.ontology.agent.knowledge_paths", lambda: tuple(paths))
     monkeypatch.setattr("agents.knowledge.ontology_path", lambda: paths[0])
     monkeypatch.setattr("agents.knowledge.rule_paths", lambda: tuple(paths[1:]))
+    shipped = models_path().parent
+    beside = ("anti_correlation.tsv", "scenarios.samples.json")
+    for path in (*shipped.glob("reaction*"), models_path(), *(shipped / name for name in beside)):
+        shutil.copy(path, folder)
+    for module in ("agents.knowledge", "agents.ontology.sources"):
+        monkeypatch.setattr(f"{module}.models_path", lambda: folder / "attacks.owl")
     return paths
 
 
 @contextlib.asynccontextmanager
 async def started(file: Path) -> AsyncIterator[Net]:
-    async with asyncio.timeout(100), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(110), asyncio.TaskGroup() as group:
         net = Net(file, group)
         try:
             await net.start(SupervisorAgent, "supervisor")
@@ -259,5 +265,35 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         await until(lambda: "192.0.2.3" in reaction.orders)
         assert reaction.orders["192.0.2.3"].reason.startswith("Rule HoneypotScan: ")
         assert correlation.counters["rules_loaded"] == 1
+        rules.write_bytes(saved)
+
+        # A policy table: longer blocks for this scan, from the next alert on. No rule of Pellet's
+        # is touched, so Java is not asked.
+        table = rules.with_name("reaction_policy.tsv")
+        policy = table.read_text(encoding="utf-8")
+        row = "FinScan\t*\thoneypot\tblock\t{}\tD3-ITF\tTried by night.\t-\n"
+        table.write_text(policy + row.format("7"), encoding="utf-8")
+        await until(lambda: correlation.counters["rules_loaded"] == 2)
+        await net.report("FinScan", "192.0.2.4")
+        await until(lambda: "192.0.2.4" in reaction.orders)
+        longer = reaction.orders["192.0.2.4"]
+        assert longer.duration_s == 7 * order.duration_s
+        assert "for 7 times the configured time, D3-ITF. Tried by night." in longer.reason
+        # A bad value in it: refused with file, row, value and reason; nothing changes.
+        refused = ontology.counters["ontology_refused"]
+        version = ontology._archive.ontology_version
+        table.write_text(policy + row.format("lots"), encoding="utf-8")
+        await until(lambda: ontology.counters["ontology_refused"] > refused)
+        line = [m for r in caplog.records if "edit refused" in (m := r.getMessage())][-1]
+        number = len(policy.splitlines()) + 1
+        assert f"{version} stays in force: {table}:{number}: factor" in line and "'lots'" in line
+        # An attack model: its rules for Pellet are made anew.
+        table.write_text(policy + row.format("7"), encoding="utf-8")
+        models = rules.with_name("attacks.owl")
+        text = models.read_text(encoding="utf-8").replace(">host-sweep<", ">sweep-of-hosts<")
+        models.write_text(text, encoding="utf-8")
+        await until(lambda: correlation.counters["rules_loaded"] == 3)
+        assert ontology._archive.ontology_version != version
+        assert any("SweepOfHosts" in rule.label for rule in correlation._worker.theory.rules)
         # Nothing was concluded without saying from what.
         assert all("\nbecause " in order.reason for order in reaction.orders.values())

@@ -166,3 +166,10 @@ def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(TableError, match=r"reactions\.ttl"):
         read_reactions(path)
+
+
+def test_a_table_that_is_no_text_is_named(folder: Path) -> None:
+    path = folder / SERVICES
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    with pytest.raises(TableError, match=r"reaction_services\.tsv: not UTF-8 text"):
+        read_tables(folder)

@@ -22,7 +22,7 @@ from agents.settings import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
 from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
-from rules.files import rule_paths
+from rules.files import models_path, rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 
@@ -195,6 +195,9 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
     monkeypatch.setattr("agents.knowledge.ontology_path", lambda: paths[0])
     monkeypatch.setattr("agents.knowledge.rule_paths", lambda: tuple(paths[1:]))
+    for path in (models_path(), *models_path().parent.glob("reaction*")):
+        shutil.copy(path, folder)
+    monkeypatch.setattr("agents.knowledge.models_path", lambda: folder / "attacks.owl")
     return paths
 
 
@@ -250,12 +253,15 @@ async def test_a_restart_while_the_files_are_broken_goes_on_with_the_last_good_o
     async with running(tmp_path):
         pass
     edited[1].write_text("<half a sav", encoding="utf-8")
+    table = edited[0].with_name("reaction_assets.tsv")
+    table.write_text("asset\n", encoding="utf-8")
     async with running(tmp_path) as agent:
         await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 5),))
         await until(lambda: bool(decisions(agent, "supervisor")))
         assert decisions(agent, "supervisor")[0].reason.startswith("Rule HoneypotScan: ")
-    (line,) = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge"]
+    line, other = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge"]
     assert str(edited[1]) in line and "last good version" in line
+    assert f"{table}:" in other and "the last good models and reaction rules" in other
 
 
 async def test_broken_files_and_nothing_kept_is_one_clear_line(

@@ -161,7 +161,7 @@ async def test_a_valid_edit_is_announced_to_those_who_use_it(
         )
         for role in roles
     }
-    version = load_knowledge(paths).version
+    version = load_knowledge(paths, beside=agent._sources.digest).version
     assert {r.version for s in agent.sent for r in s.records if isinstance(r, OntologyChanged)} == {
         version
     }
