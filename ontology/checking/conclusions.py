@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from pyoxigraph import Literal
 
 from ontology.checking.builtins import BUILTINS
-from ontology.checking.findings import Found, Problem
+from ontology.checking.findings import Found, Level, Problem
 from ontology.checking.terms import Vocabulary, value_kind
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import BUILTIN, CLASS, DATA, OBJECT, Argument, Atom, Rule, Variable, local_name
@@ -21,6 +21,9 @@ from ontology.swrl import BUILTIN, CLASS, DATA, OBJECT, Argument, Atom, Rule, Va
 Form = Mapping[object, Decimal]
 """Sum of coefficient · term; the term 1 stands for the constant."""
 _FRACTIONS = ("divide", "pow", "sin", "cos", "tan")
+_ROUNDED = ("round", "roundHalfToEven", "floor", "ceiling", "integerDivide")
+_GROWING = frozenset(("add", "subtract", "multiply", "stringConcat", *_FRACTIONS))
+"""Built-ins that give another value each time; the others come to an end."""
 _WHOLE = "integer"
 _SEPARATES = {
     "lessThan": lambda d: d >= 0,
@@ -102,7 +105,10 @@ class _Values:
         self._forms: dict[Argument | None, Form] = {}
         self.sources: dict[Argument | None, set[str]] = {}
         """Variable → IRIs of the data properties that it comes from."""
-        self.computed: set[Argument | None] = set()
+        self.growing: set[Argument | None] = set()
+        """Variables with another value each time that their sources have one."""
+        self.subjects: dict[str, set[Argument | None]] = {}
+        """IRI of a data property → whose values the rule looks at."""
         self._operations: dict[Argument | None, tuple[str, tuple[Argument | None, ...]]] = {}
         for atom in rule.body:
             if atom.kind == DATA and len(atom.arguments) == 2:
@@ -112,6 +118,7 @@ class _Values:
                 # One value each: few properties that rules compare by have more.
                 self._forms.setdefault(value, {(atom.iri, subject): Decimal(1)})
                 self.sources.setdefault(value, set()).add(atom.iri)
+                self.subjects.setdefault(atom.iri, set()).add(subject)
         waiting = [a for a in rule.body if a.kind == BUILTIN and _computes(a)]
         while ready := [a for a in waiting if self._known(a.arguments[1:])]:
             for atom in ready:
@@ -139,6 +146,8 @@ class _Values:
             if BUILTINS[name].kind != "number":
                 return "string" if BUILTINS[name].kind == "string" else ""
             kinds = {self.kind(a, vocabulary) for a in given}
+            if name in _ROUNDED:
+                return _WHOLE  # a decimal without a fraction is an integer, for OWL and Pellet
             if name in _FRACTIONS or "number" in kinds:
                 return "number"
             return _WHOLE if kinds == {_WHOLE} else ""
@@ -154,7 +163,8 @@ class _Values:
             return  # then it compares
         name = local_name(atom.iri)
         self._operations[result] = name, tuple(given)
-        self.computed.add(result)
+        if name in _GROWING or self.growing & set(given):
+            self.growing.add(result)
         self.sources[result] = {s for a in given for s in self.sources.get(a, ())}
         forms = [self._form(a) for a in given]
         constants = [f.get(1, Decimal(0)) for f in forms if not f.keys() - {1}]
@@ -230,9 +240,13 @@ def check_promises(
 def check_endless(
     rules: Sequence[tuple[OwlFile, Rule]], vocabulary: Vocabulary
 ) -> Iterator[Problem]:
-    """Rules whose computed values come back to them, each time as a new one."""
+    """Rules whose computed values come back to them, each time as a new one.
+
+    From one individual to the next that ends if the individuals form no circle, so it is a warning;
+    about one and the same it never does.
+    """
     leads: dict[str, set[str]] = defaultdict(set)
-    new: list[tuple[OwlFile, Rule, str, str]] = []
+    new: list[tuple[OwlFile, Rule, str, str, Level]] = []
     for file, rule in rules:
         values = _Values(rule, {})
         compared = {
@@ -241,15 +255,15 @@ def check_endless(
             if atom.kind == BUILTIN and local_name(atom.iri) in _SEPARATES
             for a in atom.arguments
         }
-        for atom in rule.head:
-            value = atom.arguments[-1] if atom.arguments else None
-            if atom.kind != DATA or value not in values.sources:
-                continue
-            for source in values.sources[value]:
+        for atom in (a for a in rule.head if a.kind == DATA and len(a.arguments) == 2):
+            subject, value = atom.arguments
+            for source in values.sources.get(value, ()):
                 leads[source] |= vocabulary.above(atom.iri)
-                if value in values.computed and value not in compared:
-                    new.append((file, rule, source, atom.iri))
-    for file, rule, source, concluded in new:
+                if value in values.growing and value not in compared:
+                    same = subject in values.subjects[source]
+                    level: Level = "error" if same else "warning"
+                    new.append((file, rule, source, atom.iri, level))
+    for file, rule, source, concluded, level in new:
         reached, waiting = set[str](), [*vocabulary.above(concluded)]
         while waiting:
             iri = waiting.pop()
@@ -257,10 +271,14 @@ def check_endless(
                 reached.add(iri)
                 waiting += leads[iri]
         if source in reached:
+            ends = "Pellet never ends"
+            if level == "warning":
+                ends = "Pellet never ends if the individuals form a circle"
             yield Problem(
                 path=file.path,
                 code="endless",
                 where=f"rule {rule.label!r}",
                 message=f"it computes {local_name(concluded)} from {local_name(source)}, which "
-                "follows from that again: Pellet never ends; compare the new value with a bound",
+                f"follows from that again: {ends}; compare the new value with a bound",
+                level=level,
             )

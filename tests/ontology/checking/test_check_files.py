@@ -423,6 +423,32 @@ def test_a_bound_ends_what_feeds_itself(paths: list[Path]) -> None:
     assert {p.code for p in found} <= {"functional-conclusion"}
 
 
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        # The length of a chain: it ends where the chain does.
+        (
+            "scanThenExploit(?a, ?b), count(?a, ?x), swrlb:add(?y, ?x, 1^^integer)"
+            " -> count(?b, ?y)",
+            ["warning"],
+        ),
+        ("sensor(?a, ?x), swrlb:upperCase(?y, ?x) -> sensor(?a, ?y)", []),
+        ("count(?a, ?x), swrlb:multiply(?y, ?x, 2^^integer) -> count(?a, ?y)", ["error"]),
+    ],
+)
+def test_what_may_end_is_no_error(text: str, levels: list[str], paths: list[Path]) -> None:
+    add_rule(text)(paths)
+    found = check_files(paths, required=TERMS, logic=False)
+    assert [p.level for p in found if p.code == "endless"] == levels
+
+
+def test_a_rounded_quotient_is_an_integer(paths: list[Path]) -> None:
+    quotient = "swrlb:divide(?y, ?x, 2^^integer), swrlb:floor(?z, ?y)"
+    add_rule(f"count(?a, ?x), {quotient} -> targetCount(?a, ?z)")(paths)
+    found = check_files(paths, required=TERMS, logic=False)
+    assert "concluded-kind" not in {p.code for p in found}
+
+
 def test_every_code_of_a_rule_or_term_has_a_variant() -> None:
     """So that a new check does not come without a file that it is for."""
     sources = Path(checking.__file__).parent
