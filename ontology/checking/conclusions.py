@@ -88,10 +88,10 @@ def _may_be_one(rule: Rule, a: Variable, b: Variable, vocabulary: Vocabulary) ->
                 classes[argument].add(atom.iri)
     if not places[a] & places[b]:
         return False  # things of different kinds, or of different roles in a chain
-    below = {iri: vocabulary.above(iri) for iri in (*vocabulary.kinds, *classes[a], *classes[b])}
+    known = {*vocabulary.kinds, *classes[a], *classes[b]}
     for one in classes[a]:
-        for other in classes[b]:
-            if not any(one in above and other in above for above in below.values()):
+        for other in classes[b] - {one}:
+            if not any({one, other} <= vocabulary.above(iri) for iri in known):
                 return False
     # Whoever compares the hosts of two alerts, say, has thought of it: all twins become one.
     twins = {v: next(w for w in places if places[w] & places[v]) for v in places}

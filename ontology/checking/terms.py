@@ -57,14 +57,18 @@ class Vocabulary:
     """Class that is another name → the class that the files speak of."""
     promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Class → properties of which each member has some value, whether named or not."""
+    _above: dict[str, set[str]] = field(default_factory=dict)
 
     def above(self, iri: str) -> set[str]:
         """A term with all that it is below."""
-        found, waiting = {iri}, [iri]
-        while waiting:
-            for parent in self.parents.get(waiting.pop(), set()) - found:
-                found.add(parent)
-                waiting.append(parent)
+        found = self._above.get(iri)
+        if found is None:
+            found, waiting = {iri}, [iri]
+            while waiting:
+                for parent in self.parents.get(waiting.pop(), set()) - found:
+                    found.add(parent)
+                    waiting.append(parent)
+            self._above[iri] = found
         return found
 
     def knows(self, iri: str) -> bool:
