@@ -66,8 +66,6 @@ class Terms:
     domains: dict[str, set[str]] = field(default_factory=dict)
     ranges: dict[str, set[str]] = field(default_factory=dict)
     """Object property → classes of its values."""
-    above: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Class → itself and everything above it."""
 
     @classmethod
     def from_ntriples(cls, ntriples: bytes) -> Terms:
@@ -76,7 +74,6 @@ class Terms:
         file = OwlFile(Path("in force"), b"", ONTOLOGY_IRI, "", (), triples)
         domains: dict[str, set[str]] = defaultdict(set)
         ranges: dict[str, set[str]] = defaultdict(set)
-        parents: dict[str, set[str]] = defaultdict(set)
         for t in triples:
             if not isinstance(t.subject, NamedNode) or not isinstance(t.object, NamedNode):
                 continue
@@ -86,26 +83,7 @@ class Terms:
                     domains[subject].add(value)
                 case p if p == RDFS + "range":
                     ranges[subject].add(value)
-                case p if p == RDFS + "subClassOf":
-                    parents[subject].add(value)
-                case p if p == OWL + "equivalentClass":
-                    parents[subject].add(value)
-                    parents[value].add(subject)
-        above = {name: _closure(name, parents) for name in parents}
-        return cls(read_vocabulary([file]), dict(domains), dict(ranges), above)
-
-    def superclasses(self, iri: str) -> frozenset[str]:
-        return self.above.get(iri, frozenset({iri}))
-
-
-def _closure(name: str, parents: dict[str, set[str]]) -> frozenset[str]:
-    found, open_ = {name}, [name]
-    while open_:
-        for parent in parents.get(open_.pop(), ()):
-            if parent not in found:
-                found.add(parent)
-                open_.append(parent)
-    return frozenset(found)
+        return cls(read_vocabulary([file]), dict(domains), dict(ranges))
 
 
 def read_facts(fragment: str) -> frozenset[Triple]:
@@ -145,7 +123,7 @@ def check_facts(facts: Iterable[Triple], terms: Terms) -> None:
     for fact in facts:
         _check_words(fact, terms)
         if fact.predicate.value == _TYPE and isinstance(fact.object, NamedNode):
-            types[_name(fact.subject)] |= terms.superclasses(fact.object.value)
+            types[_name(fact.subject)] |= terms.vocabulary.above(fact.object.value)
         values[_name(fact.subject), fact.predicate.value].add(fact.object)
     for name, kinds in types.items():
         reported = sorted(k.removeprefix(NAMESPACE) for k in kinds & _REPORTED)
