@@ -1,7 +1,7 @@
 """SWRL rules as they stand in RDF: atoms with arguments (SWRL submission, section 5).
 
-For those who look *at* rules instead of running them: nothing is corrected or dropped, and what is
-broken stays readable, so that it can be reported.
+Nothing is corrected or dropped, and what is broken stays readable, so that it can be reported by
+those who look at rules, and refused by those who run them.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Atom:
     """Class, property or built-in; None where the kind has none or it is missing."""
     arguments: tuple[Argument | None, ...]
     """In order; None for one that is missing."""
+    node: Node
+    """The atom itself in the file."""
 
     @property
     def iri(self) -> str:
@@ -92,6 +94,8 @@ class Rule:
     enabled: bool
     body: tuple[Atom, ...]
     head: tuple[Atom, ...]
+    cells: tuple[Node, ...]
+    """List cells of the body, one for each atom."""
     broken: str
     """What is wrong with its lists; empty if they can be read to the end."""
 
@@ -131,7 +135,8 @@ class _Reader:
         for node, properties in self._of.items():
             if NamedNode(SWRL + "Imp") not in properties.get(RDF + "type", ()):
                 continue
-            (body, first), (head, second) = self._atoms(node, "body"), self._atoms(node, "head")
+            body, cells, first = self._atoms(node, "body")
+            head, _, second = self._atoms(node, "head")
             enabled = self._one(node, ENABLED)
             yield Rule(
                 node=node,
@@ -140,15 +145,17 @@ class _Reader:
                 enabled=not (isinstance(enabled, Literal) and enabled.value in ("false", "0")),
                 body=body,
                 head=head,
+                cells=cells,
                 broken=first or second,
             )
 
-    def _atoms(self, imp: Any, name: str) -> tuple[tuple[Atom, ...], str]:
+    def _atoms(self, imp: Any, name: str) -> tuple[tuple[Atom, ...], tuple[Node, ...], str]:
         start = self._one(imp, SWRL + name)
         if start is None:
-            return (), f"it has no swrl:{name}"
+            return (), (), f"it has no swrl:{name}"
         cells, broken = self._list(start)
-        return tuple(self._atom(cell) for cell in cells), broken and f"its swrl:{name} {broken}"
+        atoms = tuple(self._atom(member) for _, member in cells)
+        return atoms, tuple(cell for cell, _ in cells), broken and f"its swrl:{name} {broken}"
 
     def _atom(self, node: Any) -> Atom:
         types = [
@@ -160,12 +167,12 @@ class _Reader:
         predicate = self._one(node, SWRL + _PREDICATE[kind]) if kind in _PREDICATE else None
         if kind == BUILTIN:
             start = self._one(node, SWRL + "arguments")
-            arguments = self._list(start)[0] if start is not None else []
+            arguments = [a for _, a in self._list(start)[0]] if start is not None else []
         elif kind in (CLASS, RANGE):
             arguments = [self._one(node, SWRL + "argument1")]
         else:
             arguments = [self._one(node, SWRL + f"argument{n}") for n in (1, 2)]
-        return Atom(kind, predicate, tuple(self._argument(a) for a in arguments))
+        return Atom(kind, predicate, tuple(self._argument(a) for a in arguments), node)
 
     def _argument(self, node: Any) -> Argument | None:
         types = self._of.get(node, {}).get(RDF + "type", ())
@@ -173,8 +180,9 @@ class _Reader:
             return Variable(node.value)
         return node  # type: ignore[no-any-return]
 
-    def _list(self, start: Any) -> tuple[list[Any], str]:
-        members: list[Any] = []
+    def _list(self, start: Any) -> tuple[list[tuple[Any, Any]], str]:
+        """(cell, member) of each, and what is wrong with the list."""
+        members: list[tuple[Any, Any]] = []
         seen, node = set(), start
         while node != NamedNode(RDF + "nil"):
             if node in seen:
@@ -184,7 +192,7 @@ class _Reader:
             rest = self._one(node, RDF + "rest")
             if first is None or rest is None:
                 return members, "ends without rdf:nil"
-            members.append(first)
+            members.append((node, first))
             node = rest
         return members, ""
 

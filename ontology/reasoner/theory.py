@@ -13,24 +13,33 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
+from pyoxigraph import NamedNode, RdfFormat, Triple, parse, serialize
 
 from ontology.checking.builtins import BUILTINS
+from ontology.swrl import (
+    BUILTIN,
+    CLASS,
+    DATA,
+    ENABLED,
+    OBJECT,
+    RDF,
+    RDFS,
+    SWRLB,
+    Atom,
+    Rule,
+    Variable,
+    read_rules,
+)
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 _OWL = "http://www.w3.org/2002/07/owl#"
-_ENABLED = "http://swrl.stanford.edu/ontologies/3.3/swrla.owl#isRuleEnabled"
-_SWRL = "http://www.w3.org/2003/11/swrl#"
-_SWRLB = "http://www.w3.org/2003/11/swrlb#"
-_FIRST = _RDF + "first"
-_JOIN_ORDER = ("ClassAtom", "IndividualPropertyAtom", "DatavaluedPropertyAtom")
+_FIRST = RDF + "first"
+_JOIN_ORDER = (CLASS, OBJECT, DATA)
 _BUILTIN_RANK = len(_JOIN_ORDER)
 _RULE_PREFIX = "urn:ontoidps:rule:"
 
 # They mean nothing to Pellet, and cost it memory or make it complain.
 _LEFT_OUT = frozenset(
-    (_RDFS + "label", _RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", _ENABLED)
+    (RDFS + "label", RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", ENABLED)
 )
 
 
@@ -85,30 +94,20 @@ def rule_label(iri: str) -> str:
 
 
 class _Preparation:
-    def __init__(self, quads: Iterable[object]) -> None:
-        self._triples: list[Triple] = []
-        self._of: dict[object, dict[str, list[object]]] = {}
+    def __init__(self, quads: Iterable[Any]) -> None:
+        self._triples = [Triple(q.subject, q.predicate, q.object) for q in quads]
         self._moved: dict[object, Any] = {}
         """List cell of a rule's body → the atom that belongs there."""
-        for quad in quads:
-            subject, predicate, value = quad.subject, quad.predicate, quad.object  # type: ignore[attr-defined]
-            self._triples.append(Triple(subject, predicate, value))
-            self._of.setdefault(subject, {}).setdefault(predicate.value, []).append(value)
 
     def theory(self, version: str) -> Theory:
-        imps = [
-            subject
-            for subject, properties in self._of.items()
-            if any(_value(t) == _SWRL + "Imp" for t in properties.get(_RDF + "type", ()))
-        ]
         rename: dict[object, NamedNode] = {}
         rules: dict[str, RuleInfo] = {}
-        for imp in imps:
-            rule = self._rule(imp)
+        for read in read_rules(self._triples):
+            rule = self._rule(read)
             if rule.label in rules:
                 raise TheoryError(f"two rules are labelled {rule.label!r}")
             rules[rule.label] = rule
-            rename[imp] = NamedNode(_RULE_PREFIX + quote(rule.label, safe=""))
+            rename[read.node] = NamedNode(_RULE_PREFIX + quote(rule.label, safe=""))
         kept = [
             Triple(rename.get(t.subject, t.subject), t.predicate, self._object(t))
             for t in self._triples
@@ -118,33 +117,35 @@ class _Preparation:
         ordered = tuple(rules[label] for label in sorted(rules))
         return Theory(ntriples=data, rules=ordered, version=version)
 
-    def _rule(self, imp: object) -> RuleInfo:
-        label = self._text(imp, _RDFS + "label")
+    def _rule(self, rule: Rule) -> RuleInfo:
+        label = rule.label
         if not label:
-            raise TheoryError(f"rule {imp} has no rdfs:label")
-        bound: set[str] = set()
-        cells = self._cells(imp, "body", label)
-        body = [self._one(cell, _FIRST) for cell in cells]
-        for atom in body:
-            self._check_builtin(atom, label)
-            bound |= self._variables(atom)
-        self._moved |= dict(zip(cells, self._in_join_order(body), strict=True))
-        heads: dict[str, set[str]] = {"pairs": set(), "classes": set(), "values": set()}
-        for cell in self._cells(imp, "head", label):
-            atom = self._one(cell, _FIRST)
-            loose = self._variables(atom) - bound
+            raise TheoryError(f"rule {rule.node} has no rdfs:label")
+        if rule.broken:
+            raise TheoryError(f"rule {label!r}: {rule.broken}")
+        for atom in rule.body:
+            _check_builtin(atom, label)
+        ordered = _in_join_order(rule.body)
+        self._moved |= dict(zip(rule.cells, (atom.node for atom in ordered), strict=True))
+        bound = {v for atom in rule.body for v in atom.variables}
+        heads: dict[str, set[str]] = {OBJECT: set(), CLASS: set(), DATA: set()}
+        for atom in rule.head:
+            loose = [v.name for v in atom.variables if v not in bound]
             if loose:
                 raise TheoryError(
                     f"rule {label!r}: {', '.join(sorted(loose))} in the head is not in the body"
                 )
-            kind, iri = self._head(atom, label)
-            heads[kind].add(iri)
+            if atom.kind not in heads or not atom.iri:
+                raise TheoryError(
+                    f"rule {label!r}: its head must be a class, property or data value"
+                )
+            heads[atom.kind].add(atom.iri)
         return RuleInfo(
             label=label,
-            comment=self._text(imp, _RDFS + "comment"),
-            pairs=tuple(sorted(heads["pairs"])),
-            classes=tuple(sorted(heads["classes"])),
-            values=tuple(sorted(heads["values"])),
+            comment=rule.comment,
+            pairs=tuple(sorted(heads[OBJECT])),
+            classes=tuple(sorted(heads[CLASS])),
+            values=tuple(sorted(heads[DATA])),
         )
 
     def _object(self, triple: Triple) -> Any:
@@ -152,85 +153,27 @@ class _Preparation:
             return self._moved.get(triple.subject, triple.object)
         return triple.object
 
-    def _in_join_order(self, atoms: list[object]) -> list[object]:
-        """Each atom shares a variable with one before it where possible; of those that do, a class
-        (it leaves fewer to join) comes first."""
-        left, ordered, known = list(atoms), list[object](), set[str]()
-        while left:
-            # Stable: of equals, the first in the file.
-            best = min(left, key=lambda a: (not (known & self._variables(a)), self._join_rank(a)))
-            if self._join_rank(best) < _BUILTIN_RANK:
-                known |= self._variables(best)
-            left.remove(best)
-            ordered.append(best)
-        return ordered
 
-    def _join_rank(self, atom: object) -> int:
-        types = {_value(t) for t in self._of.get(atom, {}).get(_RDF + "type", ())}
-        ranks = (rank for rank, name in enumerate(_JOIN_ORDER) if _SWRL + name in types)
-        return next(ranks, _BUILTIN_RANK)
-
-    def _head(self, atom: object, label: str) -> tuple[str, str]:
-        types = {_value(t) for t in self._of[atom].get(_RDF + "type", ())}
-        for name, predicate, kind in (
-            ("ClassAtom", "classPredicate", "classes"),
-            ("IndividualPropertyAtom", "propertyPredicate", "pairs"),
-            ("DatavaluedPropertyAtom", "propertyPredicate", "values"),
-        ):
-            iri = self._one(atom, _SWRL + predicate)
-            if _SWRL + name in types and isinstance(iri, NamedNode):
-                return kind, iri.value
-        raise TheoryError(f"rule {label!r}: its head must be a class, property or data value")
-
-    def _check_builtin(self, atom: object, label: str) -> None:
-        builtin = self._one(atom, _SWRL + "builtin")
-        if builtin is None:
-            return
-        iri = _value(builtin)
-        if not iri.startswith(_SWRLB) or iri.removeprefix(_SWRLB) not in BUILTINS:
-            raise TheoryError(f"rule {label!r}: Pellet can't run the built-in <{iri}>")
-
-    def _variables(self, atom: object) -> set[str]:
-        properties = self._of.get(atom, {})
-        found = [v for n in ("argument1", "argument2") for v in properties.get(_SWRL + n, ())]
-        arguments = self._one(atom, _SWRL + "arguments")
-        if arguments is not None:
-            found += [self._one(cell, _FIRST) for cell in self._list(arguments)]
-        return {v.value for v in found if isinstance(v, NamedNode) and self._is_variable(v)}
-
-    def _is_variable(self, node: NamedNode) -> bool:
-        types = self._of.get(node, {}).get(_RDF + "type", ())
-        return any(_value(t) == _SWRL + "Variable" for t in types)
-
-    def _cells(self, imp: object, name: str, label: str) -> list[object]:
-        start = self._one(imp, _SWRL + name)
-        if start is None:
-            raise TheoryError(f"rule {label!r} has no swrl:{name}")
-        return self._list(start)
-
-    def _list(self, node: object | None) -> list[object]:
-        """Cells of an RDF list."""
-        cells: dict[object, None] = {}
-        while node is not None and _value(node) != _RDF + "nil":
-            if node in cells:
-                raise TheoryError("a list in a rule runs in a circle")
-            if self._one(node, _FIRST) is None:
-                raise TheoryError("a list in a rule ends without rdf:nil")
-            cells[node] = None
-            node = self._one(node, _RDF + "rest")
-        return list(cells)
-
-    def _one(self, subject: object, predicate: str) -> object | None:
-        values = self._of.get(subject, {}).get(predicate, ())
-        return values[0] if values else None
-
-    def _text(self, subject: object, predicate: str) -> str:
-        """A literal of that property; an English or unmarked one if there is a choice."""
-        values = self._of.get(subject, {}).get(predicate, ())
-        literals = [v for v in values if isinstance(v, Literal)]
-        literals.sort(key=lambda v: (v.language not in (None, "en"), v.language or "", v.value))
-        return literals[0].value if literals else ""
+def _in_join_order(atoms: Iterable[Atom]) -> list[Atom]:
+    """Each atom shares a variable with one before it where possible; of those that do, a class
+    (it leaves fewer to join) comes first."""
+    left, ordered, known = list(atoms), list[Atom](), set[Variable]()
+    while left:
+        # Stable: of equals, the first in the file.
+        best = min(left, key=lambda a: (known.isdisjoint(a.variables), _join_rank(a)))
+        if _join_rank(best) < _BUILTIN_RANK:
+            known |= set(best.variables)
+        left.remove(best)
+        ordered.append(best)
+    return ordered
 
 
-def _value(node: object) -> str:
-    return node.value if isinstance(node, NamedNode) else ""
+def _join_rank(atom: Atom) -> int:
+    return _JOIN_ORDER.index(atom.kind) if atom.kind in _JOIN_ORDER else _BUILTIN_RANK
+
+
+def _check_builtin(atom: Atom, label: str) -> None:
+    if atom.kind == BUILTIN and (
+        not atom.iri.startswith(SWRLB) or atom.iri.removeprefix(SWRLB) not in BUILTINS
+    ):
+        raise TheoryError(f"rule {label!r}: Pellet can't run the built-in <{atom.iri}>")
