@@ -161,8 +161,8 @@ def _atom(atom: Atom, vocabulary: Vocabulary) -> Found:
         yield (
             "equivalent-class",
             f"{atom}: {local_name(atom.iri)} is another name of {name}, and with an atom of such a "
-            f"class Pellet now and then loses conclusions of other rules; write {name}",
-            "error",
+            f"class Pellet has lost conclusions of other rules; write {name}",
+            "warning",
         )
     if atom.kind == DATA and isinstance(value := atom.arguments[1], Literal):
         range_ = vocabulary.ranges.get(atom.iri, "")
