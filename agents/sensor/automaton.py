@@ -143,6 +143,13 @@ class Extras:
     marked: NDArray[np.int64]
     content: NDArray[np.uint8]
     by_server: NDArray[np.bool_]
+    _speaking: frozenset[int] | None = None
+
+    def speaking(self) -> frozenset[int]:
+        """``marked``, to ask for one packet after the other."""
+        if self._speaking is None:
+            self._speaking = frozenset(self.marked.tolist())
+        return self._speaking
 
     def urgent_mark(self, packets: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the packets hurry the report they fall in."""
@@ -286,7 +293,7 @@ def run_automaton(
         extras.refusals(packets, positions),
     )
     said = row["content"].copy()
-    speaking = set(extras.marked[np.isin(extras.marked, positions)].tolist())
+    speaking = extras.speaking()
     contents: list[NDArray[np.uint8]] = []
     for packet, time, flags, size, greater, mark, refusal in zip(
         *(c.tolist() for c in columns), strict=True
