@@ -21,28 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ordering import stable_order
-from agents.sensor.automaton import (
-    FRESH,
-    REOPEN,
-    ROW,
-    TURN,
-    Extras,
-    Timeouts,
-    begin_connections,
-    close_reports,
-    plain,
-    records,
-    run_automaton,
-    swap_ends,
-)
+from agents.sensor.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.content import COLUMNS
 from agents.sensor.flow_keys import canonical
+from agents.sensor.flow_rows import (
+    ROW,
+    Rows,
+    begin_connections,
+    begin_keyed,
+    close_reports,
+    keyed,
+    plain,
+    records,
+    swap_ends,
+)
 from agents.sensor.packets import Packets
 from agents.sensor.rounds import NEVER, Columns, play
 from ontology.records import CONNECTION
 
 Ints = NDArray[np.int64]
-Rows = NDArray[np.void]
 
 _ROUNDS = 4
 """Splits per connection and block that are worked off for all at once. After that each round has to
@@ -263,9 +260,9 @@ class FlowTable:
                 return False
         plain(work)[known] = plain(held)
         new = np.flatnonzero(~known)
-        begun = np.zeros(len(new), ROW)
-        begun["a"], begun["b"], begun["rest"] = heads[:2, new].T, heads[2:4, new].T, heads[4, new]
-        plain(work)[new] = plain(begin_connections(begun, packets, order[starts[new]], side))
+        begun = keyed(heads[:, new])
+        begin_keyed(begun, packets, order[starts[new]], side)
+        plain(work)[new] = plain(begun)
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],
