@@ -382,7 +382,10 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         attempts[marks.index] = marks.login_attempts
         indicators[marks.index] = marks.indicators
         special[marks.index] = True
-    wrong, urgent = packets.wrong_fragment.astype(np.int64), packets.urgent.astype(np.int64)
+    wrong, urgent = (
+        column.astype(np.int64) if column.any() else none
+        for column in (packets.wrong_fragment, packets.urgent)
+    )
     marked, content, by_server = (
         np.zeros(0, np.int64),
         np.zeros((0, len(COLUMNS)), "u1"),
