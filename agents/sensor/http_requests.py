@@ -34,8 +34,9 @@ _HTTP = np.uint64(int.from_bytes(b" HTTP/1.", "little"))
 _BLANK = np.uint32(int.from_bytes(b"\r\n\r\n", "little"))
 _FEW = 8
 """Requests that are searched one by one at once."""
-_LINE = 64
-"""Bytes of a request line compared; a longer one is searched."""
+_ROW = 64
+"""Bytes compared of a line; a longer one is searched."""
+_COLUMNS = np.arange(_ROW, dtype=np.uint8)
 # Two bytes of each of `_HEADER_DOUBTS`.
 _TEXT_PAIRS = (b"()", b"${", b"<s", b"Ba")
 _NOT_PLAIN = np.ones(256, np.uint8)
@@ -49,14 +50,15 @@ _METHODS = tuple(
 def doubtful(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
     """Which requests may hold an attack or a login; nothing in the others can.
 
-    ``data[begins[i] : ends[i]]`` is the i-th request or what was captured of it.
+    ``data[begins[i] : ends[i]]`` is the i-th request or what was captured of it, at least four
+    bytes; ``data`` reaches `datasets.pcap.PADDING` bytes beyond the last.
     """
-    if len(begins) < _FEW:
-        unclear = np.arange(len(begins))
-    else:
-        clear = _clear_lines(data, begins, ends)
-        clear[_unclear_texts(data, begins, ends)] = False
-        unclear = np.flatnonzero(~clear)
+    unclear = np.arange(len(begins))
+    if len(begins) >= _FEW:
+        text, first = _aligned(data, begins, ends)
+        unclear = np.flatnonzero(
+            ~_clear_lines(text[first]) | _unclear_texts(text, first, ends - begins)
+        )
     out = np.zeros(len(begins), np.bool_)
     if len(unclear):
         found = _search(data.data, begins[unclear].tolist(), ends[unclear].tolist())
@@ -64,22 +66,40 @@ def doubtful(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
     return out
 
 
-def _clear_lines(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
-    """Which requests begin with a line of `_PLAIN_LINE` without one of `_LINE_DOUBTS`."""
-    text = rows(data, begins, _LINE)
+def _aligned(data: Bytes, begins: Ints, ends: Ints) -> tuple[Bytes, Ints]:
+    """The requests in rows of `_ROW` bytes, filled up with zeros, and the first row of each."""
+    sizes = ends - begins
+    counts = (sizes + _ROW - 1) // _ROW
+    after = np.cumsum(counts)
+    first = after - counts
+    at = np.repeat(begins - first * _ROW, counts)
+    at += np.arange(len(at)) * _ROW
+    text = rows(data, at, _ROW)
+    own = (sizes - (counts - 1) * _ROW).astype(np.uint8)
+    text[after - 1] *= (_COLUMNS < own[:, None]).view(np.uint8)
+    return text, first
+
+
+def _clear_lines(text: Bytes) -> NDArray[np.bool_]:
+    """Which requests begin with a line of `_PLAIN_LINE` without one of `_LINE_DOUBTS`.
+
+    ``text``: the first `_ROW` bytes of each; a longer line is not clear.
+    """
     number = np.arange(len(text))
     stop = (text == _CR).argmax(axis=1)  # 0 where there is none
-    clear = (stop > 12) & (stop < _LINE - 1) & (stop + 2 <= ends - begins)
+    clear = (stop > 12) & (stop < _ROW - 1)
     stop = np.where(clear, stop, 12)
-    clear &= text[number, stop + 1] == _LF
-    version = rows(data, begins + stop - 9, 8).view("<u8")[:, 0]
-    digit = text[number, stop - 1]
-    clear &= (version == _HTTP) & ((digit == ord("0")) | (digit == ord("1")))
-    first = text[:, :8].copy().view("<u8")[:, 0]
+    place = number * _ROW + stop
+    flat = text.reshape(-1)
+    clear &= flat.take(place + 1) == _LF
+    digit = flat.take(place - 1)
+    clear &= (digit == ord("0")) | (digit == ord("1"))
+    clear &= rows(flat, place - 9, 8).view("<u8")[:, 0] == _HTTP
+    begin = text.view("<u8")[:, 0].copy()
     known = np.zeros(len(text), np.bool_)
     for mask, word in _METHODS:
-        known |= first & mask == word
-    line = np.arange(_LINE, dtype=np.uint8) < stop.astype(np.uint8)[:, None]
+        known |= begin & mask == word
+    line = _COLUMNS < stop.astype(np.uint8)[:, None]
     # Nothing but the spaces before and behind the target.
     clear &= known & (_counts((_NOT_PLAIN.take(text) & line).view(np.bool_)) == 2)
     return clear & (_counts(_line_doubts(text) & line) == 0)
@@ -103,25 +123,26 @@ def _line_doubts(text: Bytes) -> NDArray[np.bool_]:
     return doubts.reshape(text.shape)
 
 
-def _unclear_texts(data: Bytes, begins: Ints, ends: Ints) -> Ints:
-    """Requests (by number, also repeated) with one of `_TEXT_PAIRS`, or a blank line that isn't
-    their end: a second request, or a form, would begin behind it."""
-    block = data.data
-    pairs = zip(begins.tolist(), ends.tolist(), strict=True)
-    joined = b"".join([block[begin:end] for begin, end in pairs])
-    text = np.frombuffer(joined, np.uint8)
-    stops = np.cumsum(ends - begins)
+def _unclear_texts(text: Bytes, first: Ints, sizes: Ints) -> NDArray[np.bool_]:
+    """Which requests hold one of `_TEXT_PAIRS`, or a blank line that isn't their end: a second
+    request, or a form, would begin behind it."""
+    flat = text.reshape(-1)
+    whole = text.tobytes()
     found = [
-        _pairs(text, pair)
+        _pairs(flat, pair)
         for pair in _TEXT_PAIRS
         # A rare byte is looked for at memory speed.
-        if pair[:1] in joined and pair[1:] in joined
+        if pair[:1] in whole and pair[1:] in whole
     ]
-    last = stops[rows(data, ends - 4, 4).view("<u4")[:, 0] == _BLANK] - 3
-    blank = _pairs(text, b"\n\r")
-    if not np.array_equal(blank, last):
-        found.append(blank[~np.isin(blank, last)])
-    return np.searchsorted(stops, np.concatenate([last[:0], *found]), side="right")
+    last = first * _ROW + sizes - 4
+    ends = rows(flat, last, 4).view("<u4")[:, 0] == _BLANK
+    blank = _pairs(flat, b"\n\r")
+    if not np.array_equal(blank, last[ends] + 1):
+        found.append(blank[~np.isin(blank, last[ends] + 1)])
+    out = np.zeros(len(first), np.bool_)
+    for places in found:
+        out[np.searchsorted(first, places // _ROW, side="right") - 1] = True
+    return out
 
 
 def _pairs(text: Bytes, pair: bytes) -> Ints:

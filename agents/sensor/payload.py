@@ -226,6 +226,7 @@ _IS_REQUEST = np.array([_READERS[int(key)] is _http_request for key in _KEYS])
 _PAIRS = np.zeros(1 << 16, np.bool_)
 _PAIRS[_KEYS & 0xFFFF] = True
 _RESPONSE = np.uint32(_key(b"HTTP"))
+_REFUSED = np.uint32(int.from_bytes(b" 401", "little"))
 _PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
     key: tuple(entry for entry in _PROBES if _key(entry[0]) == key)
     for key in {_key(probe) for probe, _ in _PROBES}
@@ -236,22 +237,23 @@ _LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
 def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
     """What the payloads of a block say; see `Marks`. ``content`` knows the blocks before."""
     some = np.flatnonzero(packets.payload_length >= 4)
-    starts = rows(packets.data, packets.payload_offset[some], 4).view("<u4")[:, 0] | 0x20202020
-    chosen = np.flatnonzero(_PAIRS[starts & 0xFFFF])
+    offsets = packets.payload_offset.take(some)
+    starts = rows(packets.data, offsets, 4).view("<u4")[:, 0] | 0x20202020
+    chosen = np.flatnonzero(_PAIRS.take(starts & 0xFFFF))
     places = np.searchsorted(_KEYS, starts[chosen])
     chosen = chosen[_KEYS.take(places, mode="clip") == starts[chosen]]
     # Most responses are not refusals: the status is compared for all at once.
     responses = starts[chosen] == _RESPONSE
     if responses.any():
-        status = rows(packets.data, packets.payload_offset[some[chosen]] + 8, 4)
-        refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
+        status = rows(packets.data, offsets[chosen] + 8, 4).view("<u4")[:, 0]
+        refused = status == _REFUSED
         chosen = chosen[~responses | refused]
     found: dict[int, Found] = {}
     said: dict[int, Said] = content.read(packets) if content is not None else {}
     for packet, (_, _, failed, attempts) in said.items():
         found[packet] = (failed, attempts, 0)  # of lines that began in an earlier packet
     block = packets.data.data
-    begins = packets.payload_offset[some[chosen]]
+    begins = offsets[chosen]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
     # Requests that hold nothing, and are too long for one of the exact probes, need no reading.
@@ -277,10 +279,10 @@ def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
             if asked is not None:
                 said[packet] = (asked, False, 0, 0)
         found[packet] = _add(found.get(packet, _NOTHING), (failed, attempts, indicators))
-    tcp = packets.protocol[some] == TCP
-    src, dst = packets.src_port[some], packets.dst_port[some]
-    by_port = tcp & (_FROM_PORT[src] | _TO_PORT[dst])
-    for packet in some[by_port].tolist():
+    by_port = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
+    if by_port.any():
+        by_port &= (packets.payload_length >= 4) & (packets.protocol == TCP)
+    for packet in np.flatnonzero(by_port).tolist():
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
     for packet in refusals(packets).tolist():
         found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
