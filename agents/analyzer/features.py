@@ -155,7 +155,8 @@ def _table(cap: int) -> NDArray[np.float64]:
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
     """``values``: not negative."""
     if values.dtype.kind in "ui" and cap <= _TABLE_CAP:
-        return _table(int(cap)).take(np.minimum(values, int(cap)).astype(np.int64))
+        places = np.minimum(values, int(cap)).astype(np.int64)
+        return np.asarray(_table(int(cap)).take(places), np.float64)
     out = np.zeros(len(values))
     some = np.flatnonzero(values)
     if len(some):

@@ -87,7 +87,7 @@ def _clear_lines(text: Bytes) -> NDArray[np.bool_]:
     """
     number = np.arange(len(text))
     stop = (text == _CR).argmax(axis=1)  # 0 where there is none
-    clear = (stop > 12) & (stop < _ROW - 1)
+    clear: NDArray[np.bool_] = (stop > 12) & (stop < _ROW - 1)
     stop = np.where(clear, stop, 12)
     place = number * _ROW + stop
     flat = text.reshape(-1)
@@ -102,7 +102,8 @@ def _clear_lines(text: Bytes) -> NDArray[np.bool_]:
     line = _COLUMNS < stop.astype(np.uint8)[:, None]
     # Nothing but the spaces before and behind the target.
     clear &= known & (_counts((_NOT_PLAIN.take(text) & line).view(np.bool_)) == 2)
-    return clear & (_counts(_line_doubts(text) & line) == 0)
+    clear &= _counts(_line_doubts(text) & line) == 0
+    return clear
 
 
 def _line_doubts(text: Bytes) -> NDArray[np.bool_]:
@@ -120,7 +121,8 @@ def _line_doubts(text: Bytes) -> NDArray[np.bool_]:
     for byte in b"nt2":
         folder |= flat == byte
     doubts[1:] |= slash[1:] & folder[:-1]
-    return doubts.reshape(text.shape)
+    shaped: NDArray[np.bool_] = doubts.reshape(text.shape)
+    return shaped
 
 
 def _unclear_texts(text: Bytes, first: Ints, sizes: Ints) -> NDArray[np.bool_]:
@@ -156,7 +158,8 @@ def _counts(marks: NDArray[np.bool_]) -> Ints:
     """How many are marked in each row of (n, width), width a multiple of 8 and below 2048."""
     # Eight columns at a time, each in a byte of its own.
     lanes = marks.view(np.uint64).sum(axis=1).view(np.uint8).reshape(-1, 8)
-    return lanes.sum(axis=1, dtype=np.int64)
+    counts: Ints = lanes.sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def _search(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
