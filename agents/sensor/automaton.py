@@ -19,7 +19,7 @@ could differ, this module is the statement of what is meant:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Extras:
     marked: NDArray[np.int64]
     content: NDArray[np.uint8]
     by_server: NDArray[np.bool_]
-    _speaking: frozenset[int] | None = None
+    _speaking: frozenset[int] | None = field(default=None, init=False)
 
     def speaking(self) -> frozenset[int]:
         """``marked``, to ask for one packet after the other."""

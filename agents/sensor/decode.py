@@ -225,9 +225,8 @@ class _Chunk:
         self._ipv4_addresses(which, header[:, 12:16], header[:, 16:20])
         self._set(self.version, which, 4)
         self._set(self.protocol, which, header[:, 9])
-        transport = at + header_length
-        self._set(self.transport, which, transport)
-        self._set(self.payload, which, transport)
+        for column in (self.transport, self.payload):
+            self._set(column, which, at + header_length)
         self._set(self.datagram_end, which, at + total)
         word = header.view(">u2")[:, 3].astype(np.int64)
         if (word & 0x3FFF).any():

@@ -386,11 +386,8 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         column.astype(np.int64) if column.any() else none
         for column in (packets.wrong_fragment, packets.urgent)
     )
-    marked, content, by_server = (
-        np.zeros(0, np.int64),
-        np.zeros((0, len(COLUMNS)), "u1"),
-        np.zeros(0, "?"),
-    )
+    marked, by_server = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    content = np.zeros((0, len(COLUMNS)), np.uint8)
     if marks is not None and marks.content is not None and marks.by_server is not None:
         some = marks.content.any(axis=1)
         marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]
