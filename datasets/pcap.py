@@ -31,6 +31,7 @@ from datasets.capture_files import (
     rows,
 )
 from datasets.pcapng import SECTION, read_pcapng
+from datasets.record_chain import record_offsets
 
 __all__ = [
     "ETHERNET",
@@ -123,7 +124,6 @@ def _read_pcap(
     block_bytes: int,
     stats: CaptureStats,
 ) -> Iterator[RawPackets]:
-    captured = struct.Struct(order + "8xI4x").unpack_from
     begin = 24  # offset in the file of buffer[0]
     pending = np.zeros(0, np.uint8)
     buffers = Buffers()
@@ -137,40 +137,28 @@ def _read_pcap(
         end = len(pending) + read
         data = data[: end + PADDING]
         data[end:] = 0
-        buffer = data.data[:end]
-        found: list[int] = []
-        append = found.append
+        offsets = record_offsets(data, end, order)
         at = 0
-        # One step a packet, so as little as possible in it; lengths are judged afterwards.
-        try:
-            while True:
-                (length,) = captured(buffer, at)
-                append(length)
-                at += length + 16
-        except struct.error:
-            pass  # no whole record header is left
         problem = ""
-        if found:
-            lengths = np.array(found, np.int64)
-            steps = lengths + 16
-            offsets = np.cumsum(steps) - steps
-            oversized = np.flatnonzero(lengths > MAX_PACKET)
-            if len(oversized):
-                first = int(oversized[0])
-                at = int(offsets[first])
+        if len(offsets):
+            fields = rows(data, offsets, 16).view(order + "u4")
+            lengths = fields[:, 2].astype(np.int64)
+            at = int(offsets[-1] + 16 + lengths[-1])
+            whole = len(offsets)
+            if lengths.max() > MAX_PACKET:
+                whole = int((lengths > MAX_PACKET).argmax())
                 problem = (
-                    f"{name}: packet record at byte {begin + at} claims {lengths[first]} captured"
-                    f" bytes (at most {MAX_PACKET})"
+                    f"{name}: packet record at byte {begin + int(offsets[whole])} claims"
+                    f" {lengths[whole]} captured bytes (at most {MAX_PACKET})"
                 )
-                offsets, lengths = offsets[:first], lengths[:first]
             elif at > end:
+                whole -= 1
                 at = int(offsets[-1])
-                offsets, lengths = offsets[:-1], lengths[:-1]
-            if len(offsets):
-                fields = rows(data, offsets, 16).view(order + "u4")
+            if whole:
+                fields, offsets, lengths = fields[:whole], offsets[:whole], lengths[:whole]
                 times_us = fields[:, 0] * np.int64(1_000_000)
                 times_us += fields[:, 1] if per_us == 1 else fields[:, 1] // per_us
-                stats.packets += len(offsets)
+                stats.packets += whole
                 wire = fields[:, 3].astype(np.int64)
                 yield RawPackets(data, offsets + 16, lengths, wire, times_us, link_type)
         if problem:

@@ -78,6 +78,8 @@ _ORIG_FLAGS = (
     ("orig_ack", ACK),
     ("orig_urg", URG),
 )
+_FLAGS = np.array([[float(value & bit > 0) for _, bit in _ORIG_FLAGS] for value in range(256)])
+"""For each value of the flags the columns of `_ORIG_FLAGS`."""
 _RATES = (
     "serror_rate",
     "rerror_rate",
@@ -153,7 +155,8 @@ def _table(cap: int) -> NDArray[np.float64]:
 def _scaled(values: NDArray[Any], cap: float) -> NDArray[np.float64]:
     """``values``: not negative."""
     if values.dtype.kind in "ui" and cap <= _TABLE_CAP:
-        return np.asarray(_table(int(cap))[np.minimum(values, int(cap))], np.float64)
+        places = np.minimum(values, int(cap)).astype(np.int64)
+        return np.asarray(_table(int(cap)).take(places), np.float64)
     out = np.zeros(len(values))
     some = np.flatnonzero(values)
     if len(some):
@@ -192,10 +195,9 @@ class _Lookback:
     def ids(self) -> NDArray[np.uint64]:
         """The key's number among the distinct ones, for each row."""
         keys = self._words >> self._shift
+        begins = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))
         out = np.empty(len(keys), np.uint64)
-        group = np.zeros(len(keys), np.uint64)
-        np.cumsum(keys[1:] != keys[:-1], out=group[1:])
-        out[self.order] = group
+        out[self.order] = np.repeat(np.arange(len(begins) - 1, dtype=np.uint64), np.diff(begins))
         return out
 
     def count(
@@ -243,7 +245,8 @@ def _basic(rows: NDArray[np.void], out: NDArray[np.float64]) -> None:
         hot,
     )
     for number, (value, (_, cap)) in enumerate(zip(values, _SCALED, strict=True)):
-        out[:, number] = _scaled(np.asarray(value), cap)
+        if value.any():  # a scaled 0 is 0
+            out[:, number] = _scaled(value, cap)
     same = np.flatnonzero(rows["src_port"] == rows["dst_port"])
     if len(same):
         land = (rows["src"][same] == rows["dst"][same]).all(axis=1)
@@ -257,9 +260,8 @@ def _basic(rows: NDArray[np.void], out: NDArray[np.float64]) -> None:
     flat[line[some] + _COLUMN["service_http"] + service[some]] = 1.0
     known = np.flatnonzero(state < len(CONNECTION_STATES))
     flat[line[known] + _COLUMN[f"flag_{CONNECTION_STATES[0]}"] + state[known]] = 1.0
-    flags = rows["orig_flags"]
-    for name, bit in _ORIG_FLAGS:
-        out[:, _COLUMN[name]] = (flags & bit) > 0
+    column = _COLUMN[_ORIG_FLAGS[0][0]]
+    out[:, column : column + len(_ORIG_FLAGS)] = _FLAGS.take(rows["orig_flags"], axis=0)
 
 
 @dataclass(slots=True, eq=False)
@@ -308,10 +310,7 @@ def _windows(rows: _Seen, first: int, out: NDArray[np.float64]) -> None:
     pair = host_ids << np.uint64(_STEP_BITS) | rows.service
     both = _Lookback(pair, first)
     near = max(first - HOST_WINDOW + 1, 0)  # before it, no row lies in a host window
-    _, pair_ids = np.unique(pair[near:], return_inverse=True)
-    source_port = _Lookback(
-        pair_ids.astype(np.uint64) << np.uint64(16) | rows.src_port[near:], first - near
-    )
+    source_port = _Lookback(pair[near:] << np.uint64(16) | rows.src_port[near:], first - near)
     host_running = _running(host.order, rows.marks)
     srv_running = _running(srv.order, rows.marks)
 
@@ -324,20 +323,24 @@ def _windows(rows: _Seen, first: int, out: NDArray[np.float64]) -> None:
         host_size, host_marks = host.count(low, host_running)
         srv_size, srv_marks = srv.count(low, srv_running)
         both_size, _ = both.count(low)
-        columns = [_scaled(host_size, cap), _scaled(srv_size, cap)]
-        if low is by_number:
-            columns.append(source_port.count(low - near)[0] / host_size)
-        columns += [
-            (host_marks & _LOW_HALF) / host_size,
-            (host_marks >> 32) / host_size,
-            both_size / host_size,
-            (srv_marks & _LOW_HALF) / srv_size,
-            (srv_marks >> 32) / srv_size,
-            1.0 - both_size / srv_size,
+        shares = [
+            (host_marks & _LOW_HALF, host_size),
+            (host_marks >> 32, host_size),
+            (both_size, host_size),
+            (srv_marks & _LOW_HALF, srv_size),
+            (srv_marks >> 32, srv_size),
+            (both_size, srv_size),
         ]
-        for values in columns:
-            out[:, column] = values
+        if low is by_number:
+            shares.insert(0, (source_port.count(low - near)[0], host_size))
+        out[:, column] = _scaled(host_size, cap)
+        out[:, column + 1] = _scaled(srv_size, cap)
+        column += 2
+        for part, size in shares:
+            np.divide(part, size, out=out[:, column])
             column += 1
+        # Of the service's, the share at other hosts.
+        np.subtract(1.0, out[:, column - 1], out=out[:, column - 1])
 
 
 class FeatureExtractor:

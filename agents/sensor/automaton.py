@@ -19,16 +19,15 @@ could differ, this module is the statement of what is meant:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.content import COLUMNS, LOGIN_PORTS, add_counts
+from agents.sensor.content import LOGIN_PORTS, add_counts
+from agents.sensor.flow_rows import ENDS, REPORT, SWAPPED, Rows, begin_connections, records
 from agents.sensor.packets import ACK, FIN, RST, SYN, TCP, Packets
-from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS
-
-Rows = NDArray[np.void]
+from ontology.records import INDICATORS
 
 FRESH, REOPEN, INTERIM, TURN = 1, 2, 3, 4
 """Kinds of split: another connection, the same after a forged close, the same in another report,
@@ -39,60 +38,9 @@ URGENT_INDICATORS = sum(
 )
 """Indicators that hurry a report: the attack strings, not those that only name a protocol."""
 
-_STATE = {name: number for number, name in enumerate(CONNECTION_STATES)}
 
-# One open connection. "a" and "b" are its ends in canonical order, "rest" ports and protocol.
-ROW = np.dtype(
-    [
-        ("a", "<u8", (2,)),
-        ("b", "<u8", (2,)),
-        ("rest", "<u8"),
-        ("src", "u1", (16,)),
-        ("dst", "u1", (16,)),
-        ("src_port", "<u2"),
-        ("dst_port", "<u2"),
-        ("protocol", "u1"),
-        ("ip_version", "u1"),
-        ("orig_side", "?"),  # the originator is the greater end
-        ("answered", "?"),
-        ("closed", "u1"),  # 1 both FINs, 2 RST by originator, 3 RST by responder
-        ("orig_flags", "u1"),
-        ("resp_flags", "u1"),
-        ("marked", "?"),  # the open report carries a login or an indicator
-        ("close_us", "<i8"),
-        ("last_us", "<i8"),
-        # The open report: what came since the last one.
-        ("start_us", "<i8"),
-        ("orig_packets", "<i8"),
-        ("resp_packets", "<i8"),
-        ("orig_bytes", "<i8"),
-        ("resp_bytes", "<i8"),
-        ("wrong_fragments", "<i8"),
-        ("urgent", "<i8"),
-        ("failed_logins", "<i8"),
-        ("login_attempts", "<i8"),
-        ("indicators", "<i8"),
-        ("content", "u1", (len(COLUMNS),)),  # in the order of `agents.sensor.content.COLUMNS`
-    ]
-)
-_REPORT = (
-    "marked",
-    "orig_packets",
-    "resp_packets",
-    "orig_bytes",
-    "resp_bytes",
-    "wrong_fragments",
-    "urgent",
-    "failed_logins",
-    "login_attempts",
-    "indicators",
-)
-_HIGHEST = {
-    name: min(int(np.iinfo(CONNECTION[name]).max), int(np.iinfo(np.int64).max))
-    for name in _REPORT[1:]
-}
 _STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
-_LIVE = ("protocol", "orig_side", *_STATE_OF, "last_us", "start_us", *_REPORT)
+_LIVE = ("protocol", "orig_side", *_STATE_OF, "last_us", "start_us", *REPORT)
 """What `run_automaton` follows packet by packet; the rest is set when a connection begins."""
 
 
@@ -143,6 +91,13 @@ class Extras:
     marked: NDArray[np.int64]
     content: NDArray[np.uint8]
     by_server: NDArray[np.bool_]
+    _speaking: frozenset[int] | None = field(default=None, init=False)
+
+    def speaking(self) -> frozenset[int]:
+        """``marked``, to ask for one packet after the other."""
+        if self._speaking is None:
+            self._speaking = frozenset(self.marked.tolist())
+        return self._speaking
 
     def urgent_mark(self, packets: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the packets hurry the report they fall in."""
@@ -179,91 +134,6 @@ class Extras:
             add_counts(counts, rows[some], self.content[at[some]])
 
 
-def begin_connections(
-    rows: Rows, packets: Packets, first: NDArray[np.int64], side: NDArray[np.bool_]
-) -> Rows:
-    """The rows as new connections of the same keys, with packets ``first`` to come."""
-    out = np.zeros(len(rows), ROW)
-    for name in ("a", "b", "rest"):
-        out[name] = rows[name]
-    answer = packets.flags[first] & (SYN | ACK) == SYN | ACK
-    out["src"], out["dst"] = packets.src[first], packets.dst[first]
-    out["src_port"], out["dst_port"] = packets.src_port[first], packets.dst_port[first]
-    answers = np.flatnonzero(answer)
-    if len(answers):
-        of = first[answers]
-        out["src"][answers], out["dst"][answers] = packets.dst[of], packets.src[of]
-        out["src_port"][answers] = packets.dst_port[of]
-        out["dst_port"][answers] = packets.src_port[of]
-    out["protocol"] = packets.protocol[first]
-    out["ip_version"] = packets.ip_version[first]
-    out["orig_side"] = side[first] ^ answer
-    out["last_us"] = packets.time_us[first]
-    return out
-
-
-_SWAPPED = tuple((f"orig_{name}", f"resp_{name}") for name in ("packets", "bytes", "flags"))
-_ENDS = (("src", "dst"), ("src_port", "dst_port"))
-
-
-def swap_ends(rows: Rows) -> Rows:
-    """The rows with their ends changed: the originator has just refused a login."""
-    out = rows.copy()
-    for one, other in (*_SWAPPED, *_ENDS):
-        out[one], out[other] = rows[other], rows[one]
-    out["orig_side"] = ~rows["orig_side"]
-    out["answered"] = True
-    out["failed_logins"] = 0  # what the other end said before refuses nothing
-    return out
-
-
-def plain(rows: Rows) -> Rows:
-    """The same memory as items without fields: NumPy copies those 20 times as fast."""
-    return rows.view(f"V{rows.dtype.itemsize}")
-
-
-def close_reports(rows: Rows) -> None:
-    """Begin an empty report in each row."""
-    for name in _REPORT:
-        rows[name] = 0
-    rows["content"] = 0
-
-
-def states(rows: Rows) -> NDArray[np.uint8]:
-    """Index into `CONNECTION_STATES` of each row."""
-    tcp = rows["protocol"] == TCP
-    opened = tcp & (rows["orig_flags"] & SYN > 0)
-    accepted = opened & (rows["resp_flags"] & SYN > 0)
-    attempted = opened & ~accepted
-    closed = rows["closed"]
-    answered = rows["answered"]
-    out = np.full(len(rows), _STATE["OTH"], np.uint8)
-    out[~tcp & answered] = _STATE["SF"]
-    out[attempted & ~answered] = _STATE["S0"]
-    out[attempted & ~answered & (rows["orig_flags"] & FIN > 0)] = _STATE["SH"]
-    out[attempted & (closed == 3)] = _STATE["REJ"]
-    for reason, name in enumerate(("S1", "SF", "RSTO", "RSTR")):
-        out[accepted & (closed == reason)] = _STATE[name]
-    return out
-
-
-def records(rows: Rows) -> NDArray[np.void]:
-    """The open reports of rows, as `CONNECTION`."""
-    out = np.zeros(len(rows), CONNECTION)
-    for name in ("src", "dst", "src_port", "dst_port", "protocol", "ip_version"):
-        out[name] = rows[name]
-    for name in ("start_us", "orig_flags", "resp_flags"):
-        out[name] = rows[name]
-    out["duration_us"] = np.maximum(rows["last_us"] - rows["start_us"], 0)
-    out["state"] = states(rows)
-    for name in _REPORT[1:]:
-        out[name] = np.minimum(rows[name], _HIGHEST[name])
-    if rows["content"].any():
-        for number, name in enumerate(COLUMNS):
-            out[name] = rows["content"][:, number]
-    return out
-
-
 def run_automaton(
     row: Rows,
     packets: Packets,
@@ -286,7 +156,7 @@ def run_automaton(
         extras.refusals(packets, positions),
     )
     said = row["content"].copy()
-    speaking = set(extras.marked[np.isin(extras.marked, positions)].tolist())
+    speaking = extras.speaking()
     contents: list[NDArray[np.uint8]] = []
     for packet, time, flags, size, greater, mark, refusal in zip(
         *(c.tolist() for c in columns), strict=True
@@ -298,7 +168,7 @@ def run_automaton(
             if now["orig_packets"] + now["resp_packets"]:
                 done.append((len(began), now.copy()))
                 contents.append(said.copy())
-            now.update(dict.fromkeys(_REPORT, 0))
+            now.update(dict.fromkeys(REPORT, 0))
             said[:] = 0
             if kind == FRESH:
                 began.append(packet)
@@ -309,7 +179,7 @@ def run_automaton(
         orig = greater == now["orig_side"]
         if refusal and orig and not now["closed"]:
             if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
-                for one, other in _SWAPPED:
+                for one, other in SWAPPED:
                     now[one], now[other] = now[other], now[one]
                 now.update(orig_side=not greater, answered=True, failed_logins=0)
                 orig = False
@@ -329,7 +199,7 @@ def run_automaton(
     begun = begin_connections(np.repeat(row, len(began)), packets, first, side)
     out = np.concatenate((row, begun))[[number for number, _ in done]]
     turned = out["orig_side"] != [numbers["orig_side"] for _, numbers in done]
-    for one, other in _ENDS if turned.any() else ():
+    for one, other in ENDS if turned.any() else ():
         out[one][turned], out[other][turned] = out[other][turned], out[one][turned]
     for name in _LIVE:
         out[name] = [numbers[name] for _, numbers in done]

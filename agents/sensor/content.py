@@ -134,7 +134,7 @@ class ContentReader:
 
     def read(self, packets: Packets) -> dict[int, Said]:
         """What the packets of a block say; by position in ``packets``, only those that do."""
-        near = _READ[packets.dst_port] | _READ[packets.src_port]
+        near = _READ.take(packets.dst_port) | _READ.take(packets.src_port)
         if not near.any():
             return {}
         near &= (packets.payload_length > 0) & (packets.protocol == TCP)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from agents.ordering import stable_order
 from agents.sensor.arp_watch import ArpWatch
-from agents.sensor.automaton import Timeouts, plain
+from agents.sensor.automaton import Timeouts
 from agents.sensor.content import ContentReader
 from agents.sensor.decode import decode
 from agents.sensor.duplicates import Duplicates
+from agents.sensor.flow_rows import plain
 from agents.sensor.flows import FlowTable
 from agents.sensor.payload import look_up
 from datasets.pcap import RawPackets

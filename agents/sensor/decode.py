@@ -9,13 +9,15 @@ itself or ends early is left out of the columns and counted by kind.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.packets import ARP, ICMP, ICMPV6, TCP, UDP, URG, Bytes, Ints, Packets
 from datasets.pcap import PADDING, RawPackets, rows
+
+T = TypeVar("T", bound=np.generic)
 
 _ETHERNET = 1
 _NULL, _LOOP = 0, 108
@@ -66,10 +68,11 @@ class _Chunk:
         self.wire_end = offsets + np.maximum(lengths, np.minimum(wire, 1 << 20))
         self.alive = np.ones(n, np.bool_)
         self.network = offsets.copy()  # where the network header begins
-        self.ether_type = np.zeros(n, np.int64)
+        self.ether_type = np.zeros(n, np.uint16)
         self.transport = np.zeros(n, np.int64)  # where the transport header begins
         self.datagram_end = np.zeros(n, np.int64)  # where the IP datagram says it ends
-        self.addresses = np.zeros((n, 32), np.uint8)
+        self.src = np.zeros((n, 16), np.uint8)
+        self.dst = np.zeros((n, 16), np.uint8)
         self.src_port = np.zeros(n, np.uint16)
         self.dst_port = np.zeros(n, np.uint16)
         self.protocol = np.zeros(n, np.uint8)
@@ -102,11 +105,10 @@ class _Chunk:
         payload = self.payload[keep]
         ends = self.datagram_end[keep]
         captured = np.minimum(ends, self.end[keep]) - payload
-        addresses = self.addresses[keep]
         return {
             "time_us": times_us[keep],
-            "src": np.ascontiguousarray(addresses[:, :16]),
-            "dst": np.ascontiguousarray(addresses[:, 16:]),
+            "src": self.src[keep],
+            "dst": self.dst[keep],
             "src_port": self.src_port[keep],
             "dst_port": self.dst_port[keep],
             "protocol": self.protocol[keep],
@@ -121,6 +123,17 @@ class _Chunk:
             "index": np.arange(len(self.alive))[keep] + begin,
         }
 
+    def _of(self, column: NDArray[T], which: Ints) -> NDArray[T]:
+        """``column[which]``; ``which`` is ascending, so as long as the column it is all of it."""
+        return column if len(which) == len(column) else column[which]
+
+    def _set(self, column: NDArray[Any], which: Ints, values: NDArray[Any] | int) -> None:
+        """``column[which] = values``, without an index where it is the whole column."""
+        if len(which) == len(column):
+            column[...] = values
+        else:
+            column[which] = values
+
     def _drop(self, which: Ints, kind: str) -> None:
         """Leave packets out as malformed."""
         if len(which):
@@ -129,7 +142,7 @@ class _Chunk:
 
     def _need(self, which: Ints, at: Ints, size: int, kind: str) -> tuple[Ints, Ints]:
         """Those of ``which`` (and their ``at``) with ``size`` captured bytes from ``at`` on."""
-        fits = at + size <= self.end[which]
+        fits = at + size <= self._of(self.end, which)
         if fits.all():
             return which, at
         self._drop(which[~fits], kind)
@@ -145,8 +158,8 @@ class _Chunk:
             self._ether_types(which, at + 14)
         elif link_type == _COOKED_V2:
             which, at = self._need(which, self.start, 20, "truncated-link")
-            self.ether_type[which] = rows(self.data, at, 2).view(">u2")[:, 0]
-            self.network[which] = at + 20
+            self._set(self.ether_type, which, rows(self.data, at, 2).view(">u2")[:, 0])
+            self._set(self.network, which, at + 20)
         elif link_type in _RAW_IP:
             which, at = self._need(which, self.start, 1, "truncated-link")
             self._by_version(which, at)
@@ -157,13 +170,14 @@ class _Chunk:
             self._by_version(which, at + 4)
         else:
             self._drop(which, "unknown-link-type")
-        unknown = self.alive & ~np.isin(self.ether_type, (0x0800, 0x86DD, 0x0806))
-        self.other = int(unknown.sum())
-        self.alive &= ~unknown
+        types = self.ether_type
+        known = (types == 0x0800) | (types == 0x86DD) | (types == 0x0806)
+        self.other = int((self.alive & ~known).sum())
+        self.alive &= known
 
     def _ether_types(self, which: Ints, at: Ints) -> None:
         """Read the type at ``at`` and step over VLAN tags."""
-        types = rows(self.data, at, 2).view(">u2")[:, 0].astype(np.int64)
+        types = rows(self.data, at, 2).view(">u2")[:, 0].astype(np.uint16)
         for _ in range(_MAX_TAGS):
             tagged = np.flatnonzero((types >= 0x8100) & np.isin(types, _VLAN_TYPES))
             if not len(tagged):
@@ -175,8 +189,8 @@ class _Chunk:
             self._drop(which[tagged[~fits]], "truncated-link")
             tagged = tagged[fits]
             types[tagged] = rows(self.data, at[tagged], 2).view(">u2")[:, 0]
-        self.ether_type[which] = types
-        self.network[which] = at + 2
+        self._set(self.ether_type, which, types)
+        self._set(self.network, which, at + 2)
 
     def _by_version(self, which: Ints, at: Ints) -> None:
         version = self.data[at] >> 4
@@ -185,16 +199,17 @@ class _Chunk:
         self._drop(which[(version != 4) & (version != 6)], "bad-ip-version")
 
     def _ipv4(self, which: Ints) -> None:
-        which, at = self._need(which, self.network[which], 20, "truncated-ip")
+        which, at = self._need(which, self._of(self.network, which), 20, "truncated-ip")
         header = rows(self.data, at, 20)
         header_length = (header[:, 0] & 15).astype(np.int64) * 4
         total = header.view(">u2")[:, 1].astype(np.int64)
         # Segmentation offload hands frames over whose length field is still 0.
-        total = np.where(total == 0, self.wire_end[which] - at, total)
+        if not total.all():
+            total = np.where(total == 0, self._of(self.wire_end, which) - at, total)
         bad_version = header[:, 0] >> 4 != 4
         bad_header = header_length < 20
         bad_total = total < header_length
-        short = at + header_length > self.end[which]
+        short = at + header_length > self._of(self.end, which)
         bad = bad_version | bad_header | bad_total | short
         if bad.any():
             for kind, mask in (
@@ -207,19 +222,23 @@ class _Chunk:
             good = ~bad
             which, at, header = which[good], at[good], header[good]
             header_length, total = header_length[good], total[good]
-        addresses = np.zeros((len(which), 32), np.uint8)
-        addresses[:, 10:12] = addresses[:, 26:28] = 255
-        addresses[:, 12:16] = header[:, 12:16]
-        addresses[:, 28:32] = header[:, 16:20]
-        self.addresses[which] = addresses
-        self.version[which] = 4
-        self.protocol[which] = header[:, 9]
-        self.transport[which] = self.payload[which] = at + header_length
-        self.datagram_end[which] = at + total
+        self._ipv4_addresses(which, header[:, 12:16], header[:, 16:20])
+        self._set(self.version, which, 4)
+        self._set(self.protocol, which, header[:, 9])
+        for column in (self.transport, self.payload):
+            self._set(column, which, at + header_length)
+        self._set(self.datagram_end, which, at + total)
         word = header.view(">u2")[:, 3].astype(np.int64)
         if (word & 0x3FFF).any():
             more = (word & 0x2000) != 0
             self._fragments(which, (word & 0x1FFF) * 8, total - header_length, more)
+
+    def _ipv4_addresses(self, which: Ints, src: Bytes, dst: Bytes) -> None:
+        """Set both, each (n, 4), as ::ffff:a.b.c.d."""
+        for column, address in ((self.src, src), (self.dst, dst)):
+            words = column.view("<u4")
+            self._set(words[:, 2], which, 0xFFFF0000)
+            self._set(words[:, 3], which, address.view("<u4")[:, 0])
 
     def _fragments(self, which: Ints, offset: Ints, length: Ints, more: NDArray[np.bool_]) -> None:
         """Mark fragments, and those that no honest stack sends (RFC 791, RFC 1858)."""
@@ -255,7 +274,8 @@ class _Chunk:
         # 0 with offload or a jumbogram (RFC 2675): the frame says how long it is.
         end = np.where(length == 0, self.wire_end[which], at + 40 + length)
         self.version[which] = 6
-        self.addresses[which] = header[:, 8:40]
+        self.src[which] = header[:, 8:24]
+        self.dst[which] = header[:, 24:40]
         self.datagram_end[which] = end
         upper = header[:, 6].copy()
         at = at + 40
@@ -312,11 +332,7 @@ class _Chunk:
         self.other += int((~ours).sum())
         self.alive[which[~ours]] = False
         which, at, header = which[ours], at[ours], header[ours]
-        addresses = np.zeros((len(which), 32), np.uint8)
-        addresses[:, 10:12] = addresses[:, 26:28] = 255
-        addresses[:, 12:16] = header[:, 14:18]
-        addresses[:, 28:32] = header[:, 24:28]
-        self.addresses[which] = addresses
+        self._ipv4_addresses(which, header[:, 14:18], header[:, 24:28])
         self.version[which] = 4
         self.protocol[which] = ARP
         self.src_port[which] = header.view(">u2")[:, 3]
@@ -324,25 +340,27 @@ class _Chunk:
 
     def _ports(self, which: Ints, header: Bytes) -> None:
         ports = header.view(">u2")
-        self.src_port[which] = ports[:, 0]
-        self.dst_port[which] = ports[:, 1]
+        self._set(self.src_port, which, ports[:, 0])
+        self._set(self.dst_port, which, ports[:, 1])
 
     def _tcp(self, which: Ints) -> None:
-        at = self.transport[which]
+        at = self._of(self.transport, which)
         which, at = self._whole(which, at, 20)
         header = rows(self.data, at, 20)
         size = (header[:, 12] >> 4).astype(np.int64) * 4
-        bad = (size < 20) | (at + size > self.datagram_end[which])
+        payload = at + size
+        bad = (size < 20) | (payload > self._of(self.datagram_end, which))
         if bad.any():
             self._drop(which[bad], "bad-tcp-offset")
-            which, at, header, size = which[~bad], at[~bad], header[~bad], size[~bad]
+            which, header, payload = which[~bad], header[~bad], payload[~bad]
         self._ports(which, header)
-        self.flags[which] = header[:, 13]
-        self.urgent[which] = (header[:, 13] & URG) != 0
-        self.payload[which] = at + size
+        flags = header[:, 13].copy()
+        self._set(self.flags, which, flags)
+        self._set(self.urgent, which, (flags & URG) != 0)
+        self._set(self.payload, which, payload)
 
     def _udp(self, which: Ints) -> None:
-        at = self.transport[which]
+        at = self._of(self.transport, which)
         which, at = self._whole(which, at, 8)
         header = rows(self.data, at, 8)
         length = header.view(">u2")[:, 2].astype(np.int64)
@@ -359,7 +377,7 @@ class _Chunk:
         self.datagram_end[which] = at + np.where(length == 0, room, np.minimum(length, room))
 
     def _icmp(self, which: Ints) -> None:
-        at = self.transport[which]
+        at = self._of(self.transport, which)
         which, at = self._whole(which, at, 4)
         header = rows(self.data, at, 4)
         self.src_port[which] = header[:, 0]
@@ -372,7 +390,7 @@ class _Chunk:
 
         A first fragment too small for it is an evasion (RFC 1858): kept, marked, with ports 0.
         """
-        outside = at + size > self.datagram_end[which]
+        outside = at + size > self._of(self.datagram_end, which)
         if outside.any():
             tiny = outside & self.fragment[which]
             self.wrong_fragment[which[tiny]] = True

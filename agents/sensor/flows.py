@@ -21,28 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.ordering import stable_order
-from agents.sensor.automaton import (
-    FRESH,
-    REOPEN,
-    ROW,
-    TURN,
-    Extras,
-    Timeouts,
-    begin_connections,
-    close_reports,
-    plain,
-    records,
-    run_automaton,
-    swap_ends,
-)
+from agents.sensor.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.content import COLUMNS
 from agents.sensor.flow_keys import canonical
+from agents.sensor.flow_rows import (
+    ROW,
+    Rows,
+    begin_connections,
+    begin_keyed,
+    close_reports,
+    keyed,
+    plain,
+    records,
+    swap_ends,
+)
 from agents.sensor.packets import Packets
 from agents.sensor.rounds import NEVER, Columns, play
 from ontology.records import CONNECTION
 
 Ints = NDArray[np.int64]
-Rows = NDArray[np.void]
 
 _ROUNDS = 4
 """Splits per connection and block that are worked off for all at once. After that each round has to
@@ -263,9 +260,9 @@ class FlowTable:
                 return False
         plain(work)[known] = plain(held)
         new = np.flatnonzero(~known)
-        begun = np.zeros(len(new), ROW)
-        begun["a"], begun["b"], begun["rest"] = heads[:2, new].T, heads[2:4, new].T, heads[4, new]
-        plain(work)[new] = plain(begin_connections(begun, packets, order[starts[new]], side))
+        begun = keyed(heads[:, new])
+        begin_keyed(begun, packets, order[starts[new]], side)
+        plain(work)[new] = plain(begun)
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],
@@ -385,12 +382,12 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         attempts[marks.index] = marks.login_attempts
         indicators[marks.index] = marks.indicators
         special[marks.index] = True
-    wrong, urgent = packets.wrong_fragment.astype(np.int64), packets.urgent.astype(np.int64)
-    marked, content, by_server = (
-        np.zeros(0, np.int64),
-        np.zeros((0, len(COLUMNS)), "u1"),
-        np.zeros(0, "?"),
+    wrong, urgent = (
+        column.astype(np.int64) if column.any() else none
+        for column in (packets.wrong_fragment, packets.urgent)
     )
+    marked, by_server = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    content = np.zeros((0, len(COLUMNS)), np.uint8)
     if marks is not None and marks.content is not None and marks.by_server is not None:
         some = marks.content.any(axis=1)
         marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]

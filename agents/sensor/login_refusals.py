@@ -32,8 +32,11 @@ _TDS_LOGIN_FAILED = (18456).to_bytes(4, "little")
 
 def refusals(packets: Packets) -> Ints:
     """Positions of the packets that refuse a login, ascending."""
-    mask = _SERVED[packets.src_port] & (packets.payload_length >= 9)
-    which = np.flatnonzero(mask & (packets.protocol == TCP))
+    served = _SERVED.take(packets.src_port)
+    if not served.any():
+        return np.zeros(0, np.int64)
+    served &= (packets.payload_length >= 9) & (packets.protocol == TCP)
+    which = np.flatnonzero(served)
     if not len(which):
         return which
     # Bytes behind a short payload are compared as well, never read as if they were its own:

@@ -9,10 +9,8 @@ that segmentation cuts are not found, and TLS hides everything.
 
 from __future__ import annotations
 
-import itertools
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import unquote_to_bytes
 
@@ -20,6 +18,7 @@ import numpy as np
 
 from agents.sensor.content import COLUMNS, ContentReader, Said, http_request
 from agents.sensor.flows import Marks
+from agents.sensor.http_requests import doubtful
 from agents.sensor.login_refusals import refusals
 from agents.sensor.packets import TCP, Packets
 from datasets.pcap import rows
@@ -49,6 +48,9 @@ _NOTHING: Found = (0, 0, 0)
 _IMAP, _TELNET = (143,), (23, 2323)
 _SHELLS = (512, 513, 514)
 """rexec, rlogin, rsh."""
+_FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.bool_)
+_FROM_PORT[[*_IMAP, *_TELNET]] = True
+_TO_PORT[[*_IMAP, *_SHELLS]] = True
 
 # The patterns see decoded lower case, with NUL for "&" between parameters: no \s matches it.
 _SQL = re.compile(
@@ -83,16 +85,6 @@ _COMMAND = re.compile(
 _SUSPICIOUS = re.compile(rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/")
 _HEADER_ATTACK = re.compile(rb"\(\)\s{0,5}\{|\$\{jndi:|<script\b")
 _BASIC_LOGIN = b"uthorization: Basic "
-# Nearly all requests are let off by these three, at a tenth of the cost of `_http_request`: the
-# line holds only these characters, and neither it nor what follows holds one of these words.
-_PLAIN_LINE = re.compile(rb"[A-Z]{3,9} [A-Za-z0-9/_~?=&,:@!*.-]{0,1000} HTTP/1\.[01]\r\n")
-_LINE_DOUBTS = (
-    *(b"..", b"/etc/", b"/bin/", b"/sbin/", b"/winnt/", b"/system32/", b"/proc/", b"/*"),
-    b":",  # a scheme or a drive
-    b"/.ht",  # access files of a web server
-)
-_HEADER_DOUBTS = (b"()", b"${", b"<s", b": Basic")
-
 _FORM_LOGIN = re.compile(rb"(?:^|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]", re.I)
 _FTP_REFUSAL = re.compile(rb"^530 ", re.MULTILINE)
 _SMTP_REFUSAL = re.compile(rb"^535 ", re.MULTILINE)
@@ -167,58 +159,6 @@ def _http_response(payload: bytes) -> Found:
     return int(payload[8:12] == b" 401"), 0, 0
 
 
-def _doubtful(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
-    """Which requests (by number) may hold an attack or a login; nothing in the others can.
-
-    A request is searched together with all others of its block: eight searches a block cost less
-    than eight a request.
-    """
-    doubtful: set[int] = set()
-    lines: list[bytes] = []
-    rests: list[bytes] = []
-    blank = 0
-    match = _PLAIN_LINE.match
-    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        request = block[begin:end].tobytes()
-        line = match(request)
-        if line is None:
-            doubtful.add(number)
-            lines.append(b"")
-            rests.append(b"")
-            continue
-        lines.append(line[0])
-        rest = request[line.end() - 2 :]  # with the line's end, which a blank line begins with
-        rests.append(rest)
-        blank += rest.endswith(b"\r\n\r\n")
-    # None of the words spans two requests: each line ends, and each rest begins, with CR LF.
-    _find_all(lines, _LINE_DOUBTS, doubtful)
-    _find_all(rests, _HEADER_DOUBTS, doubtful)
-    # A second request, or a form, would begin behind the blank line.
-    if sum(rest.count(b"\r\n\r\n") for rest in rests) != blank:
-        doubtful.update(
-            number
-            for number, rest in enumerate(rests)
-            if rest.find(b"\r\n\r\n") not in (-1, len(rest) - 4)
-        )
-    return doubtful
-
-
-def _find_all(texts: list[bytes], words: Iterable[bytes], numbers: set[int]) -> None:
-    """Add the numbers of those texts that hold one of the words."""
-    joined = b"".join(texts)
-    starts: list[int] = []
-    for word in words:
-        # A rare byte is looked for at memory speed, a word is not.
-        if not all(byte in joined for byte in word):
-            continue
-        at = joined.find(word)
-        while at >= 0:
-            starts = starts or [0, *itertools.accumulate(map(len, texts))]
-            number = bisect_right(starts, at) - 1
-            numbers.add(number)
-            at = joined.find(word, starts[number + 1])
-
-
 def _http_request(payload: bytes) -> Found:
     attempts = int(_BASIC_LOGIN in payload)
     head, _, body = payload.partition(b"\r\n\r\n")
@@ -286,6 +226,7 @@ _IS_REQUEST = np.array([_READERS[int(key)] is _http_request for key in _KEYS])
 _PAIRS = np.zeros(1 << 16, np.bool_)
 _PAIRS[_KEYS & 0xFFFF] = True
 _RESPONSE = np.uint32(_key(b"HTTP"))
+_REFUSED = np.uint32(int.from_bytes(b" 401", "little"))
 _PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
     key: tuple(entry for entry in _PROBES if _key(entry[0]) == key)
     for key in {_key(probe) for probe, _ in _PROBES}
@@ -296,29 +237,29 @@ _LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
 def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
     """What the payloads of a block say; see `Marks`. ``content`` knows the blocks before."""
     some = np.flatnonzero(packets.payload_length >= 4)
-    starts = rows(packets.data, packets.payload_offset[some], 4).view("<u4")[:, 0] | 0x20202020
-    chosen = np.flatnonzero(_PAIRS[starts & 0xFFFF])
-    chosen = chosen[np.isin(starts[chosen], _KEYS)]
+    offsets = packets.payload_offset.take(some)
+    starts = rows(packets.data, offsets, 4).view("<u4")[:, 0] | 0x20202020
+    chosen = np.flatnonzero(_PAIRS.take(starts & 0xFFFF))
+    places = np.searchsorted(_KEYS, starts[chosen])
+    chosen = chosen[_KEYS.take(places, mode="clip") == starts[chosen]]
     # Most responses are not refusals: the status is compared for all at once.
     responses = starts[chosen] == _RESPONSE
     if responses.any():
-        status = rows(packets.data, packets.payload_offset[some[chosen]] + 8, 4)
-        refused = (status == np.frombuffer(b" 401", np.uint8)).all(axis=1)
+        status = rows(packets.data, offsets[chosen] + 8, 4).view("<u4")[:, 0]
+        refused = status == _REFUSED
         chosen = chosen[~responses | refused]
     found: dict[int, Found] = {}
     said: dict[int, Said] = content.read(packets) if content is not None else {}
     for packet, (_, _, failed, attempts) in said.items():
         found[packet] = (failed, attempts, 0)  # of lines that began in an earlier packet
     block = packets.data.data
-    begins = packets.payload_offset[some[chosen]]
+    begins = offsets[chosen]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
     # Requests that hold nothing, and are too long for one of the exact probes, need no reading.
     requests = np.flatnonzero(_IS_REQUEST[np.searchsorted(_KEYS, keys)])
-    doubtful = _doubtful(block, begins[requests].tolist(), ends[requests].tolist())
+    plain = ~doubtful(packets.data, begins[requests], ends[requests])
     read = np.ones(len(chosen), np.bool_)
-    plain = np.ones(len(requests), np.bool_)
-    plain[sorted(doubtful)] = False
     read[requests[plain & (ends - begins > _LONGEST_EXACT)[requests]]] = False
     for packet, key, begin, end in zip(
         some[chosen[read]].tolist(),
@@ -338,10 +279,10 @@ def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
             if asked is not None:
                 said[packet] = (asked, False, 0, 0)
         found[packet] = _add(found.get(packet, _NOTHING), (failed, attempts, indicators))
-    tcp = packets.protocol[some] == TCP
-    src, dst = packets.src_port[some], packets.dst_port[some]
-    by_port = tcp & (np.isin(src, _IMAP + _TELNET) | np.isin(dst, _IMAP + _SHELLS))
-    for packet in some[by_port].tolist():
+    by_port = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
+    if by_port.any():
+        by_port &= (packets.payload_length >= 4) & (packets.protocol == TCP)
+    for packet in np.flatnonzero(by_port).tolist():
         found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
     for packet in refusals(packets).tolist():
         found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))

@@ -209,7 +209,7 @@ def _accumulate(
 ) -> None:
     """Add the valid packets to the open reports."""
     size, flags = c.size, c.flags.astype(np.uint16)
-    both = np.where(orig, flags, flags << 8)
+    both = flags << (np.uint8(8) * ~orig)
     sent = orig
     first, last = starts, np.append(starts[1:], len(group)) - 1
     packets = last - first + 1
@@ -218,10 +218,10 @@ def _accumulate(
         first = np.minimum.reduceat(np.where(valid, position, NEVER), starts)
         last = np.maximum.reduceat(np.where(valid, position, -1), starts)
         packets = np.add.reduceat(valid.astype(np.int64), starts)
-        size, both, sent = np.where(valid, size, 0), np.where(valid, both, 0), orig & valid
+        size, both, sent = size * valid, both * valid, orig & valid
     sent_packets = np.add.reduceat(sent.astype(np.int64), starts)
     total = np.add.reduceat(size, starts)
-    sent_bytes = np.add.reduceat(np.where(orig, size, 0), starts)
+    sent_bytes = np.add.reduceat(size * orig, starts)
     seen = np.bitwise_or.reduceat(both, starts)
     some = np.flatnonzero(packets)
     begins = some[(work["orig_packets"][some] + work["resp_packets"][some]) == 0]
