@@ -19,7 +19,7 @@ from agents.sensor.packets import Bytes, Ints
 from datasets.pcap import rows
 
 # A request that is not doubtful: the line holds only these characters, and neither it nor what
-# follows holds one of these words.
+# follows holds one of these words, in whatever case.
 _TARGET = rb"A-Za-z0-9/_~?=&,:@!*.-"
 _PLAIN_LINE = re.compile(rb"[A-Z]{3,9} [" + _TARGET + rb"]{0,1000} HTTP/1\.[01]\r\n")
 _LINE_DOUBTS = (
@@ -27,7 +27,7 @@ _LINE_DOUBTS = (
     b":",  # a scheme or a drive
     b"/.ht",  # access files of a web server
 )
-_HEADER_DOUBTS = (b"()", b"${", b"<s", b": Basic")
+_HEADER_DOUBTS = (b"()", b"${", b"<s", b"basic ")
 
 _CR, _LF = 13, 10
 _HTTP = np.uint64(int.from_bytes(b" HTTP/1.", "little"))
@@ -37,8 +37,8 @@ _FEW = 8
 _ROW = 64
 """Bytes compared of a line; a longer one is searched."""
 _COLUMNS = np.arange(_ROW, dtype=np.uint8)
-# Two bytes of each of `_HEADER_DOUBTS`.
-_TEXT_PAIRS = (b"()", b"${", b"<s", b"Ba")
+# Two bytes of each of `_HEADER_DOUBTS`; of "basic " the rarest.
+_TEXT_PAIRS = (b"()", b"${", b"<s", b"<S", b"c ", b"C ")
 _NOT_PLAIN = np.ones(256, np.uint8)
 _NOT_PLAIN[[byte for byte in range(256) if re.match(rb"[" + _TARGET + rb"]", bytes((byte,)))]] = 0
 _METHODS = tuple(
@@ -118,7 +118,7 @@ def _line_doubts(text: Bytes) -> NDArray[np.bool_]:
     doubts[1:] |= dot[1:] & (dot | slash)[:-1]
     doubts[1:] |= (flat == ord("*"))[1:] & slash[:-1]
     folder = flat == ord("c")
-    for byte in b"nt2":
+    for byte in b"Cnt2NT":
         folder |= flat == byte
     doubts[1:] |= slash[1:] & folder[:-1]
     shaped: NDArray[np.bool_] = doubts.reshape(text.shape)
@@ -178,8 +178,10 @@ def _search(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
             lines.append(b"")
             rests.append(b"")
             continue
-        lines.append(line[0])
-        rest = request[line.end() - 2 :]  # with the line's end, which a blank line begins with
+        lines.append(line[0].lower())
+        rest = request[
+            line.end() - 2 :
+        ].lower()  # with the line's end, which a blank line begins with
         rests.append(rest)
         blank += rest.endswith(b"\r\n\r\n")
     # None of the words spans two requests: each line ends, and each rest begins, with CR LF.

@@ -82,9 +82,10 @@ _COMMAND = re.compile(
     rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\$\{jndi:|\bexpect://"
     rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b"
 )
-_SUSPICIOUS = re.compile(rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/")
-_HEADER_ATTACK = re.compile(rb"\(\)\s{0,5}\{|\$\{jndi:|<script\b")
-_BASIC_LOGIN = b"uthorization: Basic "
+_SUSPICIOUS = re.compile(rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/", re.I)
+_HEADER_ATTACK = re.compile(rb"\(\)\s{0,5}\{|\$\{jndi:|<script\b", re.I)
+# Names of headers and of schemes have no case (RFC 9110, sections 5.1 and 11.1).
+_BASIC_LOGIN = re.compile(rb"authorization:[ \t]{0,9}basic ", re.I)
 _FORM_LOGIN = re.compile(rb"(?:^|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]", re.I)
 _FTP_REFUSAL = re.compile(rb"^530 ", re.MULTILINE)
 _SMTP_REFUSAL = re.compile(rb"^535 ", re.MULTILINE)
@@ -160,7 +161,7 @@ def _http_response(payload: bytes) -> Found:
 
 
 def _http_request(payload: bytes) -> Found:
-    attempts = int(_BASIC_LOGIN in payload)
+    attempts = int(_BASIC_LOGIN.search(payload) is not None)
     head, _, body = payload.partition(b"\r\n\r\n")
     line, _, headers = head.partition(b"\r\n")
     indicators = 0

@@ -83,6 +83,9 @@ def get(target: str, headers: str = "") -> bytes:
         (b"a1 LOGIN user pw\r\n", 4000, 143, (0, 1, 0)),
         (b"Password: ", 23, 4000, (0, 1, 0)),
         (get("/", "Authorization: Basic dTpw\r\n"), 4000, 80, (0, 1, 0)),
+        (get("/", "AUTHORIZATION:bAsIc dTpw\r\n"), 4000, 80, (0, 1, 0)),
+        (get("/", "Agent: <SCRIPT>\r\n"), 4000, 80, (0, 0, XSS)),
+        (get("/", "Agent: ${JNDI:ldap://x}\r\n"), 4000, 80, (0, 0, COMMAND)),
         (b"SSH-2.0-OpenSSH_9.6\r\n", 22, 4000, (0, 0, SSH_BANNER)),
         (b"SSH-like text", 22, 4000, (0, 0, 0)),
     ],
@@ -113,6 +116,8 @@ ATTACKS = [
     ("/i?ip=$(whoami)", COMMAND),
     ("/i?ip=`uname -a`", COMMAND),
     ("/c/winnt/system32/cmd.exe?/c+dir", COMMAND),
+    ("/C/WINNT/SYSTEM32/CMD.EXE", COMMAND),
+    ("/i?f=/ETC/PASSWD", TRAVERSAL),
 ]  # fmt: skip
 
 
