@@ -135,9 +135,9 @@ COUNTS = [
     ("bruteforce/zeek_sshguess.pcap", 11, 0, 431),
     ("bruteforce/zeek_ssh.pcap", 23, 2, 1797),
     ("dos/stopddos_pkt.TCP.synflood.spoofed.pcap", 37669, 0, 37841),
-    # Dissected with scapy: 106 pairs of ends over UDP and IPv4, 9 of them again after a minute or 5 s
-    # without an answer, and 4 over IPv6; 293 and 4 over TCP, 23 begun again. In six connections only
-    # the server's side was captured, with pauses beyond 5 s: its SYN-ACK shows that it was asked.
+    # Dissected with scapy: over UDP 106 pairs of ends with IPv4, 9 of them again after silence, and
+    # 4 with IPv6; over TCP 293, 23 begun again, and 4. In six connections only the server's side
+    # was captured, with pauses beyond 5 s: its SYN-ACK shows that it was asked.
     ("dos/stopddos_amp.dns.RRSIG.fragmented.pcap", 320, 119, 4408),
     ("dos/suricata_tcp-session-syn-flood.pcap", 200, 0, 200),
     ("web_attack/chrissanders_http_dvwa_sqlinjection.pcapng", 3, 0, 35),
