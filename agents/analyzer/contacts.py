@@ -167,13 +167,14 @@ class Novelty:
         keys = view.pair_keys(0, first)
         alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
         minutes = (view.end[first] // _MINUTE_US).tolist()
+        found, knocked = self._findings.keys(), self._knocks.keys()
         new = []
         for number, key in enumerate(keys):
             if (
                 alone[number]
                 and self._used(False, minutes[number]) >= NOVELTY_MINUTE
-                and key not in self._findings
-                and key not in self._knocks
+                and key not in found
+                and key not in knocked
             ):
                 new.append(number)
             else:

@@ -7,7 +7,7 @@ the track is made if there is a second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +85,10 @@ class Knocks:
             return None
         self._keys[slot] = None
         return Knock(*self._rows[slot].item())
+
+    def keys(self) -> KeysView[bytes]:
+        """Who knocked; a live view, quicker to ask than this object for many keys."""
+        return self._slots.keys()
 
     def __len__(self) -> int:
         return len(self._slots)

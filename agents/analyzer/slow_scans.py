@@ -192,14 +192,15 @@ class SlowScans:
             keys = view.pair_keys(protocol, first)
         else:
             keys = view.port_keys(protocol, first, port)
-        new, known, knocks = self._new, self._known, self._knocks
+        new, known, knocks = self._new.keys(), self._known.keys(), self._knocks.keys()
         held = np.array([key in knocks or key in new or key in known for key in keys], bool)
         alone = np.diff(bounds) == 1
         for number in np.flatnonzero(held | ~alone).tolist():
             yield keys[number], rows[bounds[number] : bounds[number + 1]]
         fresh = np.flatnonzero(alone & ~held & failed[first])
         if len(fresh):
-            knocks.put([keys[n] for n in fresh.tolist()], view.knocks(first[fresh], failed))
+            kept = [keys[n] for n in fresh.tolist()]
+            self._knocks.put(kept, view.knocks(first[fresh], failed))
 
     def _judge(
         self,

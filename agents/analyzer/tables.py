@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 from typing import Any, Generic, TypeVar
 
 CONTENTS = 400_000
@@ -89,6 +89,10 @@ class Table(Generic[Value]):
     def _evict(self) -> None:
         self.drop(next(iter(self._entries)))
         self.evicted += 1
+
+    def keys(self) -> KeysView[Any]:
+        """A live view, quicker to ask than the table for many keys."""
+        return self._entries.keys()
 
     def __len__(self) -> int:
         return len(self._entries)

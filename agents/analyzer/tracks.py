@@ -132,10 +132,10 @@ class Tracks:
     ) -> Iterator[Group]:
         first = rows[bounds[:-1]]
         alone = ((np.diff(bounds) == 1) & light[first]).tolist()
-        table, knocks = self._table, self._knocks
+        tracked, knocked = self._table.keys(), self._knocks.keys()
         new = np.array(
             [
-                single and key not in table and key not in knocks
+                single and key not in tracked and key not in knocked
                 for key, single in zip(keys, alone, strict=True)
             ],
             bool,
@@ -144,7 +144,8 @@ class Tracks:
             yield keys[number], rows[bounds[number] : bounds[number + 1]]
         fresh = np.flatnonzero(new)
         if len(fresh):
-            knocks.put([keys[n] for n in fresh.tolist()], view.knocks(first[fresh], failed))
+            held = [keys[n] for n in fresh.tolist()]
+            self._knocks.put(held, view.knocks(first[fresh], failed))
 
     def open(
         self, key: bytes, view: View, rows: NDArray[np.int64], item: Item, clusters: int
