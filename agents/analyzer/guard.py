@@ -38,10 +38,9 @@ class _Call:
     """One question, its answer and how it ended."""
 
     question: Callable[[_Call], None]
-    alerts: list[Alert] = field(default_factory=list)
-    """Filled one by one: what was given before a failure counts."""
+    alerts: list[object] = field(default_factory=list)
+    """Filled one by one, unchecked: what was given before a failure counts."""
     answer: Any = None
-    cut: bool = False
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
     began: float = 0.0
@@ -89,16 +88,24 @@ class Guarded:
         if call is None:
             self._counters["skipped"] += 1
             return []
-        if call.cut:
+        # The list as it is now: one that is late may go on adding to it.
+        given, error = list(call.alerts), call.error
+        alerts: list[Alert] = []
+        try:
+            for alert in given[:MAX_ALERTS]:
+                alerts.append(_checked(alert, reporter))
+        except (Exception, SystemExit) as e:
+            error = e
+        if len(given) > MAX_ALERTS:
             self._counters["cut"] += 1
-        if call.error is not None:
-            self._fail(call.error)
+        if error is not None:
+            self._fail(error)
             self._errors_running += 1
             if self._errors_running >= MAX_ERRORS:
                 self._switch_off(f"it failed on {MAX_ERRORS} batches in a row")
         elif call.done.is_set():
             self._errors_running = 0
-        return list(call.alerts)
+        return alerts
 
     def counters(self) -> dict[str, int]:
         """The detector's own as it last gave them, and what is counted of it."""
@@ -111,11 +118,9 @@ class Guarded:
 
     def _look(self, call: _Call, view: View, reporter: Reporter) -> None:
         for alert in self._detector.on_view(view, reporter):
-            checked = _checked(alert, reporter)
-            if len(call.alerts) == MAX_ALERTS:
-                call.cut = True
+            call.alerts.append(alert)
+            if len(call.alerts) > MAX_ALERTS:
                 break
-            call.alerts.append(checked)
 
     def _count(self, call: _Call) -> None:
         call.answer = {str(k): int(v) for k, v in self._detector.counters().items()}
