@@ -4,7 +4,9 @@
 
 Both sides have the same centres and the same records (the shipped samples'), turn by turn in one
 run, one BLAS thread, CPU time; the median of the rounds counts. Also what the network beside the
-clusters takes: it is asked about connections behind a finding, never about every one.
+clusters takes: it is asked about connections behind a finding, never about every one. And what the
+whole analyzer takes for a connection of a flood, each from another forged address to one of 200
+hosts, against one of the samples.
 """
 
 from __future__ import annotations
@@ -20,14 +22,18 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from agents.analyzer.core import load_model
+from agents.analyzer.clustering import ClusterModel
+from agents.analyzer.core import AnalyzerCore, load_model
 from agents.analyzer.second_opinion import ASKED, EXPLANATIONS, SecondOpinion
 from agents.analyzer.training import training_rows
 from agents.commands.train import labelled
+from agents.sensor.core import batch_parts
 from datasets.traffic import SAMPLES, read_manifest
+from ontology.records import CONNECTION, CONNECTION_STATES, ConnectionBatch
 
 _BATCH = 5_000
 _REQUIRED_US = 20.0
+_FLOOD = 20_000
 
 
 def _micros(call: Callable[[int], object], times: int) -> float:
@@ -38,12 +44,49 @@ def _micros(call: Callable[[int], object], times: int) -> float:
     return (time.process_time() - begin) / times * 1e6
 
 
+def _batches(rows: Any) -> list[ConnectionBatch]:
+    return [
+        ConnectionBatch(
+            id=f"urn:x:{number}", sensor="s", begin_us=0, end_us=0, packets=0, dropped=0,
+            malformed=0, connections=part,
+        )
+        for number, (_, part) in enumerate(batch_parts(rows))
+    ]  # fmt: skip
+
+
+def _flood(count: int) -> list[ConnectionBatch]:
+    """Unanswered SYNs, a minute long."""
+    rows, rng = np.zeros(count, CONNECTION), np.random.default_rng(2)
+    rows["start_us"] = 1_790_000_000_000_000 + np.arange(count) * 60_000_000 // count
+    rows["src"][:, 10:12] = rows["dst"][:, 10:12] = 0xFF
+    rows["src"][:, 12:] = rng.integers(0, 256, (count, 4))
+    rows["dst"][:, 12:15], rows["dst"][:, 15] = (192, 0, 2), np.arange(count) % 200
+    rows["src_port"], rows["dst_port"] = 1024, np.arange(count) * 40503 % 65536
+    rows["protocol"], rows["ip_version"], rows["state"] = 6, 4, CONNECTION_STATES.index("S0")
+    rows["orig_flags"], rows["orig_packets"] = 2, 1
+    return _batches(rows)
+
+
+def _whole(model: ClusterModel, streams: list[list[ConnectionBatch]]) -> float:
+    """CPU microseconds of the analyzer for each connection of ``streams``."""
+    spent, connections = 0.0, 0
+    for batches in streams:
+        core = AnalyzerCore(model, analyzer="a")
+        begin = time.process_time()
+        for batch in batches:
+            core.on_batch(batch)
+        spent += time.process_time() - begin
+        connections += core.connections
+    return spent / connections * 1e6
+
+
 def measure(rounds: int) -> dict[str, float]:
     """Medians over ``rounds``, in microseconds, and ratios."""
     model = load_model()
     if model.hybrid is None:
         raise SystemExit("the shipped model has no network; train it again")
-    rows, _ = training_rows(labelled(SAMPLES, sample) for sample in read_manifest(SAMPLES))
+    tables = [labelled(SAMPLES, sample) for sample in read_manifest(SAMPLES)]
+    rows, _ = training_rows(tables)
     rows = rows[np.random.default_rng(1).permutation(len(rows))]
     same = KMeans(len(model.labels), init=model.centers, n_init=1, max_iter=1).fit(rows)
     same.cluster_centers_ = model.centers
@@ -67,15 +110,23 @@ def measure(rounds: int) -> dict[str, float]:
         f"network, a finding ({ASKED} records)": (ask, 100, 1),
         f"network, an explanation (at most {EXPLANATIONS} a batch)": (explain, 20, 1),
     }
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    streams = {
+        "whole, a connection of the samples": [_batches(np.concatenate(t.batches)) for t in tables],
+        "whole, a connection of a forged flood": [_flood(_FLOOD)],
+    }
+    found: dict[str, list[float]] = {name: [] for name in (*calls, *streams)}
     with threadpool_limits(limits=1):
         assert (model.assign(rows).cluster == same.predict(rows)).mean() > 0.9999
         for _ in range(rounds):
             for name, (call, times, records) in calls.items():
                 found[name].append(_micros(call, times) / records)
+            for name, stream in streams.items():
+                found[name].append(_whole(model, stream))
     out = {name: statistics.median(values) for name, values in found.items()}
     out["ratio, one record"] = out["one record, scikit-learn"] / out["one record, ours"]
     out["ratio, in a batch"] = out["in a batch, scikit-learn"] / out["in a batch, ours"]
+    ordinary, forged = (out[name] for name in streams)
+    out["ratio, an ordinary connection to a forged one"] = ordinary / forged
     return out
 
 

@@ -48,6 +48,17 @@ class RawPackets:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def after(self, count: int) -> RawPackets:
+        """The same without the first ``count``."""
+        return RawPackets(
+            self.data,
+            self.offsets[count:],
+            self.lengths[count:],
+            self.wire_lengths[count:],
+            self.times_us[count:],
+            self.link_type,
+        )
+
     def frame(self, index: int) -> bytes:
         """The captured bytes of one packet."""
         start = int(self.offsets[index])

@@ -2,6 +2,7 @@
 
 What it lacks at its end is waited for: a record is delivered when it is whole. The file may be
 replaced by another (rotation) or cut to nothing and written again; both are followed and counted.
+With a file to keep its place in, a reader goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.capture_files import CaptureError, CaptureStats, RawPackets
+from datasets.growing_place import Place, siblings
 from datasets.pcap import read_source
 
 logger = logging.getLogger(__name__)
@@ -30,10 +32,10 @@ class _Open:
 
     def __init__(self, path: Path) -> None:
         # Without O_NONBLOCK, opening a named pipe would wait for its writer.
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.place = 0
         try:
-            status = os.fstat(self._fd)
+            status = os.fstat(self.fd)
             if not stat.S_ISREG(status.st_mode):
                 raise CaptureError(f"{path}: not a regular file")
         except BaseException:
@@ -42,20 +44,20 @@ class _Open:
         self.identity = (status.st_dev, status.st_ino)
 
     def size(self) -> int:
-        return os.fstat(self._fd).st_size
+        return os.fstat(self.fd).st_size
 
     def read(self, size: int) -> bytes:
-        data = os.pread(self._fd, size, self.place)
+        data = os.pread(self.fd, size, self.place)
         self.place += len(data)
         return data
 
     def readinto(self, target: memoryview) -> int:
-        size = os.preadv(self._fd, [target], self.place)
+        size = os.preadv(self.fd, [target], self.place)
         self.place += size
         return size
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 class GrowingCapture:
@@ -63,23 +65,56 @@ class GrowingCapture:
 
     ``from_start``: what it holds when it is first seen counts as well. Files that take its place
     later are always read from their start.
+
+    ``state``: where the place is kept. With it, `settle` each block once it is in safe hands: the
+    next `GrowingCapture` begins behind the last one settled, also in a file that was renamed.
     """
 
-    def __init__(self, path: Path, *, from_start: bool = False) -> None:
+    def __init__(self, path: Path, *, from_start: bool = False, state: Path | None = None) -> None:
         self._path = path
         self._passing_over = not from_start
+        self._state = state
         self._file: _Open | None = None
         self._blocks: Iterator[RawPackets] = iter(())
         self._broken = False
         self._said = ""
+        self._done = 0
+        """Packets of the open file that were read, passed over or not."""
+        self._skip = 0
+        """Packets at its start that were settled in an earlier run."""
         self.counters: Counter[str] = Counter()
-        """packets, files, rotations, truncations, and errors (files that are no captures)."""
+        """packets, files, rotations, truncations, errors (files that are no captures), gaps (the
+        rest of a file is gone, unknown how much), and place_unreadable."""
+        self._kept: Place | None = None
+        """What is on disk."""
+        if state is not None:
+            try:
+                self._kept = Place.load(state)
+            except ValueError as e:
+                self.counters["place_unreadable"] += 1
+                logger.warning("%s; beginning anew", e)
+        self._resume = self._kept
+        """Where the last run stopped, until its file is found or given up."""
 
     def close(self) -> None:
         """May be called twice."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def settle(self) -> None:
+        """What `read` has given so far has been dealt with. Raises: OSError."""
+        if self._state is None or self._resume is not None:
+            return
+        if self._file is not None:
+            place = Place.of(self._file.fd, self._done, self._file.place)
+        elif self._kept is None:
+            place = Place()  # nothing there yet: whatever comes to be is new
+        else:
+            return
+        if place != self._kept:
+            place.save(self._state)
+            self._kept = place
 
     def read(self) -> RawPackets | None:
         """The next packets, None if there are none just now. Never waits."""
@@ -89,8 +124,12 @@ class GrowingCapture:
                 return None
             raw = None if self._broken else self._next()
             if raw is not None and len(raw):
-                if self._passing_over:
+                known = len(raw) if self._passing_over else min(self._skip - self._done, len(raw))
+                self._done += len(raw)
+                if known >= len(raw):
                     continue
+                if known > 0:
+                    raw = raw.after(known)
                 self.counters["packets"] += len(raw)
                 return raw
             self._passing_over = False
@@ -111,16 +150,22 @@ class GrowingCapture:
             return None
 
     def _begin(self) -> bool:
-        try:
-            file = _Open(self._path)
-        except FileNotFoundError:
-            self._passing_over = False  # whatever comes to be is new
-            return False
-        except (OSError, CaptureError) as e:
-            self._complain(str(e))
-            return False
-        if file.size() < _HEAD_BYTES:
-            file.close()
+        file = self._open()
+        resume = self._resume
+        self._done = self._skip = 0
+        if resume is not None:
+            self._passing_over = False  # what the last run has not seen is new
+            found = file if file is not None and resume.is_in(file.fd) else self._renamed(resume)
+            if found is None and file is None:
+                return False
+            if found is None:
+                self.counters["gaps"] += resume.packets > 0
+            else:
+                if file is not None and found is not file:
+                    file.close()
+                file, self._skip = found, resume.packets
+            self._resume = None
+        if file is None:
             return False
         self._file = file
         self._broken = False
@@ -128,6 +173,33 @@ class GrowingCapture:
         self._blocks = read_source(file, str(self._path), _BLOCK_BYTES, CaptureStats())
         self.counters["files"] += 1
         return True
+
+    def _open(self) -> _Open | None:
+        """What the name stands for, if it is long enough to be a capture."""
+        try:
+            file = _Open(self._path)
+        except FileNotFoundError:
+            self._passing_over = False  # whatever comes to be is new
+            return None
+        except (OSError, CaptureError) as e:
+            self._complain(str(e))
+            return None
+        if file.size() < _HEAD_BYTES:
+            file.close()
+            return None
+        return file
+
+    def _renamed(self, place: Place) -> _Open | None:
+        """The file of ``place`` under another name: it was rotated while nobody looked."""
+        for path in siblings(self._path) if place.packets else ():
+            try:
+                file = _Open(path)
+            except (OSError, CaptureError):
+                continue
+            if place.is_in(file.fd):
+                return file
+            file.close()
+        return None
 
     def _moved(self) -> bool:
         """Whether the name stands for another file now, or for less of this one."""

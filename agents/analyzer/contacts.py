@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.analyzer.features import ARP
 from agents.analyzer.findings import (
@@ -16,11 +17,14 @@ from agents.analyzer.findings import (
     View,
     seconds,
 )
+from agents.analyzer.knocks import Knocks
 from ontology.records import INDICATORS, Address, Alert
 
 IDLE_US = 600 * SECOND
 """After so long without a sign the next one is a finding of its own."""
-MAX_PAIRS = 20_000
+MAX_PAIRS = 10_000
+MAX_KNOCKS = 20_000
+"""Novel connections held back at once, until their hosts show another."""
 WEB_ATTACKS = ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection")
 NOVELTY_CONFIDENCE = (0.2, 0.4)
 """At the radius, and at twice the radius and beyond; straight in between. Unlike training is not
@@ -28,10 +32,7 @@ yet hostile: never enough for a decision by itself."""
 NOVELTY_MINUTE = 6
 """At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
 sources, and as many of others."""
-
-
-def _key(view: View, row: int, kind: str) -> tuple[str, bytes, bytes]:
-    return kind, view.sources[view.source[row]], view.targets[view.target[row]]
+_MINUTE_US = 60 * SECOND
 
 
 class WebAttacks:
@@ -49,7 +50,8 @@ class WebAttacks:
             bit = np.uint32(1 << INDICATORS.index(kind))
             marked = (view.rows["indicators"] & bit) > 0
             for rows in view.groups(marked, view.source, view.target):
-                finding = _open(self._findings, _key(view, int(rows[0]), kind), view, rows)
+                key = view.pair_keys(INDICATORS.index(kind), rows[:1])[0]
+                finding = _open(self._findings, key, view, rows)
                 finding.add(view, rows, reporter.clusters)
                 if not finding.due(kind):
                     continue
@@ -88,7 +90,7 @@ class HoneypotContacts:
         mask = decoy & ~own & view.initiated & (view.rows["protocol"] != ARP)
         alerts = []
         for rows in view.groups(mask, view.source, view.target):
-            finding = _open(self._findings, _key(view, int(rows[0]), "contact"), view, rows)
+            finding = _open(self._findings, view.pair_keys(0, rows[:1])[0], view, rows)
             finding.add(view, rows, reporter.clusters)
             if not finding.due("HoneypotContact"):
                 continue
@@ -112,28 +114,33 @@ class Novelty:
 
     def __init__(self) -> None:
         self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
+        self._knocks = Knocks(MAX_KNOCKS)
         # A budget of its own for real sources: forged ones must not use it up.
         self._minute = {True: (0, 0), False: (0, 0)}
         self._held_back = 0
 
     def counters(self) -> dict[str, int]:
-        return {"novelty_evicted": self._findings.evicted, "novelty_held_back": self._held_back}
+        evicted = self._findings.evicted + self._knocks.evicted
+        return {"novelty_evicted": evicted, "novelty_held_back": self._held_back}
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
         kind = "UnknownAnomaly"
         alerts = []
         mask = view.assignment.novel & view.initiated & ~view.crowd
-        for rows in view.groups(mask, view.source, view.target):
-            finding = _open(self._findings, _key(view, int(rows[0]), kind), view, rows)
+        for key, rows in self._groups(view, mask):
+            knock = self._knocks.pop(key)
+            if knock is not None:
+                self._findings.put(key, Finding.of(knock, reporter.clusters))
+            finding = _open(self._findings, key, view, rows)
             finding.add(view, rows, reporter.clusters)
             if not finding.due(kind):
                 continue
-            minute = int(view.end[rows].max()) // (60 * SECOND)
-            last, used = self._minute[finding.verified]
-            used = used if minute <= last else 0
+            minute = int(view.end[rows].max()) // _MINUTE_US
+            used = self._used(finding.verified, minute)
             if used >= NOVELTY_MINUTE:
                 self._held_back += 1
                 continue
+            last, _ = self._minute[finding.verified]
             self._minute[finding.verified] = (max(minute, last), used + 1)
             farthest = rows[view.assignment.distance[rows].argmax()]
             cluster = int(view.assignment.cluster[farthest])
@@ -151,6 +158,36 @@ class Novelty:
             alerts.append(reporter.alert(finding, claim))
         return alerts
 
+    def _groups(
+        self, view: View, mask: NDArray[np.bool_]
+    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        """Source and target as key, their connections; what is held back at once is noted only."""
+        rows, bounds = view.runs(mask, view.source, view.target)
+        first = rows[bounds[:-1]]
+        keys = view.pair_keys(0, first)
+        alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
+        minutes = (view.end[first] // _MINUTE_US).tolist()
+        found, knocked = self._findings.keys(), self._knocks.keys()
+        new = []
+        for number, key in enumerate(keys):
+            if (
+                alone[number]
+                and self._used(False, minutes[number]) >= NOVELTY_MINUTE
+                and key not in found
+                and key not in knocked
+            ):
+                new.append(number)
+            else:
+                yield key, rows[bounds[number] : bounds[number + 1]]
+        self._held_back += len(new)
+        if new:
+            self._knocks.put([keys[n] for n in new], view.knocks(first[new], mask))
+
+    def _used(self, verified: bool, minute: int) -> int:
+        """How much of the budget of ``minute`` is gone."""
+        last, used = self._minute[verified]
+        return used if minute <= last else 0
+
 
 def novelty_confidence(distance: float, radius: float) -> float:
     """Of a connection ``distance`` from the centre of a cluster with ``radius``."""
@@ -159,11 +196,9 @@ def novelty_confidence(distance: float, radius: float) -> float:
     return low + (high - low) * min(max(excess, 0.0), 1.0)
 
 
-def _open(
-    table: Table[Finding], key: tuple[str, bytes, bytes], view: View, rows: np.ndarray
-) -> Finding:
+def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]) -> Finding:
     finding = table.get(key)
-    if finding.count and int(view.start[rows].min()) > finding.end_us + IDLE_US:
+    if finding.count and view.first_us(rows) > finding.end_us + IDLE_US:
         table.drop(key)
         finding = table.get(key)
     return finding

@@ -9,25 +9,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 from agents import plugins
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.guard import Guarded
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
 from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.scans import PortScans, Sweeps
 from agents.analyzer.sequence_prediction import SequencePrediction
 from agents.analyzer.slow_scans import SlowScans
-from ontology.fragments import encode
 from ontology.records import Address, Alert
 
 logger = logging.getLogger(__name__)
-
-MAX_ALERTS = 256
-"""Of one plug-in for one batch; more are counted and left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +109,10 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
 
 
 class DetectorBoard:
-    """Runs all detectors of a node over each batch; one that fails is counted and told once."""
+    """Runs all detectors of a node over each batch; one that fails is counted and told once.
+
+    Ours are called as they are, others through `Guarded`.
+    """
 
     def __init__(self, options: DetectorOptions, names: Sequence[str] | None = None) -> None:
         """``names``: as in ``detectors`` of honeynet.toml; None: all of ours.
@@ -124,10 +125,11 @@ class DetectorBoard:
         # Ours first, whatever the file's order: theirs could change what they are given.
         for name in sorted(BUILT_IN if names is None else names, key=_rank):
             try:
-                make = BUILT_IN[name] if names is None else plugins.load(plugins.DETECTORS, name)
-                detector: Detector = make(options)
-                if not callable(getattr(detector, "on_view", None)):
-                    raise TypeError("it has no on_view")
+                detector: Detector
+                if name in BUILT_IN:
+                    detector = BUILT_IN[name](options)
+                else:
+                    detector = Guarded(name, partial(_load, name, options))
             except (Exception, SystemExit) as e:
                 self._counters[f"detector.{name}.missing"] += 1
                 logger.error("detector %r is left out: %s", name, e)
@@ -138,27 +140,18 @@ class DetectorBoard:
         """The alerts of all; what a detector gave before it failed counts."""
         alerts: list[Alert] = []
         for name, detector in self._detectors:
-            found = 0
             try:
-                for alert in detector.on_view(view, reporter):
-                    if name not in BUILT_IN:
-                        alert = _checked(alert, reporter)
-                        found += 1
-                        if found > MAX_ALERTS:
-                            self._counters[f"detector.{name}.cut"] += 1
-                            break
-                    alerts.append(alert)
+                alerts += detector.on_view(view, reporter)
             except (Exception, SystemExit) as e:
                 self._fail(name, e)
         return alerts
 
     def counters(self) -> dict[str, int]:
-        """Every detector's own, and ``detector.NAME.errors``, ``.missing``, ``.cut``."""
+        """Every detector's own, and ``detector.NAME.errors``, ``.missing``; more in `Guarded`."""
         out: dict[str, int] = {}
         for name, detector in self._detectors:
             try:
-                own = detector.counters()
-                out.update({str(k): int(v) for k, v in own.items()})
+                out.update(detector.counters())
             except (Exception, SystemExit) as e:
                 self._fail(name, e)
         return out | self._counters
@@ -176,13 +169,8 @@ def _rank(name: str) -> tuple[int, str]:
     return (names.index(name), "") if name in BUILT_IN else (len(names), name)
 
 
-def _checked(alert: object, reporter: Reporter) -> Alert:
-    """A plug-in's alert that can be sent on; one that can't would take others with it.
-
-    Raises: TypeError, ValueError.
-    """
-    if not isinstance(alert, Alert):
-        raise TypeError(f"a detector gives Alerts, not {type(alert).__name__}")
-    alert = replace(alert, analyzer=reporter.analyzer, sensor=reporter.sensor)
-    encode([alert])
-    return alert
+def _load(name: str, options: DetectorOptions) -> Detector:
+    detector: Detector = plugins.load(plugins.DETECTORS, name)(options)
+    if not callable(getattr(detector, "on_view", None)):
+        raise TypeError("it has no on_view")
+    return detector

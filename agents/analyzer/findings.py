@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from ipaddress import IPv6Address
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analyzer.clustering import FAMILY, Assignment, ClusterModel
-from agents.analyzer.features import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, STATE, SYN, TCP, UDP
-from agents.analyzer.features import address_ids as _address_ids
+from agents.analyzer.clustering import FAMILY, ClusterModel
+from agents.analyzer.knocks import Knock
 from agents.analyzer.second_opinion import Opinion, SecondOpinion, weigh
 from agents.analyzer.tables import Table as Table  # for plug-ins: all they need from one place
+from agents.analyzer.view import FEW
+from agents.analyzer.view import View as View
 from ontology.records import Address, Alert
 
 SECOND = 1_000_000
@@ -30,10 +29,6 @@ MAX_COUNTED = 65_536
 CLUSTER_WEIGHT = 0.1
 """Clusters move a finding's confidence by at most this much either way: they were trained on one
 small sample, so they may tip a weak finding but neither make nor silence a clear one."""
-
-CROWD = 50
-"""Sources that knock at one port of one host in vain within a batch: a flood with forged sources.
-None of them is worth a track as a scanner, and thousands would push out the real ones."""
 
 _NAMESPACE = uuid.UUID("a8f9a3f0-61b6-5d43-9a4e-0f3f4f3c2b11")
 
@@ -50,103 +45,6 @@ def _sample(addresses: set[bytes]) -> tuple[Address, ...]:
     return tuple(sorted(found, key=lambda a: (a.version, int(a))))
 
 
-class View:
-    """One batch with what several detectors ask of it; masks are (n,) booleans."""
-
-    def __init__(
-        self,
-        rows: NDArray[np.void],
-        assignment: Assignment,
-        features: NDArray[np.float64] | None = None,
-    ) -> None:
-        self.rows = rows
-        self.assignment = assignment
-        self.features = features
-        """(n, len(FEATURES)), for the network's opinion; None: it isn't asked."""
-        self._cited: dict[int, tuple[Finding, NDArray[np.int64]]] = {}
-        self.sources, self.source = _address_ids(rows["src"])
-        self.targets, self.target = _address_ids(rows["dst"])
-        self.start: NDArray[np.int64] = rows["start_us"]
-        self.end: NDArray[np.int64] = self.start + np.maximum(rows["duration_us"], 0)
-        flags = rows["orig_flags"].astype(np.int64)
-        answer = rows["resp_flags"].astype(np.int64)
-        self.tcp = rows["protocol"] == TCP
-        self.udp = rows["protocol"] == UDP
-        self.arp = rows["protocol"] == ARP
-        self.icmp = (rows["protocol"] == ICMP) | (rows["protocol"] == ICMPV6)
-        # ICMP: the source port holds the type. Only a request is the sender's own idea; the errors
-        # and replies that a victim sends to (perhaps forged) addresses must not accuse it.
-        self.echo = ((rows["protocol"] == ICMP) & np.isin(rows["src_port"], (8, 13, 17))) | (
-            (rows["protocol"] == ICMPV6) & (rows["src_port"] == 128)
-        )
-        self.syn = self.tcp & (flags & SYN > 0)
-        established = np.isin(
-            rows["state"], (STATE["S1"], STATE["SF"], STATE["RSTO"], STATE["RSTR"])
-        )
-        self.completed = (
-            self.syn & established & (flags & ACK > 0) & (answer & SYN > 0) & (answer & ACK > 0)
-        )
-        # An off-path attacker can send what follows a SYN-ACK without having seen it. The responder
-        # resets a blind ACK, but says nothing to a blind RST or to a wrong checksum. So what the
-        # originator sent proves nothing: only a responder that has its handshake hands the
-        # connection to a program, which sends data or ends it. Flags are of the whole connection,
-        # bytes of this report.
-        spoke = (rows["resp_bytes"] > 0) | (answer & (PSH | FIN) > 0)
-        self.verified = self.completed & spoke
-        # A handshake after which nothing is asked and nothing told is a probe too; a client that
-        # only listens (FTP data, a banner) gets bytes and does not abort.
-        self.probe = self.completed & (
-            (rows["orig_bytes"] == 0)
-            & ((rows["resp_bytes"] == 0) | (rows["state"] == STATE["RSTO"]))
-        )
-        # SYN-ACKs and RSTs without a request: a victim answering forged packets.
-        backscatter = self.tcp & (
-            (flags & (SYN | ACK) == SYN | ACK) & (answer & SYN == 0)
-            | (flags & ~(RST | ACK) == 0) & (flags & RST > 0)
-        )
-        reply = self.icmp & ~self.echo
-        self.initiated = ~backscatter & ~reply
-        self.unanswered_syn = self.syn & ~self.completed & ~backscatter
-        self.crowd = self._crowd()
-
-    def _crowd(self) -> NDArray[np.bool_]:
-        out = np.zeros(len(self.rows), bool)
-        vain = self.unanswered_syn | (self.udp & (self.rows["resp_packets"] == 0))
-        if vain.sum() >= CROWD:
-            for rows in self.groups(vain, self.target, self.rows["dst_port"]):
-                if len(rows) >= CROWD and len(np.unique(self.source[rows])) >= CROWD:
-                    out[rows] = True
-        return out
-
-    def cite(self, finding: Finding, rows: NDArray[np.int64]) -> None:
-        """Note that ``rows`` are behind ``finding``; the finding is held, so its id stays its."""
-        self._cited[id(finding)] = (finding, rows)
-
-    def cited(self, finding: Finding) -> NDArray[np.float64] | None:
-        """Features of the connections last added to ``finding`` in this batch, if there are."""
-        entry = self._cited.get(id(finding))
-        return None if entry is None or self.features is None else self.features[entry[1]]
-
-    @cached_property
-    def packets(self) -> NDArray[np.int64]:
-        """Packets of the originator."""
-        out: NDArray[np.int64] = self.rows["orig_packets"].astype(np.int64)
-        return out
-
-    def groups(self, mask: NDArray[np.bool_], *keys: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
-        """Row numbers of ``mask``, split by equal values in all ``keys`` (whole columns)."""
-        chosen = np.flatnonzero(mask)
-        if not len(chosen):
-            return
-        columns = [key[chosen].astype(np.int64) for key in keys]
-        order = np.lexsort(columns[::-1])
-        changed = np.zeros(len(chosen), bool)
-        for column in columns:
-            ordered = column[order]
-            changed[1:] |= ordered[1:] != ordered[:-1]
-        yield from np.split(chosen[order], np.flatnonzero(changed))
-
-
 @dataclass(slots=True)
 class Finding:
     """The connections behind one (possible) alert, and what has been said of it so far."""
@@ -160,8 +58,36 @@ class Finding:
     histogram: NDArray[np.int64] | None = None
     nearest: dict[int, float] = field(default_factory=dict)
     """Cluster to the smallest distance seen in it."""
+    least_sources: int = 0
+    """How many there were when some were forgotten (`shed`)."""
     reported: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Classification to (begin of its first alert, count and end of its last)."""
+
+    @classmethod
+    def of(cls, knock: Knock, clusters: int) -> Finding:
+        """What `add` makes of that one connection."""
+        histogram = np.zeros(clusters, np.int64)
+        histogram[knock.cluster] = 1
+        return cls(
+            begin_us=knock.begin_us,
+            # As in `add`: a clock before 1970 does not count.
+            end_us=max(knock.end_us, 0),
+            count=1,
+            sources={knock.source},
+            targets={knock.target},
+            histogram=histogram,
+            nearest={knock.cluster: knock.distance},
+        )
+
+    @property
+    def source_count(self) -> int:
+        """Distinct sources, at least."""
+        return max(len(self.sources), self.least_sources)
+
+    def shed(self, kept: int) -> None:
+        """Forget all sources but ``kept``; how many there were stays known."""
+        self.least_sources = self.source_count
+        self.sources = set(sorted(self.sources)[:kept])
 
     @property
     def items(self) -> int:
@@ -182,8 +108,8 @@ class Finding:
         a service must not vouch for connections forged in its user's name.
         """
         view.cite(self, rows)
-        if len(rows) == 1:
-            self._add_one(view, int(rows[0]), clusters, proof)
+        if len(rows) <= FEW:
+            self._add_few(view, rows.tolist(), clusters, proof)
             return
         begin, end = int(view.start[rows].min()), int(view.end[rows].max())
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
@@ -205,26 +131,28 @@ class Finding:
             least = float(view.assignment.distance[rows][cluster == index].min())
             self.nearest[index] = min(least, self.nearest.get(index, least))
 
-    def _add_one(
-        self, view: View, row: int, clusters: int, proof: NDArray[np.bool_] | None
+    def _add_few(
+        self, view: View, rows: list[int], clusters: int, proof: NDArray[np.bool_] | None
     ) -> None:
-        """The same for a single row: what a flood with forged sources consists of."""
-        begin = int(view.start[row])
+        """The same, row by row."""
+        begin = min([view.starts[row] for row in rows])
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
-        self.end_us = max(self.end_us, int(view.end[row]))
-        self.count += 1
-        if not self.verified and view.verified[row]:
-            self.verified = proof is None or bool(proof[row])
+        self.end_us = max(self.end_us, max([view.ends[row] for row in rows]))
+        self.count += len(rows)
+        if not self.verified:
+            verified = [row for row in rows if view.verified[row]]
+            self.verified = any(proof is None or bool(proof[row]) for row in verified)
         if len(self.sources) < MAX_COUNTED:
-            self.sources.add(view.sources.item(view.source[row]))
+            self.sources.update([view.source_names[row] for row in rows])
         if len(self.targets) < MAX_COUNTED:
-            self.targets.add(view.targets.item(view.target[row]))
+            self.targets.update([view.target_names[row] for row in rows])
         if self.histogram is None:
             self.histogram = np.zeros(clusters, np.int64)
-        cluster = int(view.assignment.cluster[row])
-        self.histogram[cluster] += 1
-        distance = float(view.assignment.distance[row])
-        self.nearest[cluster] = min(distance, self.nearest.get(cluster, distance))
+        for row in rows:
+            cluster, distance = view.clusters[row], view.distances[row]
+            self.histogram[cluster] += 1
+            if distance < self.nearest.get(cluster, np.inf):
+                self.nearest[cluster] = distance
 
     def due(self, classification: str) -> bool:
         """True if never reported as ``classification``, doubled since, or grown for a minute."""
@@ -293,7 +221,7 @@ class Reporter:
             target=target,
             sources=_sample(sources) if source is None else (),
             targets=_sample(targets) if target is None else (),
-            source_count=max(len(sources), 1),
+            source_count=max(len(sources) if source else finding.source_count, 1),
             target_count=max(len(targets), 1),
             target_port=claim.target_port,
             protocol=claim.protocol,

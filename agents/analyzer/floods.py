@@ -24,6 +24,7 @@ from agents.analyzer.findings import (
     seconds,
     to_address,
 )
+from agents.analyzer.view import FEW
 from ontology.records import Alert
 
 WINDOW_S = 10
@@ -60,6 +61,10 @@ AMPLIFIERS = {
 }
 """UDP services that answer at length (US-CERT alert TA14-017A; later memcached, WS-Discovery)."""
 MAX_TARGETS = 4096
+FLOW = 32
+"""Items that an empty one counts for: twice that of others, for its seconds."""
+KEPT = 8
+"""Sources and ports that each target keeps when all of them hold too many."""
 IDLE_US = 60 * SECOND
 """After so long a silence the next packet begins another flood."""
 
@@ -82,10 +87,37 @@ class _Flow:
         self, view: View, rows: NDArray[np.int64], clusters: int, port: str = "dst_port"
     ) -> None:
         self.finding.add(view, rows, clusters)
+        if len(rows) <= FEW:
+            self._take_few(view, rows.tolist(), view.rows[port][rows].tolist())
+        else:
+            self._take_many(view, rows, view.rows[port][rows].tolist())
+        oldest = max(self.buckets) - WINDOW_S
+        if min(self.buckets) <= oldest:
+            self.buckets = {when: v for when, v in self.buckets.items() if when > oldest}
+
+    def _take_few(self, view: View, rows: list[int], ports: list[int]) -> None:
+        room = len(self.per_source) < MAX_TARGETS
+        for row in rows:
+            packets, size = view.sent[row]
+            end = view.ends[row]
+            self.packets += packets
+            self.payload += size
+            # A long flow's packets count as far as they can lie in one window.
+            share = min(1.0, WINDOW_S * SECOND / max(end - view.starts[row], 1))
+            had = self.buckets.get(end // SECOND, (0.0, 0.0, 0))
+            now = (had[0] + packets * share, had[1] + size * share, had[2] + 1)
+            self.buckets[end // SECOND] = now
+            if room:
+                self.per_source[view.source_names[row]] += packets
+        if len(self.ports) < MAX_TARGETS:
+            for number in ports:
+                self.ports[number] += 1
+
+    def _take_many(self, view: View, rows: NDArray[np.int64], ports: list[int]) -> None:
+        """The same with numpy."""
         packets, size = view.packets[rows], view.rows["orig_bytes"][rows].astype(np.int64)
         self.packets += int(packets.sum())
         self.payload += int(size.sum())
-        # A long flow's packets count as far as they can lie in one window.
         length = np.maximum(view.end[rows] - view.start[rows], 1)
         share = np.minimum(1.0, WINDOW_S * SECOND / length)
         second = view.end[rows] // SECOND
@@ -97,15 +129,25 @@ class _Flow:
                 had[1] + float((size * share)[here].sum()),
                 had[2] + int(here.sum()),
             )
-        oldest = max(self.buckets) - WINDOW_S
-        self.buckets = {when: v for when, v in self.buckets.items() if when > oldest}
         sources, where = np.unique(view.source[rows], return_inverse=True)
         if len(self.per_source) < MAX_TARGETS:
             sums = np.bincount(where.reshape(-1), packets)
             for index, total in zip(sources.tolist(), sums.tolist(), strict=True):
                 self.per_source[view.sources[index]] += int(total)
         if len(self.ports) < MAX_TARGETS:
-            self.ports.update(view.rows[port][rows].tolist())
+            self.ports.update(ports)
+
+    @property
+    def items(self) -> int:
+        """What it holds, for `Table.weigh`."""
+        return self.finding.items + len(self.per_source) + len(self.ports)
+
+    def shed(self) -> int:
+        """Keep the busiest sources and ports only; returns the items left."""
+        self.finding.shed(KEPT)
+        self.per_source = Counter(dict(self.per_source.most_common(KEPT)))
+        self.ports = Counter(dict(self.ports.most_common(KEPT)))
+        return self.items
 
     def rate(self) -> tuple[float, float, int]:
         """(packets, payload bytes, flows) in the last `WINDOW_S` seconds."""
@@ -119,10 +161,10 @@ class Floods:
     """SYN, UDP, ICMP, ACK floods and amplification."""
 
     def __init__(self) -> None:
-        self._flows: Table[_Flow] = Table(_Flow, MAX_TARGETS)
+        self._flows = Table(_Flow, MAX_TARGETS, entry=FLOW, shed=_Flow.shed)
 
     def counters(self) -> dict[str, int]:
-        return {"flood_evicted": self._flows.evicted}
+        return {"flood_evicted": self._flows.evicted, "flood_lightened": self._flows.lightened}
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
         rows = view.rows
@@ -157,8 +199,8 @@ class Floods:
         flow = self._flows.get(key)
         finding = flow.finding
         # As it was after its last batch: a batch adds little.
-        self._flows.weigh(key, finding.items + len(flow.per_source) + len(flow.ports))
-        if finding.count and int(view.start[rows].min()) > finding.end_us + IDLE_US:
+        self._flows.weigh(key, flow.items)
+        if finding.count and view.first_us(rows) > finding.end_us + IDLE_US:
             self._flows.drop(key)
             flow = self._flows.get(key)
         return flow
@@ -175,9 +217,10 @@ class Floods:
         alerts = []
         for rows in view.groups(mask, view.target):
             ports = view.rows["dst_port"][rows]
-            values, counts = np.unique(ports, return_counts=True)
             # A scan asks each port once or twice and needs no track per port here.
-            for port in values[counts >= min(4, len(rows))].tolist():
+            asked = Counter(ports.tolist())
+            often = min(4, len(rows))
+            for port in sorted([port for port, count in asked.items() if count >= often]):
                 own = rows[ports == port]
                 flow = self._flow(kind, port, view, own)
                 flow.take(view, own, reporter.clusters)
@@ -188,11 +231,10 @@ class Floods:
             flow = self._flow(kind, -1, view, rows)
             flow.take(view, rows, reporter.clusters)
             packets, _, flows = flow.rate()
-            forged = len(flow.finding.sources) >= SPOOFED_SOURCES
-            top = flow.ports.most_common(1)[0][1]
-            spread = top * 2 < flow.finding.count
-            if packets >= (PACKETS if forged else SPREAD_PACKETS) and spread and flows >= FLOWS:
-                if forged or kind != "SynFlood":
+            forged = flow.finding.source_count >= SPOOFED_SOURCES
+            if packets >= (PACKETS if forged else SPREAD_PACKETS) and flows >= FLOWS:
+                spread = max(flow.ports.values()) * 2 < flow.finding.count
+                if spread and (forged or kind != "SynFlood"):
                     alerts += self._report(flow, reporter, kind, protocol, packets, PACKETS, None)
         return alerts
 
@@ -220,7 +262,7 @@ class Floods:
         if not finding.due(kind):
             return []
         raw, most = flow.per_source.most_common(1)[0]
-        count = len(finding.sources)
+        count = finding.source_count
         total = sum(flow.per_source.values())
         # A client that tries the flooded service in vain must not hide the one that floods it.
         single = most * 10 >= total * 9
@@ -259,7 +301,7 @@ class Floods:
                 classification=kind,
                 explanation=(
                     f"{packets:.0f} unrequested {'/'.join(services)} answers and fragments with "
-                    f"{size / 1000:.0f} kB in {WINDOW_S} s from {len(flow.finding.sources)} "
+                    f"{size / 1000:.0f} kB in {WINDOW_S} s from {flow.finding.source_count} "
                     f"reflectors; {flow.payload / 1000:.0f} kB in {seconds(flow.finding)}"
                 ),
                 confidence=0.65 + 0.25 * min(packets / (10 * AMPLIFIED_PACKETS), 1.0),

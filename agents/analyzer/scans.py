@@ -7,27 +7,14 @@ mostly fail and a user's mostly succeed, so successes count against the suspicio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.features import ACK, ARP, FIN, ICMP, PSH, RST, STATE, SYN, TCP, UDP, URG
-from agents.analyzer.findings import (
-    SECOND,
-    Claim,
-    Finding,
-    Reporter,
-    Table,
-    View,
-    listed,
-    seconds,
-)
+from agents.analyzer.findings import Claim, Reporter, View, listed, seconds
+from agents.analyzer.tracks import MAX_ITEMS, Track, Tracks, certainty
 from ontology.records import INDICATORS, Alert
 
-WINDOW_US = 300 * SECOND
-"""Zeek ``policy/misc/scan``: ``port_scan_interval`` and ``addr_scan_interval`` are five minutes."""
 PORTS = 15
 """Zeek's ``port_scan_threshold``; also Snort sfPortscan's medium sensitivity."""
 HOSTS = 25
@@ -43,9 +30,9 @@ PROTOCOLS = 5
 """Distinct IP protocols beside TCP, UDP and ICMP; hosts that talk two (ESP, GRE) are common."""
 PROBED_PORTS = 2
 """Ports with a version probe in the payload; one may be a health check."""
-MAX_PAIRS = 20_000
-MAX_ITEMS = 4096
-"""Ports or hosts kept per finding; beyond, the count is a lower bound."""
+MAX_PAIRS = 10_000
+MAX_KNOCKS = 32_768
+"""Of hosts that have no track; a forged flood pushes out its own kind."""
 TRACEROUTE = (33434, 33534)
 """UDP ports that traceroute counts through (traceroute(8)); unanswered by design."""
 
@@ -59,6 +46,8 @@ _STEALTH = {
 }
 STEALTH_FLAGS = tuple(flags for flags in _STEALTH if flags not in (ACK, FIN | ACK))
 """Flags of first packets that no stack sends."""
+# Uses of one table, beside TCP and UDP.
+_STEALTH_TAG, _PROTOCOLS_TAG = 64, 255
 # Both also end connections that began before the capture did.
 _LATE = ("AckScan", "MaimonScan")
 _FLAG_WORDS = {
@@ -68,69 +57,13 @@ _FLAG_WORDS = {
     "MaimonScan": "FIN and ACK",
     "AckScan": "ACK only (nmap -sA and -sW send the same packets)",
 }
-# Per port or host: the last time it was tried, and whether that went nowhere.
-Tries = dict[int | bytes, tuple[int, bool]]
-
-
-@dataclass(slots=True)
-class _Track:
-    """One source's tries of ports or hosts."""
-
-    finding: Finding = field(default_factory=Finding)
-    tries: Tries = field(default_factory=dict)
-    half_open: int = 0
-    """SYN, SYN-ACK, then RST instead of ACK: the mark of a SYN scan that met an open port."""
-    handshakes: int = 0
-    source_ports: set[int] = field(default_factory=set)
-    refused: int = 0
-    probed: set[int] = field(default_factory=set)
-    """Ports that got a version probe."""
-
-    def take(
-        self, items: Sequence[int | bytes], failed: list[bool], times: list[int], now: int
-    ) -> None:
-        """Note tries; those older than the window at ``now`` are forgotten."""
-        tries = self.tries
-        for item, bad, when in zip(items, failed, times, strict=True):
-            if item in tries or len(tries) < MAX_ITEMS:
-                # A port that once answered stays answered: later failures are its rate limit.
-                tries[item] = (when, bad and tries.get(item, (0, True))[1])
-        oldest = now - WINDOW_US
-        stale = [item for item, (when, _) in tries.items() if when < oldest]
-        for item in stale:
-            del tries[item]
-
-    @property
-    def items(self) -> int:
-        """What it holds, for `Table.weigh`."""
-        return len(self.tries) + len(self.source_ports) + len(self.probed) + self.finding.items
-
-    def tally(self) -> tuple[int, int]:
-        """(failed, succeeded) distinct items in the window."""
-        failed = sum(bad for _, bad in self.tries.values())
-        return failed, len(self.tries) - failed
-
-
-def _fresh(table: Table[_Track], key: object, view: View, rows: NDArray[np.int64]) -> _Track:
-    """The track of ``key``, begun anew if its last sign of life is out of the window."""
-    track = table.get(key)
-    if track.finding.count and int(view.start[rows].min()) > track.finding.end_us + WINDOW_US:
-        table.drop(key)
-        track = table.get(key)
-    return track
-
-
-def _certainty(failed: int, succeeded: int, needed: int) -> float:
-    """0.6 at the threshold, towards 0.9 with more failures and fewer successes."""
-    share = failed / max(failed + succeeded, 1)
-    return 0.6 + 0.3 * share * min(max(failed - needed, 0) / (4 * needed), 1.0)
 
 
 class PortScans:
     """Many ports of one host, by way of asking."""
 
     def __init__(self) -> None:
-        self._tracks: Table[_Track] = Table(_Track, MAX_PAIRS)
+        self._tracks = Tracks(MAX_PAIRS, MAX_KNOCKS)
 
     def counters(self) -> dict[str, int]:
         return {"port_scan_evicted": self._tracks.evicted}
@@ -145,12 +78,13 @@ class PortScans:
     def _tcp(self, view: View, reporter: Reporter) -> list[Alert]:
         rows_ = view.rows
         probe = view.unanswered_syn | view.probe
-        proof = view.probe | ((rows_["indicators"] & _VERSION_PROBE) > 0)
+        asking = (rows_["indicators"] & _VERSION_PROBE) > 0
+        proof = view.probe | asking
         relevant = (probe | view.completed) & ~view.crowd
         alerts = []
-        for rows in view.groups(relevant, view.source, view.target):
-            key = (TCP, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
-            track = _fresh(self._tracks, key, view, rows)
+        light = view.unanswered_syn & ~asking
+        for key, rows in self._tracks.pairs(view, relevant, TCP, failed=probe, light=light):
+            track = self._tracks.open(key, view, rows, "dst_port", reporter.clusters)
             probes = rows[probe[rows]]
             known = bool(track.finding.reported)
             # Before a scan is known, ordinary connections are only counted against it.
@@ -160,7 +94,7 @@ class PortScans:
             now = max(track.finding.end_us, int(view.end[rows].max()))
             ports = rows_["dst_port"][rows].tolist()
             track.take(ports, probe[rows].tolist(), view.end[rows].tolist(), now)
-            self._tracks.weigh(key, track.items)
+            self._tracks.weigh(key, track)
             answered = rows_["resp_flags"][probes] & (SYN | ACK) == SYN | ACK
             dropped = rows_["orig_flags"][probes] & (RST | ACK) == RST
             track.half_open += int((answered & dropped).sum())
@@ -168,7 +102,7 @@ class PortScans:
             track.refused += int((rows_["state"][probes] == STATE["REJ"]).sum())
             if len(track.source_ports) < MAX_ITEMS:
                 track.source_ports.update(rows_["src_port"][probes].tolist())
-            asked = rows[(rows_["indicators"][rows] & _VERSION_PROBE) > 0]
+            asked = rows[asking[rows]]
             track.probed.update(rows_["dst_port"][asked].tolist()[:MAX_ITEMS])
             alerts += self._judge_tcp(track, reporter)
             if len(asked) and not track.finding.count:
@@ -177,7 +111,7 @@ class PortScans:
                 alerts += self._version(track, reporter)
         return alerts
 
-    def _judge_tcp(self, track: _Track, reporter: Reporter) -> list[Alert]:
+    def _judge_tcp(self, track: Track, reporter: Reporter) -> list[Alert]:
         failed, succeeded = track.tally()
         if failed < PORTS or failed - succeeded < WALK:
             return []
@@ -200,12 +134,12 @@ class PortScans:
                 f"{failed} TCP ports without use in {seconds(track.finding)} "
                 f"({how}; {succeeded} used): {listed(ports)}"
             ),
-            confidence=_certainty(failed, succeeded, PORTS),
+            confidence=certainty(failed, succeeded, PORTS),
             protocol=TCP,
         )
         return [reporter.alert(track.finding, claim)]
 
-    def _version(self, track: _Track, reporter: Reporter) -> list[Alert]:
+    def _version(self, track: Track, reporter: Reporter) -> list[Alert]:
         if not track.finding.due("VersionScan"):
             return []
         claim = Claim(
@@ -228,13 +162,13 @@ class PortScans:
             if kind in _LATE:
                 # A server that ends idle connections of a client that is gone.
                 mask &= (rows_["src_port"] >= 1024) | (rows_["dst_port"] < 1024)
-            for rows in view.groups(mask, view.source, view.target):
-                key = (kind, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
-                track = _fresh(self._tracks, key, view, rows)
+            tag = _STEALTH_TAG + flags
+            for key, rows in self._tracks.pairs(view, mask, tag, failed=mask, light=mask):
+                track = self._tracks.open(key, view, rows, "dst_port", reporter.clusters)
                 track.finding.add(view, rows, reporter.clusters)
                 ports = rows_["dst_port"][rows].tolist()
                 track.take(ports, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
-                self._tracks.weigh(key, track.items)
+                self._tracks.weigh(key, track)
                 needed = PORTS if kind in _LATE else STEALTH_PORTS
                 failed, _ = track.tally()
                 if failed < needed or not track.finding.due(kind):
@@ -245,7 +179,7 @@ class PortScans:
                         f"first packets with {_FLAG_WORDS[kind]} to {failed} TCP ports in "
                         f"{seconds(track.finding)}: {listed(sorted(int(p) for p in track.tries))}"
                     ),
-                    confidence=0.3 + _certainty(failed, 0, needed) * 0.65,
+                    confidence=0.3 + certainty(failed, 0, needed) * 0.65,
                     protocol=TCP,
                 )
                 alerts.append(reporter.alert(track.finding, claim))
@@ -259,15 +193,14 @@ class PortScans:
         answers = (rows_["src_port"] < 1024) & (port >= 1024)
         relevant = view.udp & ~trace & ~answers & (port > 0) & ~view.crowd
         alerts = []
-        for rows in view.groups(relevant, view.source, view.target):
-            key = (UDP, view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
-            track = _fresh(self._tracks, key, view, rows)
-            failed_rows = rows_["resp_packets"][rows] == 0
+        silent = rows_["resp_packets"] == 0
+        for key, rows in self._tracks.pairs(view, relevant, UDP, failed=silent, light=relevant):
+            track = self._tracks.open(key, view, rows, "dst_port", reporter.clusters)
             # Answered ports belong to the scan as well (DNS, SNMP found open).
             track.finding.add(view, rows, reporter.clusters)
             now = track.finding.end_us
-            track.take(port[rows].tolist(), failed_rows.tolist(), view.end[rows].tolist(), now)
-            self._tracks.weigh(key, track.items)
+            track.take(port[rows].tolist(), silent[rows].tolist(), view.end[rows].tolist(), now)
+            self._tracks.weigh(key, track)
             failed, succeeded = track.tally()
             if failed < PORTS or failed - succeeded < WALK or not track.finding.due("UdpScan"):
                 continue
@@ -277,7 +210,7 @@ class PortScans:
                     f"{failed} UDP ports without an answer, {succeeded} with one in "
                     f"{seconds(track.finding)}: {listed(sorted(int(p) for p in track.tries))}"
                 ),
-                confidence=_certainty(failed, succeeded, PORTS),
+                confidence=certainty(failed, succeeded, PORTS),
                 protocol=UDP,
             )
             alerts.append(reporter.alert(track.finding, claim))
@@ -287,13 +220,12 @@ class PortScans:
         protocol = view.rows["protocol"]
         mask = ~(view.tcp | view.udp | view.icmp | view.arp)
         alerts = []
-        for rows in view.groups(mask, view.source, view.target):
-            key = ("ip", view.sources[view.source[rows[0]]], view.targets[view.target[rows[0]]])
-            track = _fresh(self._tracks, key, view, rows)
+        for key, rows in self._tracks.pairs(view, mask, _PROTOCOLS_TAG, failed=mask, light=mask):
+            track = self._tracks.open(key, view, rows, "protocol", reporter.clusters)
             track.finding.add(view, rows, reporter.clusters)
             numbers = protocol[rows].tolist()
             track.take(numbers, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
-            self._tracks.weigh(key, track.items)
+            self._tracks.weigh(key, track)
             if len(track.tries) < PROTOCOLS or not track.finding.due("ProtocolScan"):
                 continue
             claim = Claim(
@@ -302,7 +234,7 @@ class PortScans:
                     f"{len(track.tries)} IP protocols in {seconds(track.finding)}: "
                     f"{listed(sorted(int(p) for p in track.tries))}"
                 ),
-                confidence=_certainty(len(track.tries), 0, PROTOCOLS),
+                confidence=certainty(len(track.tries), 0, PROTOCOLS),
                 protocol=int(numbers[0]),
             )
             alerts.append(reporter.alert(track.finding, claim))
@@ -313,7 +245,7 @@ class Sweeps:
     """One question to many hosts."""
 
     def __init__(self) -> None:
-        self._tracks: Table[_Track] = Table(_Track, MAX_PAIRS)
+        self._tracks = Tracks(MAX_PAIRS, MAX_KNOCKS)
 
     def counters(self) -> dict[str, int]:
         return {"sweep_evicted": self._tracks.evicted}
@@ -353,15 +285,16 @@ class Sweeps:
         port: NDArray[np.integer],
     ) -> list[Alert]:
         alerts = []
-        for rows in view.groups(mask, view.source, port):
+        for key, rows in self._tracks.ports(
+            view, mask, protocol, port, failed=failed_mask, light=~view.verified
+        ):
             number = int(port[rows[0]])
-            key = (kind, view.sources[view.source[rows[0]]], number)
-            track = _fresh(self._tracks, key, view, rows)
+            track = self._tracks.open(key, view, rows, "target", reporter.clusters)
             track.finding.add(view, rows, reporter.clusters, proof=view.probe)
             hosts = view.targets[view.target[rows]].tolist()
             bad = failed_mask[rows].tolist()
             track.take(hosts, bad, view.end[rows].tolist(), track.finding.end_us)
-            self._tracks.weigh(key, track.items)
+            self._tracks.weigh(key, track)
             failed, succeeded = track.tally()
             silent = failed >= SILENT_HOSTS and failed - succeeded >= WALK
             # Pinging many hosts that answer is still a sweep; using a service of many is not.
@@ -370,14 +303,14 @@ class Sweeps:
                 continue
             where = f" on port {number}" if protocol in (TCP, UDP) else ""
             # ARP can't be told from a gateway that looks for the hosts of somebody else's sweep.
-            certainty = 0.45 if kind == "ArpSweep" else _certainty(failed, succeeded, SILENT_HOSTS)
+            sure = 0.45 if kind == "ArpSweep" else certainty(failed, succeeded, SILENT_HOSTS)
             claim = Claim(
                 classification=kind,
                 explanation=(
                     f"{failed + succeeded} hosts asked{where} in {seconds(track.finding)}, "
                     f"{failed} of them in vain"
                 ),
-                confidence=certainty,
+                confidence=sure,
                 protocol=protocol,
                 target_port=number if protocol in (TCP, UDP) else None,
             )

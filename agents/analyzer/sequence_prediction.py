@@ -86,7 +86,7 @@ class SequencePrediction:
         self._asked: Table[dict[int, int]] = Table(dict, MAX_PAIRS)
         """Ports that a source asked a target in vain, and when: a scanner is no sampler."""
         self._sampled: Table[_Sampled] = Table(_Sampled, MAX_HOSTS)
-        self._silenced: Table[_Silenced] = Table(_Silenced, MAX_HOSTS)
+        self._silenced: Table[_Silenced] = Table(_Silenced, MAX_HOSTS, contents=200_000)
         self._logins: Table[_Login] = Table(_Login, MAX_PAIRS)
 
     def counters(self) -> dict[str, int]:

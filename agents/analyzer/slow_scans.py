@@ -1,13 +1,15 @@
 """Scans too slow for the five-minute windows of `agents.analyzer.scans`: one probe now and then.
 
 Per source and host the distinct ports, per source and port the distinct hosts, each with the time
-it was last tried and whether that went nowhere, for a day. A new source starts in a table of its
-own and moves to the lasting one when it has failed at `KNOWN` different things: sources that knock
-once (a forged flood has millions) can't push out a scanner that comes back for the tenth time.
+it was last tried and whether that went nowhere, for a day. A new source begins as a knock, goes on
+in a table of its own when it comes back, and moves to the lasting one when it has failed at `KNOWN`
+different things: sources that knock once (a forged flood has millions) can't push out a scanner
+that comes back for the tenth time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from agents.analyzer import scans
 from agents.analyzer.features import ACK, RST, TCP, UDP
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed
+from agents.analyzer.knocks import Knock, Knocks
+from agents.analyzer.tracks import WINDOW_US as FAST_US
 from ontology.records import Alert
 
 WINDOW_US = 24 * 3600 * SECOND
@@ -32,7 +36,8 @@ times and scanners fail four of five."""
 SPAN_US = 600 * SECOND
 """Evidence spread over less is the fast detector's business."""
 KNOWN = 3
-MAX_NEW = 50_000
+MAX_KNOCKS = 50_000
+MAX_NEW = 20_000
 MAX_KNOWN = 10_000
 MAX_ITEMS = 512
 """Ports or hosts per entry; beyond, the count is a lower bound."""
@@ -47,6 +52,12 @@ class _Slow:
     """Port or host to (last time, failed)."""
     fast: bool = False
     """It once was fast enough for the five-minute windows, and reported there."""
+
+    @classmethod
+    def begun(cls, knock: Knock, vertical: bool) -> _Slow:
+        """The entry of who has knocked once."""
+        item = knock.dst_port if vertical else knock.target
+        return cls(begin_us=knock.end_us, tries={item: (knock.end_us, True)})
 
     def take(self, tries: list[tuple[int | bytes, int, bool]], now: int) -> None:
         """Note (port or host, time, failed); begun anew after a day without any."""
@@ -68,7 +79,7 @@ class _Slow:
 
     def recent(self, now: int) -> int:
         """Failed within the fast detector's window."""
-        oldest = now - scans.WINDOW_US
+        oldest = now - FAST_US
         return sum(bad and when >= oldest for when, bad in self.tries.values())
 
 
@@ -76,13 +87,14 @@ class SlowScans:
     """Ports of a host, and hosts with a port, over a day."""
 
     def __init__(self) -> None:
+        self._knocks = Knocks(MAX_KNOCKS)
         self._new: Table[_Slow] = Table(_Slow, MAX_NEW)
         self._known: Table[_Slow] = Table(_Slow, MAX_KNOWN)
 
     def counters(self) -> dict[str, int]:
         return {
             "slow_scan_evicted": self._known.evicted,
-            "slow_scan_new_evicted": self._new.evicted,
+            "slow_scan_new_evicted": self._new.evicted + self._knocks.evicted,
         }
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
@@ -127,26 +139,25 @@ class SlowScans:
         good: NDArray[np.bool_],
         vertical: bool,
     ) -> list[Alert]:
-        port = view.rows["dst_port"].astype(np.int64)
-        other = view.target if vertical else port
-        ends, bad = view.end.tolist(), failed.tolist()
-        items: list[int | bytes] = (
-            port.tolist() if vertical else [view.targets[number] for number in view.target.tolist()]
-        )
+        port = view.rows["dst_port"]
+        names = view.target_names
+        ports = port.tolist()
+        ends, bad = view.ends, failed.tolist()
+        items: list[int] | list[bytes] = ports if vertical else names
         alerts = []
-        for group in view.groups(failed | good, view.source, other):
+        for key, group in self._groups(view, protocol, failed, good, vertical):
             rows = group.tolist()
-            first = rows[0]
-            place = view.targets[view.target[first]] if vertical else int(port[first])
-            key = (protocol, vertical, view.sources[view.source[first]], place)
+            place = names[rows[0]] if vertical else ports[rows[0]]
             known = key in self._known
+            knock = self._knocks.pop(key)
+            if knock is not None:
+                self._new.put(key, _Slow.begun(knock, vertical))
             # Ordinary use alone begins no entry: clients outnumber scanners by far.
-            if not known and key not in self._new and not any(bad[row] for row in rows):
+            elif not known and key not in self._new and not any(bad[row] for row in rows):
                 continue
             track = self._known.get(key) if known else self._new.get(key)
             now = max(ends[row] for row in rows)
             track.take([(items[row], ends[row], bad[row]) for row in rows], now)
-            # A first knock costs no more than this: a flood of forged ones is nothing but those.
             if not known:
                 if len(track.tries) < KNOWN:
                     continue
@@ -161,6 +172,35 @@ class SlowScans:
             if finding.count:
                 alerts += self._judge(track, reporter, protocol, vertical, place)
         return alerts
+
+    def _groups(
+        self,
+        view: View,
+        protocol: int,
+        failed: NDArray[np.bool_],
+        good: NDArray[np.bool_],
+        vertical: bool,
+    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        """What needs a look, by its key; failed tries that are the first and only ones are noted.
+
+        Successes of who never failed are passed over as well.
+        """
+        port = view.rows["dst_port"]
+        rows, bounds = view.runs(failed | good, view.source, view.target if vertical else port)
+        first = rows[bounds[:-1]]
+        if vertical:
+            keys = view.pair_keys(protocol, first)
+        else:
+            keys = view.port_keys(protocol, first, port)
+        new, known, knocks = self._new.keys(), self._known.keys(), self._knocks.keys()
+        held = np.array([key in knocks or key in new or key in known for key in keys], bool)
+        alone = np.diff(bounds) == 1
+        for number in np.flatnonzero(held | ~alone).tolist():
+            yield keys[number], rows[bounds[number] : bounds[number + 1]]
+        fresh = np.flatnonzero(alone & ~held & failed[first])
+        if len(fresh):
+            kept = [keys[n] for n in fresh.tolist()]
+            self._knocks.put(kept, view.knocks(first[fresh], failed))
 
     def _judge(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 from typing import Any, Generic, TypeVar
 
-CONTENTS = 500_000
+CONTENTS = 400_000
 """Items that all entries of one table hold together, about 100 bytes each."""
+ENTRY = 16
+"""What an entry weighs that holds nothing yet, in items: its key, its finding, empty sets."""
 
 Value = TypeVar("Value")
 
@@ -19,22 +21,39 @@ class Table(Generic[Value]):
     alone would let a patient attacker fill every entry to its cap.
     """
 
-    def __init__(self, make: Callable[[], Value], maximum: int, contents: int = CONTENTS) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Value],
+        maximum: int,
+        contents: int = CONTENTS,
+        *,
+        entry: int = ENTRY,
+        shed: Callable[[Value], int] | None = None,
+    ) -> None:
+        """``maximum`` entries with ``contents`` items, each entry counted as ``entry`` more.
+
+        ``shed`` takes from an entry what it can do without and returns the items left: tried on
+        all of them before one is forgotten for its contents. It must leave less than half of
+        ``contents`` to ``maximum`` entries, or is called all the time.
+        """
         self._make = make
         self._maximum = maximum
         self._contents = contents
+        self._entry = entry
+        self._shed = shed
         self._entries: OrderedDict[Any, Value] = OrderedDict()
         self._weights: dict[Any, int] = {}
         self._total = 0
         self.evicted = 0
+        self.lightened = 0
+        """How often all entries had to shed."""
 
     def get(self, key: Any) -> Value:
         """The entry of ``key``, made if there is none."""
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = self._make()
-            if len(self._entries) > self._maximum:
-                self._evict()
+            entry = self._make()
+            self.put(key, entry)
         else:
             self._entries.move_to_end(key)
         return entry
@@ -45,11 +64,15 @@ class Table(Generic[Value]):
         self._entries[key] = value
         if len(self._entries) > self._maximum:
             self._evict()
+        self.weigh(key, 0)
 
     def weigh(self, key: Any, weight: int) -> None:
         """Note how many items the entry of ``key`` holds now."""
-        self._total += weight - self._weights.get(key, 0)
-        self._weights[key] = weight
+        self._set(key, weight)
+        if self._total > self._contents and self._shed is not None:
+            self.lightened += 1
+            for each, value in self._entries.items():
+                self._set(each, self._shed(value))
         while self._total > self._contents and len(self._entries) > 1:
             self._evict()
 
@@ -58,9 +81,18 @@ class Table(Generic[Value]):
         self._entries.pop(key, None)
         self._total -= self._weights.pop(key, 0)
 
+    def _set(self, key: Any, weight: int) -> None:
+        weight += self._entry
+        self._total += weight - self._weights.get(key, 0)
+        self._weights[key] = weight
+
     def _evict(self) -> None:
         self.drop(next(iter(self._entries)))
         self.evicted += 1
+
+    def keys(self) -> KeysView[Any]:
+        """A live view, quicker to ask than the table for many keys."""
+        return self._entries.keys()
 
     def __len__(self) -> int:
         return len(self._entries)

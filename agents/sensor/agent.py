@@ -42,7 +42,9 @@ class SensorAgent(BaseAgent):
         super().__init__(context)
         self._node = context.settings.node_named(context.node)
         self._analyzer = context.settings.jid("analyzer", context.node)
-        self._sources = Sources(self._node, context.settings.jid("sensor", context.node))
+        self._sources = Sources(
+            self._node, context.settings.jid("sensor", context.node), context.state_dir
+        )
         self._followers: list[Follower] = []
         self._signatures: SignatureWatch | None = None
 

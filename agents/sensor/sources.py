@@ -7,6 +7,7 @@ Log groups and files have lanes of their own: their clocks run behind.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 import secrets
@@ -125,13 +126,17 @@ class Lane:
 class Sources:
     """All that the ``[[node]]`` of a sensor names. Threads from `start` to `stop`."""
 
-    def __init__(self, node: Node, sensor: str) -> None:
+    def __init__(self, node: Node, sensor: str, state_dir: Path | None = None) -> None:
+        """``state_dir``: where the places in growing files are kept over a restart."""
         self._node = node
+        self._state_dir = state_dir
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._counters: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
+        self._unwritten = ""
+        self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
         self._shared = [Lane(sensor) for _ in range(workers)]
         self._groups = {group: Lane(sensor) for group in node.nflog}
@@ -146,6 +151,7 @@ class Sources:
 
     def start(self, offer: Offer | None = None) -> None:
         """``offer`` is called with every block before it is decoded, from several threads."""
+        self._offer = offer
         for lane in self._lanes:
             self._begin("decode", lane.run, self._ended, offer)
         for interface in self._node.interfaces:
@@ -174,6 +180,8 @@ class Sources:
         self._ended.set()
         for thread in self._threads:
             thread.join(2.0)
+        for lane in self._lanes:
+            lane.run(self._ended, self._offer)  # what came after its thread had ended
         return self._take(final=True)
 
     def take(self) -> list[ConnectionBatch]:
@@ -285,19 +293,35 @@ class Sources:
 
     def _follow_file(self, lane: Lane, path: Path) -> None:
         name = f"file:{path}"
-        capture = GrowingCapture(path)
+        state = None
+        if self._state_dir is not None:
+            # The path only as a hash, whatever it is made of; as for the logs.
+            digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+            state = self._state_dir / f"capture-{digest}.json"
+        capture = GrowingCapture(path, state=state)
         self._opened(name, 1)
         try:
             while not self._ended.is_set():
                 raw = capture.read()
+                # A file can wait, where it is; what is not taken any more is read by the next run.
+                while raw is not None and not lane.put(raw):
+                    if self._ended.wait(_GATHER_S):
+                        return
+                self._settle(capture, name)
                 if raw is None:
                     self._ended.wait(_LOOK_S)
-                # A file can wait, where it is.
-                while raw is not None and not lane.put(raw) and not self._ended.wait(_GATHER_S):
-                    pass
                 with self._lock:
                     for key, count in capture.counters.items():
                         self._counters[f"capture.{name}.{key}"] = count
         finally:
             capture.close()
             self._opened(name, -1)
+
+    def _settle(self, capture: GrowingCapture, name: str) -> None:
+        try:
+            capture.settle()
+        except OSError as e:
+            self._count(f"capture.{name}.place_unwritten")
+            if self._unwritten != str(e):
+                self._unwritten = str(e)
+                logger.error("%s: its place can't be kept: %s", name, e)

@@ -185,7 +185,7 @@ def test_ipv6_is_no_exception(bench: Any) -> None:
 
 
 def test_tables_forget_the_oldest_and_say_so() -> None:
-    table: Table[list[int]] = Table(list, 3, contents=10)
+    table: Table[list[int]] = Table(list, 3, contents=10, entry=0)
     for key in "abcd":
         table.get(key).append(1)
     assert (len(table), table.evicted) == (3, 1)
@@ -198,10 +198,24 @@ def test_tables_forget_the_oldest_and_say_so() -> None:
     assert len(table) == 1
 
 
+def test_a_full_table_sheds_before_it_forgets() -> None:
+    def shed(value: list[int]) -> int:
+        del value[1:]
+        return len(value)
+
+    table: Table[list[int]] = Table(list, 9, contents=20, entry=1, shed=shed)
+    for key in "abc":
+        table.get(key).extend(range(6))
+        table.weigh(key, 6)
+    assert (len(table), table.evicted, table.lightened) == (3, 0, 1)
+    assert [table.get(key) for key in "abc"] == [[0], [0], [0]]
+
+
 def test_a_scan_from_thousands_of_sources_stays_within_bounds(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scans, "MAX_PAIRS", 50)
+    monkeypatch.setattr(scans, "MAX_PAIRS", 20)
+    monkeypatch.setattr(scans, "MAX_KNOCKS", 50)
     core = bench.core()
     rows = [
         bench.connection(src=f"10.0.{i // 250}.{i % 250}", dst_port=i % 999) for i in range(2000)

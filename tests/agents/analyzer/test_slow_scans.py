@@ -71,6 +71,7 @@ def test_passers_by_do_not_push_out_who_comes_back(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two probes of the scanner sixty others knock once; only those are forgotten."""
+    monkeypatch.setattr(slow_scans, "MAX_KNOCKS", 40)
     monkeypatch.setattr(slow_scans, "MAX_NEW", 40)
     monkeypatch.setattr(slow_scans, "MAX_KNOWN", 20)
     # The first three probes come before the crowd: what has shown itself is kept.

@@ -94,6 +94,27 @@ def test_rings_groups_and_files_at_once_and_each_is_counted(
     namespace(body)
 
 
+def test_a_growing_file_is_read_on_after_a_restart(tmp_path: Path) -> None:
+    path, state = tmp_path / "x.pcap", tmp_path / "state"
+    state.mkdir()
+    seen = []
+    for part in (FRAMES[:1], FRAMES[:3], FRAMES):
+        # Written while no sensor runs; the first one finds nothing and waits.
+        if len(part) > 1:
+            write_capture(path, part, [1_000_000] * len(part))
+        sources = Sources(node(captures=[path]), "sensor.gw1@h", state)
+        sources.start()
+        try:
+            if len(part) > 1:
+                until(lambda s=sources: s.counters()["packets"] > 0)  # type: ignore[misc]
+            else:
+                until(lambda: len(list(state.iterdir())) == 1)
+        finally:
+            batches = sources.stop()
+        seen.append(packets_to(batches, 4001))
+    assert seen == [0, 3, 1]
+
+
 @pytest.mark.root
 def test_without_a_ring_scapys_socket_is_used_and_said(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
