@@ -16,15 +16,14 @@ from ontology.records import Address, Alert
 WINDOW_ALERTS = 300
 """Alerts in one window: about 0.2 s in a warm worker."""
 SOURCE_ALERTS = 32
-"""Alerts of one source in one window: rules pair them all, and chain the pairs. What
-`AlertMemory.context` gives beside one alert fits."""
+"""New alerts of one source in one window, with their context: rules pair them all, and chain the
+pairs. Of one alert with more context than that, the least telling ones are left out."""
 PAIRED_HOSTS = 24
 """Hosts of all scans (say) of one source in one window: Pellet keeps each pair of them, with its
 reasons, 0.2 ms each."""
 ANY_HOSTS = 2
 """Hosts of each class that stand for all where rules speak of any: two, as they may have to
 differ."""
-
 
 Hosts = dict[str, set[Address]]
 """By role."""
