@@ -14,6 +14,8 @@ from pathlib import Path
 
 from agents.settings import Policy
 from ontology.knowledge_base import KnowledgeBase, KnowledgeBaseError, ontology_path
+from ontology.reasoner.joins import Joins
+from ontology.reasoner.rulebook import RulebookError
 from ontology.reasoner.theory import Theory, TheoryError
 from rules.attack_models import read_models
 from rules.compile import Compiled, compile_models
@@ -137,6 +139,15 @@ def _keep(kept: Path, data: bytes) -> None:
     except OSError as e:
         # Without it we are no worse off, as long as the files themselves stay good.
         logger.warning("%s: %s", kept, e.strerror)
+
+
+def find_joins(theory: Theory) -> Joins | None:
+    """Which alerts can meet in these rules; None, with a warning, if that can't be worked out."""
+    try:
+        return Joins(theory.ntriples)
+    except RulebookError as e:
+        logger.warning("correlation: every alert goes along with all that share a host: %s", e)
+        return None
 
 
 def _ntriples(paths: Sequence[Path] | None, more: Sequence[Path]) -> bytes:

@@ -17,6 +17,7 @@ from agents.sensor.signature_alerts import SignatureAlerts
 from agents.settings import Policy
 from datasets.pcap import RawPackets, read_capture
 from ontology.reasoner.inferences import Reasoner
+from ontology.reasoner.joins import Joins
 from ontology.records import Alert, ConnectionBatch, Decision, HostProfile, Incident
 
 # Small enough that alerts come out while a long capture is still being read, and memory stays flat;
@@ -44,6 +45,7 @@ class Replay:
 
     Args:
         reasoner: a started or startable `PelletWorker`; only called when there are alerts.
+        joins: which alerts can meet in its rules; None if that is not known.
         hosts: what is known of hosts (honeypots, own addresses).
         policy: allow-list, minimum severity and duration, as live.
         signatures: rules that are matched beside the detectors.
@@ -57,6 +59,7 @@ class Replay:
         hosts: tuple[HostProfile, ...] = (),
         policy: Policy | None = None,
         signatures: SignatureAlerts | None = None,
+        joins: Joins | None = None,
     ) -> None:
         self._signatures = signatures
         self.totals = Totals()
@@ -70,6 +73,7 @@ class Replay:
             policy or Policy(),
             origin="replay",
             reasoner=reasoner,
+            joins=joins,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
         )

@@ -25,7 +25,7 @@ from bench_reasoner import cpu_s
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge import load_theory
+from agents.knowledge import find_joins, load_theory
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
@@ -93,7 +93,13 @@ def main() -> None:
         for a in HONEYNET.hosts()
     ]
     with PelletWorker(load_theory()) as worker:
-        core = CorrelationEngine(hosts, Policy(), origin="correlation@bench", reasoner=worker)
+        core = CorrelationEngine(
+            hosts,
+            Policy(),
+            origin="correlation@bench",
+            reasoner=worker,
+            joins=find_joins(worker.theory),
+        )
         waits, queue, incidents, handled = list[float](), [0.0], 0, 0
         cpu, spent = 0.0, _spent(worker)
         begin = time.perf_counter()
@@ -130,11 +136,12 @@ def main() -> None:
         )
         fused = core.counters["senior"] - core.counters["repeats"]
         print(
-            f"{fused} new or changed after fusion; "
-            f"{seen['window_alerts']} in {seen['windows']} windows "
-            f"with their context, of which {seen['alerts_reached']} "
-            f"({seen['alerts_reached'] / max(1, seen['window_alerts']):.1%}) reached Pellet in "
-            f"{seen['parts']} parts; "
+            f"{fused} new or changed after fusion, of which {core.counters['spared']} "
+            f"({core.counters['spared'] / max(1, fused):.1%}) are of classes that no rule can use; "
+            f"{seen['windows']} windows held {seen['window_alerts']} alerts, context included; "
+            f"{seen['alerts_reached']} of them reached Pellet in {seen['parts']} parts "
+            f"({seen['alerts_reached'] / max(1, fused):.1%} of those fused, "
+            f"{seen['alerts_reached'] / max(1, seen['window_alerts']):.1%} of those in windows); "
             f"{incidents} incidents, {core.counters['decisions']} decisions; "
             f"{core.counters['left_out']} context alerts left out, "
             f"{core.counters['failed_windows']} windows failed, "

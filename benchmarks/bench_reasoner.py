@@ -35,6 +35,7 @@ from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner import chainer, closure
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences, ReasonerTimeout
+from ontology.reasoner.joins import Joins
 from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window, warm_up_window
 from ontology.records import Address, Alert, HostProfile
@@ -327,7 +328,8 @@ def by_locality(theory: Theory) -> None:
     """A quarter of an hour at 10,000 alerts an hour, tick by tick, against one full run."""
     hosts = STREAM_ALERTS // 12
     alerts, pots = made_alerts(7, STREAM_ALERTS, hosts, STREAM_SECONDS), honeypots(hosts)
-    memory = AlertMemory(horizon_us=86_400 * SECOND, capacity=50_000)
+    joins = Joins(theory.ntriples)
+    memory = AlertMemory(horizon_us=86_400 * SECOND, capacity=50_000, joins=joins)
     found: set[tuple[str, ...]] = set()
     times, sizes = Times(), []
     with PelletWorker(theory) as worker:
@@ -337,7 +339,9 @@ def by_locality(theory: Theory) -> None:
             cpu, clock = cpu_s(pid), time.perf_counter()
             for alert in fresh:
                 memory.put(alert)
-            context = {a.id: a for alert in fresh for a in (alert, *memory.context(alert))}
+            context = {a.id: a for a in fresh if memory.matters(a)}
+            for alert in list(context.values()):
+                context |= {i: c.alert for i, c in memory.context(alert).items()}
             found |= warm_facts(worker.reason(build_window(context.values(), pots), 60.0))
             times.clock.append(time.perf_counter() - clock)
             times.cpu.append(cpu_s(pid) - cpu)

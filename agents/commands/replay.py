@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
-from agents.knowledge import load_theory, paper_rules
+from agents.knowledge import find_joins, load_theory, paper_rules
 from agents.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
@@ -128,7 +128,14 @@ def run(arguments: argparse.Namespace) -> int:
                     )
                     if number == 1:
                         _say(signatures, matching)
-                replay = Replay(model, worker, hosts=hosts, policy=policy, signatures=matching)
+                replay = Replay(
+                    model,
+                    worker,
+                    hosts=hosts,
+                    policy=policy,
+                    signatures=matching,
+                    joins=find_joins(worker.theory),
+                )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
     finally:

@@ -21,7 +21,14 @@ from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
 from agents.correlation.scenarios import ScenarioTracker
-from agents.knowledge import keep_playbook, keep_theory, paper_rules, start_playbook, start_theory
+from agents.knowledge import (
+    find_joins,
+    keep_playbook,
+    keep_theory,
+    paper_rules,
+    start_playbook,
+    start_theory,
+)
 from ontology.fragments import FragmentError
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
@@ -99,6 +106,7 @@ class CorrelationAgent(BaseAgent):
             reasoner=worker,
             reactions=playbook.reactions,
             scenarios=ScenarioTracker(playbook.compiled),
+            joins=await self._in_thread(lambda: find_joins(theory)),
         )
         known = self._journal.read(done=True)
         await self._in_thread(lambda: engine.restore(known, now_us()))
@@ -238,7 +246,8 @@ class CorrelationAgent(BaseAgent):
             theory = keep_theory(self._kept, more=paper_rules(self.settings.policy))
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
-            self._engine.use(playbook.compiled, playbook.reactions)
+            # Together with the theory: what can meet follows from its rules.
+            self._engine.use(playbook.compiled, playbook.reactions, find_joins(theory))
         except (ValueError, OSError, ReasonerUnavailable) as e:
             self.counters["rules_refused"] += 1
             logger.error("the new rules are refused, the old ones stay: %s", e)

@@ -2,15 +2,14 @@
 
 filter (junior) → fuse (senior) → window → rules in Pellet → incidents → decisions.
 
-No alert is lost without a count: what the reasoner can't digest is tried again in smaller windows,
-then alone, then on later calls, and at last put into quarantine.
+No alert is lost without a count (`agents.correlation.reasoning`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import TypeVar
@@ -18,8 +17,8 @@ from typing import TypeVar
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding, collect_findings
 from agents.correlation.memory import AlertMemory
-from agents.correlation.packing import Packed, pack
 from agents.correlation.ratings import Rater
+from agents.correlation.reasoning import Reasoning
 from agents.correlation.reports import (
     case_incident,
     case_level,
@@ -38,12 +37,8 @@ from agents.correlation.response import (
 )
 from agents.correlation.scenarios import ScenarioTracker
 from agents.settings import Policy
-from ontology.reasoner.inferences import (
-    Inferences,
-    Reasoner,
-    ReasonerError,
-    ReasonerUnavailable,
-)
+from ontology.reasoner.inferences import Reasoner
+from ontology.reasoner.joins import Joins
 from ontology.reasoner.window import alert_hosts, check_alert
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.compile import Compiled
@@ -58,10 +53,6 @@ HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
 REPEAT_US = 60_000_000
 """An incident that grows is reported again after this long, or at once if it got worse."""
-MAX_FAILURES = 12
-"""Failed windows per call; the rest waits, so that a poisoned rule can't hold us for long."""
-MAX_ATTEMPTS = 3
-"""Calls in which an alert may fail before it goes into quarantine."""
 BLOCK = "block-source"
 """What a block of ours is called in ``attacks.owl``."""
 K = TypeVar("K")
@@ -79,6 +70,7 @@ class CorrelationEngine:
         reason_timeout_s: time limit of one window.
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
+        joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
     """
 
     def __init__(
@@ -92,6 +84,7 @@ class CorrelationEngine:
         capacity: int = 50_000,
         reactions: Reactions | None = None,
         scenarios: ScenarioTracker | None = None,
+        joins: Joins | None = None,
     ) -> None:
         self._reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
@@ -101,28 +94,38 @@ class CorrelationEngine:
         self._policy = policy
         self._allowed = tuple(ip_network(entry) for entry in policy.allow)
         self._origin = origin
-        self._reasoner = reasoner
-        self._timeout_s = reason_timeout_s
         self._capacity = capacity
         self._fuser = Fuser(capacity=capacity)
-        self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity)
+        self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
+        self._joins = joins
         self._rater = Rater(policy, self._hosts, self._memory)
+        self.counters: Counter[str] = Counter()
+        self._reasoning = Reasoning(
+            reasoner,
+            self._memory,
+            self._rater,
+            joins=joins,
+            counters=self.counters,
+            timeout_s=reason_timeout_s,
+            capacity=capacity,
+        )
         # All bounded by `_remember`: the oldest entry goes first.
         self._received: OrderedDict[str, int] = OrderedDict()
-        self._pending: OrderedDict[str, int] = OrderedDict()
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._reported: OrderedDict[tuple[str, Address | None, Address | None], tuple[int, float]]
         self._reported = OrderedDict()
         self._blocks: OrderedDict[Address, tuple[int, int]] = OrderedDict()
         self._cases: OrderedDict[str, tuple[object, int]] = OrderedDict()
-        self.quarantine: OrderedDict[str, str] = OrderedDict()
-        """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
-        self.counters: Counter[str] = Counter()
 
     @property
     def pending(self) -> int:
         """Alerts that still wait for a reasoner; call `on_alerts` again, with or without more."""
-        return len(self._pending)
+        return len(self._reasoning.pending)
+
+    @property
+    def quarantine(self) -> Mapping[str, str]:
+        """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
+        return self._reasoning.quarantine
 
     def on_alerts(self, alerts: Iterable[Alert], now_us: int) -> list[Incident | Decision]:
         """Take alerts in; each incident is followed by its decision, if there is one.
@@ -131,22 +134,25 @@ class CorrelationEngine:
             now_us: epoch microseconds; offline, the time within the capture.
         """
         self._end_blocks(now_us)
-        waiting = list(self._pending)
+        pending = self._reasoning.pending
+        waiting = list(pending)
         for fused in self._fuser.add(self._juniors(alerts)):
             self._memory.put(fused.alert, fused.replaces)
             self.counters["senior"] += 1
-            if fused.changed:
-                waiting.append(fused.alert.id)
-            else:
+            if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):
                 self.counters["repeats"] += 1
+            elif not self._memory.matters(fused.alert):
+                self.counters["spared"] += 1
+            else:
+                waiting.append(fused.alert.id)
         self._memory.prune(now_us)
         fresh = [a for i in dict.fromkeys(waiting) if (a := self._memory.get(i)) is not None]
-        for gone in self._pending.keys() - {a.id for a in fresh}:
+        for gone in pending.keys() - {a.id for a in fresh}:
             # Replaced by a merged alert (which is in) or older than the horizon.
-            del self._pending[gone]
+            del pending[gone]
         out: list[Incident | Decision] = []
         touched: set[str] = set()
-        for part, inferences in self._infer(fresh):
+        for part, inferences in self._reasoning.infer(fresh):
             touched |= self._scenarios.add(inferences)
             findings = [
                 finding
@@ -160,8 +166,11 @@ class CorrelationEngine:
             out += self._report_case(case, now_us)
         return out
 
-    def use(self, compiled: Compiled, reactions: Reactions) -> None:
-        """From now on work with these models and reaction rules."""
+    def use(self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None) -> None:
+        """From now on work with these models, reaction rules and joins."""
+        self._joins = joins
+        self._memory.use(joins)
+        self._reasoning.use(joins)
         self._reactions = reactions
         self._scenarios.use(compiled)
 
@@ -210,65 +219,6 @@ class CorrelationEngine:
                 continue
             juniors.append(replace(alert, stage="junior"))
         return juniors
-
-    def _infer(self, fresh: list[Alert]) -> Iterable[tuple[list[Alert], Inferences]]:
-        """Reason about all of ``fresh``, window by window; failures are split up."""
-        todo = list(reversed(self._pack(fresh)))
-        failures = 0
-        while todo:
-            part, context = todo.pop()
-            if failures >= MAX_FAILURES:
-                self._defer(part, "too many windows failed")
-                continue
-            try:
-                inferences = self._reasoner.reason(
-                    self._rater.window([*part, *context]), self._timeout_s
-                )
-            except ReasonerUnavailable as e:
-                logger.error("no reasoner: %s", e)
-                self.counters["reasoner_unavailable"] += 1
-                for waiting, _ in [*todo, (part, context)]:
-                    self._defer(waiting, str(e), attempt=0)
-                return
-            except ReasonerError as e:
-                failures += 1
-                self.counters["failed_windows"] += 1
-                logger.warning("a window of %d alerts failed: %s", len(part), e)
-                if len(part) > 1:
-                    half = len(part) // 2
-                    todo += [*self._pack(part[half:]), *self._pack(part[:half])]
-                elif context:
-                    todo.append((part, context[: len(context) // 2]))
-                else:
-                    self._quarantine(part[0].id, str(e))
-                continue
-            for alert in part:
-                self._pending.pop(alert.id, None)
-            yield part, inferences
-
-    def _pack(self, fresh: Sequence[Alert]) -> list[Packed]:
-        windows = pack(fresh, self._memory.context)
-        self.counters["left_out"] = self._memory.left_out
-        self.counters["evicted"] = self._memory.evicted
-        return windows
-
-    def _defer(self, alerts: Iterable[Alert], why: str, *, attempt: int = 1) -> None:
-        for alert in alerts:
-            attempts = self._pending.get(alert.id, 0) + attempt
-            if attempts >= MAX_ATTEMPTS:
-                self._quarantine(alert.id, why)
-            else:
-                self._pending[alert.id] = attempts
-        while len(self._pending) > self._capacity:
-            self._quarantine(next(iter(self._pending)), "too many alerts wait")
-
-    def _quarantine(self, alert_id: str, why: str) -> None:
-        self._pending.pop(alert_id, None)
-        self.counters["quarantined"] += 1
-        logger.error("alert %s can't be correlated: %s", alert_id, why)
-        self.quarantine[alert_id] = why
-        while len(self.quarantine) > 1000:
-            self.quarantine.popitem(last=False)
 
     def _report(self, finding: Finding, now_us: int) -> list[Incident | Decision]:
         new = {fact for fact in finding.facts if fact not in self._seen}

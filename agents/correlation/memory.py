@@ -1,23 +1,82 @@
 """Recent senior alerts, and which of them a new one can be joined with.
 
-Every rule joins alerts that share a host, so it is enough to reason about a new alert together
-with the remembered ones that share its source or target: the result equals reasoning about all.
+With a join table (`ontology.reasoner.joins`) those are the ones that can draw a conclusion together
+with it. Without one, those that share its source or target: rules join alerts that share a host.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
 from heapq import nlargest
+from operator import attrgetter
+from typing import NamedTuple
 
+from ontology.reasoner.joins import Company, Joins, Step
+from ontology.reasoner.patterns import SOURCE, TARGET, Link
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 
-SAME_PAIR = 8
-"""Alerts of the same source on the same target that go along with a new one: newest first."""
-SAME_SOURCE = 12
-OTHERS = 8
-"""Alerts that share a host in another way (same target, or one's target is the other's source)."""
+_LATEST = attrgetter("ends")
+
+
+class Room(NamedTuple):
+    """How many alerts that a new one may be joined with in one way go along with it."""
+
+    hosts: int
+    """All of them if they name no more hosts than this, each the more of sources or targets."""
+    newest: int
+    """So many otherwise: the others would add the same conclusions again, but Pellet pairs them all
+    with each other, with all their hosts, and chains the pairs."""
+
+
+PAIRS = Room(hosts=16, newest=4)
+CHAINS = Room(hosts=16, newest=2)
+"""For conclusions that take three alerts or more."""
+UNKNOWN = Room(hosts=16, newest=8)
+"""Without a join table: most of them may be noise that can't meet anything."""
+_BOTH = frozenset((SOURCE, TARGET))
+_PAIR = frozenset(((SOURCE, SOURCE), (TARGET, TARGET)))
+_ELSEWHERE: tuple[Company, ...] = tuple(
+    (Step(0, frozenset((0,)), frozenset(links), _BOTH, 0),)
+    for links in (
+        _PAIR,
+        {(SOURCE, SOURCE)},
+        {(TARGET, TARGET)},
+        {(SOURCE, TARGET)},
+        {(TARGET, SOURCE)},
+    )
+)
+"""Without a join table: whatever shares a host, as one kind."""
+
+
+class Member(NamedTuple):
+    """An alert of a window."""
+
+    alert: Alert
+    kind: int
+    """By the join table."""
+    hosts: Mapping[str, frozenset[Address]]
+    """By role."""
+    free: frozenset[str]
+    """Roles in which any host of it may matter, not only one that another alert shares."""
+    ends: tuple[int, str]
+    """(end_us, id)."""
+
+    @property
+    def weight(self) -> int:
+        """How many hosts rules may choose from."""
+        return max(map(len, self.hosts.values()))
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Alerts of one kind that name one host in one role."""
+
+    members: dict[str, Member]
+    latest_us: int
+    """None of them began later."""
 
 
 class AlertMemory:
@@ -25,100 +84,179 @@ class AlertMemory:
 
     The alert that changed least recently is forgotten first; `evicted` counts those forgotten
     before their time, `left_out` the ones that had no room beside a new alert.
+
+    Args:
+        joins: which alerts can meet in a rule; None if that is not known.
     """
 
-    def __init__(self, *, horizon_us: int, capacity: int) -> None:
+    def __init__(self, *, horizon_us: int, capacity: int, joins: Joins | None = None) -> None:
         self._horizon_us = horizon_us
         self._capacity = capacity
-        self._alerts: OrderedDict[str, Alert] = OrderedDict()
-        self._ends: dict[str, tuple[int, str]] = {}
-        """Id → (end_us, id)."""
-        self._by_source: dict[Address, dict[str, None]] = {}
-        self._by_target: dict[Address, dict[str, None]] = {}
+        self._joins = joins
+        self._entries: OrderedDict[str, Member] = OrderedDict()
+        self._places: dict[tuple[str, Address], dict[int, _Bucket]] = {}
+        """(role, host) → kind → alerts."""
         self.evicted = 0
         self.left_out = 0
 
     def __len__(self) -> int:
-        return len(self._alerts)
+        return len(self._entries)
+
+    def use(self, joins: Joins | None) -> None:
+        """From now on choose by this table."""
+        self._joins = joins
+        known = [entry.alert for entry in self._entries.values()]
+        self._entries.clear()
+        self._places.clear()
+        for alert in known:
+            self.put(alert)
 
     def get(self, alert_id: str) -> Alert | None:
         """The alert of that id, as it is now."""
-        return self._alerts.get(alert_id)
+        entry = self._entries.get(alert_id)
+        return None if entry is None else entry.alert
+
+    def matters(self, alert: Alert) -> bool:
+        """Can it take part in any rule?"""
+        return self._joins is None or self._joins.kind(alert.classification) >= 0
+
+    def member(self, alert: Alert) -> Member:
+        """The alert as part of a window that is made for it."""
+        sources, targets = alert_hosts(alert)
+        kind = 0 if self._joins is None else self._joins.kind(alert.classification)
+        free = _BOTH if self._joins is None else self._joins.free(kind)
+        hosts = {SOURCE: sources, TARGET: targets}
+        return Member(alert, kind, hosts, free, (alert.end_us, alert.id))
 
     def count_from(self, source: Address) -> int:
         """How many remembered alerts name this source."""
-        return len(self._by_source.get(source, ()))
+        return sum(len(b.members) for b in self._places.get((SOURCE, source), {}).values())
 
     def put(self, alert: Alert, replaces: Iterable[str] = ()) -> None:
         """Remember an alert in place of its earlier self and of ``replaces`` (ids)."""
         for old in (alert.id, *replaces):
             self._remove(old)
-        self._alerts[alert.id] = alert
-        self._ends[alert.id] = (alert.end_us, alert.id)
-        sources, targets = alert_hosts(alert)
-        for index, hosts in ((self._by_source, sources), (self._by_target, targets)):
+        entry = self._entries[alert.id] = self.member(alert)
+        for role, hosts in entry.hosts.items():
             for host in hosts:
-                index.setdefault(host, {})[alert.id] = None
-        while len(self._alerts) > self._capacity:
-            self._remove(next(iter(self._alerts)))
+                kinds = self._places.setdefault((role, host), {})
+                bucket = kinds.get(entry.kind)
+                if bucket is None:
+                    bucket = kinds[entry.kind] = _Bucket({}, alert.begin_us)
+                bucket.members[alert.id] = entry
+                bucket.latest_us = max(bucket.latest_us, alert.begin_us)
+        while len(self._entries) > self._capacity:
+            self._remove(next(iter(self._entries)))
             self.evicted += 1
 
     def prune(self, now_us: int) -> None:
         """Forget what ended more than the horizon ago."""
         # In order of change, and what changed late ends late: stop at the first one that stays.
-        while self._alerts:
-            oldest = next(iter(self._alerts.values()))
+        while self._entries:
+            oldest = next(iter(self._entries.values())).alert
             if oldest.end_us >= now_us - self._horizon_us:
                 break
             self._remove(oldest.id)
 
-    def context(self, alert: Alert) -> list[Alert]:
-        """Remembered alerts that rules may join with this one, most telling first; bounded."""
-        sources, targets = alert_hosts(alert)
-        same_source = self._ids(self._by_source, sources)
-        same_target = self._ids(self._by_target, targets)
-        others = {
-            **same_target,
-            **self._ids(self._by_target, sources),
-            **self._ids(self._by_source, targets),
-        }
-        for ids in (same_source, same_target, others):
-            ids.pop(alert.id, None)
-        chosen: list[Alert] = []
-        # A busy host has thousands: sets and a heap of what was made ready in `put`.
-        for found, limit in (
-            (same_source.keys() & same_target.keys(), SAME_PAIR),
-            (same_source.keys() - same_target.keys(), SAME_SOURCE),
-            (others.keys() - same_source.keys(), OTHERS),
-        ):
-            newest = nlargest(limit, map(self._ends.__getitem__, found))
-            chosen += [self._alerts[i] for _, i in newest]
-            self.left_out += len(found) - len(newest)
+    def context(self, alert: Alert, fresh: Set[str] = frozenset()) -> dict[str, Member]:
+        """Remembered alerts that rules may join with this one, by id; most telling first.
+
+        Args:
+            fresh: ids of alerts that are asked about as well. Of those only the earlier ones go
+                along: what takes both is concluded where the later one is asked about.
+        """
+        me = self.member(alert)
+        chosen: dict[str, Member] = {}
+        surplus: set[str] = set()
+        for company in _ELSEWHERE if self._joins is None else self._joins.companies(me.kind):
+            room = CHAINS if len(company) > 1 else PAIRS if self._joins is not None else UNKNOWN
+            found = [[me]]
+            for step in company:
+                newest, more = self._meet(found[step.after], step, me, room, fresh)
+                # It may stand in that place itself, too.
+                found.append([*newest, me] if me.kind in step.kinds else newest)
+                # Also if the company fails: with one of these it might not have.
+                surplus.update(more)
+                if not found[-1]:
+                    break
+            else:
+                for step, entries in zip(company, found[1:], strict=True):
+                    for entry in entries:
+                        known = chosen.get(entry.alert.id)
+                        free = step.free if known is None else known.free | step.free
+                        chosen[entry.alert.id] = entry._replace(free=free)
+        chosen.pop(alert.id, None)
+        self.left_out += len(surplus - chosen.keys())
         return chosen
 
-    def _ids(
-        self, index: dict[Address, dict[str, None]], hosts: frozenset[Address]
-    ) -> dict[str, None]:
-        found: dict[str, None] = {}
-        for host in hosts:
-            found |= index.get(host, {})
+    def _meet(
+        self, origins: Iterable[Member], step: Step, me: Member, room: Room, fresh: Set[str]
+    ) -> tuple[list[Member], list[str]]:
+        """Those that a step leads to, newest first: all or a few; and ids of the others."""
+        found: dict[str, Member] = {}
+        links = tuple(step.links)
+        begin_us = me.alert.begin_us
+        for hosts in {tuple(e.hosts[here] for here, _ in links): None for e in origins}:
+            found |= self._sharing(links, hosts, step, begin_us)
+        for alert_id in found.keys() & fresh:
+            if (found[alert_id].alert.begin_us, alert_id) >= (begin_us, me.alert.id):
+                del found[alert_id]
+        found.pop(me.alert.id, None)
+        if len(found) <= room.newest or (
+            len(found) <= room.hosts and sum(e.weight for e in found.values()) <= room.hosts
+        ):
+            return sorted(found.values(), key=_LATEST, reverse=True), []
+        newest = nlargest(room.newest, found.values(), key=_LATEST)
+        return newest, list(found.keys() - {e.alert.id for e in newest})
+
+    def _sharing(
+        self,
+        links: tuple[Link, ...],
+        hosts: tuple[frozenset[Address], ...],
+        step: Step,
+        begin_us: int,
+    ) -> dict[str, Member]:
+        """Alerts that share one of the hosts, for every link."""
+        # Start where the fewest are.
+        buckets, first = min(
+            (
+                (self._buckets(there, of, step, begin_us), n)
+                for n, ((_, there), of) in enumerate(zip(links, hosts, strict=True))
+            ),
+            key=lambda choice: sum(len(bucket.members) for bucket in choice[0]),
+        )
+        found: dict[str, Member] = {}
+        for bucket in buckets:
+            found |= bucket.members
+        if step.order:
+            found = {
+                i: e for i, e in found.items() if (e.alert.begin_us - begin_us) * step.order >= 0
+            }
+        for n, (_, there) in enumerate(links):
+            if n != first:
+                of = hosts[n]
+                found = {i: e for i, e in found.items() if not of.isdisjoint(e.hosts[there])}
         return found
 
+    def _buckets(
+        self, role: str, hosts: Iterable[Address], step: Step, begin_us: int
+    ) -> list[_Bucket]:
+        return [
+            bucket
+            for host in hosts
+            for kind, bucket in self._places.get((role, host), {}).items()
+            if kind in step.kinds and (step.order <= 0 or bucket.latest_us >= begin_us)
+        ]
+
     def _remove(self, alert_id: str) -> None:
-        alert = self._alerts.pop(alert_id, None)
-        if alert is None:
+        entry = self._entries.pop(alert_id, None)
+        if entry is None:
             return
-        del self._ends[alert_id]
-        sources, targets = alert_hosts(alert)
-        for index, hosts in ((self._by_source, sources), (self._by_target, targets)):
+        for role, hosts in entry.hosts.items():
             for host in hosts:
-                ids = index.get(host)
-                if ids is not None:
-                    ids.pop(alert_id, None)
-                    if not ids:
-                        del index[host]
-
-
-def apart(part: dict[str, Alert], context: dict[str, Alert]) -> tuple[list[Alert], list[Alert]]:
-    """Alerts of a window, and those beside them that are not among them; both by id."""
-    return list(part.values()), [a for a in context.values() if a.id not in part]
+                kinds = self._places[role, host]
+                del kinds[entry.kind].members[alert_id]
+                if not kinds[entry.kind].members:
+                    del kinds[entry.kind]
+                    if not kinds:
+                        del self._places[role, host]

@@ -1,46 +1,209 @@
-"""Which alerts are reasoned about together: new ones of one source, each with its context."""
+"""Which alerts are reasoned about together: new ones, each with its context, and of their hosts
+those that can matter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
-from agents.correlation.memory import apart
+from agents.correlation.memory import AlertMemory, Member
+from ontology.reasoner.joins import Joins
+from ontology.reasoner.patterns import SOURCE, TARGET
+from ontology.reasoner.window import Window
 from ontology.records import Address, Alert
 
 WINDOW_ALERTS = 300
-"""Alerts in one window: about 0.2 s in a warm worker. Most are context, which alerts of one source
-share: windows of 150 held a third more alerts in all."""
+"""Alerts in one window: about 0.2 s in a warm worker."""
 SOURCE_ALERTS = 32
-"""Alerts of one source in one window: rules pair them all, and chain the pairs. What
-`AlertMemory.context` gives beside one alert fits."""
+"""New alerts of one source in one window, with their context: rules pair them all, and chain the
+pairs. Of one alert with more context than that, the least telling ones are left out."""
+PAIRED_HOSTS = 24
+"""Hosts of all scans (say) of one source in one window: Pellet keeps each pair of them, with its
+reasons, 0.2 ms each."""
+ANY_HOSTS = 2
+"""Hosts of each class that stand for all where rules speak of any: two, as they may have to
+differ."""
 
-Packed = tuple[list[Alert], list[Alert]]
-"""New alerts, and those that were reasoned about before."""
+Hosts = dict[str, set[Address]]
+"""By role."""
 
 
-def pack(fresh: Sequence[Alert], context: Callable[[Alert], Iterable[Alert]]) -> list[Packed]:
-    """Windows for new alerts, those of one source together.
+@dataclass(slots=True)
+class Packed:
+    """One window."""
+
+    fresh: dict[str, Member] = field(default_factory=dict)
+    """By id, as below."""
+    beside: dict[str, Member] = field(default_factory=dict)
+    """Those that were reasoned about before."""
+    needed: dict[str, Hosts] = field(default_factory=dict)
+    """Of those with several, the hosts that can matter."""
+    written: Window | None = None
+    """What the reasoner gets, as soon as it is made."""
+
+    def __len__(self) -> int:
+        return len(self.fresh) + len(self.beside)
+
+
+class Packer:
+    """Makes windows.
 
     Args:
-        context: what rules may join an alert with.
+        memory: where the context of new alerts comes from.
+        joins: which alerts can meet in a rule; None if that is not known.
+        told: what is said of a host: those of `Joins.host_classes` that it belongs to.
     """
-    windows: list[Packed] = []
-    part: dict[str, Alert] = {}
-    beside: dict[str, Alert] = {}
-    for alert in sorted(fresh, key=lambda a: (str(a.source), a.begin_us, a.id)):
-        more = {a.id: a for a in context(alert)}
-        if part and _too_many({**part, **beside, **more, alert.id: alert}, alert.source):
-            windows.append(apart(part, beside))
-            part, beside = {}, {}
-        part[alert.id] = alert
-        beside |= more
-    if part:
-        windows.append(apart(part, beside))
-    return windows
+
+    def __init__(
+        self, memory: AlertMemory, joins: Joins | None, told: Callable[[Address], frozenset[str]]
+    ) -> None:
+        self._memory = memory
+        self._joins = joins
+        self._told = told
+        self.left_out = 0
+        """Alerts of a context for which even a window of its own had no room."""
+
+    def pack(self, fresh: Iterable[Alert]) -> list[Packed]:
+        """Windows for new alerts, each with its context."""
+        windows: list[Packed] = []
+        # Of one source, those with one target together: they share their context.
+        fresh = list(fresh)
+        ids = {alert.id for alert in fresh}
+        ordered = sorted(fresh, key=lambda a: (str(a.source), str(a.target), a.begin_us, a.id))
+        for source, group in groupby(ordered, key=lambda alert: alert.source):
+            place = 0
+            for part in self._split(group, source, ids):
+                # Sources apart from each other share windows; parts of one source don't.
+                while place < len(windows) and len(windows[place]) + len(part) > WINDOW_ALERTS:
+                    place += 1
+                if place == len(windows):
+                    windows.append(part)
+                else:
+                    windows[place] = _joined(windows[place], part)
+                place += 1
+        return windows
+
+    def alerts(self, window: Packed) -> list[Alert]:
+        """All of a window, each with the hosts that can matter in it."""
+        return [
+            _with_hosts(member.alert, window.needed[alert_id])
+            if alert_id in window.needed
+            else member.alert
+            for alert_id, member in (*window.fresh.items(), *window.beside.items())
+        ]
+
+    def _split(
+        self, group: Iterable[Alert], source: Address | None, fresh: Set[str]
+    ) -> Iterator[Packed]:
+        """Alerts of one source in parts that Pellet has room for."""
+        part = Packed()
+        for alert in group:
+            one = Packed({alert.id: self._memory.member(alert)}, self._memory.context(alert, fresh))
+            more = self._with_needs(_joined(part, one))
+            if part.fresh and self._too_many(more, source):
+                yield part
+                more = self._with_needs(one)
+            while more.beside and self._too_many(more, source):
+                # The least telling ones.
+                for alert_id in list(more.beside)[len(more.beside) // 2 :]:
+                    del more.beside[alert_id]
+                    self.left_out += 1
+                more = self._with_needs(more)
+            part = more
+        yield part
+
+    def _too_many(self, part: Packed, source: Address | None) -> bool:
+        """Of one source, for one window."""
+        members = (*part.fresh.items(), *part.beside.items())
+        if self._joins is None:
+            return sum(member.alert.source == source for _, member in members) > SOURCE_ALERTS
+        if len(members) > SOURCE_ALERTS:
+            return True
+        paired = (
+            max(map(len, part.needed.get(alert_id, member.hosts).values()))
+            for alert_id, member in members
+            if member.kind in self._joins.multiplied
+        )
+        return sum(paired) > PAIRED_HOSTS
+
+    def _with_needs(self, part: Packed) -> Packed:
+        if self._joins is None or not self._joins.any_host:
+            return part
+        members = [*part.fresh.values(), *part.beside.values()]
+        index: dict[tuple[str, Address], list[Member]] = {}
+        for member in members:
+            for role, hosts in member.hosts.items():
+                for host in hosts:
+                    index.setdefault((role, host), []).append(member)
+        needed = {
+            member.alert.id: self._needed(member, index, self._joins)
+            for member in members
+            if member.weight > 1
+        }
+        return Packed(part.fresh, part.beside, needed)
+
+    def _needed(
+        self, member: Member, index: Mapping[tuple[str, Address], list[Member]], joins: Joins
+    ) -> Hosts:
+        """Those that a rule may tie another alert of the window to, and a few where
+        any will do."""
+        needed = _shared(member, index, joins)
+        for role in member.free:
+            missing = dict.fromkeys((*joins.host_classes, ""), ANY_HOSTS)
+            # Shared ones count: which host a rule speaks of is open.
+            chief = member.alert.source if role == SOURCE else member.alert.target
+            for host in sorted(
+                member.hosts[role], key=lambda h: (h not in needed[role], h != chief, int(h))
+            ):
+                classes = {*self._told(host), ""}
+                if any(missing.get(name, 0) > 0 for name in classes):
+                    needed[role].add(host)
+                    for name in classes & missing.keys():
+                        missing[name] -= 1
+        return needed
 
 
-def _too_many(alerts: dict[str, Alert], source: Address | None) -> bool:
-    """For one window that an alert of this source shall join."""
-    if len(alerts) > WINDOW_ALERTS:
-        return True
-    return sum(alert.source == source for alert in alerts.values()) > SOURCE_ALERTS
+def _shared(
+    member: Member, index: Mapping[tuple[str, Address], list[Member]], joins: Joins
+) -> Hosts:
+    present = {other.kind for others in index.values() for other in others}
+    shared: Hosts = {SOURCE: set(), TARGET: set()}
+    for links, kinds, more in joins.edges(member.kind):
+        if any(present.isdisjoint(one) for one in more):
+            continue
+        # Look where the fewest are.
+        first, there = min(links, key=lambda link: len(member.hosts[link[0]]))
+        for host in member.hosts[first]:
+            for other in index.get((there, host), ()):
+                if other is member or other.kind not in kinds:
+                    continue
+                common = [(a, member.hosts[a] & other.hosts[b]) for a, b in links]
+                if all(hosts for _, hosts in common):
+                    for role, hosts in common:
+                        shared[role] |= hosts
+    return shared
+
+
+def _with_hosts(alert: Alert, needed: Hosts) -> Alert:
+    """With these alone in its lists."""
+    return replace(
+        alert,
+        sources=tuple(host for host in alert.sources if host in needed[SOURCE]),
+        targets=tuple(host for host in alert.targets if host in needed[TARGET]),
+    )
+
+
+def _joined(one: Packed, other: Packed) -> Packed:
+    fresh = one.fresh | other.fresh
+    beside: dict[str, Member] = {}
+    for alert_id, member in (*one.beside.items(), *other.beside.items()):
+        known = beside.get(alert_id)
+        if alert_id not in fresh:
+            free = member.free if known is None else known.free | member.free
+            beside[alert_id] = member._replace(free=free)
+    needed = dict(one.needed)
+    for alert_id, hosts in other.needed.items():
+        mine = needed.get(alert_id, {SOURCE: set(), TARGET: set()})
+        needed[alert_id] = {role: mine[role] | hosts[role] for role in hosts}
+    return Packed(fresh, beside, needed)

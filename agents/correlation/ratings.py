@@ -51,6 +51,11 @@ class Rater:
         )
         return with_counts(window, alerts, self._hosts, counts)
 
+    def roles(self, host: Address) -> tuple[str, ...]:
+        """What is said of a host (local names of classes)."""
+        profile = self._hosts.get(host)
+        return () if profile is None else profile.roles
+
     def rate(self, alerts: Iterable[Alert]) -> Rating:
         """The highest risk among alerts that an incident rests on: at least one."""
         return max((self._rate(alert) for alert in alerts), key=lambda r: (r.risk, r.reliability))

@@ -8,7 +8,7 @@ is done here.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -141,17 +141,22 @@ class ScenarioTracker:
 
     def _connected(self, start: str, find: Find) -> dict[str, Alert]:
         members: dict[str, Alert] = {}
-        waiting = [start]
+        attackers: set[Address] = set()
+        waiting, queued = deque([start]), {start}
         while waiting and len(members) < MAX_CASE:
-            one = waiting.pop(0)
+            one = waiting.popleft()
             alert = find(one)
-            if one in members or alert is None:
+            if alert is None:
                 continue
             members[one] = alert
-            waiting += self._beside.get(one, ())
+            beside = [*self._beside.get(one, ())]
             # What one attacker does to several hosts is one case.
-            if one in self._source:
-                waiting += self._of_source[self._source[one]]
+            source = self._source.get(one)
+            if source is not None and source not in attackers:
+                attackers.add(source)
+                beside += self._of_source[source]
+            waiting += (other for other in beside if other not in queued)
+            queued.update(beside)
         return members
 
     def _tell(self, members: dict[str, Alert]) -> Case | None:

@@ -6,6 +6,7 @@ import pytest
 
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
+from ontology.reasoner.joins import Joins
 from ontology.reasoner.theory import Theory
 from rules.files import rule_paths
 
@@ -20,3 +21,8 @@ def theory() -> Theory:
 def worker(theory: Theory) -> Iterator[PelletWorker]:
     with PelletWorker(theory) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def joins(theory: Theory) -> Joins:
+    return Joins(theory.ntriples)

@@ -5,7 +5,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from agents.correlation.engine import MAX_ATTEMPTS, CorrelationEngine
+from agents.correlation.engine import CorrelationEngine
+from agents.correlation.reasoning import MAX_ATTEMPTS
+from agents.knowledge import find_joins
 from agents.settings import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import (
@@ -63,7 +65,11 @@ def alert(
 
 def engine(reasoner: Reasoner, **policy: object) -> CorrelationEngine:
     return CorrelationEngine(
-        HOSTS, Policy.model_validate(policy), origin="correlation@test", reasoner=reasoner
+        HOSTS,
+        Policy.model_validate(policy),
+        origin="correlation@test",
+        reasoner=reasoner,
+        joins=find_joins(reasoner.theory) if isinstance(reasoner, PelletWorker) else None,
     )
 
 

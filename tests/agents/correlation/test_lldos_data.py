@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
+from agents.knowledge import find_joins
 from agents.settings import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Incident
@@ -69,6 +70,7 @@ def test_lldos_is_one_incident_with_nearly_all_of_its_alerts(worker: PelletWorke
         Policy(minimum_severity=1.0),
         origin="c@test",
         reasoner=worker,
+        joins=find_joins(worker.theory),
         reason_timeout_s=60.0,
     )
     found: list[Incident] = []

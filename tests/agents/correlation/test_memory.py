@@ -8,14 +8,16 @@ from ipaddress import IPv4Address
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
-from agents.correlation.memory import OTHERS, SAME_PAIR, SAME_SOURCE, AlertMemory
+from agents.correlation.memory import PAIRS, UNKNOWN, AlertMemory
 from agents.settings import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
+from ontology.reasoner.joins import Joins
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile
 
 S = 1_000_000
+POTS = [IPv4Address("198.51.100.200") + i for i in range(4)]
 CLASSES = ("SynScan", "SshBruteForce", "SqlInjection", "UnknownAnomaly")
 
 
@@ -39,8 +41,10 @@ def alert(
     )
 
 
-def memory_of(alerts: Iterable[Alert], capacity: int = 1000) -> AlertMemory:
-    memory = AlertMemory(horizon_us=100 * S, capacity=capacity)
+def memory_of(
+    alerts: Iterable[Alert], capacity: int = 1000, joins: Joins | None = None
+) -> AlertMemory:
+    memory = AlertMemory(horizon_us=100 * S, capacity=capacity, joins=joins)
     for one in alerts:
         memory.put(one)
     return memory
@@ -50,32 +54,90 @@ def test_context_shares_a_host_and_is_bounded() -> None:
     rnd = random.Random(1)
     memory = memory_of(alert(i, rnd.randrange(4), rnd.randrange(4), i) for i in range(900))
     new = alert(1000, 1, 2, 900)
-    context = memory.context(new)
-    assert len(context) == SAME_PAIR + SAME_SOURCE + OTHERS and memory.left_out > 0
+    context = [member.alert for member in memory.context(new).values()]
+    # Same pair, same source and same target (a pair is both).
+    assert len(context) <= 3 * UNKNOWN.newest and memory.left_out > 0
     hosts = frozenset().union(*alert_hosts(new))
     assert all(hosts & frozenset().union(*alert_hosts(a)) for a in context)
-    pair = context[:SAME_PAIR]
+    pair = context[: UNKNOWN.newest]
     assert all((a.source, a.target) == (new.source, new.target) for a in pair)
     assert pair == sorted(pair, key=lambda a: -a.end_us)
+
+
+def test_only_what_a_rule_can_join_goes_along(joins: Joins) -> None:
+    past = [
+        alert(1, 1, 1, 0, "UnknownAnomaly"),
+        alert(2, 1, 1, 1, "SynScan"),
+        alert(3, 1, 2, 2, "SynScan"),
+        alert(4, 2, 1, 3, "SynScan"),
+        alert(5, 1, 1, 9, "SynScan"),
+        alert(6, 1, 1, 3, "SqlInjection"),
+    ]
+    memory = memory_of(past, joins=joins)
+    guess = alert(7, 1, 1, 5, "SshBruteForce")
+    # The scan of this host by this source, and the other that correlates with it: not what came
+    # later, from elsewhere, or is no scan.
+    assert list(memory.context(guess)) == [past[1].id, past[2].id]
+    assert not memory.context(alert(8, 1, 3, 5, "SshBruteForce"))
+    assert not memory.matters(past[0]) and memory.matters(guess)
+    assert memory.left_out == 0
+
+
+def test_of_alerts_that_are_asked_about_together_the_later_one_gets_the_other(
+    joins: Joins,
+) -> None:
+    scan, guess = alert(1, 1, 1, 0), alert(2, 1, 1, 5, "SshBruteForce")
+    memory = memory_of([scan, guess], joins=joins)
+    together = {scan.id, guess.id}
+    assert list(memory.context(guess, together)) == [scan.id]
+    assert not memory.context(scan, together)
+    assert list(memory.context(scan)) == [guess.id]
+
+
+def test_many_sweeps_have_less_room_than_many_scans(joins: Joins) -> None:
+    """Rules pair the hosts of one with the hosts of another."""
+    scans = [alert(i, 1, i, i) for i in range(PAIRS.hosts)]
+    sweeps = [replace(a, targets=tuple(POTS)) for a in scans]
+    new = alert(99, 1, 99, 99)
+    assert len(memory_of(scans, joins=joins).context(new)) == len(scans)
+    memory = memory_of(sweeps, joins=joins)
+    assert len(memory.context(new)) == PAIRS.newest
+    assert memory.left_out == len(sweeps) - PAIRS.newest
+
+
+def test_other_rules_choose_otherwise(joins: Joins) -> None:
+    noise = alert(1, 1, 1, 0, "UnknownAnomaly")
+    memory = memory_of([noise], joins=joins)
+    new = alert(2, 1, 1, 5)
+    assert not memory.context(new)
+    memory.use(None)
+    assert list(memory.context(new)) == [noise.id] and memory.matters(noise)
+    assert memory.get(noise.id) == noise and memory.count_from(noise.source) == 1  # type: ignore[arg-type]
 
 
 def test_a_target_that_attacks_in_its_turn_is_joined() -> None:
     first = alert(1, 1, 2)
     pivot = replace(alert(2, 3, 4), source=first.target)
-    assert memory_of([first]).context(pivot) == [first]
+    assert list(memory_of([first]).context(pivot)) == [first.id]
 
 
 def test_old_and_surplus_alerts_are_forgotten() -> None:
     memory = memory_of([alert(i, 1, i, at_s=i) for i in range(20)], capacity=10)
     assert len(memory) == 10 and memory.evicted == 10
     memory.prune(now_us=115 * S)
-    assert [a.end_us // S for a in memory.context(alert(99, 1, 99))] == [19, 18, 17, 16, 15]
+    assert [m.alert.end_us // S for m in memory.context(alert(99, 1, 99)).values()] == [
+        19,
+        18,
+        17,
+        16,
+        15,
+    ]
 
 
 def test_a_replaced_alert_is_gone_from_every_index() -> None:
     memory = memory_of([alert(1, 1, 1), alert(2, 1, 2)])
     memory.put(alert(1, 3, 3), replaces=[alert(2, 0, 0).id])
-    assert len(memory) == 1 and memory.context(alert(9, 1, 2)) == []
+    assert len(memory) == 1 and memory.context(alert(9, 1, 2)) == {}
 
 
 class Recorder:
@@ -93,7 +155,9 @@ class Recorder:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_small_windows_conclude_what_one_big_window_does(seed: int, worker: PelletWorker) -> None:
+def test_small_windows_conclude_what_one_big_window_does(
+    seed: int, worker: PelletWorker, joins: Joins
+) -> None:
     rnd = random.Random(seed)
     alerts = [
         # Ports tell the attacks apart, minutes the scans: nothing is fused.
@@ -105,9 +169,10 @@ def test_small_windows_conclude_what_one_big_window_does(seed: int, worker: Pell
         HostProfile(id=f"urn:ontoidps:profile:{p}", address=p, roles=("Honeypot",)) for p in pots
     ]
     step_by_step, at_once = Recorder(worker), Recorder(worker)
-    core = CorrelationEngine(hosts, Policy(), origin="test", reasoner=step_by_step)
+    core = CorrelationEngine(hosts, Policy(), origin="test", reasoner=step_by_step, joins=joins)
     for one in alerts:
         core.on_alerts([one], one.end_us)
     everything = core._memory
-    at_once.reason(build_window(everything._alerts.values(), {h.address: h for h in hosts}), 60.0)
+    alerts = [entry.alert for entry in everything._entries.values()]
+    at_once.reason(build_window(alerts, {h.address: h for h in hosts}), 60.0)
     assert len(everything) == 60 and step_by_step.facts == at_once.facts

@@ -9,6 +9,7 @@ import pytest
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.scenarios import ScenarioTracker
+from agents.knowledge import find_joins
 from agents.settings import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
@@ -73,7 +74,11 @@ LLDOS = [
 
 def engine(worker: PelletWorker, **policy: object) -> CorrelationEngine:
     return CorrelationEngine(
-        HOSTS, Policy.model_validate(policy), origin="correlation@test", reasoner=worker
+        HOSTS,
+        Policy.model_validate(policy),
+        origin="correlation@test",
+        reasoner=worker,
+        joins=find_joins(worker.theory),
     )
 
 

@@ -1,0 +1,163 @@
+"""New alerts to the reasoner, window by window, and what becomes of windows that fail.
+
+No alert is lost without a count: what the reasoner can't digest is tried again in smaller windows,
+then alone, then on later calls, and at last put into quarantine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from agents.correlation.memory import AlertMemory
+from agents.correlation.packing import Packed, Packer
+from agents.correlation.ratings import Rater
+from ontology.reasoner.inferences import (
+    Inferences,
+    Reasoner,
+    ReasonerError,
+    ReasonerUnavailable,
+)
+from ontology.reasoner.joins import Joins
+from ontology.records import Address, Alert
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 12
+"""Failed windows per call; the rest waits, so that a poisoned rule can't hold us for long."""
+MAX_ATTEMPTS = 3
+"""Calls in which an alert may fail before it goes into quarantine."""
+
+
+class Reasoning:
+    """Windows of one engine; not thread-safe.
+
+    Args:
+        reasoner: blocks while it works.
+        memory: where the context of new alerts comes from.
+        rater: writes windows.
+        joins: which alerts can meet in a rule; None if that is not known.
+        counters: counts here.
+        timeout_s: time limit of one window.
+        capacity: alerts that may wait.
+    """
+
+    def __init__(
+        self,
+        reasoner: Reasoner,
+        memory: AlertMemory,
+        rater: Rater,
+        *,
+        joins: Joins | None,
+        counters: Counter[str],
+        timeout_s: float,
+        capacity: int,
+    ) -> None:
+        self._reasoner = reasoner
+        self._memory = memory
+        self._rater = rater
+        self._packer = Packer(memory, joins, partial(_told, joins, rater))
+        self._counters = counters
+        self._timeout_s = timeout_s
+        self._capacity = capacity
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="window")
+        self.pending: OrderedDict[str, int] = OrderedDict()
+        """Ids of alerts that wait for another try → calls in which they failed."""
+        self.quarantine: OrderedDict[str, str] = OrderedDict()
+        """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
+
+    def use(self, joins: Joins | None) -> None:
+        """From the next window on choose by this table."""
+        left_out = self._packer.left_out
+        self._packer = Packer(self._memory, joins, partial(_told, joins, self._rater))
+        self._packer.left_out = left_out
+
+    def infer(self, fresh: list[Alert]) -> Iterator[tuple[list[Alert], Inferences]]:
+        """Reason about all of ``fresh``, window by window; failures are split up."""
+        todo = list(reversed(self._pack(fresh)))
+        failures = 0
+        running: tuple[Packed, Future[Inferences]] | None = None
+        while todo or running is not None:
+            if running is None:
+                running = self._start(todo.pop())
+            window, answer = running
+            running, part = None, _fresh(window)
+            if todo:
+                # While the reasoner works.
+                self._write(todo[-1])
+            try:
+                inferences = answer.result()
+            except ReasonerUnavailable as e:
+                logger.error("no reasoner: %s", e)
+                self._counters["reasoner_unavailable"] += 1
+                for waiting in [*todo, window]:
+                    self._defer(_fresh(waiting), str(e), attempt=0)
+                return
+            except ReasonerError as e:
+                failures += 1
+                self._counters["failed_windows"] += 1
+                logger.warning("a window of %d alerts failed: %s", len(part), e)
+                if len(part) > 1:
+                    half = len(part) // 2
+                    todo += [*self._pack(part[half:]), *self._pack(part[:half])]
+                elif window.beside:
+                    telling = list(window.beside.items())
+                    todo.append(Packed(window.fresh, dict(telling[: len(telling) // 2])))
+                else:
+                    self._quarantine(part[0].id, str(e))
+                if failures >= MAX_FAILURES:
+                    for waiting in todo:
+                        self._defer(_fresh(waiting), "too many windows failed")
+                    return
+                continue
+            if todo:
+                # It works on while the caller looks at this answer.
+                running = self._start(todo.pop())
+            for alert in part:
+                self.pending.pop(alert.id, None)
+            yield part, inferences
+
+    def _start(self, packed: Packed) -> tuple[Packed, Future[Inferences]]:
+        self._write(packed)
+        window, packed.written = packed.written, None
+        assert window is not None  # noqa: S101
+        return packed, self._thread.submit(self._reasoner.reason, window, self._timeout_s)
+
+    def _write(self, packed: Packed) -> None:
+        if packed.written is None:
+            packed.written = self._rater.window(self._packer.alerts(packed))
+
+    def _pack(self, fresh: Sequence[Alert]) -> list[Packed]:
+        windows = self._packer.pack(fresh)
+        self._counters["left_out"] = self._memory.left_out + self._packer.left_out
+        self._counters["evicted"] = self._memory.evicted
+        return windows
+
+    def _defer(self, alerts: Iterable[Alert], why: str, *, attempt: int = 1) -> None:
+        for alert in alerts:
+            attempts = self.pending.get(alert.id, 0) + attempt
+            if attempts >= MAX_ATTEMPTS:
+                self._quarantine(alert.id, why)
+            else:
+                self.pending[alert.id] = attempts
+        while len(self.pending) > self._capacity:
+            self._quarantine(next(iter(self.pending)), "too many alerts wait")
+
+    def _quarantine(self, alert_id: str, why: str) -> None:
+        self.pending.pop(alert_id, None)
+        self._counters["quarantined"] += 1
+        logger.error("alert %s can't be correlated: %s", alert_id, why)
+        self.quarantine[alert_id] = why
+        while len(self.quarantine) > 1000:
+            self.quarantine.popitem(last=False)
+
+
+def _told(joins: Joins | None, rater: Rater, host: Address) -> frozenset[str]:
+    return frozenset() if joins is None else joins.asked_of(rater.roles(host))
+
+
+def _fresh(window: Packed) -> list[Alert]:
+    return [member.alert for member in window.fresh.values()]
