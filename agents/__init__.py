@@ -15,7 +15,9 @@ from typing import NoReturn
 
 
 def _unavailable(*_arguments: object, **_options: object) -> NoReturn:
-    raise RuntimeError("SPADE's bundled server is never used; start agents.xmpp_server instead")
+    raise RuntimeError(
+        "SPADE's bundled server is never used; start agents.launcher.xmpp_server instead"
+    )
 
 
 class _NoWeb:

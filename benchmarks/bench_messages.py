@@ -20,11 +20,11 @@ import uuid
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent, run_agent
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.settings import load_settings
-from agents.xmpp_server import XmppServer
 from ontology.records import AgentDescription, Alert, Record
 
 HONEYNET = """\

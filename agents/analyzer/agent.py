@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agents.acl import AclMessage
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.drift_file import load_drift, save_drift
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.messages.acl import AclMessage
 from ontology.records import (
     Alert,
     ConnectionBatch,

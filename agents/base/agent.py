@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agents.acl import AclMessage, MessageError, from_spade
 from agents.base.bus import Bus
 from agents.base.delivery import Delivery, reply_to
 from agents.base.health import give_back_memory, resident_kib
@@ -28,6 +27,7 @@ from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
 from agents.clock import now_us
 from agents.identity import Refused, load_identity
+from agents.messages.acl import AclMessage, MessageError, from_spade
 from agents.settings import Settings
 from ontology.records import AgentDescription, Record
 from ontology.vocabulary import ONTOLOGY_VERSION

@@ -24,10 +24,10 @@ from spade.container import Container
 from spade.message import Message
 from spade.xmpp_client import XMPPClient
 
-from agents.acl import AclMessage, to_stanza
 from agents.base.delivery import PROTOCOL
 from agents.clock import now_us
 from agents.identity import Identity
+from agents.messages.acl import AclMessage, to_stanza
 from agents.settings import Settings
 
 logger = logging.getLogger(__name__)

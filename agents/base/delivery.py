@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.base.message_log import ACCEPTED, MessageLog
 from agents.base.outbox import Outbox, Seen, priority_of, transaction
 from agents.identity import Identity, Peer, Refused
+from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
+from agents.messages.signing import Verifier, sign
 from agents.roles import check_roles
-from agents.signing import Verifier, sign
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.vocabulary import ONTOLOGY_IRI

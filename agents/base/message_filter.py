@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from agents.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.base.delivery import PROTOCOL
 from agents.base.message_log import ACCEPTED, Logged
+from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from ontology.fragments import FragmentError, decode
 
 REGISTRATION = "registration-"

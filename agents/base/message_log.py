@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from agents.acl import AclMessage
-from agents.fipa_text import MAX_MESSAGE_BYTES, from_fipa, to_fipa
+from agents.messages.acl import AclMessage
+from agents.messages.fipa_text import MAX_MESSAGE_BYTES, from_fipa, to_fipa
 
 Way = Literal["sent", "received"]
 NAMES = ("messages.fipa", "messages.1.fipa")

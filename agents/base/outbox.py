@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from agents.acl import AclMessage, from_metadata, to_metadata
+from agents.messages.acl import AclMessage, from_metadata, to_metadata
 
 RETRY_FIRST_S = 2.0
 RETRY_LIMIT_S = 30.0

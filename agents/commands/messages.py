@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from agents.acl import AclMessage
 from agents.base.message_filter import Wish, records_of, wanted
 from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_log
 from agents.clock import now_us
 from agents.commands.replay import printable
+from agents.messages.acl import AclMessage
 from agents.settings import load_settings
 from agents.settings_fields import parse_duration
 from ontology.plain import iso_time

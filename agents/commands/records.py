@@ -18,14 +18,14 @@ from rich.progress import Progress
 
 from agents.commands.output import check_writable
 from agents.commands.replay import printable, shown
-from agents.connections import Connections
+from agents.offline.connections import Connections
 from datasets.kdd import ATTACK_CLASS
 from datasets.kdd_record import KddRecorder, has_record
 from datasets.kdd_windows import HOST_WINDOW, MAX_HOST_WINDOW
 from ontology.records import CONNECTION
 
 if TYPE_CHECKING:
-    from agents.record_files import RecordFile
+    from agents.offline.record_files import RecordFile
 
 _ROWS = 1 << 15
 """Connections made into records at once."""
@@ -110,7 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(arguments: argparse.Namespace, path: Path | None) -> int:
-    from agents.record_files import KddFile, ParquetFile  # loads pyarrow, which takes a while
+    from agents.offline.record_files import (  # loads pyarrow, which takes a while
+        KddFile,
+        ParquetFile,
+    )
 
     if path is None:
         return _all(arguments, KddFile(sys.stdout, arguments.label))

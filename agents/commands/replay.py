@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agents.analyzer.core import load_model
 from agents.knowledge import find_joins, load_theory, paper_rules
-from agents.replay import Replay, Totals
+from agents.offline.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.signature_alerts import SignatureAlerts

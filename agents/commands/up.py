@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from agents.launcher import Launcher, configure_logging
+from agents.launcher.launcher import Launcher, configure_logging
 from agents.settings import load_settings
 
 

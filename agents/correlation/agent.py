@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, TypeVar
 
-from agents.acl import AclMessage, MessageError
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
@@ -29,6 +28,7 @@ from agents.knowledge import (
     start_playbook,
     start_theory,
 )
+from agents.messages.acl import AclMessage, MessageError
 from ontology.fragments import FragmentError
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable

@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.base.health import give_back_memory
 from agents.clock import now_us
 from agents.knowledge import paper_rules
+from agents.messages.acl import AclMessage
 from agents.ontology.actions import FactDesk, translated
 from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, TypeVar
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.messages.acl import AclMessage
 from agents.reaction.desk import ReactionDesk
 from agents.reaction.firewall import DryRunFirewall, Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy

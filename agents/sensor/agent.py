@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.messages.acl import AclMessage
 from agents.sensor.inputs.follower import Follower
 from agents.sensor.sources import Sources
 from ontology.records import Alert, ConnectionBatch, Record

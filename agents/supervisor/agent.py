@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.messages.acl import AclMessage
 from agents.supervisor.clusters import ANSWER_LIMIT_S
 from agents.supervisor.console.app import create_app
 from agents.supervisor.console.server import ConsoleServer, bind, is_unix

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.acl import AclMessage, MessageError
 from agents.base.message_filter import Wish, records_of, wanted
 from agents.base.message_log import NAMES, Logged, Place, read_at, read_places
+from agents.messages.acl import AclMessage, MessageError
 from agents.settings import Settings
 
 MAX_LOOKED = 5_000

@@ -17,8 +17,8 @@ import uuid
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent, run_agent
+from agents.messages.acl import AclMessage
 from agents.settings import load_settings
 from ontology.records import AgentDescription, Alert, Decision, Record
 

@@ -17,14 +17,14 @@ import httpx
 import numpy as np
 import pytest
 
-from agents.acl import AclMessage
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
 from agents.settings import load_settings
 from agents.supervisor.agent import SupervisorAgent
-from agents.xmpp_server import XmppServer
 from ontology.records import (
     CONNECTION,
     CONNECTION_STATES,

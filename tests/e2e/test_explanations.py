@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from agents.analyzer.core import load_model
 from agents.knowledge import load_theory
-from agents.replay import Replay
+from agents.offline.replay import Replay
 from datasets.pcap import read_capture
 from datasets.traffic import NORMAL, SAMPLES, read_manifest
 from ontology.reasoner.chainer import Chainer

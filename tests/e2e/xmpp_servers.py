@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from agents.identity import ensure_keys, load_password
+from agents.launcher.xmpp_server import XmppServer
 from agents.pki import ensure_authority, issue_server_certificate
 from agents.settings import Settings, load_settings
-from agents.xmpp_server import XmppServer
 
 DOMAIN = "honeynet.test"
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 
-from agents.acl import MessageError
 from agents.base.message_filter import Wish, records_of
 from agents.base.message_log import ACCEPTED
+from agents.messages.acl import MessageError
 from agents.supervisor.console.access import Viewer, gate_of
 from agents.supervisor.console.views import View
 from agents.supervisor.messages import Found

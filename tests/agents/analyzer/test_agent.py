@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.acl import AclMessage
 from agents.analyzer.agent import AnalyzerAgent, Subscribers
 from agents.base import AgentContext, BaseAgent
 from agents.commands.train import connection_batches
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.settings import Analysis, Settings
-from agents.xmpp_server import XmppServer
 from datasets.traffic import SAMPLES
 from ontology.records import Alert, Record, Subscription
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 import agents.base.bus
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.base.health import answer_pings, resident_kib
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.settings import Settings
-from agents.xmpp_server import XmppServer
 from ontology.records import AgentDescription, Alert, Record, Subscription
 
 pytestmark = [

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.acl import AclMessage, from_metadata, to_metadata
 from agents.base.delivery import ACK_BATCH, ACK_DELAY_S, PROTOCOL, Delivery
 from agents.base.outbox import Seen, open_mail
 from agents.identity import Refused, load_identity
+from agents.messages.acl import AclMessage, from_metadata, to_metadata
 from agents.settings import Settings
 from ontology.records import OntologyChanged, Subscription
 

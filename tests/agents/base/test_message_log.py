@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base.message_log import NAMES, MessageLog, read_log
 from agents.commands import messages
+from agents.messages.acl import AclMessage
 from agents.settings import Settings
 from ontology.fragments import encode
 from ontology.records import OntologyChanged

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.acl import AclMessage
 from agents.base.outbox import RETRY_LIMIT_S, WINDOW, Outbox, Seen, open_mail, priority_of
+from agents.messages.acl import AclMessage
 
 TO = "analyzer.gw1@honeynet.test"
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agents.main import main
-from agents.record_files import SCHEMA
+from agents.offline.record_files import SCHEMA
 from benchmarks.bench_packets import generate
 from datasets.kdd import FEATURES, NUMERIC, read_kdd
 from datasets.traffic import SAMPLES

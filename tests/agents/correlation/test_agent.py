@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import MAX_QUEUE, CorrelationAgent
 from agents.knowledge import start_theory
+from agents.messages.acl import AclMessage
 from agents.settings import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path

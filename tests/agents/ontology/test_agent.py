@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext
+from agents.messages.acl import AclMessage
 from agents.ontology import agent as agent_module
 from agents.ontology.agent import OntologyAgent
 from agents.ontology.watch import check_with_java, knowledge_paths, load_knowledge

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings import Settings
-from agents.xmpp_server import XmppServer
 from ontology.records import Alert, ConnectionBatch, Record
 
 Namespace = Callable[[Callable[[], None]], None]

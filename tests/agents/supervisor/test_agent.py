@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.console_client import ConsoleClient, ConsoleError
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.settings import load_settings
-from agents.xmpp_server import XmppServer
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -85,7 +85,7 @@ def start(honeynet, honeynet_file):
     log = (honeynet_file.parent / "agents.log").open("ab")
 
     def run(role, node="gw1"):
-        command = [sys.executable, "-m", "agents.process", role, node, str(honeynet_file)]
+        command = [sys.executable, "-m", "agents.launcher.process", role, node, str(honeynet_file)]
         processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log)
         return processes[role, node]
 

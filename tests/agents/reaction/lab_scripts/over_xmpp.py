@@ -19,12 +19,12 @@ from typing import Any
 
 import uvloop
 
-from agents.acl import AclMessage
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.identity import ensure_keys
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.settings import load_settings
-from agents.xmpp_server import XmppServer
 from ontology.records import Address, Block, Decision, Record
 
 HONEYNET = """\
@@ -76,7 +76,14 @@ class Supervisor(BaseAgent):
     def start_reaction(self) -> subprocess.Popen[bytes]:
         self.registered.clear()
         return subprocess.Popen(
-            [sys.executable, "-m", "agents.process", "reaction", "gw1", self.folder / "h.toml"]
+            [
+                sys.executable,
+                "-m",
+                "agents.launcher.process",
+                "reaction",
+                "gw1",
+                self.folder / "h.toml",
+            ]
         )
 
     async def until(self, condition: Callable[[], object], limit_s: float = 20.0) -> float:
@@ -145,7 +152,7 @@ class Supervisor(BaseAgent):
         result["exit"] = reaction.wait(20)
         result["after_stop"] = _elements()
 
-        agent = [sys.executable, "-m", "agents.process", "reaction", "gw1", "h.toml"]
+        agent = [sys.executable, "-m", "agents.launcher.process", "reaction", "gw1", "h.toml"]
         bare = await asyncio.to_thread(
             subprocess.run,
             ["setpriv", "--bounding-set=-net_admin", *agent],

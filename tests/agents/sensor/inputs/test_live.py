@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
+from agents.launcher.xmpp_server import XmppServer
+from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings import Input, Settings
 from agents.settings_hosts import Honeypot
-from agents.xmpp_server import XmppServer
 from ontology.records import Alert, Record, Subscription
 
 pytestmark = [

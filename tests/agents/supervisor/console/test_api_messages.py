@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base.message_log import NAMES, MessageLog
+from agents.messages.acl import AclMessage
 from agents.supervisor import messages as monitor_module
 from ontology.fragments import encode
 from ontology.records import OntologyChanged, Query

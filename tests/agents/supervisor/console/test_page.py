@@ -14,8 +14,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from agents.acl import AclMessage
 from agents.base.message_log import MessageLog
+from agents.messages.acl import AclMessage
 from ontology.clusters import clusters_path, read_clusters
 from ontology.fragments import encode
 from ontology.records import OntologyChanged

@@ -25,9 +25,9 @@ from typing import Any
 
 from agents.clock import now_us
 from agents.identity import ensure_keys, load_identity
-from agents.restarts import RestartPolicy
+from agents.launcher.restarts import RestartPolicy
+from agents.launcher.xmpp_server import XmppServer
 from agents.settings import Node, Settings
-from agents.xmpp_server import XmppServer
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class Launcher:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours, theirs:
-            command = [sys.executable, "-m", "agents.process", child.role, child.node]
+            command = [sys.executable, "-m", "agents.launcher.process", child.role, child.node]
             command += [str(self._file), "--health-fd", str(theirs.fileno())]
             if self._verbose:
                 command.append("--verbose")

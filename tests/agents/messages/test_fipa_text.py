@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.acl import PERFORMATIVES, AclMessage, MessageError
-from agents.fipa_text import from_fipa, to_fipa
+from agents.messages.acl import PERFORMATIVES, AclMessage, MessageError
+from agents.messages.fipa_text import from_fipa, to_fipa
 
 TEXT = st.text(
     st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff"),

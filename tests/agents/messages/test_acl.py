@@ -14,7 +14,7 @@ from slixmpp.stanza import Message as Stanza
 from slixmpp.xmlstream.tostring import tostring
 from spade.message import Message
 
-from agents.acl import (
+from agents.messages.acl import (
     EMPTY_CONTENT,
     MAX_CONTENT_BYTES,
     PERFORMATIVES,

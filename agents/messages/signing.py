@@ -14,8 +14,8 @@ from dataclasses import replace
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agents.acl import AclMessage, canonical_form
 from agents.identity import Peer, Refused
+from agents.messages.acl import AclMessage, canonical_form
 
 FRESHNESS_US = 30_000_000
 """A message signed longer ago than this, or this far ahead, is refused."""

@@ -1,4 +1,4 @@
-from agents.restarts import HEALTHY_AFTER_S, LONGEST_DELAY_S, RestartPolicy
+from agents.launcher.restarts import HEALTHY_AFTER_S, LONGEST_DELAY_S, RestartPolicy
 
 
 def test_delay_doubles_to_a_limit() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.acl import AclMessage
 from agents.identity import Refused, load_identity
+from agents.messages.acl import AclMessage
+from agents.messages.signing import FRESHNESS_US, Verifier, sign
 from agents.settings import Settings
-from agents.signing import FRESHNESS_US, Verifier, sign
 
 NOW = 1_700_000_000_000_000
 SENSOR, ANALYZER = "sensor.gw1@honeynet.test", "analyzer.gw1@honeynet.test"
@@ -116,7 +116,7 @@ def test_expired_is_refused(honeynet: Settings, verifier: Verifier) -> None:
 def test_no_replay_at_any_later_time(honeynet: Settings, delays: list[int]) -> None:
     """However traffic is spread, and with room for three nonces only, nothing is accepted twice."""
     identity = load_identity(honeynet, "sensor", "gw1")
-    import agents.signing as module
+    import agents.messages.signing as module
 
     limit, module.MAX_NONCES = module.MAX_NONCES, 3
     try:
@@ -136,7 +136,7 @@ def test_one_senders_flood_of_nonces_does_not_silence_another(
     honeynet: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stolen key signs many messages ahead of time; the memory of the others is not touched."""
-    monkeypatch.setattr("agents.signing.MAX_NONCES", 5)
+    monkeypatch.setattr("agents.messages.signing.MAX_NONCES", 5)
     ring = load_identity(honeynet, "analyzer", "gw1").keyring
     verifier = Verifier(ANALYZER, ring, NOW - 3 * FRESHNESS_US)
     thief = load_identity(honeynet, "reaction", "gw1")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.launcher import ALONE_LIMIT_S, Child, Launcher
+from agents.launcher.launcher import ALONE_LIMIT_S, Child, Launcher
 from agents.main import main
 from agents.settings import Settings
 

@@ -37,7 +37,7 @@ _USER = "prosody"
 _RUN = Path("/run")
 
 _CONFIG = """\
--- Written by agents/xmpp_server.py at every start; changes are lost.
+-- Written by agents/launcher/xmpp_server.py at every start; changes are lost.
 run_as_root = {as_root}
 data_path = "{base}/data"
 pidfile = "{base}/prosody.pid"

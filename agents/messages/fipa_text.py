@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from agents.acl import (
+from agents.messages.acl import (
     EMPTY_CONTENT,
     PERFORMATIVES,
     AclMessage,

@@ -1,4 +1,4 @@
-"""Entry of one agent process: ``python -m agents.process ROLE NODE FILE [--health-fd N]``."""
+"""Entry of an agent: ``python -m agents.launcher.process ROLE NODE FILE [--health-fd N]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ontology.records import ROLES
 
 def main() -> int:
     """Import only this role's room and run its agent until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m agents.process")
+    parser = argparse.ArgumentParser(prog="python -m agents.launcher.process")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("node")
     parser.add_argument("file", type=Path)
@@ -24,7 +24,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     from agents.base import AgentContext, run_agent
-    from agents.launcher import configure_logging
+    from agents.launcher.launcher import configure_logging
 
     settings = load_settings(arguments.file)
     configure_logging(f"{arguments.role}.{arguments.node}", verbose=arguments.verbose)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.connections import Connections, InOrder
+from agents.offline.connections import Connections, InOrder
 from datasets.kdd_record import flags
 from datasets.kdd_windows import FLAGS
 from datasets.pcap import read_capture

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import agents.xmpp_server
+import agents.launcher.xmpp_server
 from agents.identity import keys_directory, load_password
+from agents.launcher.xmpp_server import XmppServer, XmppServerError, scram_account
 from agents.settings import Settings
-from agents.xmpp_server import XmppServer, XmppServerError, scram_account
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -116,7 +116,7 @@ def test_ends_with_a_killed_launcher(honeynet: Settings, honeynet_file: Path) ->
     code = (
         "import asyncio, os, sys; from pathlib import Path\n"
         "from agents.settings import load_settings\n"
-        "from agents.xmpp_server import XmppServer\n"
+        "from agents.launcher.xmpp_server import XmppServer\n"
         "server = XmppServer(load_settings(Path(sys.argv[1])))\n"
         "async def main():\n"
         "    await asyncio.to_thread(server.start)\n"
@@ -130,7 +130,7 @@ def test_ends_with_a_killed_launcher(honeynet: Settings, honeynet_file: Path) ->
     assert done.returncode == -signal.SIGKILL, done.stderr
     pid, directory = done.stdout.split()
     deadline = time.monotonic() + 10
-    while agents.xmpp_server._runs(int(pid)):
+    while agents.launcher.xmpp_server._runs(int(pid)):
         assert time.monotonic() < deadline, "the server outlived its launcher by 10 s"
     shutil.rmtree(directory)
 
@@ -150,12 +150,12 @@ def test_runs_for_whoever_starts_it(how: str, honeynet_file: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from agents.settings import load_settings; from agents.identity import ensure_keys\n"
-        "from agents.xmpp_server import XmppServer\n"
+        "from agents.launcher.xmpp_server import XmppServer\n"
         "settings = load_settings(Path(sys.argv[1])); ensure_keys(settings)\n"
         "server = XmppServer(settings); server.start(); print(server.ready(), server.directory)\n"
         "server.stop()\n"
     )
-    probe = [*prefix, sys.executable, "-c", "import agents.xmpp_server"]
+    probe = [*prefix, sys.executable, "-c", "import agents.launcher.xmpp_server"]
     if subprocess.run(probe, capture_output=True, timeout=60, cwd="/").returncode:
         pytest.skip(f"no {how} here that can read this Python installation")
     command = [*prefix, sys.executable, "-c", code, str(honeynet_file)]
@@ -185,13 +185,13 @@ def test_taken_port_is_one_clear_line(honeynet: Settings, server: XmppServer) ->
 def test_missing_prosody_is_one_clear_line(
     server: XmppServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agents.xmpp_server.shutil, "which", lambda *_a, **_k: None)
+    monkeypatch.setattr(agents.launcher.xmpp_server.shutil, "which", lambda *_a, **_k: None)
     with pytest.raises(XmppServerError, match="apt-get install prosody"):
         server.start()
 
 
 def test_child_that_ends_is_reported(server: XmppServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents.xmpp_server, "_CONFIG", "this is not Lua")
+    monkeypatch.setattr(agents.launcher.xmpp_server, "_CONFIG", "this is not Lua")
     server.start()
     with pytest.raises(XmppServerError, match="ended while starting") as caught:
         server.ready()

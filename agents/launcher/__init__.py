@@ -1,0 +1,1 @@
+"""The launcher of a node: agent processes, their restarts, the embedded XMPP server."""

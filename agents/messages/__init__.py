@@ -1,0 +1,1 @@
+"""What agents say: ACL messages, their FIPA text, their signatures."""
