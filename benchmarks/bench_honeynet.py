@@ -37,7 +37,9 @@ def processes() -> dict[int, tuple[float, int, str]]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if not re.search(r"agents\.(process|main)|ontology\.reasoner|prosody", command):
+            if not re.search(
+                r"agents\.(launcher\.process|main)|ontology\.reasoner|prosody", command
+            ):
                 continue
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             rollup = (entry / "smaps_rollup").read_text()
@@ -60,7 +62,7 @@ def idle() -> dict[str, Any]:
         "each": sorted(
             (
                 (
-                    re.sub(r".*agents\.process (\w+) (\w+).*", r"\1.\2", command)[-40:],
+                    re.sub(r".*agents\.launcher\.process (\w+) (\w+).*", r"\1.\2", command)[-40:],
                     round(100 * (seconds - before[pid][0]) / IDLE_S, 2),
                     pss // 1024,
                 )

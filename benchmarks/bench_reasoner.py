@@ -47,6 +47,8 @@ OWLREADY2: Any = importlib.import_module("owlready2")
 SIZES = (10, 30, 100, 300, 1000)
 WARM_ROUNDS = {100: 40, 300: 30, 1000: 12}
 COLD_ROUNDS = 3
+SETTLE_S = 10.0
+"""A worker is warm when Java's compiler has settled; a new one needs some 100 windows for that."""
 COUNT_SIZE = 300
 """Alerts in a window when it is the rules that are counted."""
 CLASSES = ("SynScan", "VersionScan", "IcmpSweep", "SshBruteForce", "SqlInjection", "UdpFlood")
@@ -264,10 +266,14 @@ def compare(theory: Theory, sizes: Sequence[int]) -> dict[int, tuple[float, floa
             cold_times, whole_times, warm_times = Times(), Times(), Times()
             equal, facts = True, 0
             rounds = WARM_ROUNDS.get(alerts, 20)
-            for seed in range(500, 500 + rounds // 2):
-                # The compiler's share of a worker that has run for a minute.
+            settled = time.perf_counter() + SETTLE_S
+            seed = 500
+            while time.perf_counter() < settled:
+                # Other windows than those that are measured.
                 warm(worker, made_window(seed, alerts), target, Times())
-                warm(whole, made_window(seed, alerts), target, Times())
+                if seed % 3 == 0:
+                    warm(whole, made_window(seed, alerts), target, Times())
+                seed += 1
             before = worker.counters.copy()
             for seed in range(rounds):
                 window = made_window(seed, alerts)

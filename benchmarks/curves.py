@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 62, 36, 400, 260
+_LINE = 13
 _COLOURS = ("#b2182b", "#2166ac", "#92c5de", "#5aae61")
 
 
@@ -44,13 +45,15 @@ def curves(
             f'<path d="M{_LEFT} {y:.1f}h{_WIDTH}" stroke="#ddd"/>',
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{10**power:,}</text>',
         ]
-    for x in xs:
-        body.append(
-            f'<text x="{across(x):.1f}" y="{_TOP + _HEIGHT + 16}" text-anchor="middle">{x:,}</text>'
-        )
+    below = f'y="{_TOP + _HEIGHT + 16}" text-anchor="middle"'
+    body += [f'<text x="{across(x):.1f}" {below}>{x:,.0f}</text>' for x in xs]
+    names: list[float] = []
     for (name, points), colour in zip(series.items(), _COLOURS, strict=False):
         line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
         x, y = across(points[-1][0]), up(points[-1][1])
+        while any(abs(y - other) < _LINE for other in names):
+            y += _LINE / 2
+        names.append(y)
         body += [
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>',
             *(
