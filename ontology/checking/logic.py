@@ -14,6 +14,8 @@ from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import warm_up_window
 
 TIMEOUT_S = 60.0
+TRIED_ALERTS = 20
+"""Made-up alerts that the rules are tried on."""
 
 
 class LogicUnavailable(RuntimeError):
@@ -35,7 +37,7 @@ def check_logic(
     given = b""
     if theory is not None:
         given = frames.encode({"rules": len(theory.rules)}, theory.ntriples)
-        given += frames.encode({}, warm_up_window().ntriples)
+        given += frames.encode({}, warm_up_window(TRIED_ALERTS).ntriples)
     command = [sys.executable, "-m", "ontology.checking.logic_worker", *map(str, paths)]
     try:
         done = subprocess.run(

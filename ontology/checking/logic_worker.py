@@ -122,7 +122,8 @@ def main(arguments: list[str]) -> None:
     """Print one JSON object a problem."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever Java prints must not fall among our lines
-    start_jvm(HEAP_MIB)
+    # A second of work, for which the optimising compiler would cost more than it gains.
+    start_jvm(HEAP_MIB, "-XX:TieredStopAtLevel=1")
     api = _Api([Path(argument) for argument in arguments])
     for problem in api.profile():
         print(json.dumps({"code": "profile", **problem}), file=out)

@@ -44,8 +44,12 @@ class Inconsistent(ValueError):
         super().__init__("the window contradicts the ontology")
 
 
-def start_jvm(heap_mib: int) -> None:
-    """Start the JVM of this process, once; its memory stays near ``heap_mib`` + 150 MiB."""
+def start_jvm(heap_mib: int, *options: str) -> None:
+    """Start the JVM of this process, once; its memory stays near ``heap_mib`` + 150 MiB.
+
+    Args:
+        options: of the JVM, beside the usual ones.
+    """
     package = importlib.util.find_spec("owlready2")
     if package is None or package.origin is None:
         raise RuntimeError("owlready2 is not installed: it brings Pellet")
@@ -66,6 +70,7 @@ def start_jvm(heap_mib: int) -> None:
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
         "--enable-native-access=ALL-UNNAMED",
+        *options,
         classpath=jars,
         convertStrings=False,
     )
