@@ -28,7 +28,7 @@ from agents.analyzer.second_opinion import ASKED, EXPLANATIONS, SecondOpinion
 from agents.analyzer.training import training_rows
 from agents.commands.train import labelled
 from agents.sensor.core import batch_parts
-from datasets.traffic import SAMPLES, read_manifest
+from datasets.recipe.traffic import SAMPLES, read_manifest
 from ontology.records import CONNECTION, CONNECTION_STATES, ConnectionBatch
 
 _BATCH = 5_000

@@ -99,8 +99,8 @@ def sent(replay: subprocess.Popen[str]) -> tuple[int, float]:
 def run_ours(
     capture: Path, pps: int, seconds: float, workers: int, ring_mib: int
 ) -> dict[str, Any]:
-    from agents.sensor.sources import Sources
-    from agents.settings import Node
+    from agents.sensor.capture.sources import Sources
+    from agents.settings.honeynet import Node
 
     node = Node.model_validate(
         {

@@ -25,11 +25,11 @@ from bench_reasoner import cpu_s
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge import find_joins, load_theory
+from agents.knowledge.load import find_joins, load_theory
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
 from ontology.fragments import decode, encode
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Address, Alert, ConnectionBatch, HostProfile, Incident

@@ -21,9 +21,9 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
-from agents.console_client import ConsoleClient
+from agents.console.client import ConsoleClient
 from agents.demo.world import World
-from datasets.lab import Lab, run_in_sandbox, why_unavailable
+from datasets.laboratory.network import Lab, run_in_sandbox, why_unavailable
 
 IDLE_S = 20.0
 PASSWORDS = 64

@@ -21,10 +21,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from agents.base import AgentContext, BaseAgent, run_agent
-from agents.identity import ensure_keys
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
+from agents.trust.identity import ensure_keys
 from ontology.records import AgentDescription, Alert, Record
 
 HONEYNET = """\

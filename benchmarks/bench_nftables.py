@@ -16,7 +16,7 @@ from ipaddress import IPv4Address
 from agents.reaction.netlink import Change, NetlinkSocket
 from agents.reaction.nftables import Nftables
 from agents.reaction.ruleset import TABLE
-from datasets.lab import in_sandbox, run_in_sandbox, why_unavailable
+from datasets.laboratory.network import in_sandbox, run_in_sandbox, why_unavailable
 from ontology.records import Address
 
 ROUNDS = 100

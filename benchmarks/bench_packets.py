@@ -36,8 +36,8 @@ from threadpoolctl import threadpool_limits
 from agents.analyzer.core import load_model
 from agents.analyzer.features import FeatureExtractor
 from agents.sensor.core import SensorCore
-from agents.sensor.decode import decode
-from datasets.pcap import read_capture, write_capture
+from agents.sensor.flows.decode import decode
+from datasets.captures.pcap import read_capture, write_capture
 from ontology.records import ConnectionBatch
 
 _SCAPY_PACKETS = 20_000

@@ -31,14 +31,14 @@ from curves import curves
 from pyoxigraph import RdfFormat, parse, serialize
 
 from agents.correlation.memory import AlertMemory
+from ontology.chainer import chainer, closure
+from ontology.chainer.joins import Joins
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.reasoner import chainer, closure
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences, ReasonerTimeout
-from ontology.reasoner.joins import Joins
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window, warm_up_window
 from ontology.records import Address, Alert, HostProfile
+from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
 from rules.files import rule_paths
 

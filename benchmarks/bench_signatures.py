@@ -23,11 +23,11 @@ from pathlib import Path
 
 from bench_packets import generate
 
-from agents.sensor.decode import decode
-from agents.sensor.packets import Packets
-from agents.sensor.signatures import SignatureMatcher
-from datasets.pcap import read_capture
-from rules.signatures import Signature, load_signatures, read_rule
+from agents.sensor.flows.decode import decode
+from agents.sensor.flows.packets import Packets
+from agents.sensor.signatures.matcher import SignatureMatcher
+from datasets.captures.pcap import read_capture
+from rules.signatures.parse import Signature, load_signatures, read_rule
 
 _PLAIN_PACKETS = 4_000
 _SERVICES = (21, 22, 23, 25, 53, 69, 79, 110, 111, 119, 135, 139, 143, 161, 445, 513, 1433, 1521)

@@ -22,7 +22,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode, RdfFormat, Triple, parse, 
 
 from ontology._values import read_double, read_integer
 from ontology.safe_xml import check_xml, other_syntax
-from ontology.traffic import TrafficCase, TrafficCluster
+from ontology.traffic_cluster import TrafficCase, TrafficCluster
 from ontology.vocabulary import IDPS, ONTOLOGY_IRI
 
 CLUSTERS_IRI: Final = ONTOLOGY_IRI + "/clusters"

@@ -14,9 +14,9 @@ from ipaddress import IPv4Network, IPv6Network
 import numpy as np
 from numpy.typing import NDArray
 
-from ontology.hosts import Address as Address
-from ontology.hosts import HostProfile as HostProfile
-from ontology.traffic import TrafficCluster as TrafficCluster
+from ontology.host_profile import Address as Address
+from ontology.host_profile import HostProfile as HostProfile
+from ontology.traffic_cluster import TrafficCluster as TrafficCluster
 
 Network = IPv4Network | IPv6Network
 

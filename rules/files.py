@@ -6,8 +6,8 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from rules.attack_models import read_models
-from rules.compile import Compiled, compile_models
+from rules.scenarios.attack_models import read_models
+from rules.scenarios.compile import Compiled, compile_models
 
 RULE_FILES = ("correlation.owl", "reaction.owl", "scenarios.owl")
 PAPER_FILE = "paper.owl"

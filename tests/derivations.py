@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ontology.reasoner.chainer import Chainer
+from ontology.chainer.chainer import Chainer
 from ontology.reasoner.inferences import Explanation, Inferences
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window
+from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
 
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"

@@ -17,7 +17,7 @@ from agents.analyzer.features import FEATURES
 from agents.analyzer.naming import model_digest
 from agents.analyzer.training import LabelledConnections, training_rows
 from ontology.clusters import cluster_iri, default_name, write_clusters
-from ontology.traffic import TrafficCase, TrafficCluster
+from ontology.traffic_cluster import TrafficCase, TrafficCluster
 
 CASES = 2500
 """Cases kept by default."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.ordering import stable_order
+from ontology.ordering import stable_order
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 WINDOW_US = 2_000_000

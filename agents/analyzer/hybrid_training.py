@@ -20,7 +20,7 @@ from agents.analyzer.case_clusters import CASES, CLUSTERS, fit_clusters
 from agents.analyzer.encoding import Encoding
 from agents.analyzer.hybrid import HybridModel, Layers
 from agents.analyzer.kdd_features import ENCODING, encode
-from datasets.kdd import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
+from datasets.kdd.kdd99 import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
 
 SEED = 20260101
 BUDGETS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15)

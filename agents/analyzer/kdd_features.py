@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer.encoding import Encoding
-from datasets.kdd import NUMERIC, KddRecords
+from datasets.kdd.kdd99 import NUMERIC, KddRecords
 
 _CAPS = {
     "duration": 58329.0,  # seconds; the longest of KDD Cup 99

@@ -18,7 +18,7 @@ from agents.analyzer.clustering import ClusterModel
 from ontology.clusters import own_name
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
-from ontology.traffic import TrafficCluster
+from ontology.traffic_cluster import TrafficCluster
 
 logger = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ from agents.base.health import give_back_memory, resident_kib
 from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
 from agents.clock import now_us
-from agents.identity import Refused, load_identity
 from agents.messages.acl import AclMessage, MessageError, from_spade
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import Refused, load_identity
 from ontology.records import AgentDescription, Record
 from ontology.vocabulary import ONTOLOGY_VERSION
 

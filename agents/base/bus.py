@@ -26,9 +26,9 @@ from spade.xmpp_client import XMPPClient
 
 from agents.base.delivery import PROTOCOL
 from agents.clock import now_us
-from agents.identity import Identity
 from agents.messages.acl import AclMessage, to_stanza
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import Identity
 
 logger = logging.getLogger(__name__)
 

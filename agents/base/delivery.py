@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from agents.base.message_log import ACCEPTED, MessageLog
 from agents.base.outbox import Outbox, Seen, priority_of, transaction
-from agents.identity import Identity, Peer, Refused
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
-from agents.messages.signing import Verifier, sign
-from agents.roles import check_roles
+from agents.trust.identity import Identity, Peer, Refused
+from agents.trust.roles import check_roles
+from agents.trust.signing import Verifier, sign
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.vocabulary import ONTOLOGY_IRI

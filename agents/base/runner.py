@@ -13,7 +13,7 @@ import uvloop
 
 from agents.base.agent import AgentContext, BaseAgent
 from agents.base.health import answer_pings
-from agents.identity import IdentityError
+from agents.trust.identity import IdentityError
 
 logger = logging.getLogger(__name__)
 

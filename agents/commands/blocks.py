@@ -12,9 +12,9 @@ from typing import Any
 from agents.clock import now_us
 from agents.commands.replay import printable
 from agents.commands.status import DRY_RUN
-from agents.console_client import ConsoleClient
-from agents.settings import load_settings
-from agents.settings_fields import parse_duration
+from agents.console.client import ConsoleClient
+from agents.settings.fields import parse_duration
+from agents.settings.honeynet import load_settings
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:

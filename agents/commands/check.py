@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from agents.commands.replay import printable, shown
-from agents.sensor.signature_files import check_variable, load_rules
-from agents.settings import Node, Settings, load_settings
+from agents.sensor.signatures.files import check_variable, load_rules
+from agents.settings.honeynet import Node, Settings, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

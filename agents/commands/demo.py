@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from agents.demo.relay import Relay
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
 # command -> Debian package
 TOOLS = {"prosody": "prosody", "nmap": "nmap", "hydra": "hydra", "curl": "curl"}

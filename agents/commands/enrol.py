@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from agents.identity import ensure_keys, export_node, import_bundle
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
+from agents.trust.identity import ensure_keys, export_node, import_bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

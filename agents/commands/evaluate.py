@@ -21,8 +21,8 @@ from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
 from agents.evaluation import captures, kdd, nsl_kdd
 from agents.evaluation.report import Report, as_html, as_text
-from datasets.kdd import CLASSES, read_kdd
-from datasets.nsl_kdd import read_nsl_kdd
+from datasets.kdd.kdd99 import CLASSES, read_kdd
+from datasets.kdd.nsl_kdd import read_nsl_kdd
 from ontology.records import Alert
 
 

@@ -17,8 +17,8 @@ from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_
 from agents.clock import now_us
 from agents.commands.replay import printable
 from agents.messages.acl import AclMessage
-from agents.settings import load_settings
-from agents.settings_fields import parse_duration
+from agents.settings.fields import parse_duration
+from agents.settings.honeynet import load_settings
 from ontology.plain import iso_time
 
 _LOOK_S = 0.3

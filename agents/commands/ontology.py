@@ -14,15 +14,15 @@ from agents.analyzer.core import SHIPPED_MODEL, load_model
 from agents.commands import ontology_check, ontology_knowledge
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
-from datasets.traffic import SAMPLES
-from ontology.documentation import document
-from ontology.figures import class_tree, rule_graph
+from datasets.recipe.traffic import SAMPLES
+from ontology.authoring.documentation import document
+from ontology.authoring.figures import class_tree, rule_graph
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
 from ontology.vocabulary import IDPS, PARENTS
 from rules.files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
-from rules.signature_individuals import FORMATS, write_signatures
-from rules.signatures import SignatureSet, load_signatures
+from rules.signatures.individuals import FORMATS, write_signatures
+from rules.signatures.parse import SignatureSet, load_signatures
 
 _OWL = "http://www.w3.org/2002/07/owl#"
 _TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")

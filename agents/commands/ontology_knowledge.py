@@ -13,17 +13,17 @@ from typing import Any
 from pyoxigraph import RdfFormat, parse, serialize
 
 from agents.commands.replay import printable
-from agents.console_client import ConsoleClient
+from agents.console.client import ConsoleClient
+from agents.knowledge.watch import knowledge_paths
 from agents.ontology.archive import Archive
 from agents.ontology.descriptions import SERVICE_IRI, describe
 from agents.ontology.query import QueryRunner
-from agents.ontology.watch import knowledge_paths
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
+from ontology.authoring.difference import differences
+from ontology.authoring.translation import ONTOIDPSMA_IRI, translate
 from ontology.clusters import clusters_path, read_clusters
-from ontology.difference import differences
 from ontology.fragments import MAX_BYTES
 from ontology.knowledge_base import KnowledgeBase, read_owl_file
-from ontology.translation import ONTOIDPSMA_IRI, translate
 from ontology.vocabulary import NAMESPACE, ONTOLOGY_IRI
 
 WORDS = ("query", "assert", "retract", "translate", "diff")

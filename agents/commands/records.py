@@ -19,9 +19,9 @@ from rich.progress import Progress
 from agents.commands.output import check_writable
 from agents.commands.replay import printable, shown
 from agents.offline.connections import Connections
-from datasets.kdd import ATTACK_CLASS
-from datasets.kdd_record import KddRecorder, has_record
-from datasets.kdd_windows import HOST_WINDOW, MAX_HOST_WINDOW
+from datasets.kdd.kdd99 import ATTACK_CLASS
+from datasets.kdd.record import KddRecorder, has_record
+from datasets.kdd.windows import HOST_WINDOW, MAX_HOST_WINDOW
 from ontology.records import CONNECTION
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
-from agents.knowledge import find_joins, load_theory, paper_rules
+from agents.knowledge.load import find_joins, load_theory, paper_rules
 from agents.offline.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
-from agents.sensor.signature_alerts import SignatureAlerts
-from agents.sensor.signature_files import check_variable
-from agents.settings import Policy, load_settings
+from agents.sensor.signatures.alerts import SignatureAlerts
+from agents.sensor.signatures.files import check_variable
+from agents.settings.honeynet import Policy, load_settings
 from ontology.plain import iso_time, plain
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
-from rules.signatures import SignatureSet, load_signatures
+from rules.signatures.parse import SignatureSet, load_signatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.commands.replay import printable
-from agents.settings import Policy, load_settings
+from agents.settings.honeynet import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo, ontology_path
 from ontology.vocabulary import ATTACK_CLASSES
-from rules.attack_models import Model
-from rules.compile import Compiled
-from rules.compiled_files import compile_folder, differing, write_files
 from rules.files import paper_rules_path, rule_paths, shipped_models
-from rules.reaction_tables import ANY, ReactionRule
-from rules.reactions import Reactions, shipped_reactions
+from rules.reactions.rulebook import Reactions, shipped_reactions
+from rules.reactions.tables import ANY, ReactionRule
+from rules.scenarios.attack_models import Model
+from rules.scenarios.compile import Compiled
+from rules.scenarios.compiled_files import compile_folder, differing, write_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

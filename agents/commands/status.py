@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 
 # The launcher writes each second; older than this, it hangs or died without cleaning up.
 STALE_US = 5_000_000

@@ -24,9 +24,9 @@ from agents.analyzer.training import (
 )
 from agents.commands.output import check_writable
 from agents.sensor.core import SensorCore
-from datasets.nsl_kdd import read_nsl_kdd
-from datasets.pcap import read_capture
-from datasets.traffic import SAMPLES, Sample, read_manifest
+from datasets.captures.pcap import read_capture
+from datasets.kdd.nsl_kdd import read_nsl_kdd
+from datasets.recipe.traffic import SAMPLES, Sample, read_manifest
 from ontology.clusters import clusters_path
 from ontology.records import Alert, ConnectionBatch
 
@@ -129,8 +129,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.description = (
         "Train the analyzer's model, K-Means and the network beside it, on the captures that "
-        "CAPTURES/manifest.tsv names (made by `python -m datasets.traffic CAPTURES`); or, with "
-        f"{NSL_KDD!r}, the hybrid classifier of KDD records on an NSL-KDD file, for `ontoidps "
+        "CAPTURES/manifest.tsv names (made by `python -m datasets.recipe.traffic CAPTURES`); or, "
+        f"with {NSL_KDD!r}, the hybrid classifier of KDD records on an NSL-KDD file, for `ontoidps "
         "evaluate nsl-kdd --model`. The same data and seed give the same model. Clusters and "
         "labelled cases are written beside a model of captures as .owl (those of the shipped "
         "model to ontology/clusters.owl)."

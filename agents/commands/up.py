@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 
 from agents.launcher.launcher import Launcher, configure_logging
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

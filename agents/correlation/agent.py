@@ -20,7 +20,7 @@ from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
 from agents.correlation.scenarios import ScenarioTracker
-from agents.knowledge import (
+from agents.knowledge.load import (
     find_joins,
     keep_playbook,
     keep_theory,

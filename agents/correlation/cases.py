@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ontology.records import Alert
-from rules.attack_models import Model
+from rules.scenarios.attack_models import Model
 
 _BASE, _SPAN, _REACHED = 0.6, 0.35, 0.98
 _PREVENTED = 0.3

@@ -16,6 +16,8 @@ from typing import TypeVar
 
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding, collect_findings
+from agents.correlation.fusion import Fuser
+from agents.correlation.incident_kinds import kind_of
 from agents.correlation.memory import AlertMemory
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning
@@ -36,16 +38,14 @@ from agents.correlation.response import (
     tell_reaction,
 )
 from agents.correlation.scenarios import ScenarioTracker
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
+from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
-from ontology.reasoner.joins import Joins
 from ontology.reasoner.window import alert_hosts, check_alert
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
-from rules.compile import Compiled
 from rules.files import shipped_models
-from rules.fusion import Fuser
-from rules.incidents import kind_of
-from rules.reactions import Chosen, Reactions, shipped_reactions
+from rules.reactions.rulebook import Chosen, Reactions, shipped_reactions
+from rules.scenarios.compile import Compiled
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from agents.correlation.incident_kinds import kind_of
 from ontology.reasoner.inferences import Explanation, Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 from ontology.vocabulary import IDPS
-from rules.incidents import kind_of
 
 Conclusion = tuple[str, str, str]
 """(rule, earlier alert, later alert); a rule about one alert names it twice."""

@@ -1,6 +1,6 @@
 """Recent senior alerts, and which of them a new one can be joined with.
 
-With a join table (`ontology.reasoner.joins`) those are the ones that can draw a conclusion together
+With a join table (`ontology.chainer.joins`) those are the ones that can draw a conclusion together
 with it. Without one, those that share its source or target: rules join alerts that share a host.
 """
 
@@ -13,8 +13,8 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import NamedTuple
 
-from ontology.reasoner.joins import Company, Joins, Step
-from ontology.reasoner.patterns import SOURCE, TARGET, Link
+from ontology.chainer.joins import Company, Joins, Step
+from ontology.chainer.patterns import SOURCE, TARGET, Link
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 

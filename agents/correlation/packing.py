@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from agents.correlation.memory import AlertMemory, Member
-from ontology.reasoner.joins import Joins
-from ontology.reasoner.patterns import SOURCE, TARGET
+from ontology.chainer.joins import Joins
+from ontology.chainer.patterns import SOURCE, TARGET
 from ontology.reasoner.window import Window
 from ontology.records import Address, Alert
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from agents.correlation.assessment import MODES, Rating, reliability, risk
 from agents.correlation.memory import AlertMemory
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
 from ontology.reasoner.paper_facts import Counts, with_counts
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile, Incident
-from rules.assessment import MODES, Rating, reliability, risk
 
 
 class Rater:

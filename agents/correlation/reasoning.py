@@ -15,13 +15,13 @@ from functools import partial
 from agents.correlation.memory import AlertMemory
 from agents.correlation.packing import Packed, Packer
 from agents.correlation.ratings import Rater
+from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import (
     Inferences,
     Reasoner,
     ReasonerError,
     ReasonerUnavailable,
 )
-from ontology.reasoner.joins import Joins
 from ontology.records import Address, Alert
 
 logger = logging.getLogger(__name__)

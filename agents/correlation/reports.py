@@ -6,10 +6,10 @@ import uuid
 
 from agents.correlation.cases import Case, tell_case
 from agents.correlation.findings import Finding
+from agents.correlation.incident_kinds import IncidentKind, kind_of, severity
 from agents.correlation.narrative import tell_incident
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, Incident
-from rules.incidents import IncidentKind, kind_of, severity
 
 INCIDENT_ALERTS = 64
 """Alerts that an incident names: the earliest ones and the latest."""

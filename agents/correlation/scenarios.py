@@ -17,9 +17,9 @@ from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 from ontology.vocabulary import superclasses
-from rules.attack_models import Model
-from rules.compile import AntiLink, Compiled, Link
-from rules.scenario_rules import objective_class, step_property
+from rules.scenarios.attack_models import Model
+from rules.scenarios.compile import AntiLink, Compiled, Link
+from rules.scenarios.scenario_rules import objective_class, step_property
 
 MAX_CASE = 256
 """Alerts of one case."""

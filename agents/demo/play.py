@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from agents.console_client import ConsoleClient, ConsoleError
+from agents.console.client import ConsoleClient, ConsoleError
 from agents.demo.world import World
-from datasets.lab import Lab, LabError
+from datasets.laboratory.network import Lab, LabError
 
 BLOCK_S = 20
 START_LIMIT_S = 90.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agents.supervisor.console.guard import LOOPBACK, host_name
+from agents.console.guard import LOOPBACK, host_name
 
 CHUNK = 65536
 HEAD_LIMIT_S = 10.0

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agents.identity import ensure_keys
-from agents.settings import Settings, load_settings
-from datasets.lab import Lab, LabError
-from datasets.lab_honeynet import HoneynetTopology, LabHost, build_honeynet
+from agents.settings.honeynet import Settings, load_settings
+from agents.trust.identity import ensure_keys
+from datasets.laboratory.honeynet import HoneynetTopology, LabHost, build_honeynet
+from datasets.laboratory.network import Lab, LabError
 
 GATEWAYS = 3
 XMPP_PORT = 5223
@@ -84,7 +84,7 @@ class World:
         for host in self.topology.honeypots:
             decoy = self._lab.popen(
                 host.namespace,
-                [sys.executable, "-m", "datasets.decoy", str(host.ipv4), str(host.ipv6)],
+                [sys.executable, "-m", "datasets.laboratory.decoy", str(host.ipv4), str(host.ipv6)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
             )

@@ -13,7 +13,7 @@ from agents.analyzer.kdd_features import WITHOUT_SERVICE, encode
 from agents.evaluation.metrics import Judged, confusion, measure, outcomes, roc
 from agents.evaluation.plots import Plot, confusion_plot, projection_plot, roc_plot
 from agents.evaluation.report import Report, Table, summary, table4
-from datasets.kdd import CLASSES, NORMAL, KddRecords
+from datasets.kdd.kdd99 import CLASSES, NORMAL, KddRecords
 
 FOLDS = 5
 NOVEL = "Unknown"

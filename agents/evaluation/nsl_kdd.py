@@ -19,7 +19,7 @@ from agents.analyzer.kdd_features import WITHOUT_SERVICE, encode
 from agents.evaluation.metrics import Judged, confusion, measure, outcomes, roc
 from agents.evaluation.plots import confusion_plot, projection_plot, roc_plot
 from agents.evaluation.report import Cell, Report, Table, summary, table4
-from datasets.kdd import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
+from datasets.kdd.kdd99 import ATTACK_CLASS, CLASSES, NORMAL, KddRecords
 
 SENSORS = (1, 2, 4, 8)
 _WORST = 12

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
-from agents.identity import ensure_keys, load_identity
 from agents.launcher.restarts import RestartPolicy
 from agents.launcher.xmpp_server import XmppServer
-from agents.settings import Node, Settings
+from agents.settings.honeynet import Node, Settings
+from agents.trust.identity import ensure_keys, load_identity
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 from ontology.records import ROLES
 
 

@@ -23,9 +23,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from agents.identity import keys_directory, load_password
-from agents.pki import issue_server_certificate
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import keys_directory, load_password
+from agents.trust.pki import issue_server_certificate
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.automaton import Timeouts
 from agents.sensor.core import SensorCore
-from datasets.pcap import read_capture
+from agents.sensor.flows.automaton import Timeouts
+from datasets.captures.pcap import read_capture
 from ontology.records import CONNECTION
 
 BLOCK_BYTES = 8 << 20

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from datasets.kdd import FEATURES
-from datasets.kdd_record import RATES, WORDS, as_lines
+from datasets.kdd.kdd99 import FEATURES
+from datasets.kdd.record import RATES, WORDS, as_lines
 
 Columns = dict[str, NDArray[Any]]
 

@@ -13,11 +13,11 @@ from agents.sensor.core import SensorCore
 from agents.sensor.inputs.events import Parser
 from agents.sensor.inputs.files import read_lines
 from agents.sensor.inputs.intake import Intake
-from agents.sensor.signature_alerts import SignatureAlerts
-from agents.settings import Policy
-from datasets.pcap import RawPackets, read_capture
+from agents.sensor.signatures.alerts import SignatureAlerts
+from agents.settings.honeynet import Policy
+from datasets.captures.pcap import RawPackets, read_capture
+from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
-from ontology.reasoner.joins import Joins
 from ontology.records import Alert, ConnectionBatch, Decision, HostProfile, Incident
 
 # Small enough that alerts come out while a long capture is still being read, and memory stays flat;

@@ -17,9 +17,9 @@ from agents.ontology.facts import (
     as_owl,
     check_facts,
 )
+from ontology.authoring.translation import TranslationError, translate
 from ontology.fragments import MAX_BYTES, FragmentError
 from ontology.records import OntologyAction
-from ontology.translation import TranslationError, translate
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,9 @@ from typing import ClassVar
 from agents.base import AgentContext, BaseAgent
 from agents.base.health import give_back_memory
 from agents.clock import now_us
-from agents.knowledge import paper_rules
+from agents.knowledge.load import paper_rules
+from agents.knowledge.sources import PolicySources
+from agents.knowledge.watch import FileWatch, Knowledge, check_with_java, knowledge_paths
 from agents.messages.acl import AclMessage
 from agents.ontology.actions import FactDesk, translated
 from agents.ontology.archive import Archive
@@ -32,8 +34,6 @@ from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_wi
 from agents.ontology.hosts import HOSTS_IRI, describe_hosts, for_correlation
 from agents.ontology.query import QueryRefused, QueryRunner
 from agents.ontology.service import plan, to_answer, to_refusal, to_truth
-from agents.ontology.sources import PolicySources
-from agents.ontology.watch import FileWatch, Knowledge, check_with_java, knowledge_paths
 from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import (

@@ -21,7 +21,7 @@ from ontology.clusters import (
     renamed,
 )
 from ontology.knowledge_base import ontology_path
-from ontology.traffic import TrafficCluster
+from ontology.traffic_cluster import TrafficCluster
 from ontology.vocabulary import ONTOLOGY_IRI
 
 logger = logging.getLogger(__name__)

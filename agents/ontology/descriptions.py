@@ -14,11 +14,11 @@ from typing import Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse
 
+from ontology.authoring.translation import ONTOIDPSMA_IRI
 from ontology.checking.terms import OWL, local_root
 from ontology.clusters import CLUSTERS_IRI
 from ontology.knowledge_base import OwlFile, ontology_path, read_owl_file
 from ontology.swrl import RDF, RDFS
-from ontology.translation import ONTOIDPSMA_IRI
 from ontology.vocabulary import ONTOLOGY_IRI
 
 SERVICE_IRI: Final = "https://w3id.org/ontoidps/ontologies"
@@ -58,7 +58,8 @@ def describe(paths: Sequence[Path], version: str) -> list[Triple]:
         found += [_relation(file.iri, EXTENSION, other) for other in file.imports]
     found += _ontology(CLUSTERS_IRI, "Clusters of the model, with their cases", "", "query")
     found.append(_relation(CLUSTERS_IRI, EXTENSION, ONTOLOGY_IRI))
-    # Both lose something: see `ontology.translation`, which says what at each translation.
+    # Both lose something: see `ontology.authoring.translation`, which says what at each
+    # translation.
     for one, other in ((ONTOLOGY_IRI, ONTOIDPSMA_IRI), (ONTOIDPSMA_IRI, ONTOLOGY_IRI)):
         found += _with_implied(one, WEAK, other)
         found.append(_triple(one, "translatesTo", NamedNode(other)))

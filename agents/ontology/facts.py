@@ -69,7 +69,7 @@ class Terms:
 
     @classmethod
     def from_ntriples(cls, ntriples: bytes) -> Terms:
-        """As `agents.ontology.watch.Knowledge.ntriples` has them. 50 ms or so."""
+        """As `agents.knowledge.watch.Knowledge.ntriples` has them. 50 ms or so."""
         triples = tuple(parse(ntriples, format=RdfFormat.N_TRIPLES))
         file = OwlFile(Path("in force"), b"", ONTOLOGY_IRI, "", (), triples)
         domains: dict[str, set[str]] = defaultdict(set)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, TypeVar
 
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import Address, Decision, Network
 
 _K = TypeVar("_K")

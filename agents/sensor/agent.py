@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
+from agents.sensor.capture.sources import Sources
 from agents.sensor.inputs.follower import Follower
-from agents.sensor.sources import Sources
 from ontology.records import Alert, ConnectionBatch, Record
 
 if TYPE_CHECKING:
-    from agents.sensor.signature_watch import SignatureWatch
+    from agents.sensor.signatures.watch import SignatureWatch
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SensorAgent(BaseAgent):
     async def on_start(self) -> None:
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
-            from agents.sensor.signature_watch import SignatureWatch
+            from agents.sensor.signatures.watch import SignatureWatch
 
             self._signatures = SignatureWatch(
                 self._node,

@@ -19,8 +19,8 @@ from ipaddress import IPv4Address
 
 import numpy as np
 
-from agents.sensor.packets import ARP, Packets
-from datasets.pcap import rows
+from agents.sensor.flows.packets import ARP, Packets
+from datasets.captures.pcap import rows
 from ontology.records import Alert
 
 SECOND = 1_000_000

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.ordering import stable_order
 from agents.sensor.arp_watch import ArpWatch
-from agents.sensor.automaton import Timeouts
-from agents.sensor.content import ContentReader
-from agents.sensor.decode import decode
-from agents.sensor.duplicates import Duplicates
-from agents.sensor.flow_rows import plain
-from agents.sensor.flows import FlowTable
-from agents.sensor.payload import look_up
-from datasets.pcap import RawPackets
+from agents.sensor.flows.automaton import Timeouts
+from agents.sensor.flows.decode import decode
+from agents.sensor.flows.duplicates import Duplicates
+from agents.sensor.flows.rows import plain
+from agents.sensor.flows.table import FlowTable
+from agents.sensor.payloads.content import ContentReader
+from agents.sensor.payloads.payload import look_up
+from datasets.captures.pcap import RawPackets
+from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
 BATCH_SPAN_US = 60_000_000

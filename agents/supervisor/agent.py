@@ -10,15 +10,15 @@ from uuid import uuid4
 
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.console.app import create_app
+from agents.console.clusters import ANSWER_LIMIT_S
+from agents.console.knowledge import ANSWER_LIMIT_S as KNOWLEDGE_LIMIT_S
+from agents.console.server import ConsoleServer, bind, is_unix
+from agents.console.sessions import FIRST_USER, open_credentials
 from agents.messages.acl import AclMessage
-from agents.supervisor.clusters import ANSWER_LIMIT_S
-from agents.supervisor.console.app import create_app
-from agents.supervisor.console.server import ConsoleServer, bind, is_unix
-from agents.supervisor.console.sessions import FIRST_USER, open_credentials
-from agents.supervisor.knowledge import ANSWER_LIMIT_S as KNOWLEDGE_LIMIT_S
 from agents.supervisor.ledger import Ledger
+from agents.supervisor.operations import ConsoleService
 from agents.supervisor.propagation import Order
-from agents.supervisor.service import ConsoleService
 from ontology.records import (
     AgentDescription,
     Alert,

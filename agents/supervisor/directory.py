@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import AgentDescription
 
 Change = Literal["up", "returned", "restarted", "renewed"]

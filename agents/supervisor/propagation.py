@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 from uuid import UUID, uuid5
 
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import Address, Block, Decision, Network
 
 Outcome = Literal["blocked", "extended", "covered", "unblocked", "nothing", "refused", "known"]

@@ -12,11 +12,11 @@ from decimal import Decimal, InvalidOperation
 
 from pyoxigraph import Literal
 
-from ontology.checking.builtins import BUILTINS
 from ontology.checking.findings import Found, Level, Problem
 from ontology.checking.terms import Vocabulary, value_kind
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import BUILTIN, CLASS, DATA, OBJECT, Argument, Atom, Rule, Variable, local_name
+from ontology.swrl_builtins import BUILTINS
 
 Form = Mapping[object, Decimal]
 """Sum of coefficient · term; the term 1 stands for the constant."""

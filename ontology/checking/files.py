@@ -16,8 +16,8 @@ from ontology.knowledge_base import (
     in_import_order,
     read_owl_file,
 )
-from ontology.reasoner.theory import Theory, TheoryError
 from ontology.swrl import Rule, read_rules
+from ontology.theory import Theory, TheoryError
 
 
 def check_files(

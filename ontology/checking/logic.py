@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ontology import frames
 from ontology.checking.findings import Problem
-from ontology.reasoner import frames
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import warm_up_window
+from ontology.theory import Theory
 
 TIMEOUT_S = 60.0
 TRIED_ALERTS = 20

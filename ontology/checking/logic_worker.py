@@ -2,7 +2,7 @@
 
 Run by `logic` in a process of its own, because the JVM can't be stopped otherwise. The files are
 given imported ones first; an import is looked up among them, never on the network. Standard input
-is empty, or two frames (`ontology.reasoner.frames`): the theory as agents reason with it, with the
+is empty, or two frames (`ontology.frames`): the theory as agents reason with it, with the
 number of rules it should have, and a window to try it on.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import jpype
 
-from ontology.reasoner import frames
+from ontology import frames
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
 
 HEAP_MIB = 512

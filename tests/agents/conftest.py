@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.identity import ensure_keys
-from agents.settings import Settings, load_settings
-from datasets.kdd import FEATURES
+from agents.settings.honeynet import Settings, load_settings
+from agents.trust.identity import ensure_keys
+from datasets.kdd.kdd99 import FEATURES
 
 HONEYNET = """\
 name = "test"

@@ -25,8 +25,8 @@ from agents.analyzer.knocks import Knocks
 from agents.analyzer.tracks import Tracks
 from agents.base.health import resident_kib
 from agents.sensor.core import SensorCore
-from agents.sensor.flows import FlowTable
-from datasets.pcap import RawPackets, read_capture
+from agents.sensor.flows.table import FlowTable
+from datasets.captures.pcap import RawPackets, read_capture
 
 SAMPLES = Path(__file__).resolve().parents[2] / "datasets" / "samples"
 REAL = ("ssh-guess", "syn-scan")

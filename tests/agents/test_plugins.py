@@ -32,7 +32,7 @@ from agents.reaction.store import BlockStore
 from agents.sensor.inputs.events import Options, host, pack_row
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from agents.settings import Settings, SettingsError, load_settings
+from agents.settings.honeynet import Settings, SettingsError, load_settings
 from ontology.records import CONNECTION, Alert, ConnectionBatch, Decision
 
 ROOT = Path(__file__).parents[2]

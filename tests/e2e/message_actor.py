@@ -19,7 +19,7 @@ from pathlib import Path
 
 from agents.base import AgentContext, BaseAgent, run_agent
 from agents.messages.acl import AclMessage
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 from ontology.records import AgentDescription, Alert, Decision, Record
 
 

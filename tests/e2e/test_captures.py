@@ -14,7 +14,7 @@ import pytest
 from agents.analyzer.clustering import FAMILY
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.commands.train import connection_batches
-from datasets.traffic import NORMAL, SAMPLES, read_manifest
+from datasets.recipe.traffic import NORMAL, SAMPLES, read_manifest
 from ontology.records import Alert
 
 PCAPS = Path(os.environ.get("ONTOIDPS_DATA", "")) / "pcaps"

@@ -19,12 +19,12 @@ import pytest
 
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
-from agents.identity import ensure_keys
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 from agents.supervisor.agent import SupervisorAgent
+from agents.trust.identity import ensure_keys
 from ontology.records import (
     CONNECTION,
     CONNECTION_STATES,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.lab import why_unavailable
+from datasets.laboratory.network import why_unavailable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(240)]
 

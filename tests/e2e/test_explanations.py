@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from agents.analyzer.core import load_model
-from agents.knowledge import load_theory
+from agents.knowledge.load import load_theory
 from agents.offline.replay import Replay
-from datasets.pcap import read_capture
-from datasets.traffic import NORMAL, SAMPLES, read_manifest
-from ontology.reasoner.chainer import Chainer
+from datasets.captures.pcap import read_capture
+from datasets.recipe.traffic import NORMAL, SAMPLES, read_manifest
+from ontology.chainer.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import Window

@@ -25,10 +25,10 @@ from spade.message import Message
 from agents.base.bus import Bus
 from agents.base.delivery import PROTOCOL
 from agents.clock import now_us
-from agents.identity import load_identity
 from agents.messages.acl import AclMessage, to_spade
-from agents.messages.signing import sign
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import load_identity
+from agents.trust.signing import sign
 from ontology.fragments import encode
 from ontology.records import Decision
 

@@ -17,16 +17,16 @@ import pytest
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
-from agents.identity import ensure_keys
 from agents.launcher.xmpp_server import XmppServer
 from agents.main import main
 from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 from agents.supervisor.agent import SupervisorAgent
+from agents.trust.identity import ensure_keys
+from ontology.authoring.translation import ONTOIDPSMA_IRI
 from ontology.fragments import decode, encode
 from ontology.records import Alert, Answer, OntologyAction, Query, Record
-from ontology.translation import ONTOIDPSMA_IRI
 from ontology.vocabulary import ONTOLOGY_IRI
 
 pytestmark = [

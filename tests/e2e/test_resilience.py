@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(400)]
 

@@ -25,12 +25,12 @@ import pytest
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
-from agents.identity import ensure_keys
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
 from agents.supervisor.agent import SupervisorAgent
+from agents.trust.identity import ensure_keys
 from ontology.knowledge_base import ontology_path
 from ontology.records import Alert, Decision, Record
 from rules.files import models_path, rule_paths
@@ -166,13 +166,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     folder.mkdir()
     paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
     monkeypatch.setattr("agents.ontology.agent.knowledge_paths", lambda: tuple(paths))
-    monkeypatch.setattr("agents.knowledge.ontology_path", lambda: paths[0])
-    monkeypatch.setattr("agents.knowledge.rule_paths", lambda: tuple(paths[1:]))
+    monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
+    monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
     shipped = models_path().parent
     beside = ("anti_correlation.tsv", "scenarios.samples.json")
     for path in (*shipped.glob("reaction*"), models_path(), *(shipped / name for name in beside)):
         shutil.copy(path, folder)
-    for module in ("agents.knowledge", "agents.ontology.sources"):
+    for module in ("agents.knowledge.load", "agents.knowledge.sources"):
         monkeypatch.setattr(f"{module}.models_path", lambda: folder / "attacks.owl")
     return paths
 

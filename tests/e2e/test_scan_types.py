@@ -10,9 +10,9 @@ import pytest
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.commands.train import connection_batches
 from agents.sensor.core import SensorCore
-from agents.sensor.decode import decode
-from datasets.pcap import RawPackets, read_capture
-from datasets.traffic import SAMPLES, Sample, read_manifest
+from agents.sensor.flows.decode import decode
+from datasets.captures.pcap import RawPackets, read_capture
+from datasets.recipe.traffic import SAMPLES, Sample, read_manifest
 from ontology.records import Alert
 
 TYPES = {

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from agents.identity import ensure_keys, load_password
 from agents.launcher.xmpp_server import XmppServer
-from agents.pki import ensure_authority, issue_server_certificate
-from agents.settings import Settings, load_settings
+from agents.settings.honeynet import Settings, load_settings
+from agents.trust.identity import ensure_keys, load_password
+from agents.trust.pki import ensure_authority, issue_server_certificate
 
 DOMAIN = "honeynet.test"
 

@@ -35,16 +35,16 @@ from hypothesis import strategies as st
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.sensor.core import SensorCore
-from agents.sensor.decode import decode
+from agents.sensor.flows.decode import decode
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from agents.sensor.payload import look_up
-from agents.sensor.signatures import SignatureMatcher
-from datasets.pcap import CaptureError, RawPackets, read_capture
+from agents.sensor.payloads.payload import look_up
+from agents.sensor.signatures.matcher import SignatureMatcher
+from datasets.captures.pcap import CaptureError, RawPackets, read_capture
 from ontology import fragments
 from ontology.records import ConnectionBatch
-from rules.signatures import Fault, Signature, read_rule, read_rules
+from rules.signatures.parse import Fault, Signature, read_rule, read_rules
 
 Target = Callable[[st.DataObject], None]
 

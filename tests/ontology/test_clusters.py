@@ -21,7 +21,7 @@ from ontology.clusters import (
     write_clusters,
 )
 from ontology.knowledge_base import ontology_path
-from ontology.traffic import TrafficCase, TrafficCluster
+from ontology.traffic_cluster import TrafficCase, TrafficCluster
 
 DIGEST = "0123456789abcdef" * 4
 

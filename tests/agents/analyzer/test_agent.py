@@ -18,8 +18,8 @@ from agents.base import AgentContext, BaseAgent
 from agents.commands.train import connection_batches
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
-from agents.settings import Analysis, Settings
-from datasets.traffic import SAMPLES
+from agents.settings.honeynet import Analysis, Settings
+from datasets.recipe.traffic import SAMPLES
 from ontology.records import Alert, Record, Subscription
 
 needs_prosody = pytest.mark.skipif(

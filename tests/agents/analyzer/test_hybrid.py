@@ -12,7 +12,7 @@ from agents.analyzer.hybrid import ATTACK, NORMAL, UNCERTAIN, HybridModel
 from agents.analyzer.hybrid_training import fit
 from agents.analyzer.kdd_features import COLUMNS, ENCODING, GROUPS, encode
 from agents.analyzer.model_file import ModelError
-from datasets.kdd import CLASSES, KddRecords, read_kdd
+from datasets.kdd.kdd99 import CLASSES, KddRecords, read_kdd
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from agents.analyzer.hybrid_training import BUDGETS, HELD_OUT, _band, deal, fit, validate
 from agents.analyzer.kdd_features import encode
-from datasets.kdd import read_kdd
+from datasets.kdd.kdd99 import read_kdd
 
 KINDS = {"normal": 500, "neptune": 90, "smurf": 40, "satan": 40, "portsweep": 30, "rootkit": 20}
 

@@ -16,7 +16,7 @@ from agents.analyzer.kdd_features import (
     WITHOUT_SERVICE,
     encode,
 )
-from datasets.kdd import FEATURES, read_kdd
+from datasets.kdd.kdd99 import FEATURES, read_kdd
 
 
 def test_every_feature_has_its_columns() -> None:

@@ -14,7 +14,7 @@ from agents.analyzer.core import load_model
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from ontology.clusters import clusters_path, read_clusters
 from ontology.records import OntologyChanged
-from ontology.traffic import TrafficCluster
+from ontology.traffic_cluster import TrafficCluster
 
 
 def test_the_shipped_names_are_for_the_shipped_model() -> None:

@@ -22,7 +22,7 @@ from agents.base import AgentContext, BaseAgent
 from agents.base.health import answer_pings, resident_kib
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import AgentDescription, Alert, Record, Subscription
 
 pytestmark = [
@@ -277,7 +277,7 @@ async def test_no_server_ends_with_one_line(
 async def test_foreign_ca_is_never_trusted(
     honeynet: Settings, server: XmppServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agents.pki import ensure_authority
+    from agents.trust.pki import ensure_authority
 
     monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 1.0)
     ensure_authority(tmp_path)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from agents.base.delivery import ACK_BATCH, ACK_DELAY_S, PROTOCOL, Delivery
 from agents.base.outbox import Seen, open_mail
-from agents.identity import Refused, load_identity
 from agents.messages.acl import AclMessage, from_metadata, to_metadata
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import Refused, load_identity
 from ontology.records import OntologyChanged, Subscription
 
 START_US = 1_700_000_000_000_000

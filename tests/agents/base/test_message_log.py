@@ -12,7 +12,7 @@ import pytest
 from agents.base.message_log import NAMES, MessageLog, read_log
 from agents.commands import messages
 from agents.messages.acl import AclMessage
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.fragments import encode
 from ontology.records import OntologyChanged
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agents.main import main
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.main import main
-from datasets.traffic import SAMPLES
+from datasets.recipe.traffic import SAMPLES
 
 PCAPS = Path(os.environ.get("ONTOIDPS_DATA", "")) / "pcaps"
 METRICS = {

@@ -15,8 +15,8 @@ import pytest
 from agents.main import main
 from agents.offline.record_files import SCHEMA
 from benchmarks.bench_packets import generate
-from datasets.kdd import FEATURES, NUMERIC, read_kdd
-from datasets.traffic import SAMPLES
+from datasets.kdd.kdd99 import FEATURES, NUMERIC, read_kdd
+from datasets.recipe.traffic import SAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def test_unknown_label_is_refused(capture: Path, capsys: pytest.CaptureFixture[s
 
 def test_the_table_of_seen_connections_is_one_record_each(tmp_path: Path) -> None:
     """A minute-long connection, of which the live sensor would report every five seconds."""
-    from datasets.pcap import write_capture
-    from tests.agents.sensor.test_content import Talk
+    from datasets.captures.pcap import write_capture
+    from tests.agents.sensor.payloads.test_content import Talk
 
     talk = Talk(21)
     for number in range(60):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents.main import main
-from datasets.traffic import SAMPLES
+from datasets.recipe.traffic import SAMPLES
 
 ROOT = Path(__file__).parents[3]
 FIRST = {"type", "source", "target", "class", "time", "explanation"}

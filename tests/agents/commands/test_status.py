@@ -6,7 +6,7 @@ import pytest
 
 from agents.clock import now_us
 from agents.main import main
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 
 
 def run_file(settings: Settings, **health: Any) -> None:

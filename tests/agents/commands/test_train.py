@@ -10,7 +10,7 @@ from agents.analyzer.core import load_model
 from agents.analyzer.training import fit_rows, held_out_novelty, labelled_rows
 from agents.commands.train import labelled
 from agents.main import main
-from datasets.traffic import SAMPLES, read_manifest
+from datasets.recipe.traffic import SAMPLES, read_manifest
 
 
 def test_training_again_gives_the_shipped_model(

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from ontology.chainer.joins import Joins
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.joins import Joins
-from ontology.reasoner.theory import Theory
+from ontology.theory import Theory
 from rules.files import rule_paths
 
 

@@ -16,9 +16,9 @@ import pytest
 from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import MAX_QUEUE, CorrelationAgent
-from agents.knowledge import start_theory
+from agents.knowledge.load import start_theory
 from agents.messages.acl import AclMessage
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
 from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
@@ -193,11 +193,11 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     folder = tmp_path / "knowledge"
     folder.mkdir()
     paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
-    monkeypatch.setattr("agents.knowledge.ontology_path", lambda: paths[0])
-    monkeypatch.setattr("agents.knowledge.rule_paths", lambda: tuple(paths[1:]))
+    monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
+    monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
     for path in (models_path(), *models_path().parent.glob("reaction*")):
         shutil.copy(path, folder)
-    monkeypatch.setattr("agents.knowledge.models_path", lambda: folder / "attacks.owl")
+    monkeypatch.setattr("agents.knowledge.load.models_path", lambda: folder / "attacks.owl")
     return paths
 
 
@@ -259,7 +259,7 @@ async def test_a_restart_while_the_files_are_broken_goes_on_with_the_last_good_o
         await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 5),))
         await until(lambda: bool(decisions(agent, "supervisor")))
         assert decisions(agent, "supervisor")[0].reason.startswith("Rule HoneypotScan: ")
-    line, other = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge"]
+    line, other = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge.load"]
     assert str(edited[1]) in line and "last good version" in line
     assert f"{table}:" in other and "the last good models and reaction rules" in other
 

@@ -7,8 +7,8 @@ import pytest
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.reasoning import MAX_ATTEMPTS
-from agents.knowledge import find_joins
-from agents.settings import Policy
+from agents.knowledge.load import find_joins
+from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import (
     InconsistentWindow,

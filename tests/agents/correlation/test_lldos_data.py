@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge import find_joins
-from agents.settings import Policy
+from agents.knowledge.load import find_joins
+from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Incident
 

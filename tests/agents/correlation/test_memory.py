@@ -9,10 +9,10 @@ import pytest
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.memory import PAIRS, UNKNOWN, AlertMemory
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
+from ontology.chainer.joins import Joins
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
-from ontology.reasoner.joins import Joins
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile
 

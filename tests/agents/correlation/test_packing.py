@@ -13,7 +13,7 @@ from agents.correlation.packing import (
     Packed,
     Packer,
 )
-from ontology.reasoner.joins import Joins
+from ontology.chainer.joins import Joins
 from ontology.records import Address, Alert
 from ontology.vocabulary import IDPS
 

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge import load_theory, paper_rules
-from agents.settings import Policy
+from agents.knowledge.load import load_theory, paper_rules
+from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from agents.correlation.memory import AlertMemory
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import MAX_ATTEMPTS, MAX_FAILURES, Reasoning
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import Inferences, Reasoner, ReasonerCrashed
 from ontology.reasoner.window import Window
 from ontology.records import Alert

@@ -8,12 +8,12 @@ import pytest
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.response import block_seconds, choose_reaction
-from agents.settings import Policy
+from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
 from rules.files import models_path
-from rules.reaction_tables import ReactionRule, Response, read_tables
-from rules.reactions import Reactions, shipped_reactions
+from rules.reactions.rulebook import Reactions, shipped_reactions
+from rules.reactions.tables import ReactionRule, Response, read_tables
 
 S = 1_000_000
 T0 = 1_790_000_000 * S

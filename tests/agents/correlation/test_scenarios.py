@@ -9,8 +9,8 @@ import pytest
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.scenarios import ScenarioTracker
-from agents.knowledge import find_joins
-from agents.settings import Policy
+from agents.knowledge.load import find_joins
+from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
 from rules.files import shipped_models

@@ -11,14 +11,14 @@ import pytest
 from agents.correlation import memory, packing
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.memory import Room
-from agents.settings import Policy
-from ontology.reasoner.chainer import Chainer
+from agents.settings.honeynet import Policy
+from ontology.chainer.chainer import Chainer
+from ontology.chainer.joins import Joins
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
-from ontology.reasoner.joins import Joins
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
+from ontology.theory import Theory
 from ontology.vocabulary import ATTACK_CLASSES, NAMESPACE
 
 S = 1_000_000

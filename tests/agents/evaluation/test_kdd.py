@@ -9,7 +9,7 @@ import pytest
 
 from agents.analyzer.case_clusters import UNNAMED, CaseClusters
 from agents.evaluation.kdd import NAMES, NOVEL, apply, distinct, evaluate, pick_cases
-from datasets.kdd import read_kdd
+from datasets.kdd.kdd99 import read_kdd
 
 DATA = Path(os.environ.get("ONTOIDPS_DATA", "")) / "kddcup99" / "kddcup.data_10_percent.gz"
 

@@ -10,7 +10,7 @@ import pytest
 from agents.analyzer.hybrid_training import BUDGETS, fit, validate
 from agents.evaluation.nsl_kdd import evaluate
 from agents.evaluation.report import Report, Table, as_text
-from datasets.nsl_kdd import read_nsl_kdd
+from datasets.kdd.nsl_kdd import read_nsl_kdd
 
 DATA = Path(os.environ.get("ONTOIDPS_DATA", "")) / "nsl-kdd"
 

@@ -7,7 +7,7 @@ import pytest
 
 from agents.launcher.launcher import ALONE_LIMIT_S, Child, Launcher
 from agents.main import main
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 
 
 def test_a_host_without_keys_is_told_once_what_to_type(

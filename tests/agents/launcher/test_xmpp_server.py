@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import agents.launcher.xmpp_server
-from agents.identity import keys_directory, load_password
 from agents.launcher.xmpp_server import XmppServer, XmppServerError, scram_account
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
+from agents.trust.identity import keys_directory, load_password
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -115,7 +115,7 @@ def test_orphan_of_a_killed_launcher_is_replaced(honeynet: Settings, server: Xmp
 def test_ends_with_a_killed_launcher(honeynet: Settings, honeynet_file: Path) -> None:
     code = (
         "import asyncio, os, sys; from pathlib import Path\n"
-        "from agents.settings import load_settings\n"
+        "from agents.settings.honeynet import load_settings\n"
         "from agents.launcher.xmpp_server import XmppServer\n"
         "server = XmppServer(load_settings(Path(sys.argv[1])))\n"
         "async def main():\n"
@@ -149,7 +149,8 @@ def test_runs_for_whoever_starts_it(how: str, honeynet_file: Path) -> None:
         os.chown(base, 65534, 65534)
     code = (
         "import sys; from pathlib import Path\n"
-        "from agents.settings import load_settings; from agents.identity import ensure_keys\n"
+        "from agents.settings.honeynet import load_settings\n"
+        "from agents.trust.identity import ensure_keys\n"
         "from agents.launcher.xmpp_server import XmppServer\n"
         "settings = load_settings(Path(sys.argv[1])); ensure_keys(settings)\n"
         "server = XmppServer(settings); server.start(); print(server.ready(), server.directory)\n"

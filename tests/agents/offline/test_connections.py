@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.offline.connections import Connections, InOrder
-from datasets.kdd_record import flags
-from datasets.kdd_windows import FLAGS
-from datasets.pcap import read_capture
+from datasets.captures.pcap import read_capture
+from datasets.kdd.record import flags
+from datasets.kdd.windows import FLAGS
 from ontology.records import CONNECTION, INDICATORS
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16

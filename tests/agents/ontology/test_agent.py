@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from agents.base import AgentContext
+from agents.knowledge.watch import check_with_java, knowledge_paths, load_knowledge
 from agents.messages.acl import AclMessage
 from agents.ontology import agent as agent_module
 from agents.ontology.agent import OntologyAgent
-from agents.ontology.watch import check_with_java, knowledge_paths, load_knowledge
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import (
     Alert,

@@ -10,7 +10,7 @@ import pytest
 
 from agents.ontology.clusters import ClusterBook
 from ontology.clusters import ClusterFileError, clusters_path, read_clusters, write_clusters
-from ontology.traffic import TrafficCluster
+from ontology.traffic_cluster import TrafficCluster
 
 
 def cluster(number: int, digest: str = "a" * 64) -> TrafficCluster:

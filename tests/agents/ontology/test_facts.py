@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyoxigraph import NamedNode
 
+from agents.knowledge.watch import knowledge_paths
 from agents.ontology.actions import FactDesk
 from agents.ontology.facts import (
     FactBook,
@@ -18,7 +19,6 @@ from agents.ontology.facts import (
     consistent_with,
     read_facts,
 )
-from agents.ontology.watch import knowledge_paths
 from ontology.knowledge_base import KnowledgeBase
 from ontology.records import HostProfile, OntologyAction
 

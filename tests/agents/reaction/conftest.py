@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets import lab
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory import network as lab
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
 TRAFFIC = Path(__file__).with_name("lab_scripts") / "traffic.py"
 SETPRIV = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -24,7 +24,7 @@ EVERYWHERE = ("block_and_lift", "established", "allow_list", "restart", "bulk")
 
 _STARTER = """
 import subprocess, sys
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 reason = why_unavailable()
 if reason: sys.exit(reason)
 with run_in_sandbox([sys.executable, *sys.argv[1:]]) as process:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
 SCRIPT = Path(__file__).with_name("lab_scripts") / "over_xmpp.py"
 

@@ -16,7 +16,7 @@ from agents.reaction.firewall import DryRunFirewall, FirewallError
 from agents.reaction.nftables import Nftables
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.store import BlockStore, HeldBlock
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import Address, Decision
 
 T0_US = 1_800_000_000_000_000

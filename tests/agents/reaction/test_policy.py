@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.reaction.policy import ReactionPolicy, canonical, canonical_network
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import Address, Decision, Network
 
 NOW_US = 1_800_000_000_000_000

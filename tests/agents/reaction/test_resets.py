@@ -16,7 +16,7 @@ from scapy.layers.l2 import Ether
 from agents.reaction.reset_worker import reset_packets
 from agents.reaction.resets import MAX_WATCHED, TcpReset
 from agents.reaction.responders import ResponderOptions
-from datasets.lab import run_in_sandbox, why_unavailable
+from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
 SCRIPT = Path(__file__).with_name("lab_scripts") / "resets.py"
 

@@ -16,7 +16,7 @@ from agents.base import AgentContext, BaseAgent
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
-from agents.settings import Settings
+from agents.settings.honeynet import Settings
 from ontology.records import Alert, ConnectionBatch, Record
 
 Namespace = Callable[[Callable[[], None]], None]

@@ -9,7 +9,7 @@ import pytest
 
 from agents.sensor import arp_watch
 from agents.sensor.arp_watch import CERTAIN, CHANGED, SUSPICIOUS, ArpWatch
-from agents.sensor.packets import ARP, Packets
+from agents.sensor.flows.packets import ARP, Packets
 from ontology.records import Alert
 
 GATEWAY, VICTIM, ATTACKER = "192.0.2.1", "192.0.2.10", "192.0.2.66"

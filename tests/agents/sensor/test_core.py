@@ -13,7 +13,7 @@ import pytest
 
 from agents.sensor.core import BATCH_CONNECTIONS, COUNTS_ONLY_US, SensorCore
 from benchmarks.bench_packets import _frame, generate
-from datasets.pcap import read_capture, write_capture
+from datasets.captures.pcap import read_capture, write_capture
 from ontology.fragments import MAX_BYTES, encode
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from agents.settings import Settings
-from agents.supervisor.console.app import create_app
-from agents.supervisor.console.sessions import Credentials, open_credentials
+from agents.console.app import create_app
+from agents.console.sessions import Credentials, open_credentials
+from agents.settings.honeynet import Settings
 from agents.supervisor.ledger import Ledger
+from agents.supervisor.operations import ConsoleService
 from agents.supervisor.propagation import Order
-from agents.supervisor.service import ConsoleService
 from ontology.records import AgentDescription, Alert, Block, Decision, Incident, Record
 
 S = 1_000_000

@@ -14,11 +14,11 @@ from dataclasses import replace
 import pytest
 
 from agents.base import AgentContext, BaseAgent
-from agents.console_client import ConsoleClient, ConsoleError
-from agents.identity import ensure_keys
+from agents.console.client import ConsoleClient, ConsoleError
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
+from agents.trust.identity import ensure_keys
 
 pytestmark = [
     pytest.mark.xmpp,

@@ -21,14 +21,14 @@ from typing import Any
 
 from agents.clock import now_us
 from agents.commands.status import link, read_run_files
-from agents.console_client import ConsoleClient, ConsoleError
+from agents.console.client import ConsoleClient, ConsoleError
+from agents.correlation.fusion import Key, fusion_key
 from agents.demo.world import World
 from agents.ontology.archive import Archive
-from datasets.lab import Lab
-from datasets.lab_honeynet import WAN4
+from datasets.laboratory.honeynet import WAN4
+from datasets.laboratory.network import Lab
 from ontology.fragments import decode
 from ontology.records import Alert
-from rules.fusion import Key, fusion_key
 
 SERVER = "XMPP server"
 VICTIMS = (

@@ -9,9 +9,9 @@ import pytest
 
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
+from ontology.theory import Theory
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
 

@@ -25,8 +25,8 @@ from ontology.reasoner.inferences import (
     ReasonerTimeout,
     ReasonerUnavailable,
 )
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window, warm_up_window
+from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
 
 RandomWindow = Callable[[int, int], Window]

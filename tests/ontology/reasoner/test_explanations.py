@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ontology.reasoner.chainer import Chainer
+from ontology.chainer.chainer import Chainer
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.theory import Theory
 from ontology.reasoner.window import Window
+from ontology.theory import Theory
 from tests.derivations import assert_explained, explained, fact_of
 
 RandomWindow = Callable[[int, int], Window]

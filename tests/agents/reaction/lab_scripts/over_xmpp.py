@@ -21,10 +21,10 @@ import uvloop
 
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
-from agents.identity import ensure_keys
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
-from agents.settings import load_settings
+from agents.settings.honeynet import load_settings
+from agents.trust.identity import ensure_keys
 from ontology.records import Address, Block, Decision, Record
 
 HONEYNET = """\

@@ -14,8 +14,8 @@ from typing import Any
 from hosts import enter, make_socket
 
 from agents.reaction.responders import ResponderOptions, Team, make_team
-from datasets.lab import Lab
-from datasets.lab_honeynet import HoneynetTopology, LabHost, build_honeynet
+from datasets.laboratory.honeynet import HoneynetTopology, LabHost, build_honeynet
+from datasets.laboratory.network import Lab
 
 LIMIT_S = 10.0
 _PORT = 7001

@@ -34,8 +34,8 @@ from hosts import (
 
 from agents.reaction.firewall import FirewallError
 from agents.reaction.nftables import Nftables
-from datasets.lab import Lab
-from datasets.lab_honeynet import HoneynetTopology, build_honeynet
+from datasets.laboratory.honeynet import HoneynetTopology, build_honeynet
+from datasets.laboratory.network import Lab
 
 
 class Scenarios:
@@ -310,7 +310,7 @@ class Scenarios:
         from agents.reaction.desk import ReactionDesk
         from agents.reaction.policy import ReactionPolicy
         from agents.reaction.store import BlockStore
-        from agents.settings import Settings
+        from agents.settings.honeynet import Settings
         from ontology.records import Decision
 
         now_us = time.time_ns() // 1000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents.sensor.inputs.follower import Follower
-from agents.settings import Input
+from agents.settings.honeynet import Input
 from ontology.records import Alert, ConnectionBatch
 
 NOW_US = 1_795_000_000_000_000

@@ -16,8 +16,8 @@ from agents.base import AgentContext, BaseAgent
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
-from agents.settings import Input, Settings
-from agents.settings_hosts import Honeypot
+from agents.settings.honeynet import Input, Settings
+from agents.settings.hosts import Honeypot
 from ontology.records import Alert, Record, Subscription
 
 pytestmark = [

@@ -10,7 +10,7 @@ import pytest
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import InputError, known_inputs, make_parser
-from agents.settings import Input
+from agents.settings.honeynet import Input
 
 PLUGIN = """
 from agents.sensor.inputs.events import LineRefused, Plain

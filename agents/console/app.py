@@ -1,0 +1,186 @@
+"""The console's FastAPI application: page, login, health, metrics, and REST from `api`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from importlib.resources import files
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.responses import Response
+
+from agents.console import api_clusters, api_messages, api_ontology
+from agents.console.access import (
+    COOKIE,
+    Gate,
+    bearer_right,
+    gate_of,
+    same_origin,
+    session_of,
+)
+from agents.console.api import router
+from agents.console.guard import LOOPBACK, Guard
+from agents.console.sessions import Credentials, LoginLimit, Sessions
+from agents.supervisor.errors import ServiceError
+from agents.supervisor.operations import ConsoleService
+
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_STATUS = {"unknown": 404, "ended": 409, "refused": 422, "unanswered": 503}
+_MESSAGE = "<!-- message -->"
+_MAX_NAME = 64
+_HASHES_AT_ONCE = 2
+"""Logins hashed together: each takes 16 MiB for 50 ms."""
+
+
+def create_app(
+    service: ConsoleService, credentials: Credentials, *, behind_proxy: bool = False
+) -> FastAPI:
+    """The whole console.
+
+    Args:
+        behind_proxy: it listens on a unix socket, so that host names and TLS are the business of
+            the reverse proxy in front of it.
+    """
+    # No /docs and no /redoc: both load scripts from elsewhere.
+    app = FastAPI(
+        title="OntoIDPS console",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.gate = Gate(service, credentials, Sessions(), LoginLimit(), behind_proxy)
+    app.add_middleware(Guard, any_host=behind_proxy)
+    app.include_router(router)
+    app.include_router(api_clusters.router)
+    app.include_router(api_messages.router)
+    app.include_router(api_ontology.router)
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+    static = {
+        entry.name: entry.read_bytes()
+        for entry in files("agents.console").joinpath("static").iterdir()
+    }
+    page, login_page = static.pop("index.html"), static.pop("login.html").decode()
+    hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def get_static(name: str) -> Response:
+        if name not in static:
+            raise HTTPException(404, "there is no such file")
+        kind = _TYPES[name.rpartition(".")[2]]
+        return Response(static[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    @app.get("/", include_in_schema=False)
+    async def get_page(request: Request) -> Response:
+        if session_of(request) is None:
+            return RedirectResponse("/login", 303)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    def login_answer(message: str, status: int, wait_s: int = 0) -> Response:
+        # ``message`` is one of the fixed texts below, never something that was sent to us.
+        alert = f'<p class="alert" role="alert">{message}</p>' if message else ""
+        headers = {"Cache-Control": "no-store"}
+        if wait_s:
+            headers["Retry-After"] = str(wait_s)
+        return HTMLResponse(login_page.replace(_MESSAGE, alert), status, headers)
+
+    @app.get("/login", include_in_schema=False)
+    async def get_login() -> Response:
+        return login_answer("", 200)
+
+    @app.post("/login", include_in_schema=False)
+    async def post_login(request: Request) -> Response:
+        gate = gate_of(request)
+        now_us = service.clock()
+        if not same_origin(request):
+            return login_answer("This form was sent from another page.", 403)
+        try:
+            form = parse_qs((await request.body()).decode(), strict_parsing=True, max_num_fields=8)
+            name, password = form["user"][0], form["password"][0]
+        except (ValueError, KeyError):
+            return login_answer("Give a user name and a password.", 400)
+        if len(name) > _MAX_NAME:
+            return login_answer("Wrong user name or password.", 401)
+        wait_s = gate.logins.wait_s(name, now_us)
+        if wait_s:
+            return login_answer("Too many failed logins. Wait a minute.", 429, wait_s)
+        # Counted before the hashing, so that many tries at once are counted as well.
+        gate.logins.failed(name, now_us)
+        async with hashing:
+            role = await asyncio.to_thread(credentials.users.check, name, password)
+        audit, who = service.ledger.audit, f"user:{name}"
+        if role is None:
+            service.counters["logins_failed"] += 1
+            await asyncio.to_thread(audit, who, "login failed", name, "", now_us)
+            return login_answer("Wrong user name or password.", 401)
+        gate.logins.succeeded(name)
+        cookie, _ = gate.sessions.create(name, role, now_us)
+        await asyncio.to_thread(audit, who, "login", name, f"as {role}", now_us)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            COOKIE,
+            cookie,
+            httponly=True,
+            samesite="strict",
+            secure=request.headers.get("origin", "").startswith("https:"),
+        )
+        return answer
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        await asyncio.to_thread(service.ledger.counts)
+        return PlainTextResponse("ok\n")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        client = request.client.host if request.client else ""
+        if not bearer_right(request) and (behind_proxy or client not in LOOPBACK):
+            raise HTTPException(401, "metrics need the token", {"WWW-Authenticate": "Bearer"})
+        rows = await asyncio.to_thread(service.ledger.counts)
+        text = "\n".join(_metrics(service, rows)) + "\n"
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+def _service_error(request: Request, error: Exception) -> Response:
+    kind = error.kind if isinstance(error, ServiceError) else "refused"
+    return JSONResponse({"detail": str(error)}, _STATUS[kind])
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """One line for the first thing that is wrong; what was sent is not sent back."""
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    first = errors[0] if errors else {"loc": (), "msg": "invalid"}
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return JSONResponse({"detail": f"{where}: {message}" if where else message}, 422)
+
+
+def _metrics(service: ConsoleService, rows: dict[str, int]) -> Iterator[str]:
+    """Prometheus text format 0.0.4. Names and labels come from our code and the honeynet file."""
+    yield "# TYPE ontoidps_blocks_active gauge"
+    yield f"ontoidps_blocks_active {rows.pop('active')}"
+    yield "# TYPE ontoidps_ledger_rows gauge"
+    for table, count in rows.items():
+        yield f'ontoidps_ledger_rows{{table="{table}"}} {count}'
+    yield "# TYPE ontoidps_agent_up gauge"
+    for agent in service.agents():
+        labels = f'role="{agent.role}",node="{agent.node}"'
+        yield f"ontoidps_agent_up{{{labels}}} {int(agent.state == 'up')}"
+    yield "# TYPE ontoidps_viewers gauge"
+    yield f"ontoidps_viewers {service.hub.viewers}"
+    yield "# TYPE ontoidps_supervisor_total counter"
+    counters = {**service.counters, "resyncs": service.hub.resyncs, "pruned": service.ledger.pruned}
+    for name, value in sorted(counters.items()):
+        label = "".join(c if c.isalnum() or c in "_:.-" else "_" for c in name)
+        yield f'ontoidps_supervisor_total{{name="{label}"}} {value}'

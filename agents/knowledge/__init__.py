@@ -1,0 +1,1 @@
+"""Ontology, rules, attack models and reaction tables as files: loaded, watched, compiled, kept."""

@@ -1,0 +1,327 @@
+"""Where a sensor's packets come from: rings, log groups, growing files; threads that read them.
+
+A *lane* is a bounded queue, a thread that decodes and a `SensorCore`. Ring k of every interface
+goes into lane k, so a connection stays in one lane (`Capture` shares packets out by connection).
+Log groups and files have lanes of their own: their clocks run behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from agents.clock import now_us
+from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
+from agents.sensor.capture.nflog import NflogCapture
+from agents.sensor.capture.scapy_capture import ScapyCapture
+from agents.sensor.core import SensorCore
+from agents.settings.honeynet import Node
+from datasets.captures.growing import GrowingCapture
+from datasets.captures.pcap import CaptureError, RawPackets
+from ontology.records import Alert, ConnectionBatch
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BLOCKS = 16
+"""Reads of at most 4 MiB between capture and decoding; beyond, packets are dropped and counted."""
+_READ_S = 0.2
+_REOPEN_S = 1.0
+_MAX_REOPEN_S = 30.0
+_GATHER_S = 0.05
+"""Pause after a small read: decoding costs much the same for one packet as for hundreds."""
+_SMALL_READ = 2000
+_LAG_US = 100_000
+"""A packet may be this old before it comes out of the ring and the queue."""
+_LOOK_S = 0.25
+"""How often a file is looked at that has not grown."""
+
+Offer = Callable[[RawPackets], None]
+_LIGHT = 500
+"""Open connections up to which a look at them takes some 0.1 ms."""
+
+
+class _Reader(Protocol):
+    def read(self, timeout_s: float) -> RawPackets: ...
+
+    def dropped(self) -> int: ...
+
+
+class Lane:
+    """Blocks in, batches out; a thread of its own in between."""
+
+    def __init__(self, sensor: str, *, own_clock: bool = False) -> None:
+        """``own_clock``: time goes by the packets, as in a file that is written with delay."""
+        self._core = SensorCore(sensor)
+        self._own_clock = own_clock
+        self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
+        self._lock = threading.Lock()
+        self._arrived = time.monotonic()
+
+    def put(self, raw: RawPackets) -> bool:
+        """False if there is no room."""
+        try:
+            self._blocks.put_nowait(raw)
+        except queue.Full:
+            return False
+        return True
+
+    def on_dropped(self, count: int) -> None:
+        """Count packets that were lost on their way here."""
+        with self._lock:
+            self._core.on_dropped(count)
+
+    def run(self, ended: threading.Event, offer: Offer | None) -> None:
+        """Decode until ``ended``, and then what still waits; ``offer`` gets each block first."""
+        while not (ended.is_set() and self._blocks.empty()):
+            try:
+                raw = self._blocks.get(timeout=_READ_S)
+            except queue.Empty:
+                continue
+            if offer is not None:
+                offer(raw)
+            with self._lock:
+                self._core.on_packets(raw)
+                self._arrived = time.monotonic()
+
+    def take(self, *, final: bool = False) -> list[ConnectionBatch]:
+        """What is due now; with ``final`` also what is still open."""
+        # While packets wait, the clock is theirs: time-outs must not overtake them.
+        waiting = not self._blocks.empty()
+        with self._lock:
+            core = self._core
+            if final:
+                at = now_us()
+            elif waiting:
+                at = core.last_us
+            elif self._own_clock:
+                at = core.last_us + int((time.monotonic() - self._arrived) * 1_000_000)
+            else:
+                at = now_us() - _LAG_US
+            return core.take_batches(at, final=final)
+
+    @property
+    def light(self) -> bool:
+        """Whether `take` costs less than handing it to another thread would."""
+        return self._blocks.empty() and self._core.open_flows < _LIGHT
+
+    def take_alerts(self) -> list[Alert]:
+        """What the packets alone told (ARP); see `SensorCore.take_alerts`."""
+        with self._lock:
+            return self._core.take_alerts()
+
+    def counters(self) -> Counter[str]:
+        with self._lock:
+            return Counter(self._core.counters)
+
+
+class Sources:
+    """All that the ``[[node]]`` of a sensor names. Threads from `start` to `stop`."""
+
+    def __init__(self, node: Node, sensor: str, state_dir: Path | None = None) -> None:
+        """``state_dir``: where the places in growing files are kept over a restart."""
+        self._node = node
+        self._state_dir = state_dir
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._counters: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+        self._unwritten = ""
+        self._offer: Offer | None = None
+        workers = node.capture_workers if node.interfaces else 0
+        self._shared = [Lane(sensor) for _ in range(workers)]
+        self._groups = {group: Lane(sensor) for group in node.nflog}
+        self._files = {path: Lane(sensor, own_clock=True) for path in node.captures}
+        self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
+
+    @property
+    def capturing(self) -> set[str]:
+        """Names of interfaces, groups and files whose packets arrive just now."""
+        with self._lock:
+            return {name for name, count in self._open.items() if count > 0}
+
+    def start(self, offer: Offer | None = None) -> None:
+        """``offer`` is called with every block before it is decoded, from several threads."""
+        self._offer = offer
+        for lane in self._lanes:
+            self._begin("decode", lane.run, self._ended, offer)
+        for interface in self._node.interfaces:
+            # A number that nobody else has: a group of one interface is shared by all who name it.
+            group = secrets.randbelow(1 << 16) if len(self._shared) > 1 else None
+            for number, lane in enumerate(self._shared):
+                name = interface if group is None else f"{interface}#{number}"
+                self._begin(
+                    "capture",
+                    self._follow,
+                    lane,
+                    interface,
+                    name,
+                    lambda i=interface, g=group, n=number: self._ring(i, g, n),
+                )
+        for log_group, lane in self._groups.items():
+            name = f"nflog:{log_group}"
+            self._begin(
+                "nflog", self._follow, lane, name, name, lambda g=log_group: NflogCapture(g)
+            )
+        for path, lane in self._files.items():
+            self._begin("file", self._follow_file, lane, path)
+
+    def stop(self) -> list[ConnectionBatch]:
+        """End the threads; the last batches. Blocks for a few seconds at most."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(2.0)
+        for lane in self._lanes:
+            lane.run(self._ended, self._offer)  # what came after its thread had ended
+        return self._take(final=True)
+
+    def take(self) -> list[ConnectionBatch]:
+        """What is due now."""
+        return self._take(final=False)
+
+    @property
+    def light(self) -> bool:
+        """Whether `take` costs less than handing it to another thread would."""
+        return all(lane.light for lane in self._lanes)
+
+    def take_alerts(self) -> list[Alert]:
+        """Alerts that need no connection, since the last call."""
+        return [alert for lane in self._lanes for alert in lane.take_alerts()]
+
+    def counters(self) -> Counter[str]:
+        """Totals of all lanes, and of each source as ``capture.NAME.packets`` and ``.dropped``
+        (by the kernel), ``.overrun`` (no room in the queue)."""
+        with self._lock:
+            total = Counter(self._counters)
+        for lane in self._lanes:
+            total.update(lane.counters())
+        return total
+
+    def _take(self, *, final: bool) -> list[ConnectionBatch]:
+        return [batch for lane in self._lanes for batch in lane.take(final=final)]
+
+    def _begin(self, kind: str, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, name=f"sensor-{kind}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _count(self, name: str, number: int = 1) -> None:
+        if number:
+            with self._lock:
+                self._counters[name] += number
+
+    def _opened(self, name: str, change: int) -> None:
+        with self._lock:
+            self._open[name] += change
+
+    def _ring(
+        self, interface: str, group: int | None, number: int
+    ) -> AbstractContextManager[_Reader] | None:
+        """A ring, or for the first worker what takes its place; None for the others."""
+        filter_expression = self._node.capture_filter
+        try:
+            return Capture(
+                interface,
+                filter_expression,
+                ring_bytes=self._node.capture_ring_mib << 20,
+                fanout=group,
+            )
+        except RingMissing as e:
+            if number:
+                return None
+            logger.warning("%s; using scapy's socket: some 5,000 packets a second at most", e)
+            return ScapyCapture(interface, filter_expression)
+
+    def _follow(
+        self,
+        lane: Lane,
+        source: str,
+        name: str,
+        open_: Callable[[], AbstractContextManager[_Reader] | None],
+    ) -> None:
+        """Capture until the end, through interfaces that go and come back."""
+        complained = ""
+        delay = _REOPEN_S
+        while not self._ended.is_set():
+            opened = False
+            try:
+                capture = open_()
+                if capture is None:
+                    return
+                with capture as reader:
+                    logger.info("capturing on %s", name)
+                    complained, delay, opened = "", _REOPEN_S, True
+                    self._opened(source, 1)
+                    self._read(reader, lane, name)
+            except CaptureError as e:
+                self._count("capture_errors")
+                if str(e) != complained:
+                    logger.warning("%s; trying again", e)
+                    complained = str(e)
+                # An interface may come back any moment; the rest needs somebody to mend it.
+                missing = isinstance(e, InterfaceMissing)
+                delay = _REOPEN_S if missing else min(delay * 2, _MAX_REOPEN_S)
+            finally:
+                if opened:
+                    self._opened(source, -1)
+            self._ended.wait(delay)
+
+    def _read(self, reader: _Reader, lane: Lane, name: str) -> None:
+        lost = 0
+        while not self._ended.is_set():
+            raw = reader.read(_READ_S)
+            missing = reader.dropped() - lost
+            lost += missing
+            self._count(f"capture.{name}.dropped", missing)
+            self._count(f"capture.{name}.packets", len(raw))
+            if len(raw) and not lane.put(raw):
+                missing += len(raw)
+                self._count(f"capture.{name}.overrun", len(raw))
+            if missing:
+                lane.on_dropped(missing)
+            if len(raw) < _SMALL_READ:
+                self._ended.wait(_GATHER_S)
+
+    def _follow_file(self, lane: Lane, path: Path) -> None:
+        name = f"file:{path}"
+        state = None
+        if self._state_dir is not None:
+            # The path only as a hash, whatever it is made of; as for the logs.
+            digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+            state = self._state_dir / f"capture-{digest}.json"
+        capture = GrowingCapture(path, state=state)
+        self._opened(name, 1)
+        try:
+            while not self._ended.is_set():
+                raw = capture.read()
+                # A file can wait, where it is; what is not taken any more is read by the next run.
+                while raw is not None and not lane.put(raw):
+                    if self._ended.wait(_GATHER_S):
+                        return
+                self._settle(capture, name)
+                if raw is None:
+                    self._ended.wait(_LOOK_S)
+                with self._lock:
+                    for key, count in capture.counters.items():
+                        self._counters[f"capture.{name}.{key}"] = count
+        finally:
+            capture.close()
+            self._opened(name, -1)
+
+    def _settle(self, capture: GrowingCapture, name: str) -> None:
+        try:
+            capture.settle()
+        except OSError as e:
+            self._count(f"capture.{name}.place_unwritten")
+            if self._unwritten != str(e):
+                self._unwritten = str(e)
+                logger.error("%s: its place can't be kept: %s", name, e)

@@ -1,0 +1,1 @@
+"""Packets to connection records, a block of packets at a time."""

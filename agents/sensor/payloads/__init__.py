@@ -1,0 +1,1 @@
+"""What payloads tell: refused logins, requests, marks of attacks."""

@@ -1,0 +1,175 @@
+"""Who is client and who is server of each packet, and how far the handshake had come.
+
+The flow table reports connections when they end; a signature wants to know at its packet. Memory
+is bounded: the flow longest without a packet is forgotten first, and then counts as picked up in
+mid-stream.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from datasets.captures.pcap import rows
+
+MAX_FLOWS = 131_072
+
+# One flow in one integer: who began it (the greater end: 1), how far it has come, what befell it.
+_SIDE = 1
+_ASKED, _ANSWERED, _ESTABLISHED = 2, 4, 8
+_CLOSED, _MIDSTREAM, _CONFIRMED = 16, 32, 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flows:
+    """Columns beside `Packets`."""
+
+    to_server: NDArray[np.bool_]
+    established: NDArray[np.bool_]
+    """TCP: after the three-way handshake, or picked up in mid-stream; UDP: both ends have sent."""
+    group: NDArray[np.int64]
+    """Number of the packet's flow within the block."""
+    keys: list[bytes]
+    """By group: names the flow for `FlowStates.confirmed`."""
+
+
+class FlowStates:
+    """All flows of one sensor, for signatures."""
+
+    def __init__(self, *, max_flows: int = MAX_FLOWS) -> None:
+        self._max_flows = max_flows
+        self._states: OrderedDict[bytes, int] = OrderedDict()
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def confirmed(self, key: bytes) -> bool:
+        """The server has taken the handshake for real: we saw it from its first packet, and then a
+        program on the server sent data or ended the connection. What is sent in the client's name
+        proves nothing: a server in the middle of a handshake is silent, or acknowledges, or resets.
+        """
+        state = self._states.get(key, 0)
+        return bool(state & _CONFIRMED) and not state & _MIDSTREAM
+
+    def look_up(self, packets: Packets) -> Flows:
+        """Take in a block of packets, in order."""
+        names, side = _names(packets)
+        unique, group = np.unique(names, return_inverse=True)
+        keys = [name.tobytes() for name in unique]
+        get = self._states.get
+        states = [get(key, -1) for key in keys]
+        to_server, established = bytearray(len(packets)), bytearray(len(packets))
+        # Nearly all the time goes here: locals, small integers, no calls.
+        for number, (flow, sender, flags, protocol, low, spoke) in enumerate(
+            zip(
+                group.tolist(),
+                side.tolist(),
+                packets.flags.tolist(),
+                packets.protocol.tolist(),
+                (packets.src_port < packets.dst_port).tolist(),
+                ((packets.payload_bytes > 0) | (packets.flags & FIN > 0)).tolist(),
+                strict=True,
+            )
+        ):
+            state = states[flow]
+            if protocol == TCP:
+                if flags & SYN:
+                    if not flags & ACK:
+                        # The same ports again; a SYN sent twice, or forged, must not reopen what
+                        # was answered.
+                        if state < 0 or state & _CLOSED or not state & (_ANSWERED | _ESTABLISHED):
+                            state = sender | _ASKED
+                    elif state < 0:
+                        state = (not sender) | _ASKED | _ANSWERED | _MIDSTREAM
+                    elif sender != state & _SIDE:
+                        state |= _ANSWERED
+                elif state < 0:
+                    # Picked up in mid-stream: the lower port is the server's.
+                    state = (sender ^ low) | _ESTABLISHED | _MIDSTREAM
+                elif flags & RST:
+                    state |= _CLOSED
+                    if sender != state & _SIDE and not state & _CONFIRMED:
+                        state &= ~_ESTABLISHED
+                elif flags & ACK:
+                    if sender == state & _SIDE:
+                        if state & _ANSWERED:
+                            state |= _ESTABLISHED
+                    elif spoke and state & _ESTABLISHED:
+                        state |= _CONFIRMED
+                if flags & FIN:
+                    state |= _CLOSED
+            elif state < 0:
+                state = int(sender)
+            elif sender != state & _SIDE:
+                state |= _ESTABLISHED
+            states[flow] = state
+            to_server[number] = sender == state & _SIDE
+            established[number] = state & _ESTABLISHED != 0
+        self._keep(keys, states)
+        return Flows(
+            np.frombuffer(to_server, np.bool_), np.frombuffer(established, np.bool_), group, keys
+        )
+
+    def _keep(self, keys: list[bytes], states: list[int]) -> None:
+        table = self._states
+        for key, state in zip(keys, states, strict=True):
+            if key in table:
+                table.move_to_end(key)
+            table[key] = state
+        while len(table) > self._max_flows:
+            table.popitem(last=False)
+            self.evicted += 1
+
+
+def tcp_numbers(packets: Packets, some: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 2) sequence and acknowledgement numbers of TCP packets, -1 if the header isn't found.
+
+    The columns say where the payload begins: the header is before it, as long as it says.
+    """
+    out = np.full((len(some), 2), -1, np.int64)
+    for size in range(20, 64, 4):
+        begin = packets.payload_offset[some] - size
+        header = rows(packets.data, np.maximum(begin, 0), 16)
+        ports, words = header.view(">u2"), header.view(">u4")
+        found = (
+            (begin >= 0)
+            & (header[:, 12] >> 4 == size // 4)
+            & (ports[:, 0] == packets.src_port[some])
+            & (ports[:, 1] == packets.dst_port[some])
+            & (out[:, 0] < 0)
+        )
+        out[found] = words[found, 1:3]
+    return out
+
+
+def _names(packets: Packets) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+    """Names equal for both directions, and whether the sender is the greater end."""
+    count = len(packets)
+    ported = (packets.protocol == TCP) | (packets.protocol == UDP)
+    ends = np.zeros((count, 2, 18), np.uint8)
+    for number, (address, port) in enumerate(
+        ((packets.src, packets.src_port), (packets.dst, packets.dst_port))
+    ):
+        ends[:, number, :16] = address
+        ends[:, number, 16:] = np.where(ported, port, 0).astype(">u2").view(np.uint8).reshape(-1, 2)
+    packed = ends.view("V18")[:, :, 0]
+    # Not "S18": trailing NUL bytes would not count, and port 0 is a port.
+    numbers = np.zeros((count, 2, 24), np.uint8)
+    numbers[:, :, :18] = ends
+    words = numbers.view(">u8")
+    side = np.zeros(count, np.bool_)
+    open_ = np.ones(count, np.bool_)
+    for word in range(3):
+        source, target = words[:, 0, word], words[:, 1, word]
+        side |= open_ & (source > target)
+        open_ &= source == target
+    names = np.zeros((count, 37), np.uint8)
+    flat = np.where(side[:, None], packed[:, ::-1], packed)
+    names[:, :36] = np.ascontiguousarray(flat).view(np.uint8).reshape(count, 36)
+    names[:, 36] = packets.protocol
+    return names.view("V37")[:, 0], side

@@ -1,0 +1,275 @@
+"""The payload tests of a rule, carried out on one packet.
+
+A payload is hostile: every rule has a budget of steps for it, so that no crafted repetition of a
+content makes the search for contents relative to it go through all combinations.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from rules.signatures.payload_options import (
+    PAYLOAD,
+    ByteJump,
+    ByteTest,
+    Check,
+    Content,
+    DataAt,
+    Expression,
+    UriLength,
+)
+
+BUDGET = 500
+"""Steps (tests, and places where a content was found) per rule and payload."""
+PACKET_BUDGET = 20_000
+"""Steps for one payload over all rules: some 20 ms."""
+METHODS = (
+    *(b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC", b"CONN"),
+    *(b"SEAR", b"MOVE", b"COPY", b"MKCO", b"LOCK", b"UNLO", b"DEBU"),
+)
+_REQUEST = re.compile(rb"([A-Z]{3,20}) +([^\r\n]*?)(?: +HTTP/\d\.\d)?\r?\n")
+_COOKIE = re.compile(rb"^(?:set-)?cookie: *([^\r\n]*)", re.I | re.M)
+_AGENT = re.compile(rb"^user-agent: *([^\r\n]*)", re.I | re.M)
+_HOST = re.compile(rb"^host: *([^\r\n:]*)", re.I | re.M)
+_DIGITS = {
+    8: re.compile(rb"\s*([0-7]{1,20})"),
+    10: re.compile(rb"\s*(\d{1,20})"),
+    16: re.compile(rb"\s*(?:0[xX])?([0-9a-fA-F]{1,16})"),
+}
+
+
+class BudgetSpent(RuntimeError):
+    """The search for one rule in one payload was given up."""
+
+
+class Payload:
+    """One packet's payload and the parts of the HTTP message in it, taken apart when asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._buffers: dict[str, bytes | None] = {PAYLOAD: data}
+        self._lower: dict[str, bytes] = {}
+        self._parsed = False
+        self.steps = PACKET_BUDGET
+        """Left for all rules together."""
+
+    @property
+    def is_http(self) -> bool:
+        return self.data[:4] in METHODS or self.data[:5] == b"HTTP/"
+
+    def buffer(self, name: str) -> bytes | None:
+        """None if the payload has no such part."""
+        if name != PAYLOAD and not self._parsed:
+            self._parse()
+        return self._buffers.get(name)
+
+    def lower(self, name: str) -> bytes:
+        """As `buffer`, in lower case (ASCII); the buffer must be there."""
+        if name not in self._lower:
+            self._lower[name] = (self.buffer(name) or b"").lower()
+        return self._lower[name]
+
+    def _parse(self) -> None:
+        self._parsed = True
+        if not self.is_http:
+            return
+        head, _, body = self.data.partition(b"\r\n\r\n")
+        line, _, header = head.partition(b"\n")
+        found = self._buffers
+        request = _REQUEST.match(line + b"\n") if self.data[:5] != b"HTTP/" else None
+        if request:
+            found["method"] = request[1]
+            found["raw_uri"] = request[2]
+            found["uri"] = unquote_to_bytes(request[2]) if b"%" in request[2] else request[2]
+            found["body"] = body
+        found["header"] = header + b"\r\n"
+        for name, pattern in (("cookie", _COOKIE), ("agent", _AGENT), ("host", _HOST)):
+            match = pattern.search(header)
+            if match:
+                found[name] = match[1].lower() if name == "host" else match[1]
+
+
+class PayloadTest:
+    """All payload tests of one signature, in order."""
+
+    def __init__(self, checks: tuple[Check, ...], *, http: bool = False) -> None:
+        self._checks = checks
+        self._http = http
+        self._expressions = {
+            number: check.compile()
+            for number, check in enumerate(checks)
+            if isinstance(check, Expression)
+        }
+        self._buffers: list[str] = []
+        last = PAYLOAD
+        for check in checks:
+            if isinstance(check, (Content, Expression)):
+                last = check.buffer
+            relative = not isinstance(check, UriLength) and check.relative
+            self._buffers.append(last if relative else getattr(check, "buffer", PAYLOAD))
+        self._retried = [self._has_dependent(number) for number in range(len(checks))]
+
+    def _has_dependent(self, number: int) -> bool:
+        """Whether another occurrence of this content could turn out better for a later test."""
+        for later in range(number + 1, len(self._checks)):
+            check = self._checks[later]
+            if self._buffers[later] != self._buffers[number] or isinstance(check, UriLength):
+                continue
+            if check.relative:
+                return True
+            if isinstance(check, (Content, Expression)) and not check.negated:
+                return False
+        return False
+
+    def __call__(self, payload: Payload) -> bool:
+        """Raises: BudgetSpent."""
+        if self._http and not payload.is_http:
+            return False
+        budget = [min(BUDGET, payload.steps)]
+        try:
+            return self._from(0, payload, {}, budget)
+        finally:
+            payload.steps -= min(BUDGET, payload.steps) - max(budget[0], 0)
+
+    def _from(self, number: int, payload: Payload, ends: dict[str, int], budget: list[int]) -> bool:
+        """The tests from ``number`` on, with the ends of the matches so far."""
+        while number < len(self._checks):
+            check = self._checks[number]
+            budget[0] -= 1
+            if budget[0] < 0:
+                raise BudgetSpent
+            if isinstance(check, UriLength):
+                uri = payload.buffer("raw_uri")
+                agrees = uri is not None and check.least <= len(uri) <= check.most
+            else:
+                buffer = self._buffers[number]
+                data = payload.buffer(buffer)
+                if data is None:
+                    # What is not there does not hold what must not be in it.
+                    agrees = isinstance(check, (Content, Expression)) and check.negated
+                elif isinstance(check, Content) and not check.negated:
+                    if self._retried[number]:
+                        return self._each(number, check, payload, ends, budget)
+                    at = _find(check, data, payload, ends.get(buffer, 0), -1)
+                    agrees = at >= 0
+                    ends[buffer] = at + len(check.pattern)
+                elif isinstance(check, Content):
+                    agrees = _find(check, data, payload, ends.get(buffer, 0), -1) < 0
+                elif isinstance(check, Expression):
+                    agrees = self._expression(number, check, data, ends)
+                elif isinstance(check, DataAt):
+                    begin = ends.get(buffer, 0) if check.relative else 0
+                    agrees = (begin + check.count <= len(data)) != check.negated
+                elif isinstance(check, ByteTest):
+                    agrees = _byte_test(check, data, ends.get(buffer, 0))
+                else:
+                    end = _byte_jump(check, data, ends.get(buffer, 0))
+                    agrees = end is not None
+                    ends[buffer] = end or 0
+            if not agrees:
+                return False
+            number += 1
+        return True
+
+    def _each(
+        self,
+        number: int,
+        check: Content,
+        payload: Payload,
+        ends: dict[str, int],
+        budget: list[int],
+    ) -> bool:
+        """Try the tests that follow behind each occurrence of a content."""
+        buffer = self._buffers[number]
+        data = payload.buffer(buffer) or b""
+        base = ends.get(buffer, 0)
+        at = -1
+        while True:
+            at = _find(check, data, payload, base, at + 1)
+            if at < 0:
+                return False
+            budget[0] -= 1
+            if budget[0] < 0:
+                raise BudgetSpent
+            found = ends | {buffer: at + len(check.pattern)}
+            if self._from(number + 1, payload, found, budget):
+                return True
+
+    def _expression(
+        self, number: int, check: Expression, data: bytes, ends: dict[str, int]
+    ) -> bool:
+        begin = min(ends.get(check.buffer, 0), len(data)) if check.relative else 0
+        begin = max(begin, 0)
+        pattern = self._expressions[number]
+        rest = data[begin:] if begin else data
+        match = pattern.match(rest) if check.anchored else pattern.search(rest)
+        if match and not check.negated:
+            ends[check.buffer] = begin + match.end()
+        return (match is None) == check.negated
+
+
+def _find(check: Content, data: bytes, payload: Payload, base: int, least: int) -> int:
+    """Where the content begins, not before ``least``; -1 if nowhere in its window."""
+    begin, end = 0, len(data)
+    if check.offset is not None:
+        begin = check.offset
+    if check.depth is not None:
+        end = min(end, begin + check.depth)
+    if check.relative:
+        start = base + (check.distance or 0)
+        begin = max(begin, start)
+        if check.within is not None:
+            end = min(end, start + check.within)
+    begin = max(begin, least, 0)
+    if end < begin:
+        return -1
+    pattern = check.pattern
+    if check.nocase:
+        data, pattern = payload.lower(check.buffer), pattern.lower()
+    if check.at_end:
+        last = len(data) - len(pattern)
+        return last if begin <= last and end >= len(data) and data.endswith(pattern) else -1
+    return data.find(pattern, begin, end)
+
+
+def _number(check: ByteTest | ByteJump, data: bytes, begin: int) -> int | None:
+    if begin < 0 or begin >= len(data):
+        return None
+    if check.base:
+        digits = _DIGITS[check.base].match(data[begin : begin + check.count])
+        return int(digits[1], check.base) if digits else None
+    if begin + check.count > len(data):
+        return None
+    raw = data[begin : begin + check.count]
+    return int.from_bytes(raw, "little" if check.little else "big")
+
+
+def _byte_test(check: ByteTest, data: bytes, base: int) -> bool:
+    number = _number(check, data, (base if check.relative else 0) + check.offset)
+    if number is None:
+        return False
+    value = check.value
+    result = {
+        "<": number < value,
+        ">": number > value,
+        "=": number == value,
+        "<=": number <= value,
+        ">=": number >= value,
+        "&": bool(number & value),
+        "^": bool(number ^ value),
+    }[check.operator]
+    return result != check.negated
+
+
+def _byte_jump(check: ByteJump, data: bytes, base: int) -> int | None:
+    """Where the next relative test begins; None outside of the payload."""
+    begin = (base if check.relative else 0) + check.offset
+    number = _number(check, data, begin)
+    if number is None:
+        return None
+    jump = number * check.multiplier
+    if check.align:
+        jump = (jump + 3) & ~3
+    end = jump + check.after + (0 if check.from_beginning else begin + check.count)
+    return end if 0 <= end <= len(data) else None

@@ -1,0 +1,1 @@
+"""``honeynet.toml``: one frozen object, checked whole before an agent starts."""

@@ -1,0 +1,125 @@
+"""What single values of ``honeynet.toml`` may be; `agents.settings.honeynet` puts them together."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ontology.host_profile import check_host_text, check_vulnerability
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DOMAIN = re.compile(r"(?=.{1,251}$)[a-z0-9-]+(\.[a-z0-9-]+)*")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+# dev_valid_name() of the kernel: at most 15 bytes, no slash, no colon, no space.
+_INTERFACE = re.compile(r"[!-.0-9;-~]{1,15}")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Part(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parse_duration(text: str) -> int:
+    """Seconds in ``90s``, ``15m``, ``1h`` or ``7d``. Raises: ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration like 90s, 15m, 1h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name of 1 to 32 letters a-z, digits and hyphens")
+    return value
+
+
+def _domain(value: object) -> object:
+    if isinstance(value, str) and not _DOMAIN.fullmatch(value):
+        raise ValueError("not a domain of letters a-z, digits, hyphens and single dots")
+    return value
+
+
+def _host(value: object) -> object:
+    """An address or a host name; it is also written into the server's configuration."""
+    if not isinstance(value, str):
+        return value
+    try:
+        address = ip_address(value)
+    except ValueError:
+        if not _HOST.fullmatch(value):
+            raise ValueError("not an IP address or host name") from None
+        return value
+    if address.is_unspecified:
+        raise ValueError("no agent can connect to it; name the address where all reach the server")
+    return value
+
+
+def _listen(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("unix:"):
+        if not value.startswith("unix:/"):
+            raise ValueError("unix:PATH needs an absolute path")
+        return value
+    host, mark, port = value.rpartition(":")
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        address = None
+    if not mark or address is None or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("neither HOST:PORT (with an IP address) nor unix:PATH")
+    if not address.is_loopback:
+        raise ValueError(
+            "not a loopback address; the console has no TLS, use unix:PATH and a reverse proxy"
+        )
+    return value
+
+
+def _network(value: object) -> object:
+    """One clear reason instead of one for each of four types."""
+    if not isinstance(value, str):
+        return value
+    network = ip_network(value)
+    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
+        raise ValueError(f"{value!r} has a scope id, which no packet carries")
+    return network
+
+
+def _interface(value: object) -> object:
+    if isinstance(value, str) and (not _INTERFACE.fullmatch(value) or value in (".", "..")):
+        raise ValueError("not the name of a network interface")
+    return value
+
+
+def _vulnerability(value: str) -> str:
+    check_vulnerability(value)
+    return value
+
+
+def _host_text(value: str) -> str:
+    check_host_text(value)
+    return value
+
+
+Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
+Name = Annotated[str, BeforeValidator(_name)]
+AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Priority = Annotated[int, Field(ge=0, le=5)]
+Grade = Annotated[int, Field(ge=0, le=5)]
+Vulnerability = Annotated[str, AfterValidator(_vulnerability)]
+HostText = Annotated[str, AfterValidator(_host_text)]
+Domain = Annotated[str, BeforeValidator(_domain)]
+Host = Annotated[str, BeforeValidator(_host)]
+Listen = Annotated[str, BeforeValidator(_listen)]
+Interface = Annotated[str, BeforeValidator(_interface)]

@@ -1,0 +1,384 @@
+"""What the supervisor does, between its messages and its console: each operation in one place.
+
+Writes go to the ledger in a thread and in one transaction; only then do orders leave and viewers
+hear of it. The agent supplies how orders and archive records are sent, and the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+from agents.console.clusters import ClusterDesk
+from agents.console.events import Hub
+from agents.console.knowledge import KnowledgeDesk
+from agents.console.message_monitor import MessageMonitor
+from agents.console.views import (
+    AgentView,
+    BlockView,
+    agent_views,
+    alert_view,
+    block_view,
+    incident_view,
+)
+from agents.settings.honeynet import Settings
+from agents.supervisor.directory import Change, Directory, DirectoryError
+from agents.supervisor.errors import ServiceError
+from agents.supervisor.ledger import Ledger
+from agents.supervisor.propagation import Entry, Order, Plan, Propagation, canonical
+from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
+
+logger = logging.getLogger(__name__)
+
+SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
+Archive = Callable[[Sequence[Record]], Awaitable[None]]
+
+TRIM_EVERY_S = 60
+RECONCILE_EVERY_S = 15
+"""How often gateways that are up get what they have not confirmed."""
+
+
+class ConsoleService:
+    """The supervisor's operations. Coroutines run in the agent's loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], int],
+        send: SendOrders,
+        archive: Archive,
+        counters: Counter[str] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.directory = Directory(settings)
+        self.propagation = Propagation.from_settings(settings)
+        self.hub = Hub(clock)
+        self.clusters = ClusterDesk(ledger, self.hub, clock)
+        self.knowledge = KnowledgeDesk(ledger, clock)
+        self.messages = MessageMonitor(settings)
+        self.clock = clock
+        self.counters = Counter[str]() if counters is None else counters
+        self._send = send
+        self._archive = archive
+        self._last_trim_us = 0
+        self._last_reconcile_us = clock()
+
+    # ---- from the agents
+
+    async def decide(
+        self,
+        decision: Decision,
+        incident: Incident | None,
+        alerts: Sequence[Alert],
+    ) -> Plan:
+        """Rule on a decision, keep it with its evidence, and send the orders it takes.
+
+        Idempotent by the decision's id: a repeat gets the first ruling and sends no orders.
+        """
+        decision = replace(decision, source=canonical(decision.source))
+        now_us = self.clock()
+        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
+        if plan.outcome == "known":
+            self.counters["decisions_repeated"] += 1
+            # A crash may have come between the ledger and the outbox. The orders come again when
+            # the gateways register; nobody else would tell the archive.
+            await self._archive([decision])
+            return plan
+        self.counters[f"decisions_{plan.outcome}"] += 1
+        logger.info(
+            "decision %s %s %s: %s%s (class %s, incident %s, by %s, reason %r)",
+            decision.id,
+            decision.action,
+            decision.source,
+            plan.outcome,
+            f" ({plan.detail})" if plan.detail else "",
+            decision.classification,
+            decision.incident,
+            decision.origin,
+            decision.reason,
+        )
+        await self._dispatch(plan.orders)
+        if plan.entry is not None:
+            self._show(plan.entry)
+        if incident is not None:
+            self._show_evidence(incident, alerts, now_us)
+        await self._archive([decision])
+        return plan
+
+    def _decide(
+        self,
+        decision: Decision,
+        incident: Incident | None,
+        alerts: Sequence[Alert],
+        now_us: int,
+    ) -> Plan:
+        ledger = self.ledger
+        with ledger.transaction():
+            known = ledger.ruling(decision.id)
+            if known is not None:
+                if known.outcome == "refused":
+                    return Plan("refused", None, detail=known.detail)
+                return Plan("known", None, detail=known.detail)
+            # Ends what is over first: a block that lapsed a moment ago isn't one to lengthen.
+            ledger.expire(now_us)
+            current = ledger.active_for(decision.source)
+            plan = self.propagation.on_decision(
+                decision, current, new_id=uuid4().urn, now_us=now_us
+            )
+            if plan.entry is not None:
+                ledger.save(plan.entry)
+            entry = plan.entry or current
+            entry_id = entry.id if entry is not None else None
+            ledger.add_decision(decision, plan.outcome, plan.detail, entry_id, now_us)
+            if incident is not None:
+                ledger.add_incident(incident, now_us)
+            ledger.add_alerts(alerts, now_us)
+            ledger.audit(
+                decision.origin,
+                f"{decision.action}: {plan.outcome}",
+                entry_id or str(decision.source),
+                plan.detail or decision.reason,
+                now_us,
+            )
+        return plan
+
+    async def observe(self, incident: Incident, alerts: Sequence[Alert]) -> None:
+        """Keep and show an incident that led to no decision."""
+        now_us = self.clock()
+        await asyncio.to_thread(self._observe, incident, alerts, now_us)
+        self._show_evidence(incident, alerts, now_us)
+
+    def _observe(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
+        with self.ledger.transaction():
+            self.ledger.add_incident(incident, now_us)
+            self.ledger.add_alerts(alerts, now_us)
+
+    async def report(self, block: Block) -> bool:
+        """Take in a gateway's report; False if it is about nothing we know."""
+        known, entry = await asyncio.to_thread(self._report, block, self.clock())
+        self.counters["reports" if known else "reports_unknown"] += 1
+        if not known:
+            logger.warning(
+                "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
+                block.decision,
+            )  # fmt: skip
+        if entry is not None:
+            self._show(entry)
+        if known:
+            # Also a repeat: a crash may have come between the ledger and the outbox.
+            await self._archive([block])
+        return known
+
+    def _report(self, block: Block, now_us: int) -> tuple[bool, Entry | None]:
+        ledger = self.ledger
+        with ledger.transaction():
+            entry = ledger.entry_of_decision(block.decision) or ledger.latest_for(block.source)
+            if entry is None:
+                return False, None
+            new = self.propagation.on_report(entry, block)
+            if new is None:
+                return True, None
+            ledger.save(new)
+            if block.state in ("refused", "failed"):
+                who = self.propagation.gateways[block.gateway]
+                ledger.audit(who, f"block {block.state}", entry.id, block.detail, now_us)
+        return True, new
+
+    async def register(self, description: AgentDescription, sender: str) -> Change:
+        """Enter an agent; a reaction agent that came (back) gets the blocks that it lacks.
+
+        Raises: DirectoryError
+        """
+        now_us = self.clock()
+        try:
+            change = self.directory.register(description, sender, now_us)
+        except DirectoryError as e:
+            self.counters["registrations_refused"] += 1
+            await asyncio.to_thread(
+                self.ledger.audit, sender, "registration refused", sender, str(e), now_us
+            )
+            raise
+        if change != "renewed":
+            logger.info("agent %s is %s", sender, change)
+            await asyncio.to_thread(
+                self.ledger.audit, sender, f"agent {change}", sender, description.health, now_us
+            )
+            if description.role == "reaction":
+                await self._restore(description.node, fresh=change != "returned", now_us=now_us)
+        self.show_agents(sender)
+        return change
+
+    async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
+        active, lifted = await asyncio.to_thread(self._wanted, now_us)
+        orders = self.propagation.on_registration(
+            gateway, active, lifted, fresh=fresh, now_us=now_us
+        )
+        if orders:
+            logger.info("gateway %s gets %d orders again", gateway, len(orders))
+        await self._dispatch(orders)
+
+    async def _reconcile(self, now_us: int) -> None:
+        """Tell each gateway that is up again what it ought to have done by now.
+
+        It mends a failed order, and a lift and a block of one source that overtook each other.
+        """
+        before_us = now_us - RECONCILE_EVERY_S * 1_000_000
+        active, lifted = await asyncio.to_thread(self._wanted, now_us)
+        for gateway, jid in self.propagation.gateways.items():
+            if not self.directory.is_up(jid):
+                continue
+            orders = self.propagation.on_registration(
+                gateway,
+                (e for e in active if _stands_since(e, gateway) <= before_us),
+                (e for e in lifted if e.ended_us <= before_us),
+                fresh=False,
+                now_us=now_us,
+            )
+            self.counters["orders_again"] += len(orders)
+            await self._dispatch(orders)
+
+    def _wanted(self, now_us: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        with self.ledger.transaction():
+            return self.ledger.active(now_us), self.ledger.lifted(now_us)
+
+    async def sweep(self) -> None:
+        """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
+        now_us = self.clock()
+        for entry in await asyncio.to_thread(self._expire, now_us):
+            self.counters["blocks_expired"] += 1
+            self._show(entry)
+        lapsed = self.directory.lapse(now_us)
+        for registration in lapsed:
+            name = registration.description.name
+            logger.warning("agent %s is silent", name)
+            await asyncio.to_thread(
+                self.ledger.audit, name, "agent lapsed", name, "no renewal in its lease", now_us
+            )
+        if lapsed:
+            self.show_agents()
+        if now_us - self._last_reconcile_us >= RECONCILE_EVERY_S * 1_000_000:
+            self._last_reconcile_us = now_us
+            await self._reconcile(now_us)
+        if now_us - self._last_trim_us >= TRIM_EVERY_S * 1_000_000:
+            self._last_trim_us = now_us
+            await asyncio.to_thread(self.ledger.trim)
+
+    def _expire(self, now_us: int) -> tuple[Entry, ...]:
+        with self.ledger.transaction():
+            ended = self.ledger.expire(now_us)
+            for entry in ended:
+                self.ledger.audit(
+                    "supervisor", "block expired", entry.id, "its time is over", now_us
+                )
+        return ended
+
+    # ---- from the console
+
+    async def block(self, source: Address, duration_s: int, reason: str, user: str) -> Entry:
+        """Block an address by hand. Raises: ServiceError when it must not be blocked."""
+        if duration_s > self.propagation.maximum_s:
+            raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
+        decision = Decision(
+            id=uuid4().urn,
+            action="block",
+            source=source,
+            classification="Manual",
+            origin=f"user:{user}",
+            decided_us=self.clock(),
+            duration_s=duration_s,
+            reason=reason,
+        )
+        plan = await self.decide(decision, None, ())
+        if not plan.accepted:
+            raise ServiceError("refused", plan.detail)
+        entry = plan.entry or await asyncio.to_thread(self.ledger.active_for, source)
+        if entry is None:  # lifted by somebody else in this very moment
+            raise ServiceError("ended", f"{source} was lifted meanwhile")
+        return entry
+
+    async def lift(self, entry_id: str, reason: str, user: str) -> Entry:
+        """End a block on every gateway. Raises: ServiceError"""
+        entry = await self._active(entry_id)
+        decision = Decision(
+            id=uuid4().urn,
+            action="unblock",
+            source=entry.source,
+            classification=entry.cause.classification,
+            origin=f"user:{user}",
+            decided_us=self.clock(),
+            duration_s=0,
+            reason=reason,
+        )
+        plan = await self.decide(decision, None, ())
+        if plan.entry is None:
+            raise ServiceError("ended", f"the block of {entry.source} has already ended")
+        return plan.entry
+
+    async def extend(self, entry_id: str, seconds: int, reason: str, user: str) -> Entry:
+        """Make a block end later by ``seconds``. Raises: ServiceError"""
+        entry = await self._active(entry_id)
+        total = entry.remaining_s(self.clock()) + seconds
+        if total > self.propagation.maximum_s:
+            raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
+        decision = replace(
+            entry.cause,
+            id=uuid4().urn,
+            origin=f"user:{user}",
+            decided_us=self.clock(),
+            duration_s=total,
+            reason=reason,
+        )
+        plan = await self.decide(decision, None, ())
+        if not plan.accepted:
+            raise ServiceError("refused", plan.detail)
+        return plan.entry or await self._active(entry_id)
+
+    async def _active(self, entry_id: str) -> Entry:
+        entry = await asyncio.to_thread(self.ledger.entry, entry_id)
+        if entry is None:
+            raise ServiceError("unknown", "there is no such block")
+        if entry.state != "active":
+            raise ServiceError("ended", f"the block of {entry.source} has already ended")
+        return entry
+
+    # ---- to the viewers
+
+    def view(self, entry: Entry) -> BlockView:
+        """An entry as the console shows it."""
+        return block_view(entry)
+
+    def agents(self) -> list[AgentView]:
+        """Every agent of the honeynet file, registered or not."""
+        return agent_views(self.directory)
+
+    def show_agents(self, *names: str) -> None:
+        """Tell the viewers of these agents, or of all."""
+        for agent in self.agents() if self.hub.viewers else ():
+            if names and agent.name not in names:
+                continue
+            self.hub.publish("agents", agent.name, agent)
+
+    def _show(self, entry: Entry) -> None:
+        self.hub.publish("blocks", entry.id, block_view(entry))
+
+    def _show_evidence(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
+        self.hub.publish("incidents", incident.id, incident_view(incident, now_us))
+        for alert in alerts:
+            self.hub.publish("alerts", alert.id, alert_view(alert, now_us))
+
+    async def _dispatch(self, orders: Sequence[Order]) -> None:
+        if orders:
+            self.counters["orders"] += len(orders)
+            await self._send(orders)
+
+
+def _stands_since(entry: Entry, gateway: str) -> int:
+    state = entry.on(gateway)
+    return entry.since_us if state is None else state.since_us

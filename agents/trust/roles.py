@@ -1,0 +1,121 @@
+"""Who may say what to whom: the authorisation of every record that travels.
+
+The transport only proves an account and the signature only proves a name; this table says which
+role may send which record with which performative to which role. What isn't in it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from agents.trust.identity import Peer, Refused
+from ontology.records import (
+    ROLES,
+    AgentDescription,
+    Alert,
+    Block,
+    ConnectionBatch,
+    OntologyAction,
+    Record,
+)
+
+_ALL = frozenset(ROLES)
+_Rule = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
+
+
+def _rule(senders: str, performatives: str, records: str, receivers: str) -> _Rule:
+    return (
+        _ALL if senders == "*" else frozenset(senders.split()),
+        frozenset(performatives.split()),
+        frozenset(records.split()),
+        _ALL if receivers == "*" else frozenset(receivers.split()),
+    )
+
+
+PERMITTED = (
+    _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
+    _rule("correlation ontology", "subscribe cancel", "Subscription", "analyzer"),
+    _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
+    _rule("analyzer", "inform", "Alert", "correlation ontology"),
+    _rule("correlation", "request", "Decision Incident Alert", "supervisor"),
+    _rule("correlation", "inform", "Incident Alert", "supervisor"),
+    _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
+    _rule("supervisor", "request", "Decision", "reaction"),
+    _rule("reaction", "agree refuse inform failure", "Block", "supervisor"),
+    _rule("*", "request", "AgentDescription", "supervisor"),
+    _rule("supervisor", "inform", "AgentDescription", "*"),
+    _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
+    _rule("ontology", "inform", "OntologyChanged", "*"),
+    _rule("analyzer supervisor", "subscribe", "Subscription", "ontology"),
+    _rule("ontology", "agree refuse", "Subscription", "analyzer supervisor"),
+    _rule("ontology", "inform", "TrafficCluster", "analyzer supervisor"),
+    _rule("supervisor", "request", "TrafficCluster", "ontology"),
+    _rule("ontology", "refuse", "TrafficCluster", "supervisor"),
+    _rule("*", "query-ref query-if", "Query", "ontology"),
+    _rule("ontology", "inform-ref inform refuse", "Answer", "*"),
+    # Who may assert and retract, not only translate: see ASSERTERS.
+    _rule("*", "request", "OntologyAction", "ontology"),
+    _rule("ontology", "inform refuse", "OntologyAction", "*"),
+    _rule("correlation", "subscribe", "Subscription", "ontology"),
+    _rule("ontology", "agree refuse", "Subscription", "correlation"),
+    _rule("ontology", "inform", "HostProfile", "correlation"),
+)
+"""(sender roles, performatives, record classes, receiver roles); a message needs one rule per
+record."""
+
+ASSERTERS = frozenset({"supervisor"})
+"""Roles that may change what the ontology agent holds for true."""
+
+_SAME_NODE = frozenset({("sensor", "analyzer")})
+"""A sensor reports to the analyzer beside it and to no other."""
+
+_BARE = frozenset({"agree", "refuse", "failure", "not-understood", "cancel", "confirm", "inform"})
+"""Performatives of answers, which may come without records, from any agent to any."""
+
+
+def _allowed(sender: Peer, receiver: Peer, performative: str, record: str) -> bool:
+    return any(
+        sender.role in senders
+        and performative in performatives
+        and record in records
+        and receiver.role in receivers
+        for senders, performatives, records, receivers in PERMITTED
+    )
+
+
+def check_roles(sender: Peer, receiver: Peer, performative: str, records: Sequence[Record]) -> None:
+    """Raises: Refused with reason ``role`` if the sender may not say this to the receiver."""
+    if not records and performative not in _BARE:
+        raise Refused("role", f"{performative} without a record")
+    if records and (sender.role, receiver.role) in _SAME_NODE and sender.node != receiver.node:
+        raise Refused("role", f"{sender.jid} belongs to another node")
+    for name in dict.fromkeys(type(record).__name__ for record in records):
+        if not _allowed(sender, receiver, performative, name):
+            raise Refused(
+                "role", f"a {sender.role} may not {performative} {name} to a {receiver.role}"
+            )
+    _check_claims(sender, records)
+
+
+def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
+    """A record that names its author must name the one who signed; facts are for `ASSERTERS`."""
+    for record in records:
+        if isinstance(record, OntologyAction) and record.ontology_action != "translate":
+            if sender.role not in ASSERTERS | {"ontology"}:
+                raise Refused("role", f"a {sender.role} may not {record.ontology_action} facts")
+        match record:
+            case AgentDescription() if sender.role != "supervisor":
+                claimed = (record.name, record.role, record.node)
+                honest = claimed == (sender.jid, sender.role, sender.node)
+            case Block() if sender.role == "reaction":
+                honest = record.gateway == sender.node
+            case Alert() if sender.role == "analyzer":
+                honest = record.analyzer == sender.jid
+            case Alert() if sender.role == "sensor":
+                honest = record.sensor == sender.jid
+            case ConnectionBatch():
+                honest = record.sensor == sender.jid
+            case _:
+                honest = True
+        if not honest:
+            raise Refused("role", f"{sender.jid} speaks for another in {type(record).__name__}")

@@ -1,0 +1,1 @@
+"""KDD Cup 99 connection records: reading them, and making them from captures."""

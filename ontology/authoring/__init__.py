@@ -1,0 +1,1 @@
+"""What engineers see of the ontology: documents, pictures, differences, translations."""

@@ -1,0 +1,1 @@
+"""Reaction rules: which response an incident calls for."""

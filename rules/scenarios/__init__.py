@@ -1,0 +1,1 @@
+"""Attack models, and the SWRL rules that are made from them."""

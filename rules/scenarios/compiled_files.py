@@ -1,0 +1,78 @@
+"""Everything that ``ontoidps rules compile`` writes, made from one folder of models and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rules.reactions.rulebook import REACTIONS_FILE, reactions_ttl
+from rules.reactions.tables import TABLES, expand, read_tables
+from rules.scenarios.attack_graph import scenario_svg
+from rules.scenarios.attack_models import read_models
+from rules.scenarios.compile import Compiled, anti_table, compile_models
+from rules.scenarios.scenario_rules import scenarios_owl
+from rules.scenarios.scenario_samples import scenario_samples
+
+MODELS_FILE = "attacks.owl"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFolder:
+    """What a folder gives: texts by file name."""
+
+    compiled: Compiled
+    reaction_rules: int
+    files: Mapping[str, str]
+    figures: Mapping[str, str]
+    """SVG, one per scenario."""
+
+
+def source_paths(folder: Path) -> tuple[Path, ...]:
+    """What people edit there: the attack models and the policy tables."""
+    return tuple(folder / name for name in (MODELS_FILE, *TABLES))
+
+
+def compile_folder(folder: Path) -> CompiledFolder:
+    """Read ``attacks.owl`` and ``reaction_*.tsv`` and make all files; writes nothing.
+
+    Raises: ModelError, TableError (both ValueError), OSError.
+    """
+    compiled = compile_models(read_models(folder / MODELS_FILE))
+    reactions = expand(read_tables(folder))
+    return CompiledFolder(
+        compiled=compiled,
+        reaction_rules=len(reactions),
+        files={
+            "scenarios.owl": scenarios_owl(compiled),
+            "scenarios.samples.json": scenario_samples(compiled),
+            "anti_correlation.tsv": anti_table(compiled),
+            REACTIONS_FILE: reactions_ttl(reactions),
+        },
+        figures={
+            f"attack-graph-{name}.svg": scenario_svg(compiled, name)
+            for name in compiled.models.scenarios
+        },
+    )
+
+
+def differing(files: Mapping[Path, str]) -> list[Path]:
+    """Which of the files are missing or hold something else, sorted."""
+    changed = []
+    for path, text in files.items():
+        try:
+            same = path.read_text(encoding="utf-8") == text
+        except (FileNotFoundError, UnicodeDecodeError):
+            same = False
+        if not same:
+            changed.append(path)
+    return sorted(changed)
+
+
+def write_files(files: Mapping[Path, str]) -> None:
+    """Write what differs, each file whole or not at all: an agent may be watching them."""
+    for path in differing(files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.new")
+        partial.write_text(files[path], encoding="utf-8")
+        partial.replace(path)

@@ -1,0 +1,1 @@
+"""Snort and Suricata rules: their grammar, and what of it is carried out."""

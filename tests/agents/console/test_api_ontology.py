@@ -1,0 +1,130 @@
+"""Questions and facts through the console: who may, what is asked, refusals, silence, audit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from agents.console import knowledge as desk_module
+from ontology.records import Answer, OntologyAction, Query
+
+FACTS = {"action": "assert", "fragment": "<urn:x> a idps:Network .", "reason": "ticket 4711"}
+
+
+class Ontology:
+    """Answers as the ontology agent does, or not at all."""
+
+    def __init__(self, desk) -> None:
+        self.desk, self.asked, self.done = desk, [], True
+        self.silent = False
+
+    async def ask(self, record, performative, conversation) -> None:
+        self.asked.append((record, performative))
+        if isinstance(record, Query):
+            said = {"head": {"vars": ["s"]}, "results": {"bindings": []}}
+            text = json.dumps(said if self.done else {"error": "query took longer than 5 s"})
+            answer = Answer(id="urn:uuid:a", query=record.id, results=text, truncated=True)
+        else:
+            answer = replace(record, detail="facts+1, 3 facts" if self.done else "READ-ONLY: no")
+        if not self.silent:
+            asyncio.get_running_loop().call_soon(
+                lambda: self.desk.answered(conversation, answer, done=self.done)
+            )
+
+
+@pytest.fixture
+def ontology(service):
+    made = Ontology(service.knowledge)
+    service.knowledge.ask = made.ask
+    return made
+
+
+@pytest.fixture
+def client_of(browser, credentials):
+    async def make(stack, who):
+        client = await stack.enter_async_context(browser())
+        if who == "token":
+            client.headers["Authorization"] = f"Bearer {credentials.token}"
+        elif who != "nobody":
+            await client.post("/login", data={"user": who, "password": f"{who} pass"})
+            client.headers["X-CSRF-Token"] = (await client.get("/api/v1/me")).json()["csrf"]
+        return client
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("who", "asking", "telling"),
+    [("nobody", 401, 401), ("viewer", 200, 403), ("operator", 200, 200), ("token", 200, 200)],
+)
+async def test_viewers_ask_and_operators_tell(service, ontology, client_of, who, asking, telling):
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        client = await client_of(stack, who)
+        found = await client.post("/api/v1/ontology/query", json={"sparql": "SELECT * {}"})
+        told = await client.post("/api/v1/ontology/facts", json=FACTS)
+    assert (found.status_code, told.status_code) == (asking, telling)
+    if asking == 200:
+        assert found.json()["truncated"] is True
+        assert found.json()["results"] == {"bindings": []}
+    if telling == 200:
+        user = "user:cli" if who == "token" else "user:operator"
+        record, performative = ontology.asked[-1]
+        assert performative == "request"
+        assert record == OntologyAction(
+            id=record.id,
+            ontology_action="assert",
+            fragment=FACTS["fragment"],
+            detail=f"{user}: ticket 4711",
+        )
+        assert told.json() == {"detail": "facts+1, 3 facts"}
+        (line,) = (x for x in service.ledger.audit_trail(limit=9) if "fact" in x.what)
+        assert (line.who, line.what) == (user, "facts asserted")
+        assert "ticket 4711" in line.reason and FACTS["fragment"] in line.reason
+
+
+@pytest.mark.parametrize(
+    ("silent", "status", "said", "what"),
+    [(False, 422, "READ-ONLY", "assert refused"), (True, 503, "answered", "assert unanswered")],
+)
+async def test_a_refusal_and_a_silence_are_told_and_audited(
+    service, ontology, client_of, monkeypatch, silent, status, said, what
+):
+    from contextlib import AsyncExitStack
+
+    monkeypatch.setattr(desk_module, "ANSWER_LIMIT_S", 0.1)
+    ontology.done, ontology.silent = False, silent
+    async with AsyncExitStack() as stack:
+        client = await client_of(stack, "operator")
+        answer = await client.post("/api/v1/ontology/facts", json=FACTS)
+        assert answer.status_code == status
+        assert said in answer.json()["detail"]
+        assert service.ledger.audit_trail(limit=1)[0].what == what
+        found = await client.post("/api/v1/ontology/query", json={"sparql": "SELECT * {}"})
+        assert found.status_code == status
+    assert service.knowledge._waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("query", {"sparql": ""}),
+        ("query", {"sparql": "x" * 10_001}),
+        ("facts", FACTS | {"action": "translate"}),
+        ("facts", FACTS | {"fragment": "x" * 50_001}),
+        ("facts", FACTS | {"reason": " "}),
+        ("facts", FACTS | {"more": 1}),
+    ],
+)
+async def test_a_bad_wish_never_leaves(ontology, client_of, path, body):
+    from contextlib import AsyncExitStack
+
+    async with AsyncExitStack() as stack:
+        client = await client_of(stack, "operator")
+        answer = await client.post(f"/api/v1/ontology/{path}", json=body)
+    assert answer.status_code == 422
+    assert ontology.asked == []

@@ -1,0 +1,191 @@
+"""Where the console listens, the CLI's client against it, and the event stream over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import closing
+
+import httpx
+import pytest
+
+from agents.console import server
+from agents.console.client import ConsoleClient, ConsoleError
+from agents.console.server import ListenError, bind
+from agents.settings.honeynet import Console
+
+
+@pytest.mark.parametrize(
+    ("listen", "message"),
+    [
+        ("0.0.0.0:8080", "not a loopback"),
+        ("192.0.2.1:8080", "not a loopback"),
+        ("[::]:8080", "not a loopback"),
+        ("example.org:80", "not an IP address"),
+        ("127.0.0.1", "not HOST:PORT"),
+        ("127.0.0.1:http", "not HOST:PORT"),
+        ("127.0.0.1:99999", "not HOST:PORT"),
+        ("unix:relative.sock", "not an absolute path"),
+    ],
+)
+def test_other_addresses_are_refused_in_one_line(listen, message):
+    with pytest.raises(ListenError, match=message) as caught:
+        bind(listen)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_port_in_use_is_named():
+    with closing(bind("127.0.0.1:0")) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}: Address already in use"):
+            bind(f"127.0.0.1:{port}")
+
+
+def test_a_stale_socket_is_replaced_a_live_one_and_a_file_are_not(tmp_path):
+    path = tmp_path / "console.sock"
+    bind(f"unix:{path}").close()  # leaves the file, as a crash does
+    with closing(bind(f"unix:{path}")):
+        assert path.stat().st_mode & 0o777 == 0o660
+        with pytest.raises(ListenError, match="in use"):
+            bind(f"unix:{path}")
+    other = tmp_path / "precious"
+    other.write_text("data")
+    with pytest.raises(ListenError):
+        bind(f"unix:{other}")
+    assert other.read_text() == "data"
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def client(request, serve, settings, tmp_path):
+    listen = "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/c.sock"
+    running = serve(listen)
+    if request.param == "tcp":
+        listen = running.url.removeprefix("http://")
+    changed = settings.model_copy(update={"console": Console(listen=listen)})
+    with ConsoleClient(changed) as made:
+        yield made
+
+
+def test_the_client_does_what_the_command_line_needs(client, post):
+    made = client.add("203.0.113.50", duration_s=600, reason="by hand")
+    assert [(o.gateway, o.decision.duration_s) for o in post.take()] == [
+        ("gw1", 600),
+        ("gw2", 600),
+        ("gw3", 600),
+    ]
+    assert [b["id"] for b in client.blocks()] == [made["id"]]
+    assert client.blocks(gateway="nowhere") == []
+    longer = client.extend("203.0.113.50", seconds=300, reason="still there")
+    assert longer["expires_us"] >= made["expires_us"] + 299_000_000
+    assert client.lift(made["id"], reason="enough")["state"] == "lifted"
+    assert client.block(made["id"])["block"]["ended_by"] == "user:cli"
+    assert len(client.agents()) == 12
+    assert client.me()["honeynet"] == "testnet"
+    assert client.audit()["lines"][0]["what"] == "unblock: unblocked"
+    assert client.incidents() == client.alerts() == []
+    for call, message in (
+        (lambda: client.lift("203.0.113.50", reason="x"), "is not blocked"),
+        (lambda: client.add("10.0.1.1", reason="x"), "allow-list"),
+        (lambda: client.add("x", reason="x"), "source"),
+        (lambda: client.lift("../../me", reason="x"), "Not Found|no such block"),
+    ):
+        with pytest.raises(ConsoleError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_supervisor_or_token_is_one_line(settings, tmp_path, secrets_dir):
+    changed = settings.model_copy(update={"console": Console(listen="127.0.0.1:9")})
+    with pytest.raises(ConsoleError, match="console-token"):
+        ConsoleClient(changed)
+    changed = changed.model_copy(update={"state_dir": secrets_dir})
+    with ConsoleClient(changed) as client, pytest.raises(ConsoleError, match="no supervisor"):
+        client.blocks()
+
+
+def test_a_wrong_token_is_said_so(serve, settings, tmp_path):
+    running = serve("127.0.0.1:0")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "console-token").write_text("x" * 40)
+    update = {
+        "console": Console(listen=running.url.removeprefix("http://")),
+        "state_dir": tmp_path / "other",
+    }
+    with ConsoleClient(settings.model_copy(update=update)) as client:
+        with pytest.raises(ConsoleError, match="doesn't know this token"):
+            client.me()
+
+
+def test_a_change_reaches_the_stream_and_logout_ends_it(serve, kit):
+    running = serve("127.0.0.1:0")
+    headers = {"Origin": running.url}
+    with httpx.Client(base_url=running.url, headers=headers, timeout=20) as browser:
+        browser.post("/login", data={"user": "operator", "password": "operator pass"})
+        csrf = browser.get("/api/v1/me").json()["csrf"]
+        with browser.stream("GET", "/api/v1/events") as stream:
+            lines = stream.iter_lines()
+            assert "event: hello" in (next(lines), next(lines))
+            running.call(running.service.decide(kit.decision(decided_us=1), None, ()))
+            change = next(x for x in lines if x.startswith('data: {"blocks"'))
+            (block,) = json.loads(change.removeprefix("data: "))["blocks"]
+            assert block["source"] == "203.0.113.9"
+            browser.post("/api/v1/logout", headers={"X-CSRF-Token": csrf})
+            assert not any("blocks" in line for line in lines)  # and it ends
+        assert browser.get("/api/v1/events").status_code == 401
+
+
+def test_a_body_of_unknown_length_is_refused(serve):
+    running = serve("127.0.0.1:0")
+    answer = httpx.post(f"{running.url}/login", content=iter([b"user=a"]))
+    assert answer.status_code == 411
+
+
+@pytest.mark.parametrize("request_line", [b"\x16\x03\x01\x02\x00", b"GET", b"A" * 100_000])
+def test_garbage_gets_no_more_than_an_error(serve, request_line):
+    running = serve("127.0.0.1:0")
+    port = int(running.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(request_line + b"\r\n\r\n")
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(100).startswith((b"HTTP/1.1 400", b""))
+    assert httpx.get(f"{running.url}/healthz").text == "ok\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /login HTTP/1.1\r\nHost: loc",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nuser=",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /login HT",
+    ],
+)
+def test_who_does_not_finish_a_request_is_hung_up_on(serve, monkeypatch, begun):
+    """256 of them would keep the operator out for as long as they like."""
+    monkeypatch.setattr(server, "REQUEST_S", 0.3)
+    console = serve("127.0.0.1:0")
+    with socket.create_connection(("127.0.0.1", httpx.URL(console.url).port), 5) as link:
+        link.settimeout(5)
+        first, second = begun[: len(begun) - 9], begun[len(begun) - 9 :]
+        link.sendall(first)
+        time.sleep(0.1)
+        link.sendall(second)
+        while link.recv(4096):
+            pass  # an answer to the first request, at most
+
+
+def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(
+    serve, monkeypatch, settings, secrets_dir
+):
+    monkeypatch.setattr(server, "REQUEST_S", 0.2)
+    console = serve("127.0.0.1:0")
+    token = (secrets_dir / "console-token").read_text().strip()
+    with httpx.Client(base_url=console.url, headers={"Authorization": f"Bearer {token}"}) as client:
+        with client.stream("GET", "/api/v1/events") as events:
+            chunks = events.iter_text()
+            assert "hello" in next(chunks)
+            assert "tick" in next(chunks)
+        assert client.get("/healthz").status_code == 200
+        time.sleep(0.5)
+        assert client.get("/healthz").status_code == 200

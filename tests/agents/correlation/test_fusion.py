@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.correlation.fusion import Fuser, senior_id
+from ontology.records import Alert
+
+S = 1_000_000
+
+
+def alert(
+    number: int,
+    begin_s: float = 0.0,
+    length_s: float = 1.0,
+    *,
+    classification: str = "SynScan",
+    source: str = "192.0.2.7",
+    target: str = "198.51.100.5",
+    port: int | None = None,
+    count: int = 1,
+    confidence: float = 0.9,
+    verified: bool = False,
+    targets: tuple[IPv4Address | IPv6Address, ...] = (),
+) -> Alert:
+    return Alert(
+        id=f"urn:uuid:{number:032x}",
+        classification=classification,
+        source=IPv4Address(source),
+        target=IPv4Address(target),
+        targets=targets,
+        target_port=port,
+        protocol=6,
+        begin_us=int(begin_s * S),
+        end_us=int((begin_s + length_s) * S),
+        count=count,
+        confidence=confidence,
+        verified_source=verified,
+        sensor="gw1",
+        analyzer="gw1",
+        explanation=f"alert {number}",
+    )
+
+
+def test_repeats_become_one_senior_alert() -> None:
+    (fused,) = Fuser().add(
+        [alert(1, 0, count=5), alert(2, 30, count=7, confidence=0.5, verified=True)]
+    )
+    one = fused.alert
+    assert (one.count, one.begin_us, one.end_us) == (12, 0, 31 * S)
+    assert (one.confidence, one.verified_source, one.stage) == (0.9, True, "senior")
+    assert one.id == senior_id(alert(1)) and one.explanation == "alert 1"
+
+
+def test_the_gap_is_half_open() -> None:
+    """60 s between end and begin is one finding no longer."""
+    assert len(Fuser(gap_s=60).add([alert(1, 0, 1), alert(2, 60.999999)])) == 1
+    assert len(Fuser(gap_s=60).add([alert(1, 0, 1), alert(2, 61)])) == 2
+
+
+def test_other_source_target_or_class_is_another_finding() -> None:
+    alerts = [
+        alert(1),
+        alert(2, source="192.0.2.8"),
+        alert(3, target="198.51.100.6"),
+        alert(4, classification="FinScan"),
+    ]
+    assert len(Fuser().add(alerts)) == 4
+
+
+def test_port_tells_services_apart_but_not_scans() -> None:
+    brute = [alert(i, classification="SshBruteForce", port=22 + i) for i in range(2)]
+    assert len(Fuser().add(brute)) == 2
+    assert len(Fuser().add([alert(1, port=80), alert(2, port=81)])) == 1
+
+
+def test_growth_that_no_rule_looks_at_is_not_a_change() -> None:
+    fuser = Fuser()
+    assert fuser.add([alert(1, 0)])[0].changed
+    assert not fuser.add([alert(2, 5)])[0].changed
+    assert fuser.add([alert(3, 6, verified=True)])[0].changed
+    assert fuser.add([alert(4, 7, targets=(IPv4Address("198.51.100.9"),))])[0].changed
+
+
+def test_a_late_alert_joins_two_findings() -> None:
+    fuser = Fuser(gap_s=60)
+    old = [f.alert.id for f in fuser.add([alert(1, 0), alert(2, 100)])]
+    (fused,) = fuser.add([alert(3, 50)])
+    assert fused.alert.id == old[0] and fused.replaces == (old[1],)
+    assert fused.alert.count == 3 and len(fuser) == 1
+
+
+def test_a_closed_source_starts_anew() -> None:
+    fuser = Fuser()
+    first = fuser.add([alert(1, 0)])[0].alert
+    fuser.close(IPv4Address("192.0.2.7"))
+    second = fuser.add([alert(2, 1)])[0].alert
+    assert second.id != first.id and second.count == 1 and len(fuser) == 1
+
+
+def test_memory_is_bounded_and_evictions_are_counted() -> None:
+    fuser = Fuser(capacity=10)
+    fuser.add([alert(i, target=f"10.0.0.{i}") for i in range(25)])
+    assert len(fuser) == 10 and fuser.evicted == 15
+
+
+MANY = st.lists(
+    st.builds(
+        alert,
+        st.integers(0, 2**64),
+        st.integers(0, 600),
+        st.integers(0, 90),
+        classification=st.sampled_from(["SynScan", "FtpBruteForce"]),
+        source=st.sampled_from(["192.0.2.7", "192.0.2.8"]),
+        port=st.sampled_from([None, 21]),
+        count=st.integers(1, 1000),
+        confidence=st.floats(0, 1),
+        verified=st.booleans(),
+        targets=st.lists(
+            st.integers(0, 60).map(lambda i: IPv4Address("10.0.0.0") + i), max_size=16, unique=True
+        ).map(lambda found: tuple(sorted(found))),
+    ),
+    unique_by=lambda a: a.id,
+    max_size=25,
+)
+
+
+def final(alerts: list[Alert], step: int) -> list[Alert]:
+    """Senior alerts in force after feeding ``step`` alerts at a time."""
+    fuser = Fuser()
+    held: dict[str, Alert] = {}
+    for i in range(0, len(alerts), step):
+        for fused in fuser.add(alerts[i : i + step]):
+            for old in fused.replaces:
+                held.pop(old, None)
+            held[fused.alert.id] = fused.alert
+    assert len(fuser) == len(held)
+    return sorted(held.values(), key=lambda a: a.id)
+
+
+@given(MANY, st.randoms(use_true_random=False), st.integers(1, 25))
+def test_order_and_batching_do_not_matter(alerts: list[Alert], rnd: object, step: int) -> None:
+    shuffled = list(alerts)
+    rnd.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert final(alerts, 25) == final(shuffled, step)
+
+
+@given(MANY, st.integers(1, 25))
+def test_nothing_is_lost(alerts: list[Alert], step: int) -> None:
+    fused = final(alerts, step)
+    assert sum(a.count for a in fused) == sum(a.count for a in alerts)
+    for one in alerts:
+        assert any(
+            f.begin_us <= one.begin_us and one.end_us <= f.end_us and f.source == one.source
+            for f in fused
+        )

@@ -1,0 +1,380 @@
+"""Rules of our own making against packets of our own making."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+from ipaddress import ip_address
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.sensor.flows.decode import decode
+from agents.sensor.flows.packets import Packets
+from agents.sensor.signatures.directions import FlowStates
+from agents.sensor.signatures.header_masks import VARIABLES, read_addresses, read_ports
+from agents.sensor.signatures.matcher import SignatureMatcher
+from agents.sensor.signatures.payload_tests import BudgetSpent, Payload, PayloadTest
+from datasets.captures.pcap import RawPackets, read_capture
+from rules.signatures.parse import Signature, load_signatures, read_rule
+
+CLIENT, SERVER = "198.51.100.7", "192.0.2.80"
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+
+
+def tcp(
+    payload: bytes = b"", sport: int = 40000, dport: int = 80, flags: int = PSH | ACK,
+    src: str = CLIENT, dst: str = SERVER,
+) -> bytes:  # fmt: skip
+    head = struct.pack(">HHIIBBHHH", sport, dport, 1, 1, 0x50, flags, 9, 0, 0)
+    return ip(6, head + payload, src, dst)
+
+
+def udp(payload: bytes, sport: int = 40000, dport: int = 53) -> bytes:
+    return ip(17, struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload)
+
+
+def icmp(kind: int, code: int, identity: int, payload: bytes = b"") -> bytes:
+    return ip(1, struct.pack(">BBHHH", kind, code, 0, identity, 5) + payload)
+
+
+def ip(protocol: int, body: bytes, src: str = CLIENT, dst: str = SERVER) -> bytes:
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0)
+    ends = ip_address(src).packed + ip_address(dst).packed
+    return bytes(12) + b"\x08\0" + head + ends + body
+
+
+def decoded(*frames: bytes) -> Packets:
+    lengths = np.array([len(f) for f in frames])
+    raw = RawPackets(
+        np.frombuffer(b"".join(frames), np.uint8),
+        np.cumsum(lengths) - lengths, lengths, lengths, np.arange(len(frames)), 1,
+    )  # fmt: skip
+    return decode(raw)
+
+
+def rule(options: str, header: str = "tcp any any -> any any", sid: int = 1) -> Signature:
+    signature = read_rule(f'alert {header} (msg:"example"; {options} sid:{sid};)')
+    assert signature.executable, signature.unsupported
+    return signature
+
+
+def matched(signature: Signature, *frames: bytes, **variables: str) -> list[int]:
+    """Packets that match, by both ways of looking."""
+    fast = SignatureMatcher([signature], variables).match(decoded(*frames))
+    plain = SignatureMatcher([signature], variables, multi_pattern=False).match(decoded(*frames))
+    assert fast.packet.tolist() == plain.packet.tolist()
+    return fast.packet.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "yes", "no"),
+    [
+        ('content:"abc";', b"xxabcxx", b"xxABCxx"),
+        ('content:"abc"; nocase;', b"xxaBCxx", b"xxabxx"),
+        ('content:"abc"; offset:2; depth:4;', b"xxxabc", b"xxxxabc"),
+        ('content:"abc"; offset:2;', b"xxabc", b"xabc"),
+        ('content:"abc"; depth:3;', b"abcx", b"xabc"),
+        ('content:"ab"; content:"cd"; distance:1;', b"abxcd", b"abcd"),
+        ('content:"ab"; content:"cd"; within:3;', b"abxcd", b"abxxcd"),
+        ('content:"ab"; content:"cd"; distance:2; within:3;', b"abxxxcd", b"abxxxxcd"),
+        ('content:"ab"; content:"cd"; distance:-4; within:2;', b"cdab", b"abcd"),
+        # The first "ab" leads nowhere: the second must be tried.
+        ('content:"ab"; content:"cd"; within:2;', b"ab ab abcd", b"ab ab ab cd"),
+        ('content:"ab"; content:!"cd"; within:4;', b"abxxxxcd", b"abxxcd"),
+        ('content:"ab"; content:!"cd";', b"abx", b"abxcd"),
+        ('content:!"cd";', b"ab", b"cd"),
+        ('content:"|00 ff|a"; startswith;', b"\x00\xffab", b"x\x00\xffa"),
+        ('content:"ab"; endswith;', b"abxab", b"abxa"),
+        ('content:"a"; isdataat:3,relative;', b"a123", b"a12"),
+        ('content:"a"; isdataat:!3,relative;', b"a12", b"a123"),
+        (r'pcre:"/^ab\d{3}$/i";', b"AB123", b"ab1234"),
+        (r'pcre:"/b$/";', b"ab\n", b"ab\n\n"),
+        (r'pcre:"/^b$/m";', b"a\nb\nc", b"abc"),
+        (r'pcre:"/a.b/s";', b"a\nb", b"a\n\nb"),
+        (r'content:"ab"; pcre:"/^\d\d/R";', b"ab12", b"abx12"),
+        (r'content:"ab"; pcre:!"/\d/";', b"ab", b"ab1"),
+        ('content:"n="; byte_test:5,>,900,0,relative,string;', b"n=901;", b"n=900;"),
+        ("byte_test:2,=,0x0102,1;", b"\0\x01\x02", b"\0\x02\x01"),
+        ("byte_test:2,=,0x0102,1,little;", b"\0\x02\x01", b"\0\x01\x02"),
+        ("byte_test:1,&,8,0;", b"\x0c", b"\x04"),
+        ("byte_test:1,!&,8,0;", b"\x04", b"\x0c"),
+        ('byte_jump:1,0; content:"ab"; within:2;', b"\x02xxab", b"\x03xxab"),
+        ('byte_jump:1,0,align; content:"ab"; within:2;', b"\x02xxxxab", b"\x02xxab"),
+        ('byte_jump:1,0,from_beginning; content:"ab"; within:2;', b"\x03xxab", b"\x02xxab"),
+        ("dsize:>3;", b"1234", b"123"),
+        ("dsize:2<>3;", b"123", b"1234"),
+    ],
+)
+def test_payload_options(options: str, yes: bytes, no: bytes) -> None:
+    assert matched(rule(options), tcp(no), tcp(yes), tcp(no)) == [1]
+
+
+def request(target: str, rest: str = "", method: str = "GET") -> bytes:
+    return tcp(f"{method} {target} HTTP/1.1\r\nHost: Example.org:80\r\n{rest}".encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "yes", "no"),
+    [
+        ('uricontent:"/cgi/x";', request("/cgi/x"), request("/", "Referer: /cgi/x\r\n\r\n")),
+        # What is written in hexadecimal is found too; the raw target is as it came.
+        ('uricontent:"/cgi/x";', request("/%63gi/%78"), request("/%64gi/x")),
+        ('content:"%63"; http_raw_uri;', request("/%63gi"), request("/cgi")),
+        ('content:"POST"; http_method;', request("/", method="POST"), request("/POST")),
+        ('content:"x=1"; http_client_body;', request("/", "\r\nx=1"), request("/x=1", "\r\n")),
+        ('content:"id=7"; http_cookie;', request("/", "Cookie: id=7\r\n\r\n"), request("/id=7")),
+        ('content:"Bad"; http_user_agent;', request("/", "User-Agent: Bad\r\n"), request("/Bad")),
+        ('content:"example.org"; http_host;', request("/"), tcp(b"GET / HTTP/1.0\r\n\r\n")),
+        (r'pcre:"/^\/a\d/U";', request("/%611"), request("/b", "X: /a1\r\n\r\n")),
+        ("urilen:>4;", request("/1234"), request("/123")),
+    ],
+)
+def test_parts_of_http_requests(options: str, yes: bytes, no: bytes) -> None:
+    assert matched(rule(options), no, yes) == [1]
+
+
+def test_protocol_http_wants_a_message() -> None:
+    signature = rule('content:"abc";', "http any any -> any any")
+    assert matched(signature, tcp(b"abc"), request("/abc"), tcp(b"HTTP/1.0 200 abc")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "expected"),
+    [
+        ("tcp any any -> any 80", "", [0, 1]),
+        ("tcp any any -> any [79:81,!80]", "", []),
+        ("tcp any any -> any !80", "", [2]),
+        ("tcp any any <> any 80", "", [0, 1, 2]),
+        ("tcp any 80 -> any 40000", "", [2]),
+        ("udp any any -> any 53", "", [3]),
+        ("ip any any -> any any", "", [0, 1, 2, 3, 4]),
+        ("icmp any any -> any any", "itype:8; icode:0; icmp_id:77; icmp_seq:5;", [4]),
+        ("icmp any any -> any any", "itype:0;", []),
+        ("tcp $NET any -> any any", "", [0, 1]),
+        ("tcp !$NET any -> any any", "", [2]),
+        ("tcp [198.51.100.0/24,!198.51.100.7] any -> any any", "", []),
+        ("tcp any any -> any any", "flags:S;", [0]),
+        ("tcp any any -> any any", "flags:A+;", [1, 2]),
+        ("tcp any any -> any any", "flags:*SP;", [0, 1, 2]),
+        ("tcp any any -> any any", "flags:!A;", [0]),
+        ("tcp any any -> any any", "flags:A,P;", [1, 2]),
+        ("ip any any -> any any", "ip_proto:17;", [3]),
+        ("ip any any -> any any", "ip_proto:>6;", [3]),
+        ("ip any any -> any any", "sameip;", []),
+    ],
+)
+def test_header_options(header: str, options: str, expected: list[int]) -> None:
+    frames = (
+        tcp(flags=SYN),
+        tcp(b"abc"),
+        tcp(b"abc", sport=80, dport=40000, src=SERVER, dst=CLIENT),
+        udp(b"abc"),
+        icmp(8, 0, 77, b"abc"),
+    )
+    assert matched(rule(options, header), *frames, NET="198.51.100.0/24") == expected
+
+
+def test_arp_is_not_ip() -> None:
+    arp = bytes(12) + b"\x08\x06" + struct.pack(">HHBBH", 1, 0x800, 6, 4, 1) + bytes(20)
+    frames = (arp, udp(b"a"))
+    assert matched(rule("ip_proto:>16;", "ip any any -> any any"), *frames) == [1]
+    assert matched(rule("sameip;", "ip any any -> any any"), *frames) == []
+
+
+def handshake(confirmed: bool = True) -> list[bytes]:
+    back = {"sport": 80, "dport": 40000, "src": SERVER, "dst": CLIENT}
+    frames = [tcp(flags=SYN), tcp(flags=SYN | ACK, **back), tcp(flags=ACK), tcp(b"abc")]
+    return [*frames, tcp(b"abc", **back)] if confirmed else frames
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected"),
+    [("to_server", [3]), ("to_client", [4]), ("established", [3, 4]), ("not_established", [])],
+)
+def test_direction_and_handshake(flow: str, expected: list[int]) -> None:
+    assert matched(rule(f'flow:{flow}; content:"abc";'), *handshake()) == expected
+
+
+def test_a_payload_before_the_handshake_is_not_established() -> None:
+    signature = rule('flow:established; content:"abc";')
+    assert matched(signature, tcp(flags=SYN), tcp(b"abc")) == []
+
+
+def test_a_flow_picked_up_in_mid_stream_counts_as_established() -> None:
+    assert matched(rule('flow:established,to_server; content:"abc";'), tcp(b"abc")) == [0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        (handshake(), True),
+        (handshake(confirmed=False), False),
+        # A forged handshake: the server resets what it did not ask for.
+        ([*handshake(confirmed=False),
+          tcp(flags=RST, sport=80, dport=40000, src=SERVER, dst=CLIENT)], False),
+        (handshake()[2:], False),
+    ],
+)  # fmt: skip
+def test_only_an_answered_handshake_confirms_the_client(
+    frames: list[bytes], expected: bool
+) -> None:
+    for block in ([frames], [[f] for f in frames]):  # at once, and packet by packet
+        states = FlowStates()
+        for part in block:
+            flows = states.look_up(decoded(*part))
+        assert states.confirmed(flows.keys[0]) is expected
+
+
+def test_flow_memory_is_bounded() -> None:
+    states = FlowStates(max_flows=50)
+    for first in range(0, 1000, 100):
+        states.look_up(decoded(*(tcp(flags=SYN, sport=1 + first + n) for n in range(100))))
+    assert len(states) == 50
+    assert states.evicted == 950
+
+
+def test_a_string_in_many_packets_gives_each_packet_once() -> None:
+    frames = [tcp(b"abc" * 400) for _ in range(20)]
+    assert matched(rule('content:"abc";'), *frames) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("options", "payload", "expected"),
+    [
+        ('content:"abcde"; depth:2;', b"abcde", []),
+        ('content:"abcde"; offset:70000;', b"abcde", []),
+        ('content:"abc"; offset:65534; depth:9;', b"abc", []),
+        ('content:"abc"; offset:-3; depth:9;', b"xxabc", [0]),
+        (f'content:"{"ab" * 3000}";', b"x" + b"ab" * 3000, [0]),
+        (f'content:"{"ab" * 3000}";', b"ab" * 2999 + b"ac", []),
+    ],
+)
+def test_contents_without_a_place_or_an_end(
+    options: str, payload: bytes, expected: list[int]
+) -> None:
+    assert matched(rule(options), tcp(payload)) == expected
+
+
+def test_only_enabled_and_whole_rules_are_used() -> None:
+    partial = read_rule('alert tcp any any -> any any (msg:"a"; content:"a"; ttl:1; sid:2;)')
+    disabled = read_rule('#alert tcp any any -> any any (msg:"b"; content:"a"; sid:3;)')
+    unknown = read_rule('alert tcp $NOWHERE any -> any any (msg:"c"; content:"a"; sid:4;)')
+    matcher = SignatureMatcher([rule('content:"a";'), partial, disabled, unknown])
+    assert [s.sid for s in matcher.signatures] == [1]
+    assert matcher.refused == {
+        "unsupported options": 1,
+        "disabled": 1,
+        "header (unknown variable $NOWHERE)": 1,
+    }
+
+
+def test_a_crafted_payload_spends_the_budget_and_no_more() -> None:
+    """Every "a" may be followed by another: without a budget this is 1,400 ** 4 attempts."""
+    contents = "".join('content:"a"; distance:0; ' for _ in range(4))
+    signature = rule('content:"a"; ' + contents + 'content:"b"; within:1;')
+    begin = time.process_time()
+    with pytest.raises(BudgetSpent):
+        PayloadTest(signature.checks)(Payload(b"a" * 1400))
+    assert time.process_time() - begin < 1
+    matcher = SignatureMatcher([signature])
+    assert not len(matcher.match(decoded(tcp(b"a" * 1400 + b"xb"))))
+    assert matcher.counters["budget-spent"] == 1
+
+
+def test_a_packet_crafted_for_many_rules_spends_its_own_budget() -> None:
+    words = [f"w{n:03}" for n in range(150)]
+    tail = 'content:"a"; distance:0; ' * 4 + 'content:"b"; within:1;'
+    signatures = [
+        rule(f'content:"{w}"; fast_pattern; {tail}', sid=n) for n, w in enumerate(words, 1)
+    ]
+    matcher = SignatureMatcher(signatures)
+    payload = "".join(words).encode() + b"a" * 700
+    begin = time.process_time()
+    matcher.match(decoded(tcp(payload)))
+    assert time.process_time() - begin < 1
+    # 20,000 steps are enough for 40 of these rules and their 500; the others get nothing.
+    assert matcher.counters["budget-spent"] == 150
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
+        ("[192.0.2.1,2001:db8::/32]", "2001:db8::1", "192.0.2.2"),
+        ("!192.0.2.0/24", "2001:db8::1", "192.0.2.1"),
+        ("[10.0.0.0/8,![10.1.0.0/16,10.2.0.0/16]]", "10.3.0.1", "10.2.0.1"),
+        ("$HOME_NET", "192.0.2.1", None),
+    ],
+)
+def test_address_sets(text: str, inside: str, outside: str | None) -> None:
+    def member(address: str) -> bool:
+        parsed = ip_address(address)
+        number = int(parsed) + (0xFFFF << 32 if parsed.version == 4 else 0)
+        return any(low <= number <= high for low, high in read_addresses(text, VARIABLES))
+
+    assert member(inside)
+    assert outside is None or not member(outside)
+
+
+@pytest.mark.parametrize("text", ["", "[", "[1.2.3.4", "1.2.3", "$X", "[[[[[[[[[[any]]]]]]]]]]"])
+def test_sets_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        read_addresses(text, {})
+    with pytest.raises(ValueError):
+        read_ports(text, {})
+
+
+PIECES = st.lists(st.sampled_from([b"ab", b"cd", b"a", b"\r\n", b"GET ", b"/%61", b" ", b"x" * 9]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES.map(b"".join) | st.binary(max_size=60), min_size=1, max_size=6))
+def test_both_ways_agree_on_any_traffic(payloads: list[bytes]) -> None:
+    frames = decoded(
+        *(tcp(p, dport=random.Random(n).choice([80, 21])) for n, p in enumerate(payloads))
+    )
+    fast, plain = FAST.match(frames), PLAIN.match(frames)
+    assert fast.packet.tolist() == plain.packet.tolist()
+    assert fast.signature.tolist() == plain.signature.tolist()
+
+
+RULES = [
+    rule(options, header, sid)
+    for sid, (options, header) in enumerate(
+        [
+            ('content:"ab"; content:"cd"; distance:0;', "tcp any any -> any any"),
+            ('content:"a"; offset:1; depth:3; content:!"x";', "tcp any any -> any 80"),
+            ('content:"AB"; nocase; pcre:"/b[^c]{2}/R";', "tcp any any -> any 21"),
+            ('pcre:"/^(ab|cd)+$/";', "tcp any any -> any any"),
+            ('uricontent:"/a";', "tcp any any -> any $HTTP_PORTS"),
+            ('content:!"a"; dsize:>3;', "tcp any any -> any !80"),
+            ('content:"a"; isdataat:!1,relative;', "tcp any 40000 -> any any"),
+        ],
+        1,
+    )
+]
+FAST, PLAIN = SignatureMatcher(RULES), SignatureMatcher(RULES, multi_pattern=False)
+
+DATA = Path(os.environ.get("ONTOIDPS_DATA", "/nonexistent"))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="ONTOIDPS_DATA names no folder with the captures")
+def test_real_rules_on_real_packets_agree_with_the_plain_search() -> None:
+    signatures = load_signatures([DATA / "rules" / "snort2_gpl"]).signatures
+    fast, plain = SignatureMatcher(signatures), SignatureMatcher(signatures, multi_pattern=False)
+    assert len(fast.signatures) > 2_400
+    names = set()
+    for raw in read_capture(DATA / "pcaps" / "web_attack" / "ndpi_WebattackRCE.pcap"):
+        packets = decode(raw)
+        one, other = fast.match(packets), plain.match(packets)
+        assert one.packet.tolist() == other.packet.tolist()
+        assert one.signature.tolist() == other.signature.tolist()
+        names |= {fast.signatures[n].attack_class for n in one.signature.tolist()}
+    assert {"CommandInjection", "PathTraversal", "WebAttack"} <= names

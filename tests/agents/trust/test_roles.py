@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agents.trust.identity import Peer, Refused
+from agents.trust.roles import PERMITTED, check_roles
+from ontology.records import (
+    ROLES,
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
+
+KEY = Ed25519PrivateKey.generate().public_key()
+DECISION = Decision(
+    id="urn:uuid:1",
+    action="block",
+    source=IPv4Address("192.0.2.1"),
+    classification="Manual",
+    origin="user:x",
+    decided_us=0,
+    duration_s=60,
+    reason="",
+)
+
+
+def peer(role: str, node: str = "gw1") -> Peer:
+    return Peer(f"{role}.{node}@honeynet.test", role, node, KEY)
+
+
+def block(gateway: str) -> Block:
+    return Block(
+        id="urn:uuid:2",
+        decision="urn:uuid:1",
+        gateway=gateway,
+        source=IPv4Address("192.0.2.1"),
+        state="active",
+        since_us=0,
+        expires_us=0,
+    )
+
+
+def finding(analyzer: str) -> Alert:
+    return Alert(
+        id="urn:uuid:5",
+        classification="SynScan",
+        source=IPv4Address("192.0.2.1"),
+        target=IPv4Address("192.0.2.2"),
+        protocol=6,
+        begin_us=0,
+        end_us=0,
+        count=1,
+        confidence=0.5,
+        verified_source=False,
+        sensor="s",
+        analyzer=analyzer,
+        explanation="",
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_supervisor_orders_a_reaction_agent(role: str) -> None:
+    if role == "supervisor":
+        check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+    else:
+        with pytest.raises(Refused, match="role"):
+            check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+
+
+@pytest.mark.parametrize("performative", ["inform", "agree", "propose", "query-ref"])
+def test_an_order_is_a_request(performative: str) -> None:
+    with pytest.raises(Refused, match="role"):
+        check_roles(peer("supervisor"), peer("reaction"), performative, [DECISION])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_supervisor_has_clusters_renamed(role: str) -> None:
+    wanted = TrafficCluster(
+        id="urn:ontoidps:cluster:00:0",
+        model_digest="0" * 64,
+        cluster_number=0,
+        cluster_name="own scanner",
+        traffic_class="Normal",
+        purity=1.0,
+        radius=1.0,
+        member_count=1,
+        case_count=0,
+    )
+    for performative, receiver in (("request", "ontology"), ("inform", "analyzer")):
+        if (role, performative) in (("supervisor", "request"), ("ontology", "inform")):
+            check_roles(peer(role), peer(receiver), performative, [wanted])
+        else:
+            with pytest.raises(Refused, match="role"):
+                check_roles(peer(role), peer(receiver), performative, [wanted])
+
+
+def test_one_forbidden_record_among_allowed_ones_is_enough() -> None:
+    with pytest.raises(Refused, match="Subscription"):
+        check_roles(
+            peer("supervisor"),
+            peer("reaction"),
+            "request",
+            [DECISION, Subscription(id="urn:uuid:3", topic="Alert")],
+        )
+
+
+def test_answers_may_be_bare_and_orders_may_not() -> None:
+    check_roles(peer("reaction"), peer("supervisor"), "agree", [])
+    with pytest.raises(Refused, match="without a record"):
+        check_roles(peer("supervisor"), peer("reaction"), "request", [])
+
+
+def test_a_gateway_speaks_for_itself_only() -> None:
+    check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [block("gw2")])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [block("gw1")])
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"name": "supervisor.gw1@honeynet.test"},
+        {"role": "supervisor"},
+        {"node": "gw2"},
+    ],
+)
+def test_registration_of_another_is_refused(claim: dict[str, str]) -> None:
+    fields = {"name": "sensor.gw1@honeynet.test", "role": "sensor", "node": "gw1"}
+
+    def entry(changes: dict[str, str]) -> list[Record]:
+        return [
+            AgentDescription(
+                id="urn:uuid:4",
+                services=(),
+                ontology_version="1",
+                lease_s=15,
+                **(fields | changes),
+            )
+        ]
+
+    check_roles(peer("sensor"), peer("supervisor"), "request", entry({}))
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("sensor"), peer("supervisor"), "request", entry(claim))
+
+
+def test_the_table_names_real_roles() -> None:
+    for senders, _, _, receivers in PERMITTED:
+        assert senders | receivers <= set(ROLES)
+
+
+def test_an_analyzer_signs_its_own_findings() -> None:
+    mine, other = peer("analyzer"), peer("analyzer", "gw2")
+    check_roles(mine, peer("correlation"), "inform", [finding(mine.jid)])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(mine, peer("correlation"), "inform", [finding(other.jid)])
+    # Correlation passes on what analyzers found.
+    check_roles(peer("correlation"), peer("supervisor"), "inform", [finding(other.jid)])
+
+
+def test_a_sensor_reports_what_others_found_in_its_own_name_to_its_own_analyzer() -> None:
+    alert = finding("sensor.gw1@honeynet.test")
+    own = replace(alert, sensor="sensor.gw1@honeynet.test")
+    check_roles(peer("sensor"), peer("analyzer"), "inform", [own])
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("sensor"), peer("analyzer"), "inform", [alert])
+    with pytest.raises(Refused, match="another node"):
+        check_roles(peer("sensor"), peer("analyzer", "gw2"), "inform", [own])
+    with pytest.raises(Refused, match="may not"):
+        check_roles(peer("sensor"), peer("correlation"), "inform", [own])

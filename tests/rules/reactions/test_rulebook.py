@@ -1,0 +1,175 @@
+"""Reaction rules: from tables that people edit, looked up by what is most special."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from ontology.records import HostProfile
+from ontology.vocabulary import ATTACK_CLASSES
+from rules.files import models_path
+from rules.reactions.rulebook import reactions_ttl, read_reactions, shipped_reactions
+from rules.reactions.tables import (
+    ANY,
+    ASSETS,
+    ATTACKS,
+    EXCEPTIONS,
+    SERVICES,
+    TableError,
+    expand,
+    read_tables,
+)
+
+TABLES = (ATTACKS, SERVICES, ASSETS, EXCEPTIONS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in TABLES:
+        shutil.copy(models_path().parent / name, tmp_path)
+    return tmp_path
+
+
+def profile(*roles: str, value: int = 0) -> HostProfile:
+    return HostProfile(id="urn:x", address=ip_address("192.0.2.1"), roles=roles, asset_value=value)
+
+
+def test_there_are_as_many_as_in_the_paper_each_with_a_reason() -> None:
+    rules = shipped_reactions().rules
+    assert len(rules) >= 1450
+    assert len({rule.name for rule in rules}) == len(rules)
+    for rule in rules:
+        assert len(rule.response.reason) > 15 and rule.response.d3fend.startswith("D3-")
+        assert (rule.response.response == "block") == (rule.response.factor > 0)
+
+
+def test_every_attack_on_anything_has_a_rule() -> None:
+    reactions = shipped_reactions()
+    for attack in ATTACK_CLASSES:
+        for service in (ANY, *reactions.services):
+            for asset in reactions.assets:
+                assert reactions.find(attack, service, asset)
+
+
+@pytest.mark.parametrize(
+    ("attack", "service", "asset", "name"),
+    [
+        ("SshBruteForce", "ssh", "honeypot", "SshBruteForce_ssh_honeypot"),
+        ("SshBruteForce", "http", "honeypot", "SshBruteForce_any_honeypot"),
+        ("HoneypotContact", "modbus", "honeypot", "HoneypotContact_modbus_honeypot"),
+        ("HoneypotContact", "http", "honeypot", "HoneypotContact_any_honeypot"),
+    ],
+)
+def test_most_special_rule_wins(attack: str, service: str, asset: str, name: str) -> None:
+    assert shipped_reactions().find(attack, service, asset).name == name
+
+
+def test_a_class_without_a_rule_gets_its_superclass(folder: Path) -> None:
+    path = folder / ATTACKS
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if not x.startswith(("SshBr", "BruteForce"))))
+    (folder / "reactions.ttl").write_text(reactions_ttl(expand(read_tables(folder))))
+    reactions = read_reactions(folder / "reactions.ttl")
+    # The exception for BruteForce on ssh still makes a rule; elsewhere it is Attack's.
+    assert reactions.find("SshBruteForce", "ssh", "vital-server").attack == "BruteForce"
+    assert reactions.find("SshBruteForce", ANY, "honeypot").attack == "Attack"
+
+
+def test_exceptions_win_over_the_tables_by_the_nearer_class_then_service_then_asset(
+    folder: Path,
+) -> None:
+    path = folder / EXCEPTIONS
+    tail = "block\t{}\tD3-ITF\tbecause it is so\t-"
+    rows = ["Exploit\t*\t*", "Exploit\t*\thoneypot", "Exploit\tsmb\t*", "SqlInjection\t*\t*"]
+    head = next(x for x in path.read_text().splitlines() if x.startswith("attack"))
+    text = [head] + [f"{row}\t{tail.format(n)}" for n, row in enumerate(rows, 11)]
+    path.write_text("\n".join(text) + "\n")
+    rules = {rule.name: rule.response.factor for rule in expand(read_tables(folder))}
+    assert rules["Exploit_ssh_server"] == 11
+    assert rules["Exploit_ssh_honeypot"] == 12
+    assert rules["Exploit_smb_honeypot"] == 13
+    assert rules["BufferOverflow_smb_honeypot"] == 13
+    assert rules["SqlInjection_http_honeypot"] == 14
+
+
+def test_assets_and_services_are_recognised() -> None:
+    reactions = shipped_reactions()
+    assert reactions.asset_of(None) == "unknown"
+    assert reactions.asset_of(profile("Honeypot", value=5)) == "honeypot"
+    assert reactions.asset_of(profile("Gateway", value=5)) == "gateway"
+    assert reactions.asset_of(profile("ProtectedHost", value=5)) == "vital-server"
+    assert reactions.asset_of(profile("ProtectedHost", value=2)) == "server"
+    assert reactions.asset_of(profile("ProtectedHost")) == "workplace"
+    assert reactions.service_of(22, 6) == "ssh"
+    assert reactions.service_of(22, 17) == ANY
+    assert reactions.service_of(53, 17) == "dns"
+    assert reactions.service_of(None, 6) == ANY
+    # ICMP: a type is no port.
+    assert reactions.service_of(22, 1) == ANY
+
+
+def test_forged_sources_are_never_blocked_by_the_tables() -> None:
+    reactions = shipped_reactions()
+    for asset in reactions.assets:
+        for attack in ("SpoofedLogin", "Spoofing", "AmplificationFlood"):
+            assert reactions.find(attack, ANY, asset).response.response == "observe"
+
+
+def test_file_reads_back_as_it_was_written(folder: Path) -> None:
+    rules = expand(read_tables(folder))
+    path = folder / "reactions.ttl"
+    path.write_text(reactions_ttl(rules))
+    back = read_reactions(path)
+    assert back.rules == rules
+    assert back.find("Exploit", "modbus", "server").response.factor == Decimal(8)
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "said"),
+    [
+        (ATTACKS, "Hug\t*\tblock\t1\tD3-ITF\treason\t-", "attack 'Hug' is no class under Attack"),
+        (ATTACKS, "ScanX", "7 values with one tab between are needed, there are 1"),
+        (ATTACKS, "Scan\tnone\tblock\t1\tD3-ITF\treason\t-", "attack 'Scan' has a row already"),
+        (EXCEPTIONS, "Scan\tsssh\t*\tblock\t1\tD3-ITF\tr\t-", "service 'sssh' is in no row"),
+        (EXCEPTIONS, "Scan\tssh\t*\tnuke\t1\tD3-ITF\tr\t-", "response must be one of block"),
+        (EXCEPTIONS, "Scan\tssh\t*\tblock\t-1\tD3-ITF\tr\t-", "factor must lie in [0, 100]"),
+        (EXCEPTIONS, "Scan\tssh\t*\tblock\tNaN\tD3-ITF\tr\t-", "factor must lie in [0, 100]"),
+        (EXCEPTIONS, "Scan\tssh\t*\tobserve\t1\tD3-ITF\tr\t-", "observe needs 0"),
+        (EXCEPTIONS, "Scan\tssh\t*\tblock\t1\tITF\tr\t-", "d3fend must look like D3-ITF"),
+        (SERVICES, "web\t80/sctp\t1\treason", "ports must be like 53/udp, got '80/sctp'"),
+        (SERVICES, "web\t70000/tcp\t1\treason", "ports must be like 53/udp"),
+        (ASSETS, "pot\tPot\t0\t1\treason", "role 'Pot' is no class under Host"),
+        (ASSETS, "pot\tHoneypot\t9\t1\treason", "value must lie in 0 to 5, got '9'"),
+    ],
+)
+def test_a_slip_is_told_with_file_line_and_reason(
+    folder: Path, table: str, row: str, said: str
+) -> None:
+    path = folder / table
+    number = len(path.read_text().splitlines()) + 1
+    path.write_text(path.read_text() + row + "\n")
+    with pytest.raises(TableError) as caught:
+        read_tables(folder)
+    assert any(
+        line.startswith(f"{path}:{number}: ") and said in line
+        for line in str(caught.value).splitlines()
+    ), caught.value
+
+
+@pytest.mark.parametrize("text", ["", "@prefix", "<urn:a> <urn:b> 1 ."])
+def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
+    path = folder / "reactions.ttl"
+    path.write_text(text)
+    with pytest.raises(TableError, match=r"reactions\.ttl"):
+        read_reactions(path)
+
+
+def test_a_table_that_is_no_text_is_named(folder: Path) -> None:
+    path = folder / SERVICES
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    with pytest.raises(TableError, match=r"reaction_services\.tsv: not UTF-8 text"):
+        read_tables(folder)
