@@ -19,6 +19,18 @@ from agents.console.sessions import Credentials
 from agents.settings.honeynet import Settings
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.operations import ConsoleService
+from tests.agents.supervisor.conftest import (  # noqa: F401
+    app,
+    browser,
+    clock,
+    credentials,
+    kit,
+    ledger,
+    post,
+    secrets_dir,
+    service,
+    settings,
+)
 
 LIMIT_S = 30
 

@@ -13,7 +13,7 @@ from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
 
-RULES = Path(__file__).resolve().parents[3] / "rules"
+RULES = Path(__file__).resolve().parents[2] / "rules"
 
 
 @pytest.fixture(scope="session")
