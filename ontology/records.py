@@ -9,16 +9,14 @@ beside each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ontology.addresses import Network as Network
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
 from ontology.traffic_cluster import TrafficCluster as TrafficCluster
-
-Network = IPv4Network | IPv6Network
 
 MAX_TIME_US = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
