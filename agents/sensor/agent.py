@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
-from agents.sensor.capture.sources import Sources
+from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.inputs.follower import Follower
 from ontology.records import Alert, ConnectionBatch, Record
 
 if TYPE_CHECKING:
-    from agents.sensor.signatures.watch import SignatureWatch
+    from agents.sensor.signatures.match_process import MatchProcess
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +46,14 @@ class SensorAgent(BaseAgent):
             self._node, context.settings.jid("sensor", context.node), context.state_dir
         )
         self._followers: list[Follower] = []
-        self._signatures: SignatureWatch | None = None
+        self._signatures: MatchProcess | None = None
 
     async def on_start(self) -> None:
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
-            from agents.sensor.signatures.watch import SignatureWatch
+            from agents.sensor.signatures.match_process import MatchProcess
 
-            self._signatures = SignatureWatch(
+            self._signatures = MatchProcess(
                 self._node,
                 sensor=self.context.jid,
                 honeypots=[pot.address for pot in self.context.settings.honeypot],
