@@ -1,7 +1,8 @@
 """The correlation agent: alerts of all analyzers in, incidents and decisions out.
 
 An alert is on disk before its message is acknowledged, and marked done only when what followed from
-it is in the outbox: a crash in between reasons about it again, with the same ids.
+it is in the outbox: a crash in between reasons about it again, with the same ids. What was
+concluded of scenarios is stored in the same transaction.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, TypeVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.correlation.conclusions import Row
+from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
+from agents.correlation.outcome import Outcome
+from agents.correlation.reasoner_thread import ReasonerThread
 from agents.correlation.scenarios import ScenarioTracker
 from agents.knowledge.load import (
     find_joins,
@@ -28,17 +33,13 @@ from agents.knowledge.load import (
     start_playbook,
     start_theory,
 )
-from agents.messages.acl import AclMessage, MessageError
-from ontology.fragments import FragmentError
+from agents.messages.acl import AclMessage
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import (
-    Address,
     Alert,
     Block,
-    Decision,
     HostProfile,
-    Incident,
     OntologyChanged,
     Record,
     Subscription,
@@ -47,7 +48,6 @@ from ontology.records import (
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Outcome = tuple[Incident, Decision | None, tuple[Alert, ...]]
 
 BATCH_S = 0.02
 """How long the first alert waits for company; while a window is reasoned about, more gather."""
@@ -70,18 +70,22 @@ class CorrelationAgent(BaseAgent):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reasoning")
         self._journal: Journal | None = None
         self._worker: PelletWorker | None = None
+        self._ahead: ReasonerThread | None = None
         self._engine: CorrelationEngine | None = None
         self._queue: deque[Alert] = deque()
         self._undone: list[str] = []
         """Ids taken from the queue whose consequences aren't all in the outbox."""
         self._outgoing: deque[Outcome] = deque()
+        self._conclusions: list[Row] = []
+        """Not yet on disk."""
+        self._reports: deque[Block] = deque(maxlen=MAX_QUEUE)
+        """What gateways and the supervisor say is in force, not yet looked at."""
+        self._dispatch = Dispatch(self.settings, self.send, self.counters)
         self._kept = context.state_dir / "knowledge.nt"
         """Ontology and rules that were good last."""
         self._kept_playbook = context.state_dir / "playbook.json"
         """Attack models and reaction rules that were good last."""
         self._reload = False
-        self._ended: set[Address] = set()
-        """Sources whose block was refused or lifted."""
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
         self._news_of_hosts = False
@@ -99,17 +103,20 @@ class CorrelationAgent(BaseAgent):
         playbook = await self._in_thread(lambda: start_playbook(self._kept_playbook))
         worker = PelletWorker(theory)
         self._worker = worker
+        self._ahead = ReasonerThread(worker)
         engine = CorrelationEngine(
             self.settings.host_profiles(),
             self.settings.policy,
             origin=self.jid,
             reasoner=worker,
+            submit=self._ahead.submit,
             reactions=playbook.reactions,
             scenarios=ScenarioTracker(playbook.compiled),
             joins=await self._in_thread(lambda: find_joins(theory)),
         )
         known = self._journal.read(done=True)
-        await self._in_thread(lambda: engine.restore(known, now_us()))
+        concluded = self._journal.conclusions()
+        await self._in_thread(lambda: engine.restore(known, now_us(), concluded))
         self._engine = engine
         self._queue.extend(self._journal.read(done=False))
         self.counters["restored"] = len(known) + len(self._queue)
@@ -122,17 +129,16 @@ class CorrelationAgent(BaseAgent):
         self.every(TRIM_EVERY_S, self._trim, name="journal trim")
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """Alerts, the supervisor's answers, news of the ontology."""
+        """Alerts, reports of what is in force, news of the ontology; answers need no answer."""
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
             self._take(alerts)
         for record in records:
             if isinstance(record, OntologyChanged):
                 self._hear(record, [r for r in records if isinstance(r, HostProfile)])
-            elif isinstance(record, Decision) and message.performative in ("refuse", "failure"):
-                self._forget(record.source)
-            elif isinstance(record, Block) and record.state in ("refused", "failed", "lifted"):
-                self._forget(record.source)
+            elif isinstance(record, Block):
+                self._reports.append(record)
+                self._news.set()
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """Nothing more can be done than to show it."""
@@ -144,6 +150,8 @@ class CorrelationAgent(BaseAgent):
         if self._worker is not None:
             # Not in the thread, which may be waiting for the worker: this makes it answer.
             await asyncio.to_thread(self._worker.close)
+        if self._ahead is not None:
+            await asyncio.to_thread(self._ahead.close)
         await asyncio.to_thread(self._thread.shutdown)
         if self._journal is not None:
             self._journal.close()
@@ -167,10 +175,6 @@ class CorrelationAgent(BaseAgent):
         new = self._log().add(alerts)
         self.counters["alerts_received"] += len(new)
         self._queue.extend(new)
-        self._news.set()
-
-    def _forget(self, source: Address) -> None:
-        self._ended.add(source)
         self._news.set()
 
     def _hear(self, change: OntologyChanged, hosts: list[HostProfile]) -> None:
@@ -213,7 +217,8 @@ class CorrelationAgent(BaseAgent):
         await asyncio.sleep(BATCH_S)
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
         self._undone += [alert.id for alert in batch]
-        ended, self._ended = self._ended, set()
+        reports = list(self._reports)
+        self._reports.clear()
         if self._queue:
             self._news.set()
         engine, worker = self._engine, self._worker
@@ -224,7 +229,8 @@ class CorrelationAgent(BaseAgent):
             hosts = with_asserted(self.settings.host_profiles(), self._asserted[1])
             await self._in_thread(lambda: engine.set_hosts(hosts))
             self.counters["hosts_taken"] += 1
-        self._outgoing += await self._in_thread(lambda: _correlate(engine, batch, ended))
+        self._outgoing += await self._in_thread(lambda: _correlate(engine, batch, reports))
+        self._conclusions += await self._in_thread(engine.conclusions)
         self.counters.update(
             {
                 name: value - self.counters[name]
@@ -232,10 +238,15 @@ class CorrelationAgent(BaseAgent):
             }
         )
         self.counters["waiting_for_reasoner"] = engine.pending
-        await self._send_all()
+        while self._outgoing:
+            await self._dispatch.send(self._outgoing[0])
+            self._outgoing.popleft()
+        done: list[str] = []
         if not engine.pending:
             done, self._undone = self._undone, []
-            self._log().done(done)
+        concluded, self._conclusions = self._conclusions, []
+        if done or concluded:
+            self._log().done(done, concluded, at_us=now_us())
 
     def _load_rules(self) -> None:
         """In the thread: the old rules stay in force if the new ones are no good."""
@@ -247,7 +258,7 @@ class CorrelationAgent(BaseAgent):
             if theory != self._worker.theory:
                 self._worker.set_theory(theory)
             # Together with the theory: what can meet follows from its rules.
-            self._engine.use(playbook.compiled, playbook.reactions, find_joins(theory))
+            self._engine.set_rules(playbook.compiled, playbook.reactions, find_joins(theory))
         except (ValueError, OSError, ReasonerUnavailable) as e:
             self.counters["rules_refused"] += 1
             logger.error("the new rules are refused, the old ones stay: %s", e)
@@ -260,49 +271,6 @@ class CorrelationAgent(BaseAgent):
             len(playbook.reactions),
         )
 
-    async def _send_all(self) -> None:
-        while self._outgoing:
-            incident, decision, alerts = self._outgoing[0]
-            try:
-                await self._send_incident(incident, decision, alerts)
-            except (MessageError, FragmentError) as e:
-                logger.error("incident %s can't be sent whole: %s", incident.id, e)
-                self.counters["incidents_cut"] += 1
-                await self._send_cut(incident, decision)
-            self._outgoing.popleft()
-
-    async def _send_cut(self, incident: Incident, decision: Decision | None) -> None:
-        """Without alerts (too large, most likely), or at least the order itself."""
-        try:
-            await self._send_incident(incident, decision, ())
-        except (MessageError, FragmentError) as e:
-            self.counters["incidents_unsendable"] += 1
-            logger.error("incident %s can't be sent at all: %s", incident.id, e)
-            if decision is not None:
-                for supervisor in self.settings.jids("supervisor"):
-                    await self.send(supervisor, "request", [decision], protocol="fipa-request")
-
-    async def _send_incident(
-        self, incident: Incident, decision: Decision | None, alerts: tuple[Alert, ...]
-    ) -> None:
-        logger.info(
-            "%s from %s, rule %s, severity %.2f, %s",
-            incident.classification,
-            incident.source,
-            incident.rule,
-            incident.severity,
-            f"block for {decision.duration_s} s" if decision is not None else "no block",
-        )
-        records: list[Record] = [incident, *alerts]
-        performative, protocol = "inform", "fipa-subscribe"
-        if decision is not None:
-            records.insert(0, decision)
-            performative, protocol = "request", "fipa-request"
-        for supervisor in self.settings.jids("supervisor"):
-            await self.send(supervisor, performative, records, protocol=protocol)
-        for archive in self.settings.jids("ontology"):
-            await self.send(archive, "inform", records, protocol="fipa-subscribe")
-
     def _log(self) -> Journal:
         if self._journal is None:
             raise RuntimeError("the correlation agent has not started")
@@ -313,17 +281,8 @@ class CorrelationAgent(BaseAgent):
 
 
 def _correlate(
-    engine: CorrelationEngine, batch: list[Alert], ended: Iterable[Address]
+    engine: CorrelationEngine, batch: Sequence[Alert], reports: Sequence[Block]
 ) -> list[Outcome]:
-    """In the reasoning thread: a batch in, each incident with its decision and alerts out."""
-    for source in ended:
-        engine.forget_block(source)
-    out = engine.on_alerts(batch, now_us())
-    outcomes: list[Outcome] = []
-    for record in out:
-        if isinstance(record, Incident):
-            outcomes.append((record, None, engine.alerts_of(record)))
-        else:
-            incident, _, alerts = outcomes[-1]
-            outcomes[-1] = (incident, record, alerts)
-    return outcomes
+    """In the reasoning thread: what is in force first, it changes what is expected."""
+    now = now_us()
+    return [*engine.on_blocks(reports, now), *engine.on_alerts(batch, now)]

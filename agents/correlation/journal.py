@@ -1,4 +1,5 @@
-"""Alerts on disk, so that a restart loses neither an unread alert nor the scan of an hour ago.
+"""Alerts on disk, so that a restart loses neither an unread alert nor the scan of an hour ago; and
+what was concluded of scenarios, so that it loses no case.
 
 A message is acknowledged only after its alerts are in here. SQLite in WAL mode with
 ``synchronous=NORMAL``: a commit survives the death of the process.
@@ -11,13 +12,16 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from agents.correlation.conclusions import Row
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Alert
 
 logger = logging.getLogger(__name__)
 
 CAPACITY = 50_000
-"""Alerts kept; of those already reasoned about, the oldest go first."""
+"""Alerts kept; of those already reasoned about, the oldest go first. As many conclusions."""
+VERSION = 2
+"""Of the file's layout, in its ``user_version``: 1 (written as 0) had alerts alone."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS alert (
@@ -26,12 +30,21 @@ CREATE TABLE IF NOT EXISTS alert (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alert_by_end ON alert (done, end_us);
 """
+# Kinds are those of `agents.correlation.conclusions.Row`.
+_CONCLUSIONS = """
+CREATE TABLE IF NOT EXISTS conclusion (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, object TEXT NOT NULL, value TEXT NOT NULL,
+    seen_us INTEGER NOT NULL, PRIMARY KEY (kind, subject, object)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS conclusion_by_time ON conclusion (seen_us);
+"""
 
 
 class Journal:
-    """Received alerts, as they came. Use from one thread; `close` it.
+    """Received alerts, as they came, and conclusions. Use from one thread; `close` it.
 
-    Raises: sqlite3.Error, OSError if the file can't be used.
+    Raises: sqlite3.Error, OSError if the file can't be used; ValueError if a later version of us
+        has written it.
     """
 
     def __init__(self, path: Path, *, capacity: int = CAPACITY) -> None:
@@ -41,7 +54,11 @@ class Journal:
         path.chmod(0o600)
         self._store.execute("PRAGMA journal_mode=WAL")
         self._store.execute("PRAGMA synchronous=NORMAL")
-        self._store.executescript(_SCHEMA)
+        (version,) = self._store.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            self._store.close()
+            raise ValueError(f"{path} has layout {version}, this version knows {VERSION}")
+        self._store.executescript(f"{_SCHEMA}{_CONCLUSIONS}PRAGMA user_version = {VERSION};")
 
     def close(self) -> None:
         """Release the file."""
@@ -67,11 +84,32 @@ class Journal:
         self._store.execute("COMMIT")
         return new
 
-    def done(self, ids: Iterable[str]) -> None:
-        """These were reasoned about, and what followed is in the outbox."""
+    def done(self, ids: Iterable[str], conclusions: Iterable[Row] = (), *, at_us: int = 0) -> None:
+        """These were reasoned about, and what followed is in the outbox; all or nothing.
+
+        Args:
+            conclusions: what was concluded of scenarios, ``at_us`` (epoch microseconds).
+        """
         self._store.execute("BEGIN")
-        self._store.executemany("UPDATE alert SET done = 1 WHERE id = ?", [(i,) for i in ids])
+        try:
+            self._store.executemany("UPDATE alert SET done = 1 WHERE id = ?", [(i,) for i in ids])
+            self._store.executemany(
+                "INSERT INTO conclusion VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, subject, object)"
+                " DO UPDATE SET value = excluded.value, seen_us = excluded.seen_us",
+                [(*row, at_us) for row in conclusions],
+            )
+        except BaseException:
+            self._store.execute("ROLLBACK")
+            raise
         self._store.execute("COMMIT")
+
+    def conclusions(self) -> list[Row]:
+        """Stored conclusions, oldest first."""
+        rows = self._store.execute(
+            "SELECT kind, subject, object, value FROM conclusion"
+            " ORDER BY seen_us, kind, subject, object"
+        )
+        return [Row(*row) for row in rows.fetchall()]
 
     def read(self, *, done: bool) -> list[Alert]:
         """Stored alerts, in order of their end."""
@@ -88,7 +126,15 @@ class Journal:
         return found
 
     def trim(self, before_us: int) -> int:
-        """Forget what ended before that time or is beyond the capacity, but nothing undone."""
+        """Forget what ended before that time or is beyond the capacity, but nothing undone.
+
+        Answers how many alerts that were.
+        """
+        self._store.execute(
+            "DELETE FROM conclusion WHERE seen_us < ? OR (kind, subject, object) IN ("
+            "SELECT kind, subject, object FROM conclusion ORDER BY seen_us DESC LIMIT -1 OFFSET ?)",
+            (before_us, self._capacity),
+        )
         cursor = self._store.execute(
             "DELETE FROM alert WHERE done = 1 AND (end_us < ? OR id IN ("
             "SELECT id FROM alert WHERE done = 1 ORDER BY end_us DESC, id LIMIT -1 OFFSET ?))",

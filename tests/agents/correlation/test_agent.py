@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
+from ontology.records import Alert, Block, Decision, Incident, OntologyChanged, Record
 from rules.files import models_path, rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
@@ -159,6 +160,86 @@ async def test_a_killed_reasoner_loses_no_alert(tmp_path: Path) -> None:
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
         assert not agent._log().read(done=False)
+
+
+def step(number: int, classification: str, ago_s: int, source: str | None, target: str) -> Alert:
+    return replace(
+        alert(number, classification, ago_s),
+        source=None if source is None else ip_address(source),
+        target=ip_address(target),
+        verified_source=source is not None,
+    )
+
+
+async def test_two_attackers_of_one_case_are_both_ordered(tmp_path: Path) -> None:
+    trusted, target = "203.0.113.10", "203.0.113.20"
+    attack = (
+        step(1, "SynFlood", 90, None, trusted),
+        step(2, "SequencePrediction", 60, "192.0.2.7", target),
+        step(3, "SequencePrediction", 60, "192.0.2.8", target),
+        replace(step(4, "SpoofedLogin", 30, trusted, target), verified_source=False),
+    )
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, attack)
+        await until(lambda: not agent._log().read(done=False))
+        ordered = [d.source for d in decisions(agent, "supervisor")]
+        assert sorted(ordered) == [ip_address("192.0.2.7"), ip_address("192.0.2.8")]
+        (request,) = [rs for to, how, rs in agent.sent if (to, how) == ("supervisor", "request")]
+        incident = next(r for r in request if isinstance(r, Incident))
+        assert incident.classification == "ScenarioIncident"
+        assert {r.incident for r in request if isinstance(r, Decision)} == {incident.id}
+
+
+async def test_a_case_goes_on_after_a_restart(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow", "MalwareInstallation")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+
+    def cases(agent: Probe) -> list[Incident]:
+        sent = (r for to, _, rs in agent.sent if to == "ontology" for r in rs)
+        return [
+            r for r in sent if isinstance(r, Incident) and r.classification == "ScenarioIncident"
+        ]
+
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack[:3]))
+        await until(lambda: bool(cases(agent)) and not agent._log().read(done=False))
+        before = cases(agent)[-1]
+        assert before.explanation.startswith("Scenario LLDOS: 3 steps")
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, (attack[3],))
+        await until(lambda: not agent._log().read(done=False))
+        (after,) = cases(agent)
+        assert after.id == before.id and after.explanation.startswith("Scenario LLDOS: 4 steps")
+
+
+async def test_what_is_in_force_changes_what_a_case_expects(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack))
+        await until(lambda: bool(decisions(agent, "supervisor")))
+        agent.sent.clear()
+        block = Block(
+            id="urn:b",
+            decision="urn:d",
+            gateway="gw1",
+            source=ip_address(attacker),
+            state="active",
+            since_us=now_us(),
+            expires_us=now_us() + 3600 * 1_000_000,
+        )
+        await agent.on_message(MESSAGE, (block,))
+        await until(lambda: bool(agent.sent))
+        to, how, records = agent.sent[0]
+        incident = records[0]
+        assert (to, how) == ("supervisor", "inform") and isinstance(incident, Incident)
+        assert "No longer expected: install-mstream, since block-source" in incident.explanation
 
 
 async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) -> None:
