@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 
+from agents.base.protected import Protected, canonical
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding
 from agents.correlation.reports import make_decision, tell_block, tell_case_block
@@ -20,7 +20,7 @@ from agents.correlation.response import block_seconds, blocks, choose_reaction, 
 from agents.settings.honeynet import Policy
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
-from rules.reactions.rulebook import Chosen, Reactions
+from rules.reactions.reaction_rules import Chosen, Reactions
 
 REPEAT_US = 60_000_000
 """What was said of an incident or a source is said again after this long, or at once if it got
@@ -49,7 +49,8 @@ class Decider:
 
     Args:
         hosts: what is known of hosts; their own addresses are never blocked.
-        policy: allow-list, minimum severity and duration of blocks.
+        policy: minimum severity and duration of blocks.
+        protected: who is never blocked.
         origin: who decides: bare JID of the agent.
         counters: counts here.
         capacity: sources remembered.
@@ -59,6 +60,7 @@ class Decider:
         self,
         hosts: Mapping[Address, HostProfile],
         policy: Policy,
+        protected: Protected,
         reactions: Reactions,
         *,
         origin: str,
@@ -67,17 +69,21 @@ class Decider:
     ) -> None:
         self._hosts = hosts
         self._policy = policy
+        self._protected = protected
         self._reactions = reactions
         self._origin = origin
         self._counters = counters
         self._capacity = capacity
-        self._allowed = tuple(ip_network(entry) for entry in policy.allow)
         self._said: OrderedDict[Address, int] = OrderedDict()
         """Source → when a block was last recommended."""
 
     def set_hosts(self, hosts: Mapping[Address, HostProfile]) -> None:
         """Other knowledge of hosts, from the next decision on."""
         self._hosts = hosts
+
+    def set_protected(self, protected: Protected) -> None:
+        """Other knowledge of who is never blocked, from the next decision on."""
+        self._protected = protected
 
     def set_reactions(self, reactions: Reactions) -> None:
         """Other reaction rules, from the next decision on."""
@@ -159,7 +165,7 @@ class Decider:
         return last_us is None or (fresh and now_us - last_us >= REPEAT_US)
 
     def _may_block(self, source: Address) -> bool:
-        if source in self._hosts or any(source in network for network in self._allowed):
+        if canonical(source) in self._hosts or self._protected.judge(source) is not None:
             self._counters["protected"] += 1
             return False
-        return not (source.is_multicast or source.is_unspecified or source.is_loopback)
+        return True

@@ -17,18 +17,23 @@ logger = logging.getLogger(__name__)
 
 
 class Send(Protocol):
-    """`agents.base.BaseAgent.send`."""
+    """`agents.base.BaseAgent.send_many`."""
 
     def __call__(
-        self, receiver: str, performative: str, records: Sequence[Record], *, protocol: str
-    ) -> Awaitable[AclMessage]: ...
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+    ) -> Awaitable[tuple[AclMessage, ...]]: ...
 
 
 class Dispatch:
     """Who hears of an outcome.
 
     Args:
-        send: stores a message for one receiver.
+        send: stores a message for each receiver.
         counters: counts here what could not be sent whole.
     """
 
@@ -72,11 +77,8 @@ class Dispatch:
         if outcome.decisions:
             await self._order(records)
         else:
-            for supervisor in self._supervisors:
-                await self._send(supervisor, "inform", records, protocol="fipa-subscribe")
-        for archive in self._archives:
-            await self._send(archive, "inform", records, protocol="fipa-subscribe")
+            await self._send(self._supervisors, "inform", records, protocol="fipa-subscribe")
+        await self._send(self._archives, "inform", records, protocol="fipa-subscribe")
 
     async def _order(self, records: Sequence[Record]) -> None:
-        for supervisor in self._supervisors:
-            await self._send(supervisor, "request", records, protocol="fipa-request")
+        await self._send(self._supervisors, "request", records, protocol="fipa-request")

@@ -12,9 +12,9 @@ import contextlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import TypeVar
 
+from agents.base.protected import Protected
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.conclusions import Row
@@ -36,9 +36,9 @@ from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Address, Alert, Block, HostProfile, Incident
-from rules.files import shipped_models
-from rules.reactions.rulebook import Reactions, shipped_reactions
+from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.compile import Compiled
+from rules.shipped_files import shipped_models
 
 HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
@@ -54,6 +54,7 @@ class CorrelationEngine:
     Args:
         hosts: what is known of hosts; their own addresses are never blocked.
         policy: allow-list, minimum severity and duration of blocks.
+        protected: who is never blocked; by default the allow-list of the policy.
         origin: who decides: bare JID of the agent.
         reasoner: blocks while it works, so the agent calls `on_alerts` in a thread.
         submit: takes windows to that reasoner without waiting for it; by default each is waited
@@ -77,6 +78,7 @@ class CorrelationEngine:
         reactions: Reactions | None = None,
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
+        protected: Protected | None = None,
     ) -> None:
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
@@ -84,8 +86,8 @@ class CorrelationEngine:
         self._policy = policy
         self._capacity = capacity
         self._intake = Intake(capacity, self.counters)
-        allowed = AllowList(ip_network(entry) for entry in policy.allow)
-        self._filtration = Filtration((allowed,), self.counters)
+        protected = Protected(policy.allow) if protected is None else protected
+        self._filtration = Filtration((AllowList(protected.allow),), self.counters)
         self._fuser = Fuser(capacity=capacity)
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
         self._joins = joins
@@ -105,6 +107,7 @@ class CorrelationEngine:
         self._decider = Decider(
             by_host,
             policy,
+            protected,
             shipped_reactions() if reactions is None else reactions,
             origin=origin,
             counters=self.counters,
@@ -186,6 +189,10 @@ class CorrelationEngine:
         by_host = by_address(hosts)
         self._rater.set_hosts(by_host)
         self._decider.set_hosts(by_host)
+
+    def set_protected(self, protected: Protected) -> None:
+        """Other knowledge of who is never blocked, from the next decision on."""
+        self._decider.set_protected(protected)
 
     def restore(
         self, alerts: Iterable[Alert], now_us: int, conclusions: Iterable[Row] = ()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from ontology.addresses import canonical, canonical_network
 from ontology.records import Alert, Network
 
 Filter = Callable[[Alert], str | None]
@@ -20,12 +21,13 @@ class AllowList:
     """Alerts from allowed sources say nothing about an attacker."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._networks = tuple(networks)
+        self._networks = tuple(map(canonical_network, networks))
 
     def __call__(self, alert: Alert) -> str | None:
-        if alert.source is None or not any(alert.source in n for n in self._networks):
+        if alert.source is None:
             return None
-        return "allowed"
+        source = canonical(alert.source)
+        return "allowed" if any(source in network for network in self._networks) else None
 
 
 class Filtration:

@@ -8,10 +8,10 @@ A message is acknowledged only after its alerts are in here. SQLite in WAL mode 
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from agents.base.storage import open_store, transaction
 from agents.correlation.conclusions import Row
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Alert
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 CAPACITY = 50_000
 """Alerts kept; of those already reasoned about, the oldest go first. As many conclusions."""
 VERSION = 2
-"""Of the file's layout, in its ``user_version``: 1 (written as 0) had alerts alone."""
+"""Of the schema; the first one had alerts alone."""
 
-_SCHEMA = """
+_ALERTS = """
 CREATE TABLE IF NOT EXISTS alert (
     id TEXT PRIMARY KEY, end_us INTEGER NOT NULL, count INTEGER NOT NULL, done INTEGER NOT NULL,
     fragment TEXT NOT NULL
@@ -43,22 +43,17 @@ CREATE INDEX IF NOT EXISTS conclusion_by_time ON conclusion (seen_us);
 class Journal:
     """Received alerts, as they came, and conclusions. Use from one thread; `close` it.
 
-    Raises: sqlite3.Error, OSError if the file can't be used; ValueError if a later version of us
-        has written it.
+    Raises: StoreError if the file can't be used.
     """
 
     def __init__(self, path: Path, *, capacity: int = CAPACITY) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._capacity = capacity
-        self._store = sqlite3.connect(path, isolation_level=None)
-        path.chmod(0o600)
-        self._store.execute("PRAGMA journal_mode=WAL")
-        self._store.execute("PRAGMA synchronous=NORMAL")
-        (version,) = self._store.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            self._store.close()
-            raise ValueError(f"{path} has layout {version}, this version knows {VERSION}")
-        self._store.executescript(f"{_SCHEMA}{_CONCLUSIONS}PRAGMA user_version = {VERSION};")
+        self._store = open_store(
+            path,
+            schema=_ALERTS + _CONCLUSIONS,
+            version=VERSION,
+            migrations={1: _CONCLUSIONS},
+        )
 
     def close(self) -> None:
         """Release the file."""
@@ -67,8 +62,7 @@ class Journal:
     def add(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Store alerts; answers those that weren't here yet or grew since, in order."""
         new = []
-        self._store.execute("BEGIN")
-        try:
+        with transaction(self._store):
             for alert in alerts:
                 cursor = self._store.execute(
                     "INSERT INTO alert VALUES (?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET"
@@ -78,10 +72,6 @@ class Journal:
                 )
                 if cursor.rowcount:
                     new.append(alert)
-        except BaseException:
-            self._store.execute("ROLLBACK")
-            raise
-        self._store.execute("COMMIT")
         return new
 
     def done(self, ids: Iterable[str], conclusions: Iterable[Row] = (), *, at_us: int = 0) -> None:
@@ -90,18 +80,13 @@ class Journal:
         Args:
             conclusions: what was concluded of scenarios, ``at_us`` (epoch microseconds).
         """
-        self._store.execute("BEGIN")
-        try:
+        with transaction(self._store):
             self._store.executemany("UPDATE alert SET done = 1 WHERE id = ?", [(i,) for i in ids])
             self._store.executemany(
                 "INSERT INTO conclusion VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, subject, object)"
                 " DO UPDATE SET value = excluded.value, seen_us = excluded.seen_us",
                 [(*row, at_us) for row in conclusions],
             )
-        except BaseException:
-            self._store.execute("ROLLBACK")
-            raise
-        self._store.execute("COMMIT")
 
     def conclusions(self) -> list[Row]:
         """Stored conclusions, oldest first."""

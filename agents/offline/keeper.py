@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ontology.records import Address, Block, Decision
+from ontology.records import Address, Block, BlockState, Decision
 
 GATEWAY = "replay"
 
@@ -42,7 +42,7 @@ class Keeper:
         over = [source for source, kept in self._kept.items() if kept.until_us <= now_us]
         return [self._block(kept, "expired", kept.until_us) for kept in map(self._kept.pop, over)]
 
-    def _block(self, kept: _Kept, state: str, since_us: int) -> Block:
+    def _block(self, kept: _Kept, state: BlockState, since_us: int) -> Block:
         return Block(
             id=f"{kept.decision.id}/{state}",
             decision=kept.decision.id,

@@ -17,7 +17,7 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import Window
 from ontology.records import Alert, Block, Decision, HostProfile, Incident
-from rules.files import shipped_models
+from rules.shipped_files import shipped_models
 
 S = 1_000_000
 T0 = 1_790_000_000 * S
