@@ -17,7 +17,6 @@ from typing import TypeVar
 from agents.base.protected import Protected
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
-from agents.correlation.conclusions import Row
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.findings import Finding, collect_findings
@@ -31,6 +30,7 @@ from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
 from agents.correlation.response import blocks, by_address, tell_reaction
+from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import ScenarioTracker
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.base.storage import open_store, transaction
-from agents.correlation.conclusions import Row
+from agents.correlation.scenario_memory import Row
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Alert
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS alert (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alert_by_end ON alert (done, end_us);
 """
-# Kinds are those of `agents.correlation.conclusions.Row`.
+# Kinds are those of `agents.correlation.scenario_memory.Row`.
 _CONCLUSIONS = """
 CREATE TABLE IF NOT EXISTS conclusion (
     kind TEXT NOT NULL, subject TEXT NOT NULL, object TEXT NOT NULL, value TEXT NOT NULL,

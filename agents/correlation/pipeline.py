@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agents.clock import now_us
-from agents.correlation.conclusions import Row
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.correlation.outcome import Outcome
+from agents.correlation.scenario_memory import Row
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import Alert, Block

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agents.correlation.cases import Case, Expected
-from agents.correlation.conclusions import Conclusions, Find, Row
+from agents.correlation.scenario_memory import Find, Row, ScenarioMemory
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
@@ -52,7 +52,7 @@ class ScenarioTracker:
     def __init__(self, compiled: Compiled, *, capacity: int = 50_000) -> None:
         self._capacity = capacity
         self.set_models(compiled)
-        self._known = Conclusions(capacity)
+        self._known = ScenarioMemory(capacity)
         self._measures: OrderedDict[tuple[str, Address], None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ class ScenarioTracker:
         return touched
 
     def changes(self) -> list[Row]:
-        """Conclusions that are new or changed since the last call, for a store."""
+        """ScenarioMemory that are new or changed since the last call, for a store."""
         return self._known.changes()
 
     def restore(self, rows: Iterable[Row], find: Find) -> None:

@@ -1,7 +1,7 @@
 """What the reasoner concluded about steps of scenarios: the facts that cases are made of.
 
-Bounded, oldest first. What is new goes out as rows for a store (`Conclusions.changes`) and comes
-back after a restart (`Conclusions.restore`), so that a case goes on where it stood.
+Bounded, oldest first. What is new goes out as rows for a store (`ScenarioMemory.changes`) and comes
+back after a restart (`ScenarioMemory.restore`), so that a case goes on where it stood.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     the label and comment of the rule that calls for a block, or the name of its case."""
 
 
-class Conclusions:
+class ScenarioMemory:
     """About at most ``capacity`` pairs of alerts, and as many alerts."""
 
     def __init__(self, capacity: int) -> None:
