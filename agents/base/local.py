@@ -17,6 +17,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 from agents.messages.acl import MAX_CONTENT_BYTES, AclMessage, MessageError, from_frame, to_frame
 from agents.settings.honeynet import Settings
@@ -104,14 +105,13 @@ class _Incoming(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's derive from nothing
         self._links.incoming.add(self)
         user = user_of(transport.get_extra_info("socket"))
         if user != os.geteuid():
             self._links.counters["refused_user"] += 1
             logger.error("a process of user %d connects to %s", user, self._links.path)
-            transport.abort()
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -149,9 +149,8 @@ class _Outgoing(asyncio.Protocol):
         self.room = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
-        transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's derive from nothing
+        self.transport.set_write_buffer_limits(high=WRITE_LIMIT)
 
     def pause_writing(self) -> None:
         self.room = False
@@ -170,9 +169,7 @@ class LocalLinks:
     Set `on_message`, `on_broken`, `on_peer` and `on_room` before `start`.
     """
 
-    def __init__(
-        self, settings: Settings, role: str, node: str, counters: Counter[str]
-    ) -> None:
+    def __init__(self, settings: Settings, role: str, node: str, counters: Counter[str]) -> None:
         directory = socket_directory(settings, node)
         self.path = directory / f"{role}.sock"
         self.counters = counters

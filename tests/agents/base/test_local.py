@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 import agents.base.local
 from agents.base.local import MAX_FRAME, LocalLinks, connect_to, listen_on, socket_directory
@@ -21,6 +22,10 @@ from agents.settings.honeynet import Settings
 from ontology import frames
 
 SENSOR, ANALYZER = "sensor.gw1@honeynet.test", "analyzer.gw1@honeynet.test"
+
+
+LOOPS = (uvloop.new_event_loop, asyncio.new_event_loop)
+"""Agents run on uvloop, whose transports are not asyncio's."""
 
 
 class End:
@@ -73,7 +78,15 @@ def message(content: str = "hello", sender: str = SENSOR, to: str = ANALYZER) ->
     )
 
 
-async def test_each_message_arrives_whole_and_in_order(bare_honeynet: Settings) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_each_message_arrives_whole_and_in_order(
+    bare_honeynet: Settings, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_exchange(bare_honeynet))
+
+
+async def _exchange(bare_honeynet: Settings) -> None:
     one, other = End(bare_honeynet, "sensor"), End(bare_honeynet, "analyzer")
     sent = [message(f"<é&\n{number}>" * (number + 1) * 40) for number in range(200)]
     async with started(one, other):
@@ -212,8 +225,16 @@ async def test_an_agent_of_another_node_has_no_business_here(bare_honeynet: Sett
     assert len(end.got) == 1 and end.counters == {"dropped_foreign": 1}
 
 
-async def test_a_peer_that_does_not_read_gets_a_bounded_amount(bare_honeynet: Settings) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_peer_that_does_not_read_gets_a_bounded_amount(
+    bare_honeynet: Settings, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     """First no more is offered, then what comes all the same is dropped; later it goes on."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_flood(bare_honeynet))
+
+
+async def _flood(bare_honeynet: Settings) -> None:
     end = End(bare_honeynet, "sensor")
     stuck = listen_on(socket_directory(bare_honeynet, "gw1") / "analyzer.sock")
     with stuck:

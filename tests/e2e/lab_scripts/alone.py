@@ -96,7 +96,9 @@ def main(folder: Path) -> dict[str, Any]:
         words.write_text("".join(f"password{n}\n" for n in range(5000)))
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         lab.popen(
-            attacker.namespace, ["nmap", "-n", "-Pn", "-sS", "-p1-200", "-T4", str(pot.ipv4)], **quiet
+            attacker.namespace,
+            ["nmap", "-n", "-Pn", "-sS", "-p1-200", "-T4", str(pot.ipv4)],
+            **quiet,
         ).wait(60)
         guess = lab.popen(
             attacker.namespace,
@@ -105,7 +107,15 @@ def main(folder: Path) -> dict[str, Any]:
         )  # fmt: skip
 
         def blocked() -> bool:
-            wanted = ["nft", "get", "element", "inet", "ontoidps", "block4", f"{{ {attacker.ipv4} }}"]
+            wanted = [
+                "nft",
+                "get",
+                "element",
+                "inet",
+                "ontoidps",
+                "block4",
+                f"{{ {attacker.ipv4} }}",
+            ]
             return lab.run("gw1", wanted, check=False).returncode == 0
 
         seen["blocked"] = until(blocked, 30)
