@@ -17,8 +17,8 @@ from agents.commands.status import link, read_run_files
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
 from agents.trust.pki import ensure_authority
-from datasets.laboratory.honeynet import build_honeynet
 from datasets.laboratory.network import Lab
+from datasets.laboratory.topology import build_honeynet
 
 # Nobody listens at the server's address; its CA is made up.
 HONEYNET = """\
@@ -121,6 +121,7 @@ def main(folder: Path) -> dict[str, Any]:
         seen["blocked"] = until(blocked, 30)
         guess.kill()
         guess.wait()
+        time.sleep(2.0)  # what the launcher knows is a second old
         seen["agents"] = {a["role"]: a["health"] for a in agents()}
         launcher.terminate()
         seen["launcher"] = launcher.wait(30)
