@@ -16,15 +16,19 @@ from agents.console.knowledge import ANSWER_LIMIT_S as KNOWLEDGE_LIMIT_S
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, open_credentials
 from agents.messages.acl import AclMessage
+from agents.supervisor.bans import Entry, in_force
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.operations import ConsoleService
 from agents.supervisor.propagation import Order
+from agents.supervisor.steady_clock import SteadyClock
+from agents.supervisor.timekeeper import Timekeeper
 from ontology.records import (
     AgentDescription,
     Alert,
     Answer,
     Block,
     Decision,
+    GatewayAddresses,
     Incident,
     OntologyAction,
     OntologyChanged,
@@ -41,6 +45,8 @@ ORDERS_PER_MESSAGE = 50
 UNBLOCK_LIMIT_S = 3600
 """An unblock that waited longer is given up; the gateway gets it again when it registers."""
 OWN_RENEWAL_S = 5.0
+NEWS_LIMIT_US = 60_000_000
+"""What is in force is told a correlation agent within this, or when it registers."""
 WISH_LIMIT_US = 60_000_000
 
 
@@ -54,6 +60,7 @@ class SupervisorAgent(BaseAgent[None]):
         super().__init__(context)
         self._sweeping = asyncio.Lock()
         self._open = False
+        self._timekeeper: Timekeeper
         self._ledger: Ledger
         self._service: ConsoleService
         self._server: ConsoleServer
@@ -69,14 +76,17 @@ class SupervisorAgent(BaseAgent[None]):
         except BaseException:
             sock.close()
             raise
+        clock = SteadyClock(self._ledger.clock()[0])
         self._service = ConsoleService(
             self.settings,
             self._ledger,
-            clock=now_us,
+            clock=clock,
             send=self._send_orders,
             archive=self._archive,
             counters=self.counters,
+            publish=self._publish,
         )
+        self._timekeeper = Timekeeper(clock, self._ledger, self._service.propagation)
         self._service.clusters.ask = self._ask_for_name
         self._service.knowledge.ask = self._ask_ontology
         for ontology in self.settings.jids("ontology"):
@@ -125,6 +135,8 @@ class SupervisorAgent(BaseAgent[None]):
         for record in records:
             if isinstance(record, Block):
                 await self._service.report(record)
+            elif isinstance(record, GatewayAddresses):
+                await self._service.protect(record)
             elif isinstance(record, Answer | OntologyAction):
                 done = message.performative in ("inform", "inform-ref")
                 self._service.knowledge.answered(message.conversation_id, record, done=done)
@@ -172,15 +184,38 @@ class SupervisorAgent(BaseAgent[None]):
         incident: Incident | None,
         alerts: dict[str, Alert],
     ) -> None:
-        if decision.origin != message.sender:
+        others = self.settings.jids("correlation") if decision.scope == "cooperative" else ()
+        if decision.origin not in (message.sender, *others):
             # ``user:…`` and other agents' names belong to those who have them.
             raise ValueError(f"{message.sender} decides in the name of {decision.origin!r}")
         evidence = _of(incident, alerts) if incident is not None else ()
-        plan = await self._service.decide(decision, incident, evidence)
+        plan = await self._service.decide(
+            decision, incident, evidence, ordered_at=self._ordered_at(message.sender, decision)
+        )
+        if message.performative != "request":
+            return
         if plan.accepted:
             await self.reply(message, "agree", [decision])
         else:
             await self.reply(message, "refuse", [replace(decision, reason=plan.detail)])
+
+    def _ordered_at(self, sender: str, decision: Decision) -> str:
+        """The gateway that a correlation agent has ordered before it told us: that of its node."""
+        for node in self._service.propagation.gateways:
+            if decision.action == "block" and sender == self.settings.jid("correlation", node):
+                return node
+        return ""
+
+    async def _publish(self, entries: Sequence[Entry]) -> None:
+        """Tell correlation agents what is in force, or no longer; one that starts gets all."""
+        for start in range(0, len(entries), ORDERS_PER_MESSAGE):
+            await self.send_many(
+                self.settings.jids("correlation"),
+                "inform",
+                [in_force(entry) for entry in entries[start : start + ORDERS_PER_MESSAGE]],
+                protocol="fipa-subscribe",
+                reply_by_us=now_us() + NEWS_LIMIT_US,
+            )
 
     async def _send_orders(self, orders: Sequence[Order]) -> None:
         """One message per gateway and 50 orders. An order that comes too late isn't delivered."""
@@ -206,6 +241,7 @@ class SupervisorAgent(BaseAgent[None]):
     async def _sweep(self) -> None:
         async with self._sweeping:
             if self._open:
+                self._service.directory.move(await asyncio.to_thread(self._timekeeper.tick))
                 await self._service.sweep()
 
     async def _register_myself(self) -> None:

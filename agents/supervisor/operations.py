@@ -31,16 +31,26 @@ from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
-from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
+from agents.supervisor.reconciliation import Reconciliation
+from ontology.records import (
+    Address,
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    GatewayAddresses,
+    Incident,
+    Record,
+)
 
 logger = logging.getLogger(__name__)
 
 SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
 Archive = Callable[[Sequence[Record]], Awaitable[None]]
+Publish = Callable[[Sequence[Entry]], Awaitable[None]]
+"""Tells those who order blocks of their own what is in force."""
 
 TRIM_EVERY_S = 60
-RECONCILE_EVERY_S = 15
-"""How often gateways that are up get what they have not confirmed."""
 
 
 class ConsoleService:
@@ -55,6 +65,7 @@ class ConsoleService:
         send: SendOrders,
         archive: Archive,
         counters: Counter[str] | None = None,
+        publish: Publish | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -66,10 +77,14 @@ class ConsoleService:
         self.messages = MessageMonitor(settings)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
+        self.reconciliation = Reconciliation(
+            ledger, self.propagation, self.directory, self.counters, clock()
+        )
         self._send = send
         self._archive = archive
+        self._publish = publish
+        self.propagation.last_order_us = ledger.clock()[1]
         self._last_trim_us = 0
-        self._last_reconcile_us = clock()
 
     # ---- from the agents
 
@@ -78,14 +93,19 @@ class ConsoleService:
         decision: Decision,
         incident: Incident | None,
         alerts: Sequence[Alert],
+        *,
+        ordered_at: str = "",
     ) -> Plan:
         """Rule on a decision, keep it with its evidence, and send the orders it takes.
 
         Idempotent by the decision's id: a repeat gets the first ruling and sends no orders.
+
+        Args:
+            ordered_at: gateway that has the order already, from its own node.
         """
         decision = replace(decision, source=canonical(decision.source))
         now_us = self.clock()
-        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
+        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us, ordered_at)
         if plan.outcome == "known":
             self.counters["decisions_repeated"] += 1
             # A crash may have come between the ledger and the outbox. The orders come again when
@@ -107,7 +127,9 @@ class ConsoleService:
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
+            self.reconciliation.expect(plan.entry, ordered_at, now_us)
             self._show(plan.entry)
+            await self._announce([plan.entry])
         if incident is not None:
             self._show_evidence(incident, alerts, now_us)
         await self._archive([decision])
@@ -119,6 +141,7 @@ class ConsoleService:
         incident: Incident | None,
         alerts: Sequence[Alert],
         now_us: int,
+        ordered_at: str,
     ) -> Plan:
         ledger = self.ledger
         with ledger.transaction():
@@ -131,7 +154,12 @@ class ConsoleService:
             ledger.expire(now_us)
             current = ledger.active_for(decision.source)
             plan = self.propagation.on_decision(
-                decision, current, new_id=uuid4().urn, now_us=now_us
+                decision,
+                current,
+                ledger.latest_for(decision.source),
+                new_id=uuid4().urn,
+                now_us=now_us,
+                ordered_at=ordered_at,
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -163,34 +191,27 @@ class ConsoleService:
 
     async def report(self, block: Block) -> bool:
         """Take in a gateway's report; False if it is about nothing we know."""
-        known, entry = await asyncio.to_thread(self._report, block, self.clock())
+        entries = await asyncio.to_thread(self.reconciliation.report, block, self.clock())
+        known = entries is not None
         self.counters["reports" if known else "reports_unknown"] += 1
         if not known:
             logger.warning(
                 "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
                 block.decision,
             )  # fmt: skip
-        if entry is not None:
+        for entry in entries or ():
             self._show(entry)
+        await self._announce([e for e in entries or () if e.reach == "reported"])
         if known:
             # Also a repeat: a crash may have come between the ledger and the outbox.
             await self._archive([block])
         return known
 
-    def _report(self, block: Block, now_us: int) -> tuple[bool, Entry | None]:
-        ledger = self.ledger
-        with ledger.transaction():
-            entry = ledger.entry_of_decision(block.decision) or ledger.latest_for(block.source)
-            if entry is None:
-                return False, None
-            new = self.propagation.on_report(entry, block)
-            if new is None:
-                return True, None
-            ledger.save(new)
-            if block.state in ("refused", "failed"):
-                who = self.propagation.gateways[block.gateway]
-                ledger.audit(who, f"block {block.state}", entry.id, block.detail, now_us)
-        return True, new
+    async def protect(self, kernel: GatewayAddresses) -> None:
+        """Never block what a gateway's kernel has, and lift what is blocked of it."""
+        found = await asyncio.to_thread(self.reconciliation.protect, kernel, self.clock())
+        for entry, refusal in found:
+            await self._lift(entry, refusal, self.settings.jids("supervisor")[0])
 
     async def register(self, description: AgentDescription, sender: str) -> Change:
         """Enter an agent; a reaction agent that came (back) gets the blocks that it lacks.
@@ -213,41 +234,20 @@ class ConsoleService:
             )
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
+            elif description.role == "correlation":
+                await self._announce(
+                    (await asyncio.to_thread(self.reconciliation.wanted, now_us))[0]
+                )
         self.show_agents(sender)
         return change
 
     async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        orders = self.propagation.on_registration(
-            gateway, active, lifted, fresh=fresh, now_us=now_us
+        orders = await asyncio.to_thread(
+            self.reconciliation.restore, gateway, fresh=fresh, now_us=now_us
         )
         if orders:
             logger.info("gateway %s gets %d orders again", gateway, len(orders))
         await self._dispatch(orders)
-
-    async def _reconcile(self, now_us: int) -> None:
-        """Tell each gateway that is up again what it ought to have done by now.
-
-        It mends a failed order, and a lift and a block of one source that overtook each other.
-        """
-        before_us = now_us - RECONCILE_EVERY_S * 1_000_000
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        for gateway, jid in self.propagation.gateways.items():
-            if not self.directory.is_up(jid):
-                continue
-            orders = self.propagation.on_registration(
-                gateway,
-                (e for e in active if _stands_since(e, gateway) <= before_us),
-                (e for e in lifted if e.ended_us <= before_us),
-                fresh=False,
-                now_us=now_us,
-            )
-            self.counters["orders_again"] += len(orders)
-            await self._dispatch(orders)
-
-    def _wanted(self, now_us: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        with self.ledger.transaction():
-            return self.ledger.active(now_us), self.ledger.lifted(now_us)
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
@@ -255,6 +255,7 @@ class ConsoleService:
         for entry in await asyncio.to_thread(self._expire, now_us):
             self.counters["blocks_expired"] += 1
             self._show(entry)
+            await self._announce([entry])
         lapsed = self.directory.lapse(now_us)
         for registration in lapsed:
             name = registration.description.name
@@ -264,9 +265,7 @@ class ConsoleService:
             )
         if lapsed:
             self.show_agents()
-        if now_us - self._last_reconcile_us >= RECONCILE_EVERY_S * 1_000_000:
-            self._last_reconcile_us = now_us
-            await self._reconcile(now_us)
+        await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
         if now_us - self._last_trim_us >= TRIM_EVERY_S * 1_000_000:
             self._last_trim_us = now_us
             await asyncio.to_thread(self.ledger.trim)
@@ -306,13 +305,15 @@ class ConsoleService:
 
     async def lift(self, entry_id: str, reason: str, user: str) -> Entry:
         """End a block on every gateway. Raises: ServiceError"""
-        entry = await self._active(entry_id)
+        return await self._lift(await self._active(entry_id), reason, f"user:{user}")
+
+    async def _lift(self, entry: Entry, reason: str, origin: str) -> Entry:
         decision = Decision(
             id=uuid4().urn,
             action="unblock",
             source=entry.source,
             classification=entry.cause.classification,
-            origin=f"user:{user}",
+            origin=origin,
             decided_us=self.clock(),
             duration_s=0,
             reason=reason,
@@ -374,12 +375,11 @@ class ConsoleService:
         for alert in alerts:
             self.hub.publish("alerts", alert.id, alert_view(alert, now_us))
 
+    async def _announce(self, entries: Sequence[Entry]) -> None:
+        if entries and self._publish is not None:
+            await self._publish(entries)
+
     async def _dispatch(self, orders: Sequence[Order]) -> None:
         if orders:
             self.counters["orders"] += len(orders)
             await self._send(orders)
-
-
-def _stands_since(entry: Entry, gateway: str) -> int:
-    state = entry.on(gateway)
-    return entry.since_us if state is None else state.since_us

@@ -39,7 +39,7 @@ PERMITTED = (
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
     _rule("correlation", "request", "Decision Incident Alert", "supervisor"),
-    _rule("correlation", "inform", "Incident Alert", "supervisor"),
+    _rule("correlation", "inform", "Decision Incident Alert", "supervisor"),
     _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
     _rule("supervisor", "request", "Decision", "reaction"),
     _rule("correlation", "request", "Decision", "reaction"),
