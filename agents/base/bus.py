@@ -55,7 +55,8 @@ class _Inbox(CyclicBehaviour):
 
     async def run(self) -> None:
         # Not `receive`, which wakes up each second whether or not there is something.
-        item: Any = await self.queue.get()
+        mailbox: Any = self.queue
+        item: Any = await mailbox.get()
         if item is None or not isinstance(self.agent, Bus):
             return
         if self.is_killed():
