@@ -55,8 +55,7 @@ class _Inbox(CyclicBehaviour):
 
     async def run(self) -> None:
         # Not `receive`, which wakes up each second whether or not there is something.
-        mailbox: Any = self.queue
-        item: Any = await mailbox.get()
+        item: Any = await cast("asyncio.Queue[Any]", self.queue).get()
         if item is None or not isinstance(self.agent, Bus):
             return
         if self.is_killed():
