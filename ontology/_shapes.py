@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Literal as OneOf
 
 from pyoxigraph import Literal, NamedNode
 
@@ -30,6 +31,11 @@ _PROPERTY = {
     "alerts": IDPS.restsOnAlert,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
+    "cause": IDPS.causedBy,
+    "ban": IDPS.concernsBan,
+    "blocks": IDPS.hasBlock,
+    "received": IDPS.receiptOf,
+    "agent": IDPS.statusOf,
     "query": IDPS.answersQuery,
     "roles": IDPS.hostRole,
     "open_ports": IDPS.openPort,
@@ -41,7 +47,9 @@ _PROPERTY = {
     "role": IDPS.agentRole,
     "state": IDPS.blockState,
 }
-_REFERENCES = ("alerts", "incident", "decision", "query")
+_REFERENCES = frozenset(
+    {"alerts", "incident", "decision", "query", "cause", "ban", "blocks", "received", "agent"}
+)
 """Fields that hold ids of other records."""
 _CLASSIFIED = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}
 """Records whose ``classification`` is a class of the individual, and which classes it may be."""
@@ -129,6 +137,8 @@ def _property(field: str, hint: Any) -> Property:
     if field in _REFERENCES:
         return Property(**common, write=values.record_node, read=values.record_iri, datatype=None)
     (kind,) = parts
+    if get_origin(kind) is OneOf:  # a closed set of words: the record checks which
+        kind = str
     write, read, datatype = _LITERALS[kind]
     return Property(**common, write=write, read=read, datatype=datatype)
 

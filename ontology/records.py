@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
+from ontology.oversight import AgentStatus as AgentStatus
+from ontology.oversight import AuditLine as AuditLine
+from ontology.oversight import Ban as Ban
+from ontology.oversight import BanAction as BanAction
+from ontology.oversight import FeedPart as FeedPart
+from ontology.oversight import Receipt as Receipt
+from ontology.oversight import Ruling as Ruling
 from ontology.traffic_cluster import TrafficCluster as TrafficCluster
 
 Network = IPv4Network | IPv6Network
@@ -316,7 +323,7 @@ class AgentDescription:
             raise ValueError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
 
 
-ROLES = ("sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor")
+ROLES = ("sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,5 +402,12 @@ Record = (
     | OntologyAction
     | Query
     | Answer
+    | FeedPart
+    | Ban
+    | Ruling
+    | Receipt
+    | AuditLine
+    | AgentStatus
+    | BanAction
 )
 """Everything that may travel in a message."""
