@@ -34,6 +34,7 @@ _PROPERTY = {
     "cause": IDPS.causedBy,
     "ban": IDPS.concernsBan,
     "blocks": IDPS.hasBlock,
+    "confirmed": IDPS.confirmedBlock,
     "received": IDPS.receiptOf,
     "agent": IDPS.statusOf,
     "query": IDPS.answersQuery,
@@ -48,7 +49,10 @@ _PROPERTY = {
     "state": IDPS.blockState,
 }
 _REFERENCES = frozenset(
-    {"alerts", "incident", "decision", "query", "cause", "ban", "blocks", "received", "agent"}
+    {
+        *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
+        *("received", "agent"),
+    }
 )
 """Fields that hold ids of other records."""
 _CLASSIFIED = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}

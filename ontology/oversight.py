@@ -54,6 +54,8 @@ class Ban:
     """Bare JID, ``user:NAME``, or ``time``; empty while it is active."""
     blocks: tuple[str, ...] = ()
     """Ids of its `Block` on each gateway, sorted."""
+    confirmed: tuple[str, ...] = ()
+    """Those of them that do what is wanted, the latest extension included; sorted."""
 
     def __post_init__(self) -> None:
         _check_times(self, "since_us", "expires_us", "ended_us")

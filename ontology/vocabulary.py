@@ -196,6 +196,7 @@ class ObjectProperties:
     carriesOut: Final = _term("carriesOut")
     causedBy: Final = _term("causedBy")
     concernsBan: Final = _term("concernsBan")
+    confirmedBlock: Final = _term("confirmedBlock")
     correlatedWith: Final = _term("correlatedWith")
     describesHost: Final = _term("describesHost")
     directedTo: Final = _term("directedTo")

@@ -216,6 +216,7 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         ended_us=times,
         ended_by=texts,
         blocks=sets(ids),
+        confirmed=sets(ids),
     ),
     r.Ruling: st.builds(
         r.Ruling,
