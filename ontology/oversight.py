@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ontology.host_profile import Address
-
-MAX_TIME_US = 253_402_300_799_999_999
-"""9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
+from ontology.ranges import check_member, check_time
 
 BanState = Literal["active", "lifted", "expired"]
 BanActionName = Literal["block", "lift", "extend"]
@@ -23,16 +21,9 @@ USER_PREFIX: Final = "user:"
 """An origin that begins with this names a person who uses the console."""
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
 def _check_times(record: object, *names: str) -> None:
     for name in names:
-        value = getattr(record, name)
-        if not 0 <= value <= MAX_TIME_US:
-            raise ValueError(f"{name} must lie in [0, {MAX_TIME_US}] microseconds, got {value}")
+        check_time(name, getattr(record, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +50,7 @@ class Ban:
 
     def __post_init__(self) -> None:
         _check_times(self, "since_us", "expires_us", "ended_us")
-        _check_choice("ban_state", self.ban_state, get_args(BanState))
+        check_member("ban_state", self.ban_state, get_args(BanState))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +123,7 @@ class AgentStatus:
 
     def __post_init__(self) -> None:
         _check_times(self, "since_us", "renewed_us")
-        _check_choice("agent_state", self.agent_state, get_args(AgentState))
+        check_member("agent_state", self.agent_state, get_args(AgentState))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +168,8 @@ class BanAction:
     """In a refusal: why, in a sentence."""
 
     def __post_init__(self) -> None:
-        _check_choice("ban_action", self.ban_action, get_args(BanActionName))
-        _check_choice("outcome", self.outcome, get_args(BanOutcome))
+        check_member("ban_action", self.ban_action, get_args(BanActionName))
+        check_member("outcome", self.outcome, get_args(BanOutcome))
         if (self.source is None) == (self.ban_action == "block"):
             raise ValueError("source: a block names an address, lift and extend name a ban")
         if (self.ban is None) != (self.ban_action == "block"):
@@ -189,3 +180,7 @@ class BanAction:
             raise ValueError(f"duration_s must lie in [0, 31622400], got {self.duration_s}")
         if (self.duration_s == 0) != (self.ban_action == "lift"):
             raise ValueError("duration_s: a block and an extension last, a lift doesn't")
+
+
+OversightRecord = FeedPart | Ban | Ruling | Receipt | AuditLine | AgentStatus | BanAction
+"""The records of this module."""

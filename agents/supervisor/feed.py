@@ -25,7 +25,8 @@ from agents.supervisor.oversight import (
     pack,
     ruling_group,
 )
-from ontology.records import Alert, Decision, FeedPart, Incident, Record
+from ontology.oversight import FeedPart
+from ontology.records import Alert, Decision, Incident, Record
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ FIRST_S = 0.05
 NEXT_S = 0.5
 """Between two messages of changes that go on."""
 RENEWALS_S = 15.0
-"""How often the console hears of registrations that were only renewed; also the feed's heartbeat."""
+"""Between two messages of registrations that were only renewed: the feed's heartbeat as well."""
 PACE_S = 0.02
 """Between two messages of a snapshot: what else is due goes first."""
 MAX_MARKED = 5_000

@@ -15,18 +15,8 @@ from agents.supervisor.directory import Registration
 from agents.supervisor.ledger import Explanation
 from agents.supervisor.propagation import Entry, GatewayState
 from agents.supervisor.store import AuditLine as LedgerLine
-from ontology.records import (
-    AgentStatus,
-    Alert,
-    AuditLine,
-    Ban,
-    Block,
-    Decision,
-    Incident,
-    Receipt,
-    Record,
-    Ruling,
-)
+from ontology.oversight import AgentStatus, AuditLine, Ban, Receipt, Ruling
+from ontology.records import Alert, Block, Decision, Incident, Record
 
 Group = tuple[Record, ...]
 """Records that travel in one message, because they can't be read without each other."""

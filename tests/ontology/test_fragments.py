@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
+from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
 from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
@@ -196,16 +197,16 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
     ),
     r.Query: st.builds(r.Query, id=ids, sparql=texts),
     r.Answer: st.builds(r.Answer, id=ids, query=ids, results=texts, truncated=st.booleans()),
-    r.FeedPart: st.builds(
-        r.FeedPart,
+    o.FeedPart: st.builds(
+        o.FeedPart,
         id=ids,
         feed=texts,
         part_number=st.integers(1, 2**63 - 1),
         opens_snapshot=st.booleans(),
         closes_snapshot=st.booleans(),
     ),
-    r.Ban: st.builds(
-        r.Ban,
+    o.Ban: st.builds(
+        o.Ban,
         id=ids,
         source=addresses,
         cause=ids,
@@ -218,8 +219,8 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         blocks=sets(ids),
         confirmed=sets(ids),
     ),
-    r.Ruling: st.builds(
-        r.Ruling,
+    o.Ruling: st.builds(
+        o.Ruling,
         id=ids,
         decision=ids,
         ban=st.none() | ids,
@@ -227,9 +228,9 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         detail=texts,
         received_us=times,
     ),
-    r.Receipt: st.builds(r.Receipt, id=ids, received=sets(ids), received_us=times),
-    r.AuditLine: st.builds(
-        r.AuditLine,
+    o.Receipt: st.builds(o.Receipt, id=ids, received=sets(ids), received_us=times),
+    o.AuditLine: st.builds(
+        o.AuditLine,
         id=ids,
         line_number=counts,
         audited_us=times,
@@ -239,17 +240,17 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         reason=texts,
         line_hash=texts,
     ),
-    r.AgentStatus: st.builds(
-        r.AgentStatus,
+    o.AgentStatus: st.builds(
+        o.AgentStatus,
         id=ids,
         agent=ids,
         agent_state=st.sampled_from(["up", "silent"]),
         since_us=times,
         renewed_us=times,
     ),
-    r.BanAction: st.one_of(
+    o.BanAction: st.one_of(
         st.builds(
-            r.BanAction,
+            o.BanAction,
             id=ids,
             ban_action=st.just("block"),
             source=addresses,
@@ -260,7 +261,7 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
             detail=texts,
         ),
         st.builds(
-            lambda lift, seconds, **common: r.BanAction(
+            lambda lift, seconds, **common: o.BanAction(
                 ban_action="lift" if lift else "extend",
                 duration_s=0 if lift else seconds,
                 **common,
