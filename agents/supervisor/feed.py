@@ -25,6 +25,8 @@ from agents.supervisor.oversight import (
     pack,
     ruling_group,
 )
+from agents.supervisor.propagation import Entry
+from agents.supervisor.store import AuditLine
 from ontology.oversight import FeedPart
 from ontology.records import Alert, Decision, Incident, Record
 
@@ -123,15 +125,15 @@ class Feed:
             self._post = post
             await self._snapshot()
 
-    def close(self) -> None:
-        """No more messages: the console is away, or we stop. A new `open` tells all."""
+    async def close(self) -> None:
+        """No more messages: the console leaves, or we stop. Ends when nothing is read any more."""
         self._post = None
         self._forget()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._flushing is not None:
-            self._flushing.cancel()
+        async with self._lock:
+            pass
 
     def _forget(self) -> None:
         for marks in (self._bans, self._groups, self._agents, self._renewed):
@@ -183,7 +185,7 @@ class Feed:
 
     def _trail(self, most: int) -> list[Group]:
         """Lines that the console doesn't know, oldest first; the newest ``most`` of them."""
-        new = []
+        new: list[AuditLine] = []
         before: int | None = None
         while len(new) < most:
             lines = self._ledger.audit_trail(limit=min(100, most - len(new)), before=before)
@@ -213,21 +215,24 @@ class Feed:
         bare = len(entries) - SNAPSHOT_EXPLAINED
         await self._send_all(agents)
         for start in range(0, len(entries), _CHUNK):
-            chunk = entries[start : start + _CHUNK]
-
-            def explain(first: int = start, some: Sequence[object] = chunk) -> list[Group]:
-                out: list[Group] = []
-                for place, entry in enumerate(entries[first : first + len(some)], first):
-                    if place >= bare:
-                        out += explanation_groups(entry, self._ledger.explain(entry.id))
-                    out.append(ban_group(entry))
-                return out
-
-            await self._send_all(await asyncio.to_thread(explain))
+            if self._post is None:
+                return
+            some = list(enumerate(entries[start : start + _CHUNK], start))
+            await self._send_all(await asyncio.to_thread(self._explained, some, bare))
+        if self._post is None:
+            return
         await self._send_all(await asyncio.to_thread(self._findings))
         await self._send_all(await asyncio.to_thread(self._trail, SNAPSHOT_AUDIT))
         await self._send((), closes=True)
         self._last_s = self._renewals_s = asyncio.get_running_loop().time()
+
+    def _explained(self, entries: Sequence[tuple[int, Entry]], bare: int) -> list[Group]:
+        out: list[Group] = []
+        for place, entry in entries:
+            if place >= bare:
+                out += explanation_groups(entry, self._ledger.explain(entry.id))
+            out.append(ban_group(entry))
+        return out
 
     def _findings(self) -> list[Group]:
         out: list[Group] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from typing import Final
+from typing import Final, cast
 from uuid import NAMESPACE_URL, uuid5
 
 from agents.supervisor.directory import Registration
@@ -16,7 +16,7 @@ from agents.supervisor.ledger import Explanation
 from agents.supervisor.propagation import Entry, GatewayState
 from agents.supervisor.store import AuditLine as LedgerLine
 from ontology.oversight import AgentStatus, AuditLine, Ban, Receipt, Ruling
-from ontology.records import Alert, Block, Decision, Incident, Record
+from ontology.records import Alert, Block, BlockState, Decision, Incident, Record
 
 Group = tuple[Record, ...]
 """Records that travel in one message, because they can't be read without each other."""
@@ -60,7 +60,7 @@ def _block(entry: Entry, state: GatewayState) -> Block:
         decision=state.decision or entry.decision.id,
         gateway=state.gateway,
         source=entry.source,
-        state=state.state,
+        state=cast(BlockState, state.state),
         since_us=state.since_us,
         expires_us=state.expires_us,
         detail=state.detail,
