@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ontology.clusters import own_name
+from ontology.clusters_file import own_name
 from ontology.oversight import AgentStatus, AuditLine, Ban, Ruling
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident
 from ontology.traffic_cluster import TrafficCluster

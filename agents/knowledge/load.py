@@ -17,11 +17,11 @@ from ontology.chainer.joins import Joins
 from ontology.chainer.rulebook import RulebookError
 from ontology.knowledge_base import KnowledgeBase, KnowledgeBaseError, ontology_path
 from ontology.theory import Theory, TheoryError
-from rules.files import models_path, paper_rules_path, rule_paths
-from rules.reactions.rulebook import REACTIONS_FILE, Reactions, read_reactions
+from rules.reactions.reaction_rules import REACTIONS_FILE, Reactions, read_reactions
 from rules.scenarios.attack_models import read_models
 from rules.scenarios.compile import Compiled, compile_models
 from rules.scenarios.compiled_files import MODELS_FILE, source_paths
+from rules.shipped_files import models_path, paper_rules_path, rule_paths
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from agents.knowledge.load import one_line
 from agents.knowledge.watch import Knowledge, load_knowledge
 from agents.ontology.clusters import write_whole
 from ontology.knowledge_base import KnowledgeBaseError
-from rules.files import models_path
-from rules.reactions.rulebook import REACTIONS_FILE
+from rules.reactions.reaction_rules import REACTIONS_FILE
 from rules.scenarios.compiled_files import compile_folder, differing, source_paths, write_files
+from rules.shipped_files import models_path
 
 logger = logging.getLogger(__name__)
 

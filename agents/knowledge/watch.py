@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ontology.checking.files import check_read
+from ontology.checking.check_files import check_read
 from ontology.checking.logic import LogicUnavailable, check_logic
 from ontology.knowledge_base import (
     KnowledgeBase,
@@ -19,7 +19,7 @@ from ontology.knowledge_base import (
 )
 from ontology.theory import Theory
 from ontology.vocabulary import TERMS
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 
 MAX_REASON = 1000
 """Characters of what Java said against an edit."""

@@ -34,7 +34,7 @@ from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_wi
 from agents.ontology.hosts import HOSTS_IRI, describe_hosts, for_correlation
 from agents.ontology.query import QueryRefused, QueryRunner
 from agents.ontology.service import plan, to_answer, to_refusal, to_truth
-from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
+from ontology.clusters_file import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import (
     OntologyAction,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.knowledge.load import keep_playbook, one_line, start_playbook
-from rules.files import models_path
+from rules.shipped_files import models_path
 
 
 @pytest.fixture

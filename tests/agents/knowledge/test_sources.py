@@ -11,8 +11,8 @@ import pytest
 from agents.knowledge.sources import PolicySources
 from agents.knowledge.watch import Knowledge, load_knowledge
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from rules.files import models_path
 from rules.scenarios.compiled_files import compile_folder
+from rules.shipped_files import models_path
 
 POLICY = "reaction_policy.tsv"
 
