@@ -22,9 +22,9 @@ from agents.console.access import (
 )
 from agents.console.api import router
 from agents.console.console import Console
-from agents.console.errors import ActionError
+from agents.console.action_errors import ActionError
 from agents.console.guard import LOOPBACK, Guard
-from agents.console.metrics import CONTENT_TYPE, exposition
+from agents.console.exposition import CONTENT_TYPE, exposition
 from agents.console.sessions import Credentials, LoginLimit, Sessions
 
 _TYPES = {

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.console.asking import Ask
-from agents.console.errors import SILENT, ActionError
-from agents.console.intake import Intake, News
+from agents.console.action_errors import SILENT, ActionError
+from agents.console.feed_intake import Intake, News
 from agents.console.views import BlockView, block_view
 from ontology.addresses import canonical
 from ontology.oversight import USER_PREFIX, Ban, BanAction

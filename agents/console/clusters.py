@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.console.asking import Ask
-from agents.console.errors import SILENT, ActionError, kind_of
+from agents.console.action_errors import SILENT, ActionError, kind_of
 from agents.console.views import ClusterView, cluster_view
 from ontology.oversight import USER_PREFIX
 from ontology.records import OntologyChanged, Record

@@ -11,7 +11,7 @@ from agents.console.asking import Ask, Tell
 from agents.console.bans import Bans
 from agents.console.clusters import ClusterNames
 from agents.console.events import Hub
-from agents.console.intake import Intake, News
+from agents.console.feed_intake import Intake, News
 from agents.console.knowledge import Knowledge
 from agents.console.message_monitor import MessageMonitor
 from agents.console.store import ReadStore

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.console.asking import Ask
-from agents.console.errors import SILENT, ActionError, kind_of
+from agents.console.action_errors import SILENT, ActionError, kind_of
 from ontology.oversight import USER_PREFIX
 from ontology.records import Answer, OntologyAction, OntologyActionName, Query, Record
 

@@ -1,6 +1,6 @@
 """What the console shows, typed: made from records that it is told; their JSON is the API.
 
-The one contract between what is received (`intake`), kept (`store`), asked for (`api`) and shown
+The one contract between what is received (`feed_intake`), kept (`store`), asked for (`api`) and shown
 (`static`): a field is named here and nowhere else.
 """
 

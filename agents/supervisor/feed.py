@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from agents.supervisor.directory import Directory
 from agents.supervisor.ledger import Ledger
-from agents.supervisor.oversight import (
+from agents.supervisor.feed_records import (
     Group,
     agent_group,
     audit_group,

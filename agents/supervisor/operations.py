@@ -20,7 +20,7 @@ from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import Feed
 from agents.supervisor.ledger import Ledger
-from agents.supervisor.oversight import ban_group, derived_id
+from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record

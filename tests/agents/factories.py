@@ -33,7 +33,11 @@ def make_settings(state_dir: Path) -> Settings:
                 {
                     "name": name,
                     "agents": ["sensor", "analyzer", "reaction"]
-                    + (["supervisor", "correlation", "ontology", "console"] if name == "gw1" else []),
+                    + (
+                        ["supervisor", "correlation", "ontology", "console"]
+                        if name == "gw1"
+                        else []
+                    ),
                     "interfaces": ["eth0"],
                     "addresses": [f"10.0.{i}.1"],
                 }
