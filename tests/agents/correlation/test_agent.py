@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import pytest
 
 from agents.base import AgentContext
 from agents.clock import now_us
-from agents.correlation.agent import MAX_QUEUE, CorrelationAgent
+from agents.correlation.agent import CorrelationAgent
+from agents.correlation.pipeline import MAX_QUEUE
 from agents.knowledge.load import start_theory
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
+from ontology.records import Alert, Block, Decision, Incident, OntologyChanged, Record
 from rules.shipped_files import models_path, rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
@@ -34,9 +36,9 @@ class Probe(CorrelationAgent):
         super().__init__(context)
         self.sent: list[tuple[str, str, tuple[Record, ...]]] = []
 
-    async def send(
+    async def send_many(
         self,
-        receiver: str,
+        receivers: Sequence[str],
         performative: str,
         records: Sequence[Record],
         *,
@@ -44,9 +46,10 @@ class Probe(CorrelationAgent):
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
         reply_by_us: int | None = None,
-    ) -> AclMessage:
-        self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
-        return MESSAGE
+    ) -> tuple[AclMessage, ...]:
+        for receiver in receivers:
+            self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
+        return (MESSAGE,) * len(receivers)
 
 
 MESSAGE = AclMessage(
@@ -72,12 +75,12 @@ async def running(state: Path, kind: type[Probe] = Probe) -> AsyncIterator[Probe
         }
     )
     agent = kind(AgentContext(settings=settings, role="correlation", node="gw1"))
-    await agent.on_start()
     try:
+        await agent.begin()
         yield agent
     finally:
-        await agent.on_stop()
-        await agent._end_tasks()
+        await agent._at_end.aclose()
+        await agent._tasks.end()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -131,7 +134,7 @@ async def test_a_restart_remembers_the_scan_and_repeats_nothing(tmp_path: Path) 
     async with running(tmp_path) as agent:
         await agent.on_message(MESSAGE, (scan,))
         await until(lambda: agent.counters["senior"] == 1)
-        await until(lambda: agent._log().read(done=True) == [scan])
+        await until(lambda: agent.running.journal.read(done=True) == [scan])
     async with running(tmp_path) as agent:
         # At-least-once delivery: the same message may come again.
         await agent.on_message(MESSAGE, (scan,))
@@ -146,45 +149,129 @@ async def test_what_was_acknowledged_but_not_reasoned_about_is_done_after_a_cras
 ) -> None:
     async with running(tmp_path) as agent:
         # As if killed between the acknowledgement and the tick.
-        agent._log().add([alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)])
+        agent.running.journal.add([alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)])
     async with running(tmp_path) as agent:
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
 
 
 async def test_a_killed_reasoner_loses_no_alert(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        await until(lambda: agent._worker is not None and agent._worker.pid is not None)
-        assert agent._worker is not None and agent._worker.pid is not None
-        psutil.Process(agent._worker.pid).kill()
+        await until(lambda: agent.running.worker.pid is not None)
+        assert agent.running.worker.pid is not None
+        psutil.Process(agent.running.worker.pid).kill()
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
-        assert not agent._log().read(done=False)
+        assert not agent.running.journal.read(done=False)
+
+
+def step(number: int, classification: str, ago_s: int, source: str | None, target: str) -> Alert:
+    return replace(
+        alert(number, classification, ago_s),
+        source=None if source is None else ip_address(source),
+        target=ip_address(target),
+        verified_source=source is not None,
+    )
+
+
+async def test_two_attackers_of_one_case_are_both_ordered(tmp_path: Path) -> None:
+    trusted, target = "203.0.113.10", "203.0.113.20"
+    attack = (
+        step(1, "SynFlood", 90, None, trusted),
+        step(2, "SequencePrediction", 60, "192.0.2.7", target),
+        step(3, "SequencePrediction", 60, "192.0.2.8", target),
+        replace(step(4, "SpoofedLogin", 30, trusted, target), verified_source=False),
+    )
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, attack)
+        await until(lambda: not agent.running.journal.read(done=False))
+        ordered = [d.source for d in decisions(agent, "supervisor")]
+        assert sorted(ordered) == [ip_address("192.0.2.7"), ip_address("192.0.2.8")]
+        (request,) = [rs for to, how, rs in agent.sent if (to, how) == ("supervisor", "request")]
+        incident = next(r for r in request if isinstance(r, Incident))
+        assert incident.classification == "ScenarioIncident"
+        assert {r.incident for r in request if isinstance(r, Decision)} == {incident.id}
+
+
+async def test_a_case_goes_on_after_a_restart(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow", "MalwareInstallation")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+
+    def cases(agent: Probe) -> list[Incident]:
+        sent = (r for to, _, rs in agent.sent if to == "ontology" for r in rs)
+        return [
+            r for r in sent if isinstance(r, Incident) and r.classification == "ScenarioIncident"
+        ]
+
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack[:3]))
+        await until(lambda: bool(cases(agent)) and not agent.running.journal.read(done=False))
+        before = cases(agent)[-1]
+        assert before.explanation.startswith("Scenario LLDOS: 3 steps")
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, (attack[3],))
+        await until(lambda: not agent.running.journal.read(done=False))
+        (after,) = cases(agent)
+        assert after.id == before.id and after.explanation.startswith("Scenario LLDOS: 4 steps")
+
+
+async def test_what_is_in_force_changes_what_a_case_expects(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack))
+        await until(lambda: bool(decisions(agent, "supervisor")))
+        agent.sent.clear()
+        block = Block(
+            id="urn:b",
+            decision="urn:d",
+            gateway="gw1",
+            source=ip_address(attacker),
+            state="active",
+            since_us=now_us(),
+            expires_us=now_us() + 3600 * 1_000_000,
+        )
+        await agent.on_message(MESSAGE, (block,))
+        await until(lambda: bool(agent.sent))
+        to, how, records = agent.sent[0]
+        incident = records[0]
+        assert (to, how) == ("supervisor", "inform") and isinstance(incident, Incident)
+        assert "No longer expected: install-mstream, since block-source" in incident.explanation
 
 
 async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         many = tuple(alert(i, "SynScan", 9) for i in range(3))
-        agent._queue.extend([many[0]] * (MAX_QUEUE - 2))
+        agent.running._queue.extend([many[0]] * (MAX_QUEUE - 2))
         with pytest.raises(RuntimeError, match="wait for the reasoner"):
             await agent.on_message(MESSAGE, many)
-        assert agent.counters["queue_full"] == 1 and agent._log().read(done=False) == []
-        agent._queue.clear()
+        assert agent.counters["queue_full"] == 1 and agent.running.journal.read(done=False) == []
+        agent.running._queue.clear()
 
 
 async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_path: Path) -> None:
     class Narrow(Probe):
-        async def send(
-            self, receiver: str, performative: str, records: Sequence[Record], **more: Any
-        ) -> AclMessage:
+        async def send_many(
+            self,
+            receivers: Sequence[str],
+            performative: str,
+            records: Sequence[Record],
+            **more: Any,
+        ) -> tuple[AclMessage, ...]:
             if any(isinstance(r, Incident) for r in records):
                 raise FragmentError("too large")
-            return await super().send(receiver, performative, records, **more)
+            return await super().send_many(receivers, performative, records, **more)
 
     async with running(tmp_path, Narrow) as agent:
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: agent.counters["incidents_unsendable"] == 2)
         assert len(decisions(agent, "supervisor")) == 1
-        await until(lambda: not agent._log().read(done=False))
+        await until(lambda: not agent.running.journal.read(done=False))
 
 
 @pytest.fixture
@@ -195,7 +282,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
     monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
     monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
-    for path in (models_path(), *models_path().parent.glob("reaction*")):
+    for path in (models_path(), *models_path().parent.glob("reaction*.*")):
         shutil.copy(path, folder)
     monkeypatch.setattr("agents.knowledge.load.models_path", lambda: folder / "attacks.owl")
     return paths
