@@ -47,7 +47,7 @@ PERMITTED = (
     _rule("supervisor", "request", "Decision", "reaction"),
     _rule("correlation", "request", "Decision", "reaction"),
     _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
-    _rule("reaction", "inform", "GatewayAddresses", "supervisor"),
+    _rule("reaction", "inform", "GatewayAddresses", "supervisor correlation"),
     _rule("*", "request", "AgentDescription", "supervisor"),
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),

@@ -57,6 +57,7 @@ def finding(analyzer: str) -> Alert:
         end_us=0,
         confidence=0.5,
         verified_source=False,
+        sensor="s",
         analyzer=analyzer,
     )
 
@@ -66,11 +67,12 @@ def finding(analyzer: str) -> Alert:
 def test_the_supervisor_and_the_correlation_agent_of_the_node_order_a_gateway(
     role: str, node: str
 ) -> None:
+    order = replace(DECISION, origin=f"{role}.{node}@honeynet.test")
     if role == "supervisor" or (role, node) == ("correlation", "gw2"):
-        check_roles(peer(role, node), peer("reaction", "gw2"), "request", [DECISION])
+        check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
     else:
         with pytest.raises(Refused, match="role"):
-            check_roles(peer(role, node), peer("reaction", "gw2"), "request", [DECISION])
+            check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
 
 
 def test_a_gateway_answers_the_correlation_agent_of_its_node() -> None:
