@@ -21,6 +21,7 @@ from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
 from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
+from tests.factories import make_alert, make_batch
 
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 # XML 1.0 production [2], without carriage return, which XML parsers turn into a line feed.
@@ -281,20 +282,18 @@ any_records = st.lists(st.one_of(*STRATEGIES.values()), max_size=5, unique_by=la
 
 
 def an_alert(**changes: Any) -> r.Alert:
-    alert = r.Alert(
+    alert = make_alert(
         id=UUID,
         classification="SynScan",
-        source=ip_address("192.0.2.7"),
-        target=ip_address("2001:db8::1"),
+        source="192.0.2.7",
+        target="2001:db8::1",
         target_port=22,
-        protocol=6,
         begin_us=1_700_000_000_000_000,
         end_us=1_700_000_001_000_000,
         confidence=0.5,
         verified_source=False,
         sensor="sensor.gw1@example.org",
         analyzer="analyzer.gw1@example.org",
-        explanation="why",
     )
     return replace(alert, **changes)
 
@@ -302,16 +301,7 @@ def an_alert(**changes: Any) -> r.Alert:
 def a_batch(rows: int = 3) -> r.ConnectionBatch:
     connections = np.zeros(rows, r.CONNECTION)
     connections["ip_version"] = 4
-    return r.ConnectionBatch(
-        id=UUID,
-        sensor="s",
-        begin_us=0,
-        end_us=1,
-        packets=1,
-        dropped=0,
-        malformed=0,
-        connections=connections,
-    )
+    return make_batch(connections, id=UUID, begin_us=0, end_us=1)
 
 
 def test_every_kind_of_record_has_a_strategy() -> None:
