@@ -101,8 +101,12 @@ async def test_whoever_dies_the_console_is_in_step_again(honeynet, start, kit):
             assert len(client.block(block["id"])["alerts"]) == 2
             lifted = await asyncio.to_thread(client.lift, "203.0.113.9", reason="mistake")
             assert lifted["ended_by"] == "user:cli"
-            states = {a["role"]: a["state"] for a in client.agents() if a["node"] == "gw1"}
-            assert (states["console"], states["supervisor"]) == ("up", "up")
+
+            def up():
+                states = {a["role"]: a["state"] for a in client.agents() if a["node"] == "gw1"}
+                return states["console"] == states["supervisor"] == "up"
+
+            await until(up, "both are in the directory again")
 
 
 def flat(evidence):
