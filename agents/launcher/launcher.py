@@ -46,6 +46,7 @@ ALONE_LIMIT_S = 10.0
 # Supervisor first and sensors last, so that little has to be retried; any order works.
 START_ORDER: tuple[Role, ...] = (
     "supervisor",
+    "console",
     "ontology",
     "correlation",
     "reaction",
