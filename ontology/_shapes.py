@@ -40,8 +40,12 @@ _PROPERTY = {
     "name": IDPS.agentName,
     "role": IDPS.agentRole,
     "state": IDPS.blockState,
+    "kind": IDPS.knowledgeKind,
+    "digest": IDPS.contentDigest,
+    "data": IDPS.pieceData,
+    "announcement": IDPS.partOfAnnouncement,
 }
-_REFERENCES = ("alerts", "incident", "decision", "query")
+_REFERENCES = ("alerts", "incident", "decision", "query", "announcement")
 """Fields that hold ids of other records."""
 _CLASSIFIED = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}
 """Records whose ``classification`` is a class of the individual, and which classes it may be."""
