@@ -19,13 +19,14 @@ import time
 import uuid
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import cast
 
 from agents.base import AgentContext, BaseAgent, run_agent
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
-from ontology.records import AgentDescription, Alert, Record
+from ontology.records import AgentDescription, Alert, Record, Role
 
 HONEYNET = """\
 [xmpp]
@@ -59,7 +60,7 @@ def make_alert(analyzer: str) -> Alert:
     )
 
 
-class Emitter(BaseAgent):
+class Emitter(BaseAgent[None]):
     """Sends every load in turn, each when the one before is acknowledged; prints its findings."""
 
     role = "analyzer"
@@ -98,7 +99,7 @@ class Emitter(BaseAgent):
         """Nobody writes to it."""
 
 
-class Collector(BaseAgent):
+class Collector(BaseAgent[None]):
     """Prints the milliseconds on the way of the last `SINGLES` messages when it ends."""
 
     role = "correlation"
@@ -117,7 +118,7 @@ class Collector(BaseAgent):
         print(json.dumps(self._latency_ms[-SINGLES:]), flush=True)
 
 
-class Supervisor(BaseAgent):
+class Supervisor(BaseAgent[None]):
     """Answers registrations, so that nobody repeats them all the time."""
 
     role = "supervisor"
@@ -127,10 +128,10 @@ class Supervisor(BaseAgent):
             await self.reply(message, "inform", ())
 
 
-ACTORS: dict[str, type[BaseAgent]] = {a.role: a for a in (Emitter, Collector, Supervisor)}
+ACTORS: dict[Role, type[BaseAgent[None]]] = {a.role: a for a in (Emitter, Collector, Supervisor)}
 
 
-def act(role: str, file: Path) -> int:
+def act(role: Role, file: Path) -> int:
     """One agent process."""
     context = AgentContext(settings=load_settings(file), role=role, node="gw1")
     return run_agent(ACTORS[role], context, None)
@@ -185,4 +186,4 @@ def _report(emitter: subprocess.Popen[str], collector: subprocess.Popen[str]) ->
 
 
 if __name__ == "__main__":
-    sys.exit(act(sys.argv[1], Path(sys.argv[2])) if len(sys.argv) == 3 else main())
+    sys.exit(act(cast(Role, sys.argv[1]), Path(sys.argv[2])) if len(sys.argv) == 3 else main())

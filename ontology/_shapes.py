@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Literal as Choice
 
 from pyoxigraph import Literal, NamedNode
 
@@ -133,6 +134,8 @@ def _property(field: str, hint: Any) -> Property:
     if field in _REFERENCES:
         return Property(**common, write=values.record_node, read=values.record_iri, datatype=None)
     (kind,) = parts
+    if get_origin(kind) is Choice:
+        kind = str  # the record checks that it is one of them
     write, read, datatype = _LITERALS[kind]
     return Property(**common, write=write, read=read, datatype=datatype)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,19 @@ from ontology.host_profile import HostProfile as HostProfile
 from ontology.traffic_cluster import TrafficCluster as TrafficCluster
 
 Network = IPv4Network | IPv6Network
+
+AlertStage = Literal["original", "junior", "senior"]
+"""AFF: from an analyzer, filtered, fused and assessed."""
+DecisionAction = Literal["block", "unblock"]
+BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
+Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
+OntologyActionName = Literal["assert", "retract", "translate"]
+
+ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
+ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)
+BLOCK_STATES: tuple[BlockState, ...] = get_args(BlockState)
+ROLES: tuple[Role, ...] = get_args(Role)
+ONTOLOGY_ACTIONS: tuple[OntologyActionName, ...] = get_args(OntologyActionName)
 
 MAX_TIME_US = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
@@ -106,6 +120,11 @@ def _check_unit(name: str, value: float) -> None:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
 
 
+def _check_member(name: str, value: str, members: tuple[str, ...]) -> None:
+    if value not in members:
+        raise ValueError(f"{name} must be one of {', '.join(members)}, got {value!r}")
+
+
 def _check_port(name: str, value: int | None) -> None:
     if value is not None and not 0 <= value <= 65535:
         raise ValueError(f"{name} must lie in [0, 65535], got {value}")
@@ -190,7 +209,7 @@ class Alert:
     analyzer: str
     explanation: str
     """Why, in a sentence a person can check: counts, ports, flags, cluster and distance."""
-    stage: str = "original"
+    stage: AlertStage = "original"
     """AFF: ``original`` (analyzer), ``junior`` (filtered), ``senior`` (fused and assessed)."""
 
     def __post_init__(self) -> None:
@@ -198,8 +217,7 @@ class Alert:
         _check_time("end_us", self.end_us)
         _check_unit("confidence", self.confidence)
         _check_port("target_port", self.target_port)
-        if self.stage not in ("original", "junior", "senior"):
-            raise ValueError(f"stage must be original, junior or senior, got {self.stage!r}")
+        _check_member("stage", self.stage, ALERT_STAGES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,15 +248,12 @@ class Incident:
         _check_unit("severity", self.severity)
 
 
-ACTIONS = ("block", "unblock")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """An order about one address (CrowdSec's word), made by correlation or a supervisor."""
 
     id: str
-    action: str
+    action: DecisionAction
     """``block`` or ``unblock``."""
     source: Address
     """The address to act on."""
@@ -257,15 +272,11 @@ class Decision:
 
     def __post_init__(self) -> None:
         _check_time("decided_us", self.decided_us)
-        if self.action not in ACTIONS:
-            raise ValueError(f"action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
+        _check_member("action", self.action, ACTIONS)
         if not 0 <= self.duration_s <= 366 * 86400:
             raise ValueError(f"duration_s must lie in [0, 31622400], got {self.duration_s}")
         if self.action == "block" and self.duration_s == 0:
             raise ValueError("a block needs duration_s > 0: no block is for ever")
-
-
-BLOCK_STATES = ("pending", "active", "refused", "failed", "lifted", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +288,7 @@ class Block:
     gateway: str
     """Node name."""
     source: Address
-    state: str
+    state: BlockState
     """One of `BLOCK_STATES`."""
     since_us: int
     """When this state began."""
@@ -289,8 +300,7 @@ class Block:
     def __post_init__(self) -> None:
         _check_time("since_us", self.since_us)
         _check_time("expires_us", self.expires_us)
-        if self.state not in BLOCK_STATES:
-            raise ValueError(f"state must be one of {', '.join(BLOCK_STATES)}, got {self.state!r}")
+        _check_member("state", self.state, BLOCK_STATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +310,7 @@ class AgentDescription:
     id: str
     name: str
     """Bare JID."""
-    role: str
+    role: Role
     """One of `ROLES`."""
     node: str
     services: tuple[str, ...]
@@ -312,11 +322,7 @@ class AgentDescription:
     """Counters as ``name=value`` pairs, for the supervisor's page."""
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise ValueError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}")
-
-
-ROLES = ("sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor")
+        _check_member("role", self.role, ROLES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,15 +406,12 @@ class Answer:
     truncated: bool = field(default=False)
 
 
-ONTOLOGY_ACTIONS = ("assert", "retract", "translate")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OntologyAction:
     """What is asked of the ontology agent, and its answer (FIPA Ontology Service, XC00086)."""
 
     id: str
-    ontology_action: str
+    ontology_action: OntologyActionName
     """One of `ONTOLOGY_ACTIONS`."""
     fragment: str
     """Facts in Turtle; in the answer to ``translate`` what they became."""
@@ -418,11 +421,7 @@ class OntologyAction:
     """Asked: why, and for whom. Answered: the version in force, the losses, why refused."""
 
     def __post_init__(self) -> None:
-        if self.ontology_action not in ONTOLOGY_ACTIONS:
-            raise ValueError(
-                f"ontology_action must be one of {', '.join(ONTOLOGY_ACTIONS)}, "
-                f"got {self.ontology_action!r}"
-            )
+        _check_member("ontology_action", self.ontology_action, ONTOLOGY_ACTIONS)
 
 
 Record = (

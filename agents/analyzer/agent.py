@@ -6,20 +6,20 @@ What its clusters are called it hears from the ontology agent (`agents.analyzer.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import uuid
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cachetools import LRUCache
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.drift_file import load_drift, save_drift
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
+from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from ontology.records import (
@@ -44,47 +44,20 @@ MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
 
-class Subscribers:
-    """Bare JIDs in a file, so that a restarted analyzer need not be asked again."""
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a started analyzer works with."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._names: list[str] = []
-        if path.exists():
-            try:
-                names = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as e:
-                # They will subscribe again; refusing to start would stop detection over a list.
-                logger.warning("%s is unreadable, starting without subscribers: %s", path, e)
-                names = []
-            if isinstance(names, list):
-                self._names = [name for name in names if isinstance(name, str)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._names))
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def add(self, name: str) -> bool:
-        """True if it is new."""
-        if name in self._names:
-            return False
-        self._save([*self._names, name])
-        return True
-
-    def remove(self, name: str) -> None:
-        """Does nothing if it isn't there."""
-        self._save([known for known in self._names if known != name])
-
-    def _save(self, names: list[str]) -> None:
-        partial = self._path.with_suffix(".new")
-        partial.write_text(json.dumps(names), encoding="utf-8")
-        os.replace(partial, self._path)
-        self._names = names
+    core: AnalyzerCore
+    drift: GuardedDrift | None
+    subscribers: Subscribers
+    kept_names: KeptNames
+    digest: str
+    """Of the model."""
+    clusters: int
 
 
-class AnalyzerAgent(BaseAgent):
+class AnalyzerAgent(BaseAgent[Detection]):
     """Clusters and detects; its state of detection lives in `AnalyzerCore` and dies with it."""
 
     role = "analyzer"
@@ -92,34 +65,38 @@ class AnalyzerAgent(BaseAgent):
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
-        self._core: AnalyzerCore | None = None
-        self._drift: GuardedDrift | None = None
-        self._subscribers: Subscribers | None = None
-        self._kept_names: KeptNames
-        self._digest, self._clusters, self._names_of_us = "", 0, 0
+        self._names_of_us = 0
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
         # A sensor that crashed reads the last lines of a log again and sends them with the ids they
         # had. The core would count them twice; it dies with this memory, so nothing need be kept.
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: LRUCache[str, None] = LRUCache(MAX_SEEN)
 
-    async def on_start(self) -> None:
-        settings = self.context.settings
-        self._subscribers = Subscribers(self.context.state_dir / "subscribers.json")
+    async def on_start(self) -> Detection:
+        """Load the model and what people call its clusters; ask for news of that."""
+        settings, state_dir = self.context.settings, self.context.state_dir
         model = await asyncio.to_thread(load_model)
-        if settings.analyzer.follow_drift:
-            self._drift = load_drift(self.context.state_dir / "drift.npz", model)
-        self._core = AnalyzerCore(
+        drift = (
+            load_drift(state_dir / "drift.npz", model) if settings.analyzer.follow_drift else None
+        )
+        core = AnalyzerCore(
             model,
             analyzer=self.context.jid,
             honeypots=[pot.address for pot in settings.honeypot],
-            drift=self._drift,
+            drift=drift,
             detectors=settings.node_named(self.node).detectors,
             protected=[address for node in settings.node for address in node.addresses],
         )
-        self._digest, self._clusters = model_digest(model), len(model.labels)
-        self._kept_names = KeptNames(self.context.state_dir / "cluster-names.ttl")
-        self._use_names(await asyncio.to_thread(self._kept_names.load))
+        detection = Detection(
+            core,
+            drift,
+            Subscribers(state_dir / "subscribers.json"),
+            KeptNames(state_dir / "cluster-names.ttl"),
+            model_digest(model),
+            len(model.labels),
+        )
+        self._use_names(detection, await asyncio.to_thread(detection.kept_names.load))
         self.spawn(self._ask_for_names(), name="question for names")
+        return detection
 
     async def _ask_for_names(self) -> None:
         for ontology in self.settings.jids("ontology"):
@@ -132,8 +109,11 @@ class AnalyzerAgent(BaseAgent):
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         await self._pass_on([r for r in records if isinstance(r, Alert)])
-        if any(isinstance(r, TrafficCluster) for r in records) and self._use_names(records):
-            await asyncio.to_thread(self._kept_names.save, records)
+        running = self.running
+        if any(isinstance(r, TrafficCluster) for r in records) and self._use_names(
+            running, records
+        ):
+            await asyncio.to_thread(running.kept_names.save, records)
         for record in records:
             if isinstance(record, ConnectionBatch):
                 await self._on_batch(record)
@@ -146,10 +126,8 @@ class AnalyzerAgent(BaseAgent):
             else:
                 raise ValueError(f"an analyzer has no use for {type(record).__name__}")
 
-    def _use_names(self, records: Sequence[Record]) -> bool:
+    def _use_names(self, detection: Detection, records: Sequence[Record]) -> bool:
         """Call the clusters as the ontology agent says; False if that is not for us, or old."""
-        if self._core is None:
-            raise RuntimeError("the analyzer has not started")
         changed_us = max(
             (r.changed_us for r in records if isinstance(r, OntologyChanged)), default=0
         )
@@ -161,12 +139,12 @@ class AnalyzerAgent(BaseAgent):
             self.counters["names_outdated"] += 1
             return False
         try:
-            labels, names = names_for(clusters, digest=self._digest, count=self._clusters)
+            labels, names = names_for(clusters, digest=detection.digest, count=detection.clusters)
         except NamingError as e:
             self.counters["names_refused"] += 1
             logger.error("%s", e)
             return False
-        self._core.use_names(labels, names)
+        detection.core.use_names(labels, names)
         self._names_of_us = changed_us
         self.counters["names_taken"] += 1
         logger.info("%d clusters, %d of them named by people", len(names), sum(map(bool, names)))
@@ -183,25 +161,22 @@ class AnalyzerAgent(BaseAgent):
 
     def _remember(self, name: str) -> None:
         self._seen[name] = None
-        if len(self._seen) > MAX_SEEN:
-            self._seen.popitem(last=False)
 
     async def _on_batch(self, batch: ConnectionBatch) -> None:
-        if self._core is None:
-            raise RuntimeError("the analyzer has not started")
+        core, drift = self.running.core, self.running.drift
         if batch.id in self._seen:
             self.counters["repeats"] += 1
             return
         # Messages are handled one at a time, so the core is never entered twice.
-        before = self._drift.revision if self._drift is not None else 0
-        alerts = await asyncio.to_thread(self._core.on_batch, batch)
-        if self._drift is not None and self._drift.revision != before:
-            await asyncio.to_thread(save_drift, self.context.state_dir / "drift.npz", self._drift)
+        before = drift.revision if drift is not None else 0
+        alerts = await asyncio.to_thread(core.on_batch, batch)
+        if drift is not None and drift.revision != before:
+            await asyncio.to_thread(save_drift, self.context.state_dir / "drift.npz", drift)
         self.counters["batches"] += 1
         self.counters["packets"] += batch.packets
         self.counters["dropped_by_sensor"] += batch.dropped
         self.counters["alerts"] += len(alerts)
-        self.counters.update({k: v - self.counters[k] for k, v in self._core.counters().items()})
+        self.counters.update({k: v - self.counters[k] for k, v in core.counters().items()})
         for alert in alerts:
             logger.info(
                 "%s from %s to %s: %s",
@@ -214,29 +189,27 @@ class AnalyzerAgent(BaseAgent):
         self._remember(batch.id)
 
     async def _on_subscription(self, message: AclMessage, record: Subscription) -> None:
-        if self._subscribers is None:
-            raise RuntimeError("the analyzer has not started")
+        subscribers = self.running.subscribers
         if record.topic != "Alert":
             raise ValueError(f"an analyzer offers Alert, not {record.topic!r}")
         if message.performative == "cancel":
-            self._subscribers.remove(message.sender)
-        elif self._subscribers.add(message.sender):
+            subscribers.remove(message.sender, "Alert")
+        elif subscribers.add(message.sender, "Alert"):
             logger.info("%s subscribes to alerts", message.sender)
         await self.reply(message, "agree", [record])
-        if self._waiting and len(self._subscribers):
+        if self._waiting and subscribers.to("Alert"):
             waiting = list(self._waiting)
             await self._publish(waiting)
             # Only now: had sending failed, the subscriber's retry would bring us here again.
             self._waiting.clear()
 
     async def _publish(self, alerts: Sequence[Alert]) -> None:
-        subscribers = self._subscribers
-        if subscribers is None or not len(subscribers):
+        subscribers = self.running.subscribers.to("Alert")
+        if not subscribers:
             lost = max(len(self._waiting) + len(alerts) - MAX_WAITING, 0)
             self.counters["alerts_lost_unsubscribed"] += lost
             self._waiting.extend(alerts)
             return
         for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
             part = alerts[begin : begin + ALERTS_PER_MESSAGE]
-            for name in subscribers:
-                await self.send(name, "inform", part, protocol="fipa-subscribe")
+            await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")

@@ -4,7 +4,8 @@ A role derives from `BaseAgent` and meets neither SPADE nor sockets. `bus` is th
 that knows SPADE; `delivery` and `outbox` make messages arrive at least once; `runner` is a process.
 """
 
-from agents.base.agent import AgentContext, BaseAgent
+from agents.base.agent import BaseAgent
+from agents.base.context import AgentContext
 from agents.base.runner import run_agent
 
 __all__ = ["AgentContext", "BaseAgent", "run_agent"]

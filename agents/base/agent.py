@@ -16,26 +16,25 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from agents.base.bus import Bus
+from agents.base.context import AgentContext
+from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import Delivery, reply_to
 from agents.base.health import give_back_memory, resident_kib
 from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
+from agents.base.tasks import Tasks
 from agents.clock import now_us
 from agents.messages.acl import AclMessage, MessageError, from_spade
-from agents.settings.honeynet import Settings
 from agents.trust.identity import Refused, load_identity
-from ontology.records import AgentDescription, Record
+from ontology.records import AgentDescription, Record, Role
 from ontology.vocabulary import ONTOLOGY_VERSION
 
 logger = logging.getLogger(__name__)
 
 HANDLER_LIMIT_S = 60.0
-END_LIMIT_S = 3.0
 REGISTER_EVERY_S = 5.0
 _REGISTER_FIRST_S = 1.0  # until the supervisor has answered for the first time
 LEASE_S = 15
@@ -43,30 +42,15 @@ _REGISTRATION = "registration"
 _MAX_HEALTH = 2000
 
 
-@dataclass(frozen=True, kw_only=True)
-class AgentContext:
-    """Which agent this is, and of which honeynet."""
-
-    settings: Settings
-    role: str
-    node: str
-
-    @property
-    def jid(self) -> str:
-        """Bare JID."""
-        return self.settings.jid(self.role, self.node)
-
-    @property
-    def state_dir(self) -> Path:
-        """What this agent keeps on disk: its mail, and what its role stores."""
-        return self.settings.state_dir / self.jid
+Running = TypeVar("Running")
+"""What `BaseAgent.on_start` gives: everything that the role works with."""
 
 
-class BaseAgent:
+class BaseAgent(Generic[Running]):
     """One agent. Override `role`, `services`, `on_start`, `on_message`, `on_stop`; see
     `run_agent`."""
 
-    role: ClassVar[str]
+    role: ClassVar[Role]
     services: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, context: AgentContext) -> None:
@@ -82,8 +66,11 @@ class BaseAgent:
         """Set once the supervisor has answered a registration."""
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping, self._wake = asyncio.Event(), asyncio.Event()
+        self._stopping, self._wake, self._ready = (asyncio.Event() for _ in range(3))
+        self._tasks = Tasks(self.counters, self._ready)
+        self._running: Running
+        self._at_end = contextlib.AsyncExitStack()
+        self._conversations = Conversations()
         self._busy_since: float | None = None
         self._handling: asyncio.Task[Any] | None = None
         """The task in which `on_message` runs just now."""
@@ -94,8 +81,14 @@ class BaseAgent:
 
     # --- for the role to override ---------------------------------------------------------------
 
-    async def on_start(self) -> None:
-        """The agent is on the bus: open cores, start periodic work with `every` and `spawn`."""
+    async def on_start(self) -> Running:
+        """The agent is on the bus: open what it works with, and give it back as `running`.
+
+        Periodic work begins (`every`, `spawn`) once this has returned. What must be closed is
+        handed to `at_end` as soon as it is open, so that it is closed as well if the rest fails.
+        By default there is nothing to open (`BaseAgent[None]`).
+        """
+        return cast(Running, None)
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """One verified, authorised message that wasn't handled before; one at a time.
@@ -108,9 +101,31 @@ class BaseAgent:
         """A receiver turned our message down for good (its role check, or it can't read it)."""
 
     async def on_stop(self) -> None:
-        """Close what `on_start` opened (it may have failed half-way)."""
+        """Last words of an agent that had started; what `at_end` holds is closed after it."""
 
     # --- for the role to use --------------------------------------------------------------------
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there is `running`."""
+        return self._ready.is_set()
+
+    @property
+    def running(self) -> Running:
+        """What `on_start` gave. Raises: RuntimeError before that."""
+        if not self.has_started:
+            raise RuntimeError(f"{self.jid} has not started")
+        return self._running
+
+    def at_end(self, close: Callable[[], Awaitable[object] | object]) -> None:
+        """Call it when the agent ends, the last one first."""
+
+        async def closing() -> None:
+            done = close()
+            if isinstance(done, Awaitable):
+                await done
+
+        self._at_end.push_async_callback(closing)
 
     async def send(
         self,
@@ -128,8 +143,8 @@ class BaseAgent:
 
         Returns it as stored. Raises: MessageError (too large), FragmentError.
         """
-        message = self._delivery.compose(
-            receiver,
+        [message] = await self.send_many(
+            (receiver,),
             performative,
             records,
             protocol=protocol,
@@ -137,8 +152,74 @@ class BaseAgent:
             in_reply_to=in_reply_to,
             reply_by_us=reply_by_us,
         )
-        self._post(message, records)
         return message
+
+    async def send_many(
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+        conversation_id: str | None = None,
+        in_reply_to: str | None = None,
+        reply_by_us: int | None = None,
+    ) -> tuple[AclMessage, ...]:
+        """As `send`, to each of them; the records are encoded once.
+
+        Returns the messages as stored, in the receivers' order; without a
+        ``conversation_id`` each is a conversation of its own.
+        """
+        messages = self._delivery.compose_many(
+            receivers,
+            performative,
+            records,
+            protocol=protocol,
+            conversation_id=conversation_id,
+            in_reply_to=in_reply_to,
+            reply_by_us=reply_by_us,
+        )
+        for message in messages:
+            self._post(message, records)
+        return messages
+
+    async def ask(
+        self,
+        receiver: str,
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+        limit_s: float,
+        conversation_id: str | None = None,
+    ) -> Reply:
+        """Send a question and wait for its answer, which `on_message` never sees.
+
+        The question is stored until it is acknowledged or the time is over. Not for `on_message`
+        itself: messages are handled one at a time, so the answer would wait behind it.
+
+        Raises: NoAnswer after ``limit_s`` seconds; RefusedByPeer; MessageError, FragmentError;
+            RuntimeError when called by a message handler, or if too many questions wait.
+        """
+        if self._handling is not None and asyncio.current_task() is self._handling:
+            raise RuntimeError("a message handler can't wait for an answer")
+        message = self._delivery.compose(
+            receiver,
+            performative,
+            records,
+            protocol=protocol,
+            conversation_id=conversation_id,
+            reply_by_us=now_us() + int(limit_s * 1e6),
+        )
+        answer = self._conversations.open(message)
+        try:
+            self._post(message, records)
+            async with asyncio.timeout(limit_s):
+                return await answer
+        except TimeoutError as e:
+            raise NoAnswer(receiver, limit_s) from e
+        finally:
+            self._conversations.close(message)
 
     async def reply(
         self, message: AclMessage, performative: str, records: Sequence[Record]
@@ -152,16 +233,13 @@ class BaseAgent:
         return answer
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
-        """Run it beside the others; an exception is logged and counted, the end of the agent ends
-        it."""
-        task = asyncio.create_task(self._guard(coroutine, name), name=name)  # noqa: TID251
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        """Run it beside the others, once the agent has started; an exception is logged and counted,
+        the end of the agent ends it."""
+        return self._tasks.spawn(coroutine, name=name)
 
     def every(self, seconds: float, function: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Call it again and again, ``seconds`` apart (monotonic); an exception doesn't end that."""
-        self.spawn(self._repeat(seconds, function, name), name=name)
+        self._tasks.every(seconds, function, name=name)
 
     @property
     def connected(self) -> bool:
@@ -230,13 +308,18 @@ class BaseAgent:
                 starting.result()
                 await self._work()
         finally:
-            await self._end_tasks(starting, stopping)
+            await self._tasks.end((starting, stopping))
             await self._bus.hang_up()
 
+    async def begin(self) -> None:
+        """Start the role: from now on there is `running`. Raises: what `on_start` raises."""
+        self._running = await self.on_start()
+        self._ready.set()
+
     async def _work(self) -> None:
-        self.spawn(self._pump(), name="outbox")
+        self._tasks.spawn(self._pump(), name="outbox", at_once=True)
         try:
-            await self.on_start()
+            await self.begin()
             give_back_memory()
             self._bus.ensure_receiving()
             # Not before: an agent that can't start must not look like one that is up.
@@ -246,37 +329,12 @@ class BaseAgent:
             logger.info("%s is on the bus", self.jid)
             await self._stopping.wait()
         finally:
-            await self.on_stop()
-            self._delivery.flush(now_us(), time.monotonic(), force=True)
-
-    async def _end_tasks(self, *more: asyncio.Future[Any]) -> None:
-        tasks: set[asyncio.Future[Any]] = {*self._tasks, *more}
-        for task in tasks:
-            task.cancel()
-        # Bounded: a task that swallows its cancellation (SPADE's do) must not keep us alive.
-        _, deaf = await asyncio.wait(tasks, timeout=END_LIMIT_S)
-        for task in deaf:
-            logger.warning("a task does not end: %r", task)
-
-    async def _guard(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        try:
-            await coroutine
-        except Exception:
-            self.counters["task_errors"] += 1
-            logger.exception("%s ended", name)
-
-    async def _repeat(
-        self, seconds: float, function: Callable[[], Awaitable[None]], name: str
-    ) -> None:
-        due = time.monotonic()
-        while True:
             try:
-                await function()
-            except Exception:
-                self.counters["task_errors"] += 1
-                logger.exception("%s failed; again in %.1f s", name, seconds)
-            due = max(due + seconds, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+                if self._ready.is_set():
+                    await self.on_stop()
+            finally:
+                await self._at_end.aclose()
+            self._delivery.flush(now_us(), time.monotonic(), force=True)
 
     # --- mail -----------------------------------------------------------------------------------
 
@@ -318,7 +376,9 @@ class BaseAgent:
     async def _report_refusals(self) -> None:
         refused = self._delivery.refused_by_peer
         while refused:
-            await self.on_refused(*refused.pop(0))
+            receiver, reply_with, reason = refused.pop(0)
+            if not self._conversations.refused(reply_with, reason):
+                await self.on_refused(receiver, reply_with, reason)
 
     async def _watch_behaviour(self) -> None:
         if self._bus.is_alive() and self._bus.ensure_receiving():
@@ -363,7 +423,7 @@ class BaseAgent:
         self._handling = asyncio.current_task()
         done = False
         try:
-            if not self._is_registration_answer(message):
+            if not self._is_answer(message, received.records):
                 async with asyncio.timeout(HANDLER_LIMIT_S):
                     await self.on_message(message, received.records)
             done = True
@@ -377,6 +437,10 @@ class BaseAgent:
             # that the message, sent again, would be answered twice or not at all.
             self._delivery.commit(said, message if done else None, time.monotonic())
         self._send_due()
+
+    def _is_answer(self, message: AclMessage, records: tuple[Record, ...]) -> bool:
+        """Whether someone here waits for it."""
+        return self._is_registration_answer(message) or self._conversations.take(message, records)
 
     # --- registration (FIPA SC00023) ------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.base.message_log import ACCEPTED, MessageLog
-from agents.base.outbox import Outbox, Seen, priority_of, transaction
+from agents.base.outbox import Outbox, Seen, priority_of
+from agents.base.storage import transaction
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.trust.identity import Identity, Peer, Refused
 from agents.trust.roles import check_roles
@@ -109,16 +110,45 @@ class Delivery:
         durable: bool = True,
     ) -> AclMessage:
         """An unsigned message of ours. Raises: MessageError, FragmentError."""
-        return AclMessage(
-            performative=performative,
-            sender=self._own,
-            receivers=(receiver,),
-            content=encode(records) if records else EMPTY_CONTENT,
+        [message] = self.compose_many(
+            (receiver,),
+            performative,
+            records,
             protocol=protocol,
-            conversation_id=conversation_id or f"c-{secrets.token_hex(12)}",
-            reply_with=f"m-{secrets.token_hex(12)}" if durable else "",
-            in_reply_to=in_reply_to or "",
+            conversation_id=conversation_id,
+            in_reply_to=in_reply_to,
             reply_by_us=reply_by_us,
+            durable=durable,
+        )
+        return message
+
+    def compose_many(
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+        conversation_id: str | None = None,
+        in_reply_to: str | None = None,
+        reply_by_us: int | None = None,
+        durable: bool = True,
+    ) -> tuple[AclMessage, ...]:
+        """A message for each receiver; the records are encoded once."""
+        content = encode(records) if records else EMPTY_CONTENT
+        return tuple(
+            AclMessage(
+                performative=performative,
+                sender=self._own,
+                receivers=(receiver,),
+                content=content,
+                protocol=protocol,
+                conversation_id=conversation_id or f"c-{secrets.token_hex(12)}",
+                reply_with=f"m-{secrets.token_hex(12)}" if durable else "",
+                in_reply_to=in_reply_to or "",
+                reply_by_us=reply_by_us,
+            )
+            for receiver in receivers
         )
 
     def post(self, message: AclMessage, records: Sequence[Record]) -> None:

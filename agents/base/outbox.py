@@ -10,10 +10,10 @@ import heapq
 import json
 import sqlite3
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agents.base.storage import open_store, transaction
 from agents.messages.acl import AclMessage, from_metadata, to_metadata
 
 RETRY_FIRST_S = 2.0
@@ -42,29 +42,8 @@ def priority_of(classes: Iterable[str]) -> int:
 
 
 def open_mail(path: Path) -> sqlite3.Connection:
-    """Open or make the mail file. Raises: sqlite3.Error, OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mail = sqlite3.connect(path, isolation_level=None)
-    path.chmod(0o600)
-    mail.execute("PRAGMA journal_mode=WAL")
-    mail.execute("PRAGMA synchronous=NORMAL")
-    mail.executescript(_SCHEMA)
-    return mail
-
-
-@contextmanager
-def transaction(mail: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; within another one, part of that."""
-    if mail.in_transaction:
-        yield
-        return
-    mail.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        mail.execute("ROLLBACK")
-        raise
-    mail.execute("COMMIT")
+    """Open or make the mail file. Raises: StoreError."""
+    return open_store(path, schema=_SCHEMA, version=1)
 
 
 class Outbox:

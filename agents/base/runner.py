@@ -8,10 +8,12 @@ import os
 import signal
 import socket
 import sqlite3
+from typing import Any
 
 import uvloop
 
-from agents.base.agent import AgentContext, BaseAgent
+from agents.base.agent import BaseAgent
+from agents.base.context import AgentContext
 from agents.base.health import answer_pings
 from agents.trust.identity import IdentityError
 
@@ -20,7 +22,9 @@ logger = logging.getLogger(__name__)
 LEFTOVER_LIMIT_S = 2.0
 
 
-def run_agent(agent_type: type[BaseAgent], context: AgentContext, health_fd: int | None) -> int:
+def run_agent(
+    agent_type: type[BaseAgent[Any]], context: AgentContext, health_fd: int | None
+) -> int:
     """Run one agent in this process until SIGTERM or SIGINT.
 
     Returns the exit code: 0 after a clean stop, 1 for what a person has to mend (keys, server,
@@ -59,7 +63,9 @@ async def _end_leftovers() -> None:
         await asyncio.wait(left, timeout=LEFTOVER_LIMIT_S)
 
 
-async def _main(agent_type: type[BaseAgent], context: AgentContext, health_fd: int | None) -> None:
+async def _main(
+    agent_type: type[BaseAgent[Any]], context: AgentContext, health_fd: int | None
+) -> None:
     agent = agent_type(context)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

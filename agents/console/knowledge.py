@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.ledger import Ledger
-from ontology.records import Answer, OntologyAction, Query, Record
+from ontology.records import Answer, OntologyAction, OntologyActionName, Query, Record
 
 Ask = Callable[[Record, str, str], Awaitable[None]]
 """Sends a record to the ontology agent with this performative, in the conversation of this name."""
@@ -48,7 +48,9 @@ class KnowledgeDesk:
             raise ServiceError("refused", str(results.get("error", "refused")))
         return results, answer.truncated
 
-    async def change(self, action: str, fragment: str, reason: str, user: str) -> str:
+    async def change(
+        self, action: OntologyActionName, fragment: str, reason: str, user: str
+    ) -> str:
         """Assert or retract; returns the version in force. Raises: ServiceError"""
         who = f"user:{user}"
         record = OntologyAction(

@@ -41,6 +41,7 @@ from ontology.records import (
     Incident,
     OntologyChanged,
     Record,
+    Role,
     Subscription,
 )
 
@@ -59,10 +60,10 @@ RETRY_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
 
 
-class CorrelationAgent(BaseAgent):
+class CorrelationAgent(BaseAgent[None]):
     """Shell around `CorrelationEngine`, which works in one thread because Pellet blocks."""
 
-    role: ClassVar[str] = "correlation"
+    role: ClassVar[Role] = "correlation"
     services: ClassVar[tuple[str, ...]] = ("correlation",)
 
     def __init__(self, context: AgentContext) -> None:

@@ -28,6 +28,7 @@ from agents.launcher.restarts import RestartPolicy
 from agents.launcher.xmpp_server import XmppServer
 from agents.settings.honeynet import Node, Settings
 from agents.trust.identity import ensure_keys, load_identity
+from ontology.records import Role
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,14 @@ STOP_LIMIT_S = 8.0
 # An agent retries for ever and in silence: whoever reads the log must learn that it is alone.
 ALONE_LIMIT_S = 10.0
 # Supervisor first and sensors last, so that little has to be retried; any order works.
-START_ORDER = ("supervisor", "ontology", "correlation", "reaction", "analyzer", "sensor")
+START_ORDER: tuple[Role, ...] = (
+    "supervisor",
+    "ontology",
+    "correlation",
+    "reaction",
+    "analyzer",
+    "sensor",
+)
 # One BLAS/OpenMP thread an agent: k-means on two cores slows the event loops of all others.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -68,7 +76,7 @@ def configure_logging(name: str, *, verbose: bool = False) -> None:
 class Child:
     """One agent process and what the launcher knows of it."""
 
-    role: str
+    role: Role
     node: str
     jid: str
     policy: RestartPolicy = field(default_factory=RestartPolicy)

@@ -41,6 +41,7 @@ from ontology.records import (
     OntologyChanged,
     Query,
     Record,
+    Role,
     Subscription,
     TrafficCluster,
 )
@@ -49,18 +50,18 @@ logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
-AUDIENCE = ("correlation", "reaction", "supervisor")
+AUDIENCE: tuple[Role, ...] = ("correlation", "reaction", "supervisor")
 """Roles that hear of a new version; sensors and analyzers work with fixed words, but for the names
 of clusters."""
 NAMES_EVERY_S = 0.3
 """A saved name is in force after two looks."""
-NAMES_AUDIENCE = ("analyzer", "supervisor")
+NAMES_AUDIENCE: tuple[Role, ...] = ("analyzer", "supervisor")
 
 
-class OntologyAgent(BaseAgent):
+class OntologyAgent(BaseAgent[None]):
     """Shell around `Archive`, `QueryRunner`, `plan` and `FileWatch`."""
 
-    role: ClassVar[str] = "ontology"
+    role: ClassVar[Role] = "ontology"
     services: ClassVar[tuple[str, ...]] = (
         "alert-archive",
         *SERVICES,

@@ -20,7 +20,7 @@ from agents.reaction.firewall import DryRunFirewall, Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.responders import ResponderOptions, Team, make_team
 from agents.reaction.store import BlockStore
-from ontology.records import Block, Decision, Record
+from ontology.records import Block, Decision, Record, Role
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ _PER_MESSAGE = 50
 _ANSWERS = {"active": "inform", "lifted": "inform", "failed": "failure", "refused": "refuse"}
 
 
-class ReactionAgent(BaseAgent):
+class ReactionAgent(BaseAgent[None]):
     """Shell around `ReactionDesk`: firewall and disk work in a thread of their own."""
 
-    role: ClassVar[str] = "reaction"
+    role: ClassVar[Role] = "reaction"
     services: ClassVar[tuple[str, ...]] = ("block", "unblock")
 
     def __init__(self, context: AgentContext) -> None:
@@ -80,7 +80,7 @@ class ReactionAgent(BaseAgent):
         decisions = [record for record in records if isinstance(record, Decision)]
         if len(decisions) != len(records):
             raise ValueError("only decisions can be requested of a reaction agent")
-        desk = self._running()
+        desk = self._enforcement()
         blocks = await self._in_worker(lambda: desk.handle(decisions, now_us()))
         self._count()
         by_answer: dict[str, list[Block]] = {}
@@ -99,7 +99,7 @@ class ReactionAgent(BaseAgent):
         self._worker.shutdown(wait=True)
 
     async def _tick(self) -> None:
-        desk = self._running()
+        desk = self._enforcement()
         try:
             ended = await self._in_worker(lambda: desk.tick(now_us()))
         except FirewallError as e:
@@ -119,13 +119,13 @@ class ReactionAgent(BaseAgent):
                 part = blocks[start : start + _PER_MESSAGE]
                 await self.send(supervisor, "inform", part, protocol="fipa-request")
 
-    def _running(self) -> ReactionDesk:
+    def _enforcement(self) -> ReactionDesk:
         if self._desk is None:
             raise RuntimeError("the reaction agent has not started")
         return self._desk
 
     def _count(self) -> None:
-        desk = self._running()
+        desk = self._enforcement()
         for name, value in desk.counters.items():
             self.counters[f"blocks_{name}"] = value
         self.counters["blocks_active"] = desk.active

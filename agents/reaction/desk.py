@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict, canonical
 from agents.reaction.store import BlockStore, HeldBlock
-from ontology.records import Address, Block, Decision
+from ontology.records import Address, Block, BlockState, Decision
 
 logger = logging.getLogger(__name__)
 
@@ -212,11 +212,17 @@ class ReactionDesk:
                 *("table made anew" if drift.reinstalled else "table intact", len(drift.restored)),
             )
 
-    def _report(self, block: HeldBlock, state: str, now_us: int) -> Block:
+    def _report(self, block: HeldBlock, state: BlockState, now_us: int) -> Block:
         return self._make(block.decision, block.address, state, now_us, block.expires_us, "")
 
     def _state(
-        self, decision: Decision, state: str, now_us: int, *, expires_us: int = 0, detail: str = ""
+        self,
+        decision: Decision,
+        state: BlockState,
+        now_us: int,
+        *,
+        expires_us: int = 0,
+        detail: str = "",
     ) -> Block:
         return self._make(decision.id, decision.source, state, now_us, expires_us, detail)
 
@@ -224,7 +230,7 @@ class ReactionDesk:
         self,
         decision: str,
         source: Address,
-        state: str,
+        state: BlockState,
         since_us: int,
         expires_us: int,
         detail: str,

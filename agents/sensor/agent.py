@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from agents.base import AgentContext, BaseAgent
@@ -12,7 +14,7 @@ from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.sensor.capture.sources import Sources
 from agents.sensor.inputs.follower import Follower
-from ontology.records import Alert, ConnectionBatch, Record
+from ontology.records import Alert, ConnectionBatch, Record, Role
 
 if TYPE_CHECKING:
     from agents.sensor.signatures.watch import SignatureWatch
@@ -32,75 +34,77 @@ INPUT_PENDING = 200
 ALERTS_PER_MESSAGE = 50
 
 
-class SensorAgent(BaseAgent):
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a started sensor works with."""
+
+    sources: Sources
+    followers: tuple[Follower, ...]
+    """Of the logs of other tools."""
+    signatures: SignatureWatch | None
+
+
+class SensorAgent(BaseAgent[Observation]):
     """Threads capture and decode; the event loop only sends."""
 
-    role: ClassVar[str] = "sensor"
+    role: ClassVar[Role] = "sensor"
     services: ClassVar[tuple[str, ...]] = ("packets",)
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
         self._node = context.settings.node_named(context.node)
         self._analyzer = context.settings.jid("analyzer", context.node)
-        self._sources = Sources(
-            self._node, context.settings.jid("sensor", context.node), context.state_dir
-        )
-        self._followers: list[Follower] = []
-        self._signatures: SignatureWatch | None = None
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> Observation:
+        """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
+        context = self.context
+        honeypots = [pot.address for pot in context.settings.honeypot]
+        sources = Sources(self._node, context.jid, context.state_dir)
+        signatures: SignatureWatch | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
             from agents.sensor.signatures.watch import SignatureWatch
 
-            self._signatures = SignatureWatch(
-                self._node,
-                sensor=self.context.jid,
-                honeypots=[pot.address for pot in self.context.settings.honeypot],
-            )
-            self._signatures.start()
+            signatures = SignatureWatch(self._node, sensor=context.jid, honeypots=honeypots)
+            signatures.start()
+            self.at_end(partial(asyncio.to_thread, signatures.close))
             self.every(INPUT_S, self._send_matches, name="signatures")
-        self._sources.start(None if self._signatures is None else self._signatures.offer)
+        sources.start(None if signatures is None else signatures.offer)
+        # Also of a sensor that can't start; one that did has taken its last batches before.
+        self.at_end(partial(asyncio.to_thread, sources.stop))
         self.every(BATCH_S, self._send_batches, name="batches")
-        settings = self.context.settings
-        for entry in self._node.inputs:
-            self._followers.append(
-                Follower(
-                    entry,
-                    sensor=self.context.jid,
-                    state_dir=self.context.state_dir,
-                    honeypots=[pot.address for pot in settings.honeypot],
-                )
-            )
-        if self._followers:
+        followers = tuple(
+            Follower(entry, sensor=context.jid, state_dir=context.state_dir, honeypots=honeypots)
+            for entry in self._node.inputs
+        )
+        for follower in followers:
+            self.at_end(partial(asyncio.to_thread, follower.close))
+        if followers:
             self.every(INPUT_S, self._read_inputs, name="inputs")
+        return Observation(sources, followers, signatures)
 
     @property
     def capturing(self) -> set[str]:
         """Interfaces, log groups and files whose packets arrive just now."""
-        return self._sources.capturing
+        return self.running.sources.capturing if self.has_started else set()
 
     @property
     def core_packets(self) -> int:
         """Packets decoded so far."""
-        return self._sources.counters()["packets"]
+        return self.running.sources.counters()["packets"]
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """A sensor takes no orders."""
         raise ValueError(f"a sensor does not handle {message.performative}")
 
     async def on_stop(self) -> None:
-        batches = await asyncio.to_thread(self._sources.stop)
-        for follower in self._followers:
-            await asyncio.to_thread(follower.close)
-        if self._signatures is not None:
-            await asyncio.to_thread(self._signatures.close)
-        await self._send(batches)
+        """Send what is still open."""
+        await self._send(await asyncio.to_thread(self.running.sources.stop))
         await self._send_alerts()
 
     async def _read_inputs(self) -> None:
         totals: Counter[str] = Counter()
-        for follower in self._followers:
+        for follower in self.running.followers:
             for _ in range(INPUT_STRETCHES):
                 if self.pending > INPUT_PENDING:
                     break
@@ -116,7 +120,7 @@ class SensorAgent(BaseAgent):
 
     async def _send_matches(self) -> None:
         """Alerts of signatures, as those of other tools' logs."""
-        watch = self._signatures
+        watch = self.running.signatures
         if watch is None:
             return
         for name, count in watch.counters().items():
@@ -134,12 +138,12 @@ class SensorAgent(BaseAgent):
             await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
 
     async def _send_batches(self) -> None:
-        sources = self._sources
+        sources = self.running.sources
         await self._send(sources.take() if sources.light else await asyncio.to_thread(sources.take))
         await self._send_alerts()
 
     async def _send_alerts(self) -> None:
-        await self._send_records([*self._sources.take_alerts()])
+        await self._send_records([*self.running.sources.take_alerts()])
 
     async def _send(self, batches: list[ConnectionBatch]) -> None:
         for batch in batches:
@@ -150,5 +154,5 @@ class SensorAgent(BaseAgent):
                 protocol="fipa-subscribe",
                 reply_by_us=now_us() + _KEEP_US,
             )
-        for name, count in self._sources.counters().items():
+        for name, count in self.running.sources.counters().items():
             self.counters[name] = count

@@ -44,7 +44,7 @@ OWN_RENEWAL_S = 5.0
 WISH_LIMIT_US = 60_000_000
 
 
-class SupervisorAgent(BaseAgent):
+class SupervisorAgent(BaseAgent[None]):
     """Directory, propagation to all gateways, expiry and the console."""
 
     role = "supervisor"

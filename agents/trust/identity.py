@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from agents.settings.honeynet import Settings
 from agents.trust.pki import ensure_authority
+from ontology.records import Role
 
 
 class IdentityError(ValueError):
@@ -216,7 +217,7 @@ def load_password(settings: Settings, jid: str) -> str:
         raise IdentityError(f"{path}: {e}") from e
 
 
-def load_identity(settings: Settings, role: str, node: str) -> Identity:
+def load_identity(settings: Settings, role: Role, node: str) -> Identity:
     """The keys of one agent of this host. Raises: IdentityError."""
     jid = settings.jid(role, node)
     directory = keys_directory(settings)

@@ -41,7 +41,7 @@ def alert(analyzer: str, explanation: str = "test") -> Alert:
     )
 
 
-class Actor(BaseAgent):
+class Actor(BaseAgent[None]):
     """Does the job its command line names."""
 
     def __init__(self, context: AgentContext, journal: Path, job: str) -> None:

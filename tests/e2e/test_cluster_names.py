@@ -59,7 +59,7 @@ FOLLOW_LIMIT_S = 2.0
 """From the save of the file, or the console's answer, to the analyzer's use of the name."""
 
 
-class Peer(BaseAgent):
+class Peer(BaseAgent[None]):
     """The analyzer's sensor, and a correlation agent that writes down its alerts."""
 
     def __init__(self, context: AgentContext) -> None:
@@ -120,7 +120,7 @@ class Net:
     def __getitem__(self, role: str) -> Any:
         return self._agents[role][0]
 
-    async def start(self, kind: type[BaseAgent], role: str) -> None:
+    async def start(self, kind: type[BaseAgent[Any]], role: str) -> None:
         agent: Any = kind(AgentContext(settings=self.settings, role=role, node="gw1"))
         self._agents[role] = agent, self._group.create_task(agent.run())
         # What the launcher looks at.

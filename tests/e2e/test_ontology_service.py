@@ -66,7 +66,7 @@ RELATIONS = """SELECT ?relation ?b { GRAPH <https://w3id.org/ontoidps/ontologies
   <https://w3id.org/ontoidps> ?relation ?b . ?b a owl:Ontology } }"""
 
 
-class Peer(BaseAgent):
+class Peer(BaseAgent[None]):
     """Asks, and writes down the answers; as analyzer it also reports."""
 
     def __init__(self, context: AgentContext) -> None:
@@ -140,7 +140,7 @@ async def test_asking_telling_and_translating(
     settings = load_settings(honeynet)
     started: list[tuple[Any, asyncio.Task[None]]] = []
 
-    async def start(kind: type[BaseAgent], role: str) -> Any:
+    async def start(kind: type[BaseAgent[Any]], role: str) -> Any:
         agent: Any = kind(AgentContext(settings=settings, role=role, node="gw1"))
         started.append((agent, group.create_task(agent.run())))
         await until(lambda: agent.health()["connected"])

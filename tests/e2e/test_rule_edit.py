@@ -78,7 +78,7 @@ manager.saveOntology(edited, manager.getOntologyFormat(edited), document)
 """
 
 
-class Peer(BaseAgent):
+class Peer(BaseAgent[None]):
     """The analyzer that reports, and the gateway's reaction agent that is told what to block."""
 
     def __init__(self, context: AgentContext) -> None:
@@ -107,7 +107,7 @@ class Net:
     def __getitem__(self, role: str) -> Any:
         return self._agents[role][0]
 
-    async def start(self, kind: type[BaseAgent], role: str) -> None:
+    async def start(self, kind: type[BaseAgent[Any]], role: str) -> None:
         agent: Any = kind(AgentContext(settings=self._settings, role=role, node="gw1"))
         self._agents[role] = agent, self._group.create_task(agent.run())
         await until(lambda: agent.health()["connected"])

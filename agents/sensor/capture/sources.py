@@ -176,7 +176,9 @@ class Sources:
             self._begin("file", self._follow_file, lane, path)
 
     def stop(self) -> list[ConnectionBatch]:
-        """End the threads; the last batches. Blocks for a few seconds at most."""
+        """End the threads; the last batches, once. Blocks for a few seconds at most."""
+        if self._ended.is_set():
+            return []
         self._ended.set()
         for thread in self._threads:
             thread.join(2.0)

@@ -7,13 +7,12 @@ import contextlib
 import dataclasses
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agents.analyzer.agent import AnalyzerAgent, Subscribers
+from agents.analyzer.agent import AnalyzerAgent, Detection
 from agents.base import AgentContext, BaseAgent
 from agents.commands.train import connection_batches
 from agents.launcher.xmpp_server import XmppServer
@@ -28,7 +27,7 @@ needs_prosody = pytest.mark.skipif(
 ANALYZER = "analyzer.gw1@honeynet.test"
 
 
-class Peer(BaseAgent):
+class Peer(BaseAgent[None]):
     """Keeps what it gets."""
 
     def __init__(self, settings: Settings, role: str) -> None:
@@ -88,9 +87,10 @@ class Analyzer(AnalyzerAgent):
 
     ready = False
 
-    async def on_start(self) -> None:
-        await super().on_start()
+    async def on_start(self) -> Detection:
+        detection = await super().on_start()
         self.ready = True
+        return detection
 
 
 def analyzer(settings: Settings) -> Analyzer:
@@ -145,22 +145,6 @@ async def test_an_unknown_topic_is_refused(honeynet: Settings, server: XmppServe
         assert agent.counters["alerts"] == 0
 
 
-def test_subscribers_survive_on_disk(tmp_path: Path) -> None:
-    path = tmp_path / "subscribers.json"
-    first = Subscribers(path)
-    assert first.add("a@x") and first.add("b@x")
-    assert not first.add("a@x")
-    first.remove("b@x")
-    assert list(Subscribers(path)) == ["a@x"]
-
-
-@pytest.mark.parametrize("text", ["", "{", '{"a": 1}', "[1, null]"])
-def test_a_damaged_list_is_an_empty_list(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "subscribers.json"
-    path.write_text(text)
-    assert list(Subscribers(path)) == []
-
-
 async def test_clusters_take_up_where_they_were_before_a_restart(honeynet: Settings) -> None:
     """Real sessions of forty clients, an hour of them; no server is needed for that."""
     capture = SAMPLES / "benign-ftp.pcap.xz"
@@ -172,7 +156,7 @@ async def test_clusters_take_up_where_they_were_before_a_restart(honeynet: Setti
     async def hour(settings: Settings) -> dict[str, int]:
         agent = analyzer(settings)
         agent.context.state_dir.mkdir(parents=True, exist_ok=True)
-        await agent.on_start()
+        await agent.begin()
         for number in range(4):
             played = rows.copy()
             played["start_us"] += number * 1_200_000_000

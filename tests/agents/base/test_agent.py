@@ -19,6 +19,7 @@ import pytest
 
 import agents.base.bus
 from agents.base import AgentContext, BaseAgent
+from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.base.health import answer_pings, resident_kib
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
@@ -33,7 +34,7 @@ pytestmark = [
 ]
 
 
-class Recorder(BaseAgent):
+class Recorder(BaseAgent[None]):
     """Keeps what it gets; answers registrations."""
 
     def __init__(self, settings: Settings, role: str) -> None:
@@ -345,3 +346,29 @@ def test_importing_the_frame_loads_no_bundled_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "never used" in done.stdout
+
+
+async def test_a_question_is_answered_refused_or_given_up(
+    honeynet: Settings, server: XmppServer
+) -> None:
+    wish = Subscription(id="urn:uuid:00000000-0000-0000-0000-000000000001", topic="Alert")
+
+    class Asked(Recorder):
+        async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+            if self.got:  # the second time: not a word
+                return
+            self.got += records
+            await self.reply(message, "agree", records)
+
+    asked, asking = Asked(honeynet, "analyzer"), Recorder(honeynet, "correlation")
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for agent in (asked, asking):
+            group.create_task(agent.run())
+            await agent.started.wait()
+        with pytest.raises(NoAnswer, match=r"analyzer\.gw1"):
+            await asking.ask(asked.jid, "subscribe", [wish], protocol="fipa-subscribe", limit_s=0.5)
+        assert asking.got == []  # the agree belongs to the question
+        with pytest.raises(RefusedByPeer, match="role"):
+            await asking.ask(asked.jid, "request", [wish], protocol="fipa-request", limit_s=10)
+        for agent in (asked, asking):
+            agent.stop()

@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (fixtures of the supervisor serve here as well)
 """A real console on a loopback port, in a thread with an event loop of its own."""
 
 from __future__ import annotations

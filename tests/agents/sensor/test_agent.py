@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-class Analyzer(BaseAgent):
+class Analyzer(BaseAgent[None]):
     """Keeps the batches it gets."""
 
     role = "analyzer"

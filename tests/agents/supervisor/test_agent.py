@@ -30,7 +30,7 @@ pytestmark = [
 LIMIT_S = 30
 
 
-class Correlation(BaseAgent):
+class Correlation(BaseAgent[None]):
     """Sends what it is told to, and keeps the answers."""
 
     role = "correlation"

@@ -43,7 +43,7 @@ addresses = ["192.0.2.101"]
 """
 
 
-class Supervisor(BaseAgent):
+class Supervisor(BaseAgent[None]):
     """Follows `script` and writes down every answer."""
 
     role = "supervisor"

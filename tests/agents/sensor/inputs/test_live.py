@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 
-class Correlation(BaseAgent):
+class Correlation(BaseAgent[None]):
     """Keeps the alerts it gets."""
 
     role = "correlation"
@@ -49,7 +50,7 @@ class Correlation(BaseAgent):
 
 
 @contextlib.asynccontextmanager
-async def running(*agents: BaseAgent) -> AsyncIterator[None]:
+async def running(*agents: BaseAgent[Any]) -> AsyncIterator[None]:
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for agent in agents:
             group.create_task(agent.run())

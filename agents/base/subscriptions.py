@@ -1,0 +1,70 @@
+"""The publisher's side of fipa-subscribe (SC00035): who wants to hear of what, kept on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from ontology.whole_files import write_whole
+
+logger = logging.getLogger(__name__)
+
+MAX_SUBSCRIBERS = 1000
+"""Of one topic: there are never more agents of a honeynet that may ask."""
+
+
+class Subscribers:
+    """Topics and the bare JIDs of their subscribers, in a file: a restarted publisher need not be
+    asked again.
+
+    Args:
+        path: the JSON file. One that can't be read is started anew, with a warning: subscribers ask
+            again now and then, and a publisher that did not start would be worse.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._topics: dict[str, list[str]] = {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as e:
+            logger.warning("%s is unreadable, starting without subscribers: %s", path, e)
+            return
+        if isinstance(found, list):
+            # Written before there were topics; analyzers, the only ones that had it, offer alerts.
+            found = {"Alert": found}
+        if isinstance(found, dict):
+            self._topics = {
+                topic: [name for name in names if isinstance(name, str)]
+                for topic, names in found.items()
+                if isinstance(names, list)
+            }
+
+    def to(self, topic: str) -> tuple[str, ...]:
+        """Subscribers of a topic, in the order in which they came."""
+        return tuple(self._topics.get(topic, ()))
+
+    def add(self, name: str, topic: str) -> bool:
+        """Enter a subscriber; True if it is new. Raises: ValueError (too many), OSError."""
+        names = self._topics.get(topic, [])
+        if name in names:
+            return False
+        if len(names) >= MAX_SUBSCRIBERS:
+            raise ValueError(f"{topic} has {MAX_SUBSCRIBERS} subscribers already")
+        self._save({**self._topics, topic: [*names, name]})
+        return True
+
+    def remove(self, name: str, topic: str) -> bool:
+        """Strike a subscriber off; True if it was there. Raises: OSError."""
+        names = self._topics.get(topic, [])
+        if name not in names:
+            return False
+        self._save({**self._topics, topic: [known for known in names if known != name]})
+        return True
+
+    def _save(self, topics: dict[str, list[str]]) -> None:
+        write_whole(self._path, json.dumps(topics).encode())
+        self._topics = topics
