@@ -27,12 +27,15 @@ DecisionAction = Literal["block", "unblock"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
 OntologyActionName = Literal["assert", "retract", "translate"]
+KnowledgeKind = Literal["rules", "facts", "cluster-names"]
+"""``rules``: ontology, rules, attack models and reaction rules, which come into force together."""
 
 ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
 ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)
 BLOCK_STATES: tuple[BlockState, ...] = get_args(BlockState)
 ROLES: tuple[Role, ...] = get_args(Role)
 ONTOLOGY_ACTIONS: tuple[OntologyActionName, ...] = get_args(OntologyActionName)
+KNOWLEDGE_KINDS: tuple[KnowledgeKind, ...] = get_args(KnowledgeKind)
 
 MAX_TIME_US = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
@@ -383,7 +386,9 @@ class KnowledgePiece:
 
     def __post_init__(self) -> None:
         if not 1 <= self.piece_number <= self.piece_count:
-            raise ValueError(f"piece {self.piece_number} of {self.piece_count}")
+            raise ValueError(
+                f"piece_number must lie in [1, {self.piece_count}], got {self.piece_number}"
+            )
         if self.file_bytes < 0:
             raise ValueError(f"file_bytes must not be negative, got {self.file_bytes}")
 
