@@ -20,14 +20,8 @@ from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
 from agents.correlation.scenarios import ScenarioTracker
-from agents.knowledge.load import (
-    find_joins,
-    keep_playbook,
-    keep_theory,
-    paper_rules,
-    start_playbook,
-    start_theory,
-)
+from agents.knowledge.load import RuleSet
+from agents.knowledge.receiver import KnowledgeReceiver, Report, ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
 from ontology.fragments import FragmentError
 from ontology.reasoner.client import PelletWorker
@@ -76,11 +70,12 @@ class CorrelationAgent(BaseAgent[None]):
         self._undone: list[str] = []
         """Ids taken from the queue whose consequences aren't all in the outbox."""
         self._outgoing: deque[Outcome] = deque()
-        self._kept = context.state_dir / "knowledge.nt"
-        """Ontology and rules that were good last."""
-        self._kept_playbook = context.state_dir / "playbook.json"
-        """Attack models and reaction rules that were good last."""
-        self._reload = False
+        self._knowledge = KnowledgeReceiver(
+            context.state_dir / "rules",
+            follows=ontology_agent_of(self.settings, self.node),
+            policy=self.settings.policy,
+            counters=self.counters,
+        )
         self._ended: set[Address] = set()
         """Sources whose block was refused or lifted."""
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
@@ -91,23 +86,21 @@ class CorrelationAgent(BaseAgent[None]):
     async def on_start(self) -> None:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
 
-        Raises: sqlite3.Error; KnowledgeBaseError, TheoryError if the files are no good and there is
-            no earlier version.
+        Raises: sqlite3.Error; ValueError, OSError if the shipped rules are no good and no others
+            were ever announced.
         """
         self._journal = Journal(self.context.state_dir / "alerts.sqlite3")
-        more = paper_rules(self.settings.policy)
-        theory = await self._in_thread(lambda: start_theory(self._kept, more=more))
-        playbook = await self._in_thread(lambda: start_playbook(self._kept_playbook))
-        worker = PelletWorker(theory)
+        rules = await self._in_thread(self._knowledge.start)
+        worker = PelletWorker(rules.theory)
         self._worker = worker
         engine = CorrelationEngine(
             self.settings.host_profiles(),
             self.settings.policy,
             origin=self.jid,
             reasoner=worker,
-            reactions=playbook.reactions,
-            scenarios=ScenarioTracker(playbook.compiled),
-            joins=await self._in_thread(lambda: find_joins(theory)),
+            reactions=rules.playbook.reactions,
+            scenarios=ScenarioTracker(rules.playbook.compiled),
+            joins=rules.joins,
         )
         known = self._journal.read(done=True)
         await self._in_thread(lambda: engine.restore(known, now_us()))
@@ -127,10 +120,10 @@ class CorrelationAgent(BaseAgent[None]):
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
             self._take(alerts)
+        if any(isinstance(record, OntologyChanged) for record in records):
+            await self._hear(message, records)
         for record in records:
-            if isinstance(record, OntologyChanged):
-                self._hear(record, [r for r in records if isinstance(r, HostProfile)])
-            elif isinstance(record, Decision) and message.performative in ("refuse", "failure"):
+            if isinstance(record, Decision) and message.performative in ("refuse", "failure"):
                 self._forget(record.source)
             elif isinstance(record, Block) and record.state in ("refused", "failed", "lifted"):
                 self._forget(record.source)
@@ -174,21 +167,48 @@ class CorrelationAgent(BaseAgent[None]):
         self._ended.add(source)
         self._news.set()
 
-    def _hear(self, change: OntologyChanged, hosts: list[HostProfile]) -> None:
+    @property
+    def ontology_version(self) -> str:
+        """Of the rules in force here."""
+        return self._knowledge.version
+
+    async def _hear(self, message: AclMessage, records: Sequence[Record]) -> None:
         """Of other rules, or of what is asserted of hosts (all of it at each change)."""
-        if not change.version.startswith("facts+"):
-            self._reload = True
-        elif change.changed_us >= self._asserted[0]:
-            self._news_of_hosts |= hosts != self._asserted[1]
-            self._asserted = change.changed_us, hosts
+        report = self._knowledge.hear(message.sender, message.conversation_id, records)
+        if report is not None:
+            await self._report(report)
+        hosts = [record for record in records if isinstance(record, HostProfile)]
+        for change in records:
+            if (
+                isinstance(change, OntologyChanged)
+                and change.kind == "facts"
+                and message.sender == self._knowledge.follows
+                and change.changed_us >= self._asserted[0]
+            ):
+                self._news_of_hosts |= hosts != self._asserted[1]
+                self._asserted = change.changed_us, hosts
         self._news.set()
+
+    async def _report(self, report: Report) -> None:
+        await self.send(
+            report.receiver,
+            report.performative,
+            [report.record],
+            protocol="fipa-subscribe",
+            conversation_id=report.conversation_id,
+        )
 
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        wishes = [(jid, "Alert") for jid in self.settings.jids("analyzer")]
-        wishes += [(jid, "HostProfile") for jid in self.settings.jids("ontology")]
-        for receiver, topic in wishes:
-            record = Subscription(id=f"urn:uuid:{uuid.uuid4()}", topic=topic)
+        wishes = [
+            (jid, Subscription(id=uuid.uuid4().urn, topic="Alert"))
+            for jid in self.settings.jids("analyzer")
+        ]
+        if self._knowledge.follows:
+            facts = Subscription(id=uuid.uuid4().urn, topic="HostProfile")
+            rules = self._knowledge.subscription(uuid.uuid4().urn)
+            wishes += [(self._knowledge.follows, facts), (self._knowledge.follows, rules)]
+        for receiver, record in wishes:
             await self.send(
                 receiver,
                 "subscribe",
@@ -208,9 +228,12 @@ class CorrelationAgent(BaseAgent[None]):
     async def _tick(self) -> None:
         await self._news.wait()
         self._news.clear()
-        if self._reload:
-            self._reload = False
-            await self._in_thread(self._load_rules)
+        arrived = self._knowledge.arrived()
+        if arrived is not None:
+            use = self._use_rules
+            await self._report(
+                await self._in_thread(lambda: self._knowledge.take_over(arrived, use))
+            )
         await asyncio.sleep(BATCH_S)
         batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
         self._undone += [alert.id for alert in batch]
@@ -238,27 +261,20 @@ class CorrelationAgent(BaseAgent[None]):
             done, self._undone = self._undone, []
             self._log().done(done)
 
-    def _load_rules(self) -> None:
-        """In the thread: the old rules stay in force if the new ones are no good."""
+    def _use_rules(self, rules: RuleSet) -> None:
+        """In the thread; changes all or nothing. Raises: ReasonerUnavailable: Pellet refuses."""
         if self._worker is None or self._engine is None:
             raise RuntimeError("the correlation agent has not started")
-        try:
-            playbook = keep_playbook(self._kept_playbook)
-            theory = keep_theory(self._kept, more=paper_rules(self.settings.policy))
-            if theory != self._worker.theory:
-                self._worker.set_theory(theory)
-            # Together with the theory: what can meet follows from its rules.
-            self._engine.use(playbook.compiled, playbook.reactions, find_joins(theory))
-        except (ValueError, OSError, ReasonerUnavailable) as e:
-            self.counters["rules_refused"] += 1
-            logger.error("the new rules are refused, the old ones stay: %s", e)
-            return
-        self.counters["rules_loaded"] += 1
+        if rules.theory != self._worker.theory:
+            self._worker.start()  # one that does not run would take any rules unseen
+            self._worker.set_theory(rules.theory)
+        # Together with the theory: what can meet follows from its rules.
+        self._engine.use(rules.playbook.compiled, rules.playbook.reactions, rules.joins)
         logger.info(
-            "%d rules, version %.12s; %d reaction rules",
-            len(theory.rules),
-            theory.version,
-            len(playbook.reactions),
+            "%d rules, version %s; %d reaction rules",
+            len(rules.theory.rules),
+            rules.version,
+            len(rules.playbook.reactions),
         )
 
     async def _send_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Knowledge made ready for those who reason: ontology and rules for Pellet, models and reactions."""
+"""Ontology and rules made ready for Pellet, attack models and reaction rules for correlation."""
 
 from __future__ import annotations
 

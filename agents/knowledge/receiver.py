@@ -8,6 +8,7 @@ heard of any other.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,12 +74,17 @@ class KnowledgeReceiver:
         folder: for the last good version.
         follows: bare JID of the ontology agent.
         policy: says which of the shipped rules are in force.
+        counters: the agent's; ``rules_loaded`` and ``rules_refused`` count announced versions.
     """
 
-    def __init__(self, folder: Path, *, follows: str, policy: Policy) -> None:
+    def __init__(
+        self, folder: Path, *, follows: str, policy: Policy, counters: Counter[str]
+    ) -> None:
         self._store = KnowledgeStore(folder)
-        self._follows = follows
+        self.follows = follows
+        """Bare JID of the ontology agent whose word counts."""
         self._policy = policy
+        self._counters = counters
         self._incoming: Assembly | None = None
         self._arrived: Arrived | None = None
         self._changed_us = 0
@@ -101,7 +107,7 @@ class KnowledgeReceiver:
             except (ValueError, OSError) as e:
                 logger.error("the last good version %s is of no use any more: %s", kept.version, e)
             else:
-                if kept.origin == self._follows:
+                if kept.origin == self.follows:
                     self._changed_us = kept.changed_us
                 return self._in_force(rules)
         files = shipped_files(self._policy)
@@ -113,13 +119,11 @@ class KnowledgeReceiver:
         """The wish for new versions, which says what is in force here already."""
         return Subscription(id=name, topic=TOPIC, digest=self.digest)
 
-    def hear(
-        self, sender: str, conversation_id: str, records: Sequence[Record]
-    ) -> Report | None:
+    def hear(self, sender: str, conversation_id: str, records: Sequence[Record]) -> Report | None:
         """Take an announcement with its pieces, or some of them; what to answer at once, if
         anything."""
-        if sender != self._follows:
-            logger.warning("%s announces rules, but we follow %s", sender, self._follows or "nobody")
+        if sender != self.follows:
+            logger.warning("%s announces rules, but we follow %s", sender, self.follows or "nobody")
             return None
         for change in records:
             if isinstance(change, OntologyChanged) and change.kind == "rules":
@@ -160,7 +164,7 @@ class KnowledgeReceiver:
         """
         change, conversation_id = arrived.pieces.change, arrived.conversation_id
         if change.digest == self.digest:  # it came twice
-            return Report(self._follows, "inform", _answer(change), conversation_id)
+            return Report(self.follows, "inform", _answer(change), conversation_id)
         try:
             files = arrived.pieces.files()
             rules = load_rule_set(self._store.lay_out(files), files.digest)
@@ -170,10 +174,11 @@ class KnowledgeReceiver:
         except (ValueError, OSError, ReasonerUnavailable) as e:
             return self._refuse(change, conversation_id, e)
         self._in_force(rules)
+        self._counters["rules_loaded"] += 1
         kept = Kept(
             version=rules.version,
             digest=rules.digest,
-            origin=self._follows,
+            origin=self.follows,
             changed_us=change.changed_us,
         )
         try:
@@ -181,19 +186,18 @@ class KnowledgeReceiver:
         except OSError as e:
             # In force all the same; after a restart the ontology agent sends it again.
             logger.warning("version %s can't be kept: %s", rules.version, e)
-        return Report(self._follows, "inform", _answer(change), conversation_id)
+        return Report(self.follows, "inform", _answer(change), conversation_id)
 
     def _in_force(self, rules: RuleSet) -> RuleSet:
         self.version, self.digest = rules.version, rules.digest
         return rules
 
-    def _refuse(
-        self, change: OntologyChanged, conversation_id: str, error: Exception
-    ) -> Report:
+    def _refuse(self, change: OntologyChanged, conversation_id: str, error: Exception) -> Report:
         why = one_line(ValueError(str(error)))
+        self._counters["rules_refused"] += 1
         logger.error("version %.80s is refused, %s stays in force: %s", change.version,
                      self.version, why)  # fmt: skip
-        return Report(self._follows, "refuse", _answer(change, why), conversation_id)
+        return Report(self.follows, "refuse", _answer(change, why), conversation_id)
 
 
 def _answer(change: OntologyChanged, why: str = "") -> OntologyChanged:

@@ -2,7 +2,8 @@
 
 An edit is read once, compiled (``scenarios.owl`` from the attack models, ``reactions.ttl`` from the
 policy tables), laid out in the agent's own state and checked there: what was checked is what agents
-get, whatever happens to the installed files meanwhile. Nothing is written where people edit.
+get, whatever happens to the installed files meanwhile. Nothing is written where people edit. Of the
+installed ``scenarios.owl`` one thing counts: which of its rules are switched off.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from agents.knowledge.files import (
 from agents.knowledge.load import one_line
 from agents.knowledge.store import Kept, KnowledgeStore
 from agents.settings.honeynet import Policy
-from ontology.knowledge_base import KnowledgeBaseError
-from rules.files import MODELS_FILE, SCENARIOS_FILE
+from ontology.knowledge_base import KnowledgeBaseError, read_owl_file
+from ontology.swrl import read_rules
+from rules.files import MODELS_FILE, SCENARIOS_FILE, models_path
 from rules.scenarios.compiled_files import compile_folder, source_paths
 
 logger = logging.getLogger(__name__)
@@ -57,11 +59,20 @@ class Sources:
         self._origin = origin
         self._check = check
         self._checked = ""
+        """`Knowledge.owl_digest` of what passed the check with Java."""
+        self._made_from: Mapping[str, bytes] = {}
+        self._made: Mapping[str, bytes] = {}
         self.in_force: Edition | None = None
 
     def watched(self) -> tuple[Path, ...]:
-        """The files that people edit."""
-        return tuple(edited_files(self._policy).values())
+        """The files that people edit; of the compiled rules they may switch some off."""
+        scenarios = models_path().with_name(SCENARIOS_FILE)
+        return (*edited_files(self._policy).values(), scenarios)
+
+    def last_version(self) -> str:
+        """What was in force when we stopped; empty if nothing was."""
+        before = self._store.read()
+        return before[0].version if before is not None else ""
 
     def start(self, now_us: int) -> str:
         """Put in force what is on disk; what was in force last while that is no good.
@@ -137,26 +148,33 @@ class Sources:
             contents = {
                 name: path.read_bytes() for name, path in edited_files(self._policy).items()
             }
+            return FileSet({**contents, **self._compiled(contents)})
         except OSError as e:
             raise KnowledgeBaseError(f"{e.filename}: {e.strerror}") from e
-        try:
-            return FileSet(contents | self._compiled(contents))
         except ValueError as e:
             raise KnowledgeBaseError(one_line(e)) from e
 
-    def _compiled(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
-        sources = [path.name for path in source_paths(Path())]
-        before = self.in_force.files.contents if self.in_force is not None else {}
-        if before and all(before[name] == contents[name] for name in sources):
-            return {name: before[name] for name in COMPILED_FILES}
+    def _compiled(self, contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """What is made from models and tables; rules that a person has switched off stay off."""
+        names = [path.name for path in source_paths(Path())]
+        sources = {name: contents[name] for name in names}
+        scenarios = models_path().with_name(SCENARIOS_FILE)
+        sources[SCENARIOS_FILE] = scenarios.read_bytes()
+        if sources == self._made_from:
+            return self._made
+        rules = read_rules(read_owl_file(scenarios).triples)
         with tempfile.TemporaryDirectory(prefix="ontoidps-rules-") as scratch:
-            for name in sources:
-                (Path(scratch) / name).write_bytes(contents[name])
+            for name in names:
+                (Path(scratch) / name).write_bytes(sources[name])
             try:
-                made = compile_folder(Path(scratch)).files
+                texts = compile_folder(
+                    Path(scratch), switched_off={rule.label for rule in rules if not rule.enabled}
+                ).files
             except ValueError as e:
                 raise ValueError(self._where_edited(str(e), Path(scratch))) from e
-        return {name: made[name].encode("utf-8") for name in COMPILED_FILES}
+        made = {name: texts[name].encode("utf-8") for name in COMPILED_FILES}
+        self._made_from, self._made = sources, made
+        return made
 
     def _where_edited(self, text: str, folder: Path) -> str:
         """The text with the names of files that a person can edit, instead of our copies."""

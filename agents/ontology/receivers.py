@@ -73,7 +73,7 @@ class Receivers:
             ),
         )
 
-    def asks(self, name: str, digest: str, current: str, now_us: int) -> bool:
+    def asks(self, name: str, digest: str, current: str, *, now_us: int) -> bool:
         """Whether one who says what it has in force is to be sent the current version."""
         if digest == current:
             return False
