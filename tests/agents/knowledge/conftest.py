@@ -27,6 +27,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in COMPILED_FILES:
         shutil.copy(models_path().with_name(name), folder)
     for module in ("files", "sources"):
-        monkeypatch.setattr(f"agents.knowledge.{module}.models_path", lambda: folder / "attacks.owl")
+        monkeypatch.setattr(
+            f"agents.knowledge.{module}.models_path", lambda: folder / "attacks.owl"
+        )
     monkeypatch.setattr("agents.knowledge.files.ontology_path", lambda: folder / "ontoidps.owl")
     return folder

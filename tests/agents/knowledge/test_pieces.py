@@ -104,7 +104,7 @@ def test_a_missing_piece_is_missed() -> None:
         for piece in parts:
             assembly.add(piece)
         assert assembly.missing == 1
-        with pytest.raises(PieceError, match="1 of .* missing"):
+        with pytest.raises(PieceError, match=r"1 of [0-9]+ pieces are missing"):
             assembly.files()
 
     holds()
@@ -113,7 +113,7 @@ def test_a_missing_piece_is_missed() -> None:
 HOSTILE: dict[str, Any] = {
     "announcement": "urn:uuid:other",
     "file_name": st.sampled_from(
-        ["../../etc/passwd", "/tmp/x.owl", "..", "a/b.owl", "x.py", "", ".owl", "x" * 9999,
+        ["../../etc/passwd", "/x.owl", "..", "a/b.owl", "x.py", "", ".owl", "x" * 9999,
          "reaction.owl\n", "REACTION.OWL", "new.owl"]
     ),
     "piece_number": 2,

@@ -24,7 +24,9 @@ def other(files: FileSet) -> FileSet:
     return FileSet({**files.contents, "reaction.owl": b"<other/>"})
 
 
-def test_what_was_kept_is_found_by_the_next_process(store: KnowledgeStore, shipped: FileSet) -> None:
+def test_what_was_kept_is_found_by_the_next_process(
+    store: KnowledgeStore, shipped: FileSet
+) -> None:
     assert store.read() is None
     folder = store.lay_out(shipped)
     assert {path.name for path in folder.iterdir()} == set(shipped.contents)
