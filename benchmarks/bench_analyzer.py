@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore, load_model
-from agents.analyzer.second_opinion import ASKED, EXPLANATIONS, SecondOpinion
+from agents.analyzer.hybrid_verdicts import ASKED, EXPLANATIONS, HybridVerdicts
 from agents.analyzer.training import training_rows
 from agents.commands.train import labelled
 from agents.sensor.core import batch_parts
@@ -90,7 +90,7 @@ def measure(rounds: int) -> dict[str, float]:
     rows = rows[np.random.default_rng(1).permutation(len(rows))]
     same = KMeans(len(model.labels), init=model.centers, n_init=1, max_iter=1).fit(rows)
     same.cluster_centers_ = model.centers
-    network = SecondOpinion(model.hybrid)
+    network = HybridVerdicts(model.hybrid)
     half = rows.astype(np.float32)
 
     def explain(number: int) -> None:
@@ -98,7 +98,7 @@ def measure(rounds: int) -> dict[str, float]:
 
     def ask(number: int) -> None:
         network._left, network._explain = 1, 0
-        network.on(rows[ASKED * number : ASKED * (number + 1)])
+        network.judge(rows[ASKED * number : ASKED * (number + 1)])
 
     calls: dict[str, tuple[Callable[[int], object], int, int]] = {
         "one record, ours": (lambda i: model.assign(rows[i : i + 1]), 2000, 1),

@@ -99,7 +99,7 @@ def sent(replay: subprocess.Popen[str]) -> tuple[int, float]:
 def run_ours(
     capture: Path, pps: int, seconds: float, workers: int, ring_mib: int
 ) -> dict[str, Any]:
-    from agents.sensor.capture.sources import Sources
+    from agents.sensor.capture.packet_sources import Sources
     from agents.settings.honeynet import Node
 
     node = Node.model_validate(

@@ -40,7 +40,7 @@ from ontology.reasoner.window import Window, build_window, warm_up_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 
 # As Any: it has no type annotations.
 OWLREADY2: Any = importlib.import_module("owlready2")

@@ -9,17 +9,15 @@ beside each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ontology.addresses import Network as Network
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
 from ontology.traffic_cluster import TrafficCluster as TrafficCluster
-
-Network = IPv4Network | IPv6Network
 
 AlertStage = Literal["original", "junior", "senior"]
 """AFF: from an analyzer, filtered, fused and assessed."""

@@ -1,6 +1,6 @@
 """Clusters and cases of traffic: the record of the one (`ontology.records` lists it), the other.
 
-`ontology.clusters` is the file that both are kept in.
+`ontology.clusters_file` is the file that both are kept in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def check_cluster_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficCluster:
-    """A K-Means cluster and what people call it (`ontology.clusters`).
+    """A K-Means cluster and what people call it (`ontology.clusters_file`).
 
     To the ontology agent (request): how it shall be called; from it (inform): how it is.
     """

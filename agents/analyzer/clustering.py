@@ -9,7 +9,7 @@ its *radius* the distance beyond which at most one in a thousand connections of 
 * every finding of a detector carries a histogram of its connections over the clusters: clusters of
   the same family of attacks raise its confidence, clusters of normal traffic lower it
   (`ClusterModel.agreement`), and the explanation names the cluster that holds most of them;
-* beside the clusters stands a supervised network (`agents.analyzer.second_opinion`).
+* beside the clusters stands a supervised network (`agents.analyzer.hybrid_verdicts`).
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ from agents.analyzer.findings import (
     View,
     seconds,
 )
-from agents.analyzer.knocks import Knocks
+from agents.analyzer.first_attempts import FirstAttempts
 from ontology.records import INDICATORS, Address, Alert
 
 IDLE_US = 600 * SECOND
 """After so long without a sign the next one is a finding of its own."""
 MAX_PAIRS = 10_000
-MAX_KNOCKS = 20_000
+MAX_FIRST_ATTEMPTS = 20_000
 """Novel connections held back at once, until their hosts show another."""
 WEB_ATTACKS = ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection")
 NOVELTY_CONFIDENCE = (0.2, 0.4)
@@ -114,13 +114,13 @@ class Novelty:
 
     def __init__(self) -> None:
         self._findings: Table[Finding] = Table(Finding, MAX_PAIRS)
-        self._knocks = Knocks(MAX_KNOCKS)
+        self._attempts = FirstAttempts(MAX_FIRST_ATTEMPTS)
         # A budget of its own for real sources: forged ones must not use it up.
         self._minute = {True: (0, 0), False: (0, 0)}
         self._held_back = 0
 
     def counters(self) -> dict[str, int]:
-        evicted = self._findings.evicted + self._knocks.evicted
+        evicted = self._findings.evicted + self._attempts.evicted
         return {"novelty_evicted": evicted, "novelty_held_back": self._held_back}
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
@@ -128,9 +128,9 @@ class Novelty:
         alerts = []
         mask = view.assignment.novel & view.initiated & ~view.crowd
         for key, rows in self._groups(view, mask):
-            knock = self._knocks.pop(key)
-            if knock is not None:
-                self._findings.put(key, Finding.of(knock, reporter.clusters))
+            attempt = self._attempts.pop(key)
+            if attempt is not None:
+                self._findings.put(key, Finding.of(attempt, reporter.clusters))
             finding = _open(self._findings, key, view, rows)
             finding.add(view, rows, reporter.clusters)
             if not finding.due(kind):
@@ -167,21 +167,21 @@ class Novelty:
         keys = view.pair_keys(0, first)
         alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
         minutes = (view.end[first] // _MINUTE_US).tolist()
-        found, knocked = self._findings.keys(), self._knocks.keys()
+        found, attempted = self._findings.keys(), self._attempts.keys()
         new = []
         for number, key in enumerate(keys):
             if (
                 alone[number]
                 and self._used(False, minutes[number]) >= NOVELTY_MINUTE
                 and key not in found
-                and key not in knocked
+                and key not in attempted
             ):
                 new.append(number)
             else:
                 yield key, rows[bounds[number] : bounds[number + 1]]
         self._held_back += len(new)
         if new:
-            self._knocks.put([keys[n] for n in new], view.knocks(first[new], mask))
+            self._attempts.put([keys[n] for n in new], view.attempts(first[new], mask))
 
     def _used(self, verified: bool, minute: int) -> int:
         """How much of the budget of ``minute`` is gone."""

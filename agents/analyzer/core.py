@@ -46,7 +46,7 @@ class AnalyzerCore:
         detectors: Sequence[str] | None = None,
         drift: GuardedDrift | None = None,
     ) -> None:
-        """``honeypots``, ``protected``: own addresses; attacks by them are told as outgoing.
+        """``honeypots``, ``protected``: own addresses; attacks by them get outgoing classes.
 
         ``detectors``: names of plug-ins; by default all of ours.
         ``drift``: of ``model``; None: its centres stay where training put them.

@@ -16,10 +16,10 @@ from agents import plugins
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
-from agents.analyzer.guard import Guarded
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
 from agents.analyzer.outgoing import Outgoing
+from agents.analyzer.plugin_guard import Guarded
 from agents.analyzer.scans import PortScans, Sweeps
 from agents.analyzer.sequence_prediction import SequencePrediction
 from agents.analyzer.slow_scans import SlowScans

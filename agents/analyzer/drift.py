@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from agents.analyzer.clustering import NORMAL, ClusterModel
 from agents.analyzer.contacts import packed
 from agents.analyzer.findings import SECOND, View
+from agents.analyzer.hybrid_verdicts import HybridVerdicts
 from agents.analyzer.model_file import Arrays, ModelError
-from agents.analyzer.second_opinion import SecondOpinion
 from ontology.records import Alert
 
 BOUND = 0.25
@@ -72,7 +72,7 @@ class GuardedDrift:
 
     def __init__(self, trained: ClusterModel) -> None:
         self._trained = trained
-        self._network = None if trained.hybrid is None else SecondOpinion(trained.hybrid)
+        self._network = None if trained.hybrid is None else HybridVerdicts(trained.hybrid)
         self._digest = model_digest(trained)
         self.offsets: NDArray[np.float64] = np.zeros_like(trained.centers)
         """(k, len(FEATURES)): present minus trained centre."""

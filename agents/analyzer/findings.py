@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.analyzer.bounded_table import (
+    Table as Table,  # for plug-ins: all they need from one place
+)
 from agents.analyzer.clustering import FAMILY, ClusterModel
-from agents.analyzer.knocks import Knock
-from agents.analyzer.second_opinion import Opinion, SecondOpinion, weigh
-from agents.analyzer.tables import Table as Table  # for plug-ins: all they need from one place
+from agents.analyzer.first_attempts import Attempt
+from agents.analyzer.hybrid_verdicts import HybridVerdicts, Verdict, weigh
 from agents.analyzer.view import FEW
 from agents.analyzer.view import View as View
 from ontology.records import Address, Alert
@@ -64,19 +66,19 @@ class Finding:
     """Classification to (begin of its first alert, count and end of its last)."""
 
     @classmethod
-    def of(cls, knock: Knock, clusters: int) -> Finding:
+    def of(cls, attempt: Attempt, clusters: int) -> Finding:
         """What `add` makes of that one connection."""
         histogram = np.zeros(clusters, np.int64)
-        histogram[knock.cluster] = 1
+        histogram[attempt.cluster] = 1
         return cls(
-            begin_us=knock.begin_us,
+            begin_us=attempt.begin_us,
             # As in `add`: a clock before 1970 does not count.
-            end_us=max(knock.end_us, 0),
+            end_us=max(attempt.end_us, 0),
             count=1,
-            sources={knock.source},
-            targets={knock.target},
+            sources={attempt.source},
+            targets={attempt.target},
             histogram=histogram,
-            nearest={knock.cluster: knock.distance},
+            nearest={attempt.cluster: attempt.distance},
         )
 
     @property
@@ -184,7 +186,7 @@ class Reporter:
     def __init__(self, model: ClusterModel, analyzer: str) -> None:
         self.model = model
         self.clusters = len(model.labels)
-        self.network = None if model.hybrid is None else SecondOpinion(model.hybrid)
+        self.network = None if model.hybrid is None else HybridVerdicts(model.hybrid)
         self._analyzer = analyzer
         self._view: View | None = None
         self.sensor = ""
@@ -244,18 +246,18 @@ class Reporter:
         top = int(finding.histogram.argmax())
         share = finding.histogram[top] / finding.histogram.sum()
         words = f"{share:.0%} in {self.model.describe(top, finding.nearest[top])}"
-        opinion = self._opinion(finding)
-        if opinion is not None:
-            words += f"; {opinion.words}"
+        verdict = self._verdict(finding)
+        if verdict is not None:
+            words += f"; {verdict.words}"
             family = FAMILY.get(claim.classification)
-            confidence = weigh(confidence, opinion, family, FAMILY.get(opinion.kind))
+            confidence = weigh(confidence, verdict, family, FAMILY.get(verdict.kind))
         return round(confidence, 3), words
 
-    def _opinion(self, finding: Finding) -> Opinion | None:
+    def _verdict(self, finding: Finding) -> Verdict | None:
         if self.network is None or self._view is None:
             return None
         features = self._view.cited(finding)
-        return None if features is None or not len(features) else self.network.on(features)
+        return None if features is None or not len(features) else self.network.judge(features)
 
 
 class Detector(Protocol):

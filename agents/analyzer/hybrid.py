@@ -15,7 +15,7 @@ is measured on the same held-out records). That gives three outcomes:
 mattered. Training is `agents.analyzer.hybrid_training`; on disk a model is .npz without pickles.
 
 One class serves two kinds of record, told apart by their `Encoding`: KDD Cup 99's
-(`agents.analyzer.kdd_features`), and live connections (`agents.analyzer.second_opinion`), whose
+(`agents.analyzer.kdd_features`), and live connections (`agents.analyzer.hybrid_verdicts`), whose
 model travels within the analyzer's `ClusterModel`.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.analyzer.clustering import ClusterModel
-from ontology.clusters import own_name
+from ontology.clusters_file import own_name
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.traffic_cluster import TrafficCluster

@@ -1,4 +1,4 @@
-"""Own hosts that take part in attacks: what was found of them, told as what it means.
+"""Attacks by own hosts: alerts of them get a class that says that the host may be compromised.
 
 An alert whose source is a honeypot or a protected host says that the host may be compromised. It
 gets a class under ``OutgoingAttack``: rules that block outsiders ask for ``Scan``, ``BruteForce``,

@@ -31,7 +31,7 @@ PROTOCOLS = 5
 PROBED_PORTS = 2
 """Ports with a version probe in the payload; one may be a health check."""
 MAX_PAIRS = 10_000
-MAX_KNOCKS = 32_768
+MAX_FIRST_ATTEMPTS = 32_768
 """Of hosts that have no track; a forged flood pushes out its own kind."""
 TRACEROUTE = (33434, 33534)
 """UDP ports that traceroute counts through (traceroute(8)); unanswered by design."""
@@ -63,7 +63,7 @@ class PortScans:
     """Many ports of one host, by way of asking."""
 
     def __init__(self) -> None:
-        self._tracks = Tracks(MAX_PAIRS, MAX_KNOCKS)
+        self._tracks = Tracks(MAX_PAIRS, MAX_FIRST_ATTEMPTS)
 
     def counters(self) -> dict[str, int]:
         return {"port_scan_evicted": self._tracks.evicted}
@@ -245,7 +245,7 @@ class Sweeps:
     """One question to many hosts."""
 
     def __init__(self) -> None:
-        self._tracks = Tracks(MAX_PAIRS, MAX_KNOCKS)
+        self._tracks = Tracks(MAX_PAIRS, MAX_FIRST_ATTEMPTS)
 
     def counters(self) -> dict[str, int]:
         return {"sweep_evicted": self._tracks.evicted}

@@ -1,10 +1,10 @@
 """Scans too slow for the five-minute windows of `agents.analyzer.scans`: one probe now and then.
 
 Per source and host the distinct ports, per source and port the distinct hosts, each with the time
-it was last tried and whether that went nowhere, for a day. A new source begins as a knock, goes on
-in a table of its own when it comes back, and moves to the lasting one when it has failed at `KNOWN`
-different things: sources that knock once (a forged flood has millions) can't push out a scanner
-that comes back for the tenth time.
+it was last tried and whether that went nowhere, for a day. A new source begins as a first attempt,
+has an entry in a table of its own when it comes back, and moves to the lasting table when it has
+failed at `KNOWN` different things: sources that try once (a forged flood has millions) can't push
+out a scanner that comes back for the tenth time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.analyzer import scans
 from agents.analyzer.features import ACK, RST, TCP, UDP
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed
-from agents.analyzer.knocks import Knock, Knocks
+from agents.analyzer.first_attempts import Attempt, FirstAttempts
 from agents.analyzer.tracks import WINDOW_US as FAST_US
 from ontology.records import Alert
 
@@ -36,7 +36,7 @@ times and scanners fail four of five."""
 SPAN_US = 600 * SECOND
 """Evidence spread over less is the fast detector's business."""
 KNOWN = 3
-MAX_KNOCKS = 50_000
+MAX_FIRST_ATTEMPTS = 50_000
 MAX_NEW = 20_000
 MAX_KNOWN = 10_000
 MAX_ITEMS = 512
@@ -54,10 +54,10 @@ class _Slow:
     """It once was fast enough for the five-minute windows, and reported there."""
 
     @classmethod
-    def begun(cls, knock: Knock, vertical: bool) -> _Slow:
-        """The entry of who has knocked once."""
-        item = knock.dst_port if vertical else knock.target
-        return cls(begin_us=knock.end_us, tries={item: (knock.end_us, True)})
+    def begun(cls, attempt: Attempt, vertical: bool) -> _Slow:
+        """The entry of who has tried once."""
+        item = attempt.dst_port if vertical else attempt.target
+        return cls(begin_us=attempt.end_us, tries={item: (attempt.end_us, True)})
 
     def take(self, tries: list[tuple[int | bytes, int, bool]], now: int) -> None:
         """Note (port or host, time, failed); begun anew after a day without any."""
@@ -87,14 +87,14 @@ class SlowScans:
     """Ports of a host, and hosts with a port, over a day."""
 
     def __init__(self) -> None:
-        self._knocks = Knocks(MAX_KNOCKS)
+        self._attempts = FirstAttempts(MAX_FIRST_ATTEMPTS)
         self._new: Table[_Slow] = Table(_Slow, MAX_NEW)
         self._known: Table[_Slow] = Table(_Slow, MAX_KNOWN)
 
     def counters(self) -> dict[str, int]:
         return {
             "slow_scan_evicted": self._known.evicted,
-            "slow_scan_new_evicted": self._new.evicted + self._knocks.evicted,
+            "slow_scan_new_evicted": self._new.evicted + self._attempts.evicted,
         }
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
@@ -149,9 +149,9 @@ class SlowScans:
             rows = group.tolist()
             place = names[rows[0]] if vertical else ports[rows[0]]
             known = key in self._known
-            knock = self._knocks.pop(key)
-            if knock is not None:
-                self._new.put(key, _Slow.begun(knock, vertical))
+            attempt = self._attempts.pop(key)
+            if attempt is not None:
+                self._new.put(key, _Slow.begun(attempt, vertical))
             # Ordinary use alone begins no entry: clients outnumber scanners by far.
             elif not known and key not in self._new and not any(bad[row] for row in rows):
                 continue
@@ -192,15 +192,15 @@ class SlowScans:
             keys = view.pair_keys(protocol, first)
         else:
             keys = view.port_keys(protocol, first, port)
-        new, known, knocks = self._new.keys(), self._known.keys(), self._knocks.keys()
-        held = np.array([key in knocks or key in new or key in known for key in keys], bool)
+        new, known, attempts = self._new.keys(), self._known.keys(), self._attempts.keys()
+        held = np.array([key in attempts or key in new or key in known for key in keys], bool)
         alone = np.diff(bounds) == 1
         for number in np.flatnonzero(held | ~alone).tolist():
             yield keys[number], rows[bounds[number] : bounds[number + 1]]
         fresh = np.flatnonzero(alone & ~held & failed[first])
         if len(fresh):
             kept = [keys[n] for n in fresh.tolist()]
-            self._knocks.put(kept, view.knocks(first[fresh], failed))
+            self._attempts.put(kept, view.attempts(first[fresh], failed))
 
     def _judge(
         self,

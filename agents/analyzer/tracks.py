@@ -1,4 +1,4 @@
-"""Who tried what where: the tracks of the scan detectors, and the first knocks before them."""
+"""Who tried what where: the tracks of the scan detectors, and the first attempts before them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.analyzer.bounded_table import Table
 from agents.analyzer.findings import SECOND, Finding, View
-from agents.analyzer.knocks import Knock, Knocks
-from agents.analyzer.tables import Table
+from agents.analyzer.first_attempts import Attempt, FirstAttempts
 
 WINDOW_US = 300 * SECOND
 """Zeek ``policy/misc/scan``: ``port_scan_interval`` and ``addr_scan_interval`` are five minutes."""
@@ -40,15 +40,15 @@ class Track:
     """Ports that got a version probe."""
 
     @classmethod
-    def begun(cls, knock: Knock, item: Item, clusters: int) -> Track:
-        """The track of what has knocked once: at ``item`` of it."""
-        tried: int | bytes = getattr(knock, item)
+    def begun(cls, attempt: Attempt, item: Item, clusters: int) -> Track:
+        """The track of who has tried once: at ``item`` of it."""
+        tried: int | bytes = getattr(attempt, item)
         return cls(
-            finding=Finding.of(knock, clusters),
-            tries={tried: (knock.end_us, knock.failed)},
-            half_open=int(knock.half_open),
-            refused=int(knock.refused),
-            source_ports={knock.src_port},
+            finding=Finding.of(attempt, clusters),
+            tries={tried: (attempt.end_us, attempt.failed)},
+            half_open=int(attempt.half_open),
+            refused=int(attempt.refused),
+            source_ports={attempt.src_port},
         )
 
     def take(
@@ -77,16 +77,16 @@ class Track:
 
 
 class Tracks:
-    """All tracks of one detector. A key whose only sign so far is one failed try is a knock."""
+    """All tracks of one detector. A key whose only sign so far is one failed try is an attempt."""
 
-    def __init__(self, maximum: int, knocks: int) -> None:
+    def __init__(self, maximum: int, attempts: int) -> None:
         self._table: Table[Track] = Table(Track, maximum)
-        self._knocks = Knocks(knocks)
+        self._attempts = FirstAttempts(attempts)
 
     @property
     def evicted(self) -> int:
-        """Tracks and knocks forgotten for want of room."""
-        return self._table.evicted + self._knocks.evicted
+        """Tracks and attempts forgotten for want of room."""
+        return self._table.evicted + self._attempts.evicted
 
     def pairs(
         self,
@@ -99,7 +99,7 @@ class Tracks:
     ) -> Iterator[Group]:
         """The connections in ``mask`` by source and target, as far as there is something to judge.
 
-        Single ones in ``light`` of hosts that have no track become knocks, with their ``failed``.
+        Single ones in ``light`` of hosts that have no track become attempts, with their ``failed``.
         """
         rows, bounds = view.runs(mask, view.source, view.target)
         keys = view.pair_keys(tag, rows[bounds[:-1]])
@@ -132,10 +132,10 @@ class Tracks:
     ) -> Iterator[Group]:
         first = rows[bounds[:-1]]
         alone = ((np.diff(bounds) == 1) & light[first]).tolist()
-        tracked, knocked = self._table.keys(), self._knocks.keys()
+        tracked, attempted = self._table.keys(), self._attempts.keys()
         new = np.array(
             [
-                single and key not in tracked and key not in knocked
+                single and key not in tracked and key not in attempted
                 for key, single in zip(keys, alone, strict=True)
             ],
             bool,
@@ -145,15 +145,15 @@ class Tracks:
         fresh = np.flatnonzero(new)
         if len(fresh):
             held = [keys[n] for n in fresh.tolist()]
-            self._knocks.put(held, view.knocks(first[fresh], failed))
+            self._attempts.put(held, view.attempts(first[fresh], failed))
 
     def open(
         self, key: bytes, view: View, rows: NDArray[np.int64], item: Item, clusters: int
     ) -> Track:
         """The track of ``key``, begun anew if its last sign of life is out of the window."""
-        knock = self._knocks.pop(key)
-        if knock is not None:
-            self._table.put(key, Track.begun(knock, item, clusters))
+        attempt = self._attempts.pop(key)
+        if attempt is not None:
+            self._table.put(key, Track.begun(attempt, item, clusters))
         track = self._table.get(key)
         if track.finding.count and view.first_us(rows) > track.finding.end_us + WINDOW_US:
             self._table.drop(key)

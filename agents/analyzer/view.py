@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from agents.analyzer.clustering import Assignment
 from agents.analyzer.features import ACK, ARP, FIN, ICMP, ICMPV6, PSH, RST, STATE, SYN, TCP, UDP
 from agents.analyzer.features import address_ids as _address_ids
-from agents.analyzer.knocks import KNOCK
+from agents.analyzer.first_attempts import ATTEMPT
 
 FEW = 16
 """So many rows are dealt with sooner one by one than by a dozen calls of numpy."""
 CROWD = 50
-"""Sources that knock at one port of one host in vain within a batch: a flood with forged sources.
+"""Sources that try one port of one host in vain within a batch: a flood with forged sources.
 None of them is worth a track as a scanner, and thousands would push out the real ones."""
 
 
@@ -34,7 +34,7 @@ class View:
         self.rows = rows
         self.assignment = assignment
         self.features = features
-        """(n, len(FEATURES)), for the network's opinion; None: it isn't asked."""
+        """(n, len(FEATURES)), for the network's verdict; None: it isn't asked."""
         self._cited: dict[int, tuple[object, NDArray[np.int64]]] = {}
         self.sources, self.source = _address_ids(rows["src"])
         self.targets, self.target = _address_ids(rows["dst"])
@@ -205,9 +205,9 @@ class View:
         keys: list[bytes] = out.view("V19").reshape(-1).tolist()
         return keys
 
-    def knocks(self, rows: NDArray[np.int64], failed: NDArray[np.bool_]) -> NDArray[np.void]:
-        """``rows`` as `knocks.KNOCK`; ``failed``: a whole column."""
-        table, out = self.rows, np.empty(len(rows), KNOCK)
+    def attempts(self, rows: NDArray[np.int64], failed: NDArray[np.bool_]) -> NDArray[np.void]:
+        """``rows`` as `first_attempts.ATTEMPT`; ``failed``: a whole column."""
+        table, out = self.rows, np.empty(len(rows), ATTEMPT)
         out["begin_us"], out["end_us"] = self.start[rows], self.end[rows]
         out["cluster"] = self.assignment.cluster[rows]
         out["distance"] = self.assignment.distance[rows]

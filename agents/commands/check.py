@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from agents.commands.replay import printable, shown
-from agents.sensor.signatures.files import check_variable, load_rules
+from agents.sensor.signatures.rule_files import check_variable, load_rules
 from agents.settings.honeynet import Node, Settings, load_settings
 
 

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         with Relay(PAGE_HOST, arguments.port, folder / "console.sock") as relay:
             url = f"http://{relay.host}:{relay.port}/"
             print(f"web page while the demo runs: {url}", flush=True)
-            words = [sys.executable, "-m", "agents.demo.play", name, "--url", url]
+            words = [sys.executable, "-m", "agents.demo.run", name, "--url", url]
             if once:
                 words.append("--once")
             # Ctrl-C reaches the play as well, which ends everything in order.

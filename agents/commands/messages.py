@@ -19,7 +19,7 @@ from agents.commands.replay import printable
 from agents.messages.acl import AclMessage
 from agents.settings.fields import parse_duration
 from agents.settings.honeynet import load_settings
-from ontology.plain import iso_time
+from ontology.json_objects import iso_time
 
 _LOOK_S = 0.3
 

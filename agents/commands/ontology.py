@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode, parse
 
-from agents.analyzer.cases import CASES
 from agents.analyzer.core import SHIPPED_MODEL, load_model
+from agents.analyzer.labelled_cases import CASES
 from agents.commands import ontology_check, ontology_knowledge
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
@@ -20,7 +20,7 @@ from ontology.authoring.figures import class_tree, rule_graph
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
 from ontology.vocabulary import IDPS, PARENTS
-from rules.files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
+from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 from rules.signatures.individuals import FORMATS, write_signatures
 from rules.signatures.parse import SignatureSet, load_signatures
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.commands.replay import printable
-from ontology.checking.files import check_files
-from ontology.checking.findings import Problem
+from ontology.checking.check_files import check_files
+from ontology.checking.problem import Problem
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path, read_owl_file
 from ontology.vocabulary import TERMS
-from rules.files import paper_rules_path, rule_paths
+from rules.shipped_files import paper_rules_path, rule_paths
 
 
 def add_arguments(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -21,7 +21,7 @@ from agents.ontology.query import QueryRunner
 from agents.settings.honeynet import load_settings
 from ontology.authoring.difference import differences
 from ontology.authoring.translation import ONTOIDPSMA_IRI, translate
-from ontology.clusters import clusters_path, read_clusters
+from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import MAX_BYTES
 from ontology.knowledge_base import KnowledgeBase, read_owl_file
 from ontology.vocabulary import NAMESPACE, ONTOLOGY_IRI

@@ -14,9 +14,9 @@ from agents.offline.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.signatures.alerts import SignatureAlerts
-from agents.sensor.signatures.files import check_variable
+from agents.sensor.signatures.rule_files import check_variable
 from agents.settings.honeynet import Policy, load_settings
-from ontology.plain import iso_time, plain
+from ontology.json_objects import iso_time, json_object
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
 from rules.signatures.parse import SignatureSet, load_signatures
@@ -196,7 +196,7 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
 
 def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(plain(record) | {"capture": str(path)}), flush=True)
+        print(json.dumps(json_object(record) | {"capture": str(path)}), flush=True)
         return
     if isinstance(record, Alert):
         if record.stage == "senior":

@@ -12,12 +12,12 @@ from agents.commands.replay import printable
 from agents.settings.honeynet import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo, ontology_path
 from ontology.vocabulary import ATTACK_CLASSES
-from rules.files import paper_rules_path, rule_paths, shipped_models
-from rules.reactions.rulebook import Reactions, shipped_reactions
-from rules.reactions.tables import ANY, ReactionRule
+from rules.reactions.policy_tables import ANY, ReactionRule
+from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.attack_models import Model
 from rules.scenarios.compile import Compiled
 from rules.scenarios.compiled_files import compile_folder, differing, write_files
+from rules.shipped_files import paper_rules_path, rule_paths, shipped_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.progress import track
 
 from agents.analyzer.case_clusters import CLUSTERS
-from agents.analyzer.cases import CASES, clusters_file
 from agents.analyzer.clustering import SEED, ClusterModel
 from agents.analyzer.core import SHIPPED_MODEL
 from agents.analyzer.hybrid_training import fit as fit_kdd
+from agents.analyzer.labelled_cases import CASES, clusters_file
 from agents.analyzer.training import (
     LabelledConnections,
     TrainingRows,
@@ -27,7 +27,7 @@ from agents.sensor.core import SensorCore
 from datasets.captures.pcap import read_capture
 from datasets.kdd.nsl_kdd import read_nsl_kdd
 from datasets.recipe.traffic import SAMPLES, Sample, read_manifest
-from ontology.clusters import clusters_path
+from ontology.clusters_file import clusters_path
 from ontology.records import Alert, ConnectionBatch
 
 NSL_KDD = "nsl-kdd"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from agents.supervisor.directory import Directory
 from agents.supervisor.ledger import Explanation
 from agents.supervisor.propagation import Entry
-from ontology.clusters import own_name
+from ontology.clusters_file import own_name
 from ontology.records import Address, Alert, Decision, Incident
 from ontology.traffic_cluster import TrafficCluster
 

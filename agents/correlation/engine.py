@@ -43,9 +43,9 @@ from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.reasoner.window import alert_hosts, check_alert
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
-from rules.files import shipped_models
-from rules.reactions.rulebook import Chosen, Reactions, shipped_reactions
+from rules.reactions.reaction_rules import Chosen, Reactions, shipped_reactions
 from rules.scenarios.compile import Compiled
+from rules.shipped_files import shipped_models
 
 logger = logging.getLogger(__name__)
 

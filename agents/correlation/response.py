@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ontology.records import Address, Alert, HostProfile
-from rules.reactions.rulebook import Chosen, Reactions
-from rules.reactions.tables import ANY
+from rules.reactions.policy_tables import ANY
+from rules.reactions.reaction_rules import Chosen, Reactions
 
 
 def choose_reaction(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from agents.settings.honeynet import Settings, load_settings
 from agents.trust.identity import ensure_keys
-from datasets.laboratory.honeynet import HoneynetTopology, LabHost, build_honeynet
 from datasets.laboratory.network import Lab, LabError
+from datasets.laboratory.topology import HoneynetTopology, LabHost, build_honeynet
 
 GATEWAYS = 3
 XMPP_PORT = 5223

@@ -70,7 +70,7 @@ class Metrics:
     """100 · (|D| - FP - FN - U) / |D|."""
     per_class: dict[str, ClassMetrics]
 
-    def plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 

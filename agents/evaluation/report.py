@@ -51,7 +51,7 @@ class Report:
         """The object of ``--json``."""
         return {
             "dataset": self.dataset,
-            "metrics": self.metrics.plain(),
+            "metrics": self.metrics.as_json(),
             "seconds": round(self.seconds, 3),
         }
 

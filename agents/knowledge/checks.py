@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ontology.checking.files import check_read
+from ontology.checking.check_files import check_read
 from ontology.checking.logic import LogicUnavailable, check_logic
 from ontology.knowledge_base import (
     KnowledgeBase,

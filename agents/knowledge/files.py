@@ -14,9 +14,16 @@ from pathlib import Path
 
 from agents.settings.honeynet import Policy
 from ontology.knowledge_base import ONTOLOGY_FILE, ontology_path
-from rules.files import MODELS_FILE, PAPER_FILE, RULE_FILES, SCENARIOS_FILE, models_path, rule_paths
-from rules.reactions.rulebook import REACTIONS_FILE
-from rules.reactions.tables import TABLES
+from rules.reactions.policy_tables import TABLES
+from rules.reactions.reaction_rules import REACTIONS_FILE
+from rules.shipped_files import (
+    MODELS_FILE,
+    PAPER_FILE,
+    RULE_FILES,
+    SCENARIOS_FILE,
+    models_path,
+    rule_paths,
+)
 
 COMPILED_FILES = (SCENARIOS_FILE, REACTIONS_FILE)
 """Made from the attack models and the policy tables; nobody edits them."""

@@ -14,10 +14,10 @@ from ontology.chainer.joins import Joins
 from ontology.chainer.rulebook import RulebookError
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.theory import Theory
-from rules.files import MODELS_FILE, paper_rules_path, rule_paths
-from rules.reactions.rulebook import REACTIONS_FILE, Reactions, read_reactions
+from rules.reactions.reaction_rules import REACTIONS_FILE, Reactions, read_reactions
 from rules.scenarios.attack_models import read_models
 from rules.scenarios.compile import Compiled, compile_models
+from rules.shipped_files import MODELS_FILE, paper_rules_path, rule_paths
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.knowledge.files import shipped_files
+from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import RuleSet, load_rule_set, one_line
 from agents.knowledge.pieces import Assembly, PieceError
-from agents.knowledge.store import Kept, KnowledgeStore
 from agents.settings.honeynet import Policy, Settings
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import KnowledgePiece, OntologyChanged, Record, Subscription

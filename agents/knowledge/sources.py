@@ -21,13 +21,13 @@ from agents.knowledge.files import (
     edited_files,
     reasoner_files,
 )
+from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import one_line
-from agents.knowledge.store import Kept, KnowledgeStore
 from agents.settings.honeynet import Policy
 from ontology.knowledge_base import KnowledgeBaseError, read_owl_file
 from ontology.swrl import read_rules
-from rules.files import MODELS_FILE, SCENARIOS_FILE, models_path
 from rules.scenarios.compiled_files import compile_folder, source_paths
+from rules.shipped_files import MODELS_FILE, SCENARIOS_FILE, models_path
 
 logger = logging.getLogger(__name__)
 

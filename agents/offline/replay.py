@@ -11,8 +11,8 @@ from agents.analyzer.core import AnalyzerCore
 from agents.correlation.engine import CorrelationEngine
 from agents.sensor.core import SensorCore
 from agents.sensor.inputs.events import Parser
-from agents.sensor.inputs.files import read_lines
 from agents.sensor.inputs.intake import Intake
+from agents.sensor.inputs.log_files import read_lines
 from agents.sensor.signatures.alerts import SignatureAlerts
 from agents.settings.honeynet import Policy
 from datasets.captures.pcap import RawPackets, read_capture

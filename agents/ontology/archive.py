@@ -27,7 +27,7 @@ from pyoxigraph import (
     serialize,
 )
 
-from ontology.clusters import CLUSTERS_IRI
+from ontology.clusters_file import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
 from ontology.records import Alert, Block, Decision, Incident, Record
 from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI

@@ -18,7 +18,7 @@ from agents.knowledge.watch import FileWatch
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook
-from ontology.clusters import CLUSTERS_FILE, ClusterFileError, clusters_path
+from ontology.clusters_file import CLUSTERS_FILE, ClusterFileError, clusters_path
 from ontology.records import OntologyChanged, Record, Subscription, TrafficCluster
 
 logger = logging.getLogger(__name__)

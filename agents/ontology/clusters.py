@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from ontology.clusters import (
+from ontology.clusters_file import (
     CLUSTERS_FILE,
     CLUSTERS_IRI,
     ClusterFile,

@@ -16,7 +16,7 @@ from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse
 
 from ontology.authoring.translation import ONTOIDPSMA_IRI
 from ontology.checking.terms import OWL, local_root
-from ontology.clusters import CLUSTERS_IRI
+from ontology.clusters_file import CLUSTERS_IRI
 from ontology.knowledge_base import OwlFile, ontology_path, read_owl_file
 from ontology.swrl import RDF, RDFS
 from ontology.vocabulary import ONTOLOGY_IRI

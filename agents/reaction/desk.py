@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid5
 
+from agents.base.protected import canonical
 from agents.reaction.firewall import Firewall, FirewallError
-from agents.reaction.policy import ReactionPolicy, Verdict, canonical
+from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import BlockStore, HeldBlock
 from ontology.records import Address, Block, BlockState, Decision
 

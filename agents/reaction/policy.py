@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, TypeVar
 
+from agents.base.protected import Protected, canonical, canonical_network
 from agents.settings.honeynet import Settings
 from ontology.records import Address, Decision, Network
 
@@ -19,10 +19,6 @@ _V = TypeVar("_V")
 
 _WINDOW_US: Final = 60_000_000
 _REMEMBERED: Final = 100_000
-_MAPPED: Final = IPv6Network("::ffff:0:0/96")
-_BROADCAST: Final = IPv4Address("255.255.255.255")
-_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")  # RFC 1122 section 3.2.1.3
-_RESERVED: Final = IPv4Network("240.0.0.0/4")  # RFC 1112 section 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +36,6 @@ class Verdict:
     """Why refused, in one word, for a counter."""
 
 
-def canonical(address: Address) -> Address:
-    """The one form in which addresses are compared and given to the kernel (RFC 4291 2.5.5.2)."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or IPv6Address(int(address))  # int: drops a scope id
-    return address
-
-
-def canonical_network(network: Network) -> Network:
-    """An IPv4-mapped network as the IPv4 network it means."""
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
-        first = int(network.network_address) & 0xFFFFFFFF
-        return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
-    return network
-
-
 class ReactionPolicy:
     """Judges decisions for one gateway; remembers, but never asks a clock."""
 
@@ -62,12 +43,8 @@ class ReactionPolicy:
         policy = settings.policy
         self._maximum_s = policy.maximum_duration
         self._rate = policy.maximum_blocks_per_minute
-        self._own: dict[Address, str] = {}
-        for node in settings.node:
-            for address in node.addresses:
-                self._own[canonical(address)] = f"an address of node {node.name}"
-        for pot in settings.honeypot:
-            self._own[canonical(pot.address)] = f"a honeypot of node {pot.node}"
+        self.protected = Protected.from_settings(settings)
+        """Who must never be blocked; the agent adds what the kernel says."""
         self.allow: tuple[Network, ...] = tuple(
             dict.fromkeys(canonical_network(network) for network in settings.allow_networks())
         )
@@ -94,8 +71,11 @@ class ReactionPolicy:
         if decision.action == "unblock":
             _remember(self._lifted_us, address, decision.decided_us)
             return Verdict(permitted=True, address=address, duration_s=0)
-        found = self._forbidden(decision.source, address) or self._untimely(
-            decision, address, now_us
+        refusal = self.protected.judge(address)
+        found = (
+            (refusal.rule, refusal.reason)
+            if refusal is not None
+            else self._untimely(decision, address, now_us)
         )
         if found is None and not renewal and self._applied.get(decision.id) != address:
             found = self._too_many(now_us)
@@ -113,16 +93,6 @@ class ReactionPolicy:
         if duration_s < decision.duration_s:
             self.counters["shortened"] += 1
         return Verdict(permitted=True, address=address, duration_s=duration_s)
-
-    def _forbidden(self, given: Address, address: Address) -> tuple[str, str] | None:
-        if (whose := self._own.get(address)) is not None:
-            return "own", f"{address} is {whose}"
-        for network in self.allow:
-            # As given, too: an entry such as ::/0 holds an IPv4-mapped address literally.
-            if address in network or given in network:
-                return "allow-list", f"{address} is on the allow-list: {network}"
-        kind = _special(address)
-        return None if kind is None else ("special", f"{address} is {kind}, not a host's address")
 
     def _untimely(
         self, decision: Decision, address: Address, now_us: int
@@ -143,23 +113,6 @@ class ReactionPolicy:
             return "rate", f"{self._rate} blocks in the last minute already, no more are allowed"
         self._recent.append(now_us)
         return None
-
-
-def _special(address: Address) -> str | None:
-    """What an address is that belongs to no single remote host, or None."""
-    if address.is_unspecified:
-        return "the unspecified address"
-    if address.is_loopback:
-        return "a loopback address"
-    if address.is_multicast:
-        return "a multicast address"
-    if address == _BROADCAST:
-        return "the broadcast address"
-    if address.is_link_local:
-        return "a link-local address"
-    if isinstance(address, IPv4Address) and (address in _THIS_NETWORK or address in _RESERVED):
-        return "a reserved address"
-    return None
 
 
 def _remember(memory: OrderedDict[_K, _V], key: _K, value: _V) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
-from agents.sensor.capture.sources import Sources
+from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.inputs.follower import Follower
 from ontology.records import Alert, ConnectionBatch, Record, Role
 
 if TYPE_CHECKING:
-    from agents.sensor.signatures.watch import SignatureWatch
+    from agents.sensor.signatures.match_process import MatchProcess
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Observation:
     sources: Sources
     followers: tuple[Follower, ...]
     """Of the logs of other tools."""
-    signatures: SignatureWatch | None
+    signatures: MatchProcess | None
 
 
 class SensorAgent(BaseAgent[Observation]):
@@ -60,12 +60,12 @@ class SensorAgent(BaseAgent[Observation]):
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
         sources = Sources(self._node, context.jid, context.state_dir)
-        signatures: SignatureWatch | None = None
+        signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
-            from agents.sensor.signatures.watch import SignatureWatch
+            from agents.sensor.signatures.match_process import MatchProcess
 
-            signatures = SignatureWatch(self._node, sensor=context.jid, honeypots=honeypots)
+            signatures = MatchProcess(self._node, sensor=context.jid, honeypots=honeypots)
             signatures.start()
             self.at_end(partial(asyncio.to_thread, signatures.close))
             self.every(INPUT_S, self._send_matches, name="signatures")

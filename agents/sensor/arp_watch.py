@@ -68,8 +68,8 @@ class _Binding:
     taker: bytes = b""
     unasked: deque[int] = field(default_factory=lambda: deque(maxlen=REPEATS))
     """Times of the taker's replies that answered nobody."""
-    told: tuple[float, int, int] = (0.0, 0, 0)
-    """Of the open alert: confidence, when last told, begin."""
+    reported: tuple[float, int, int] = (0.0, 0, 0)
+    """Of the open alert: confidence, when last reported, begin."""
     claims: int = 0
     """Of the taker."""
 
@@ -148,8 +148,8 @@ class ArpWatch:
         if binding.taker != mac or now - binding.taken_us > CONTEST_US:
             binding.taker, binding.claims = mac, 0
             binding.unasked.clear()
-            binding.told = (0.0, 0, 0)
-        confidence, _, begin = binding.told
+            binding.reported = (0.0, 0, 0)
+        confidence, _, begin = binding.reported
         if 0 < confidence <= CHANGED and now - max(begin, before) > CONTEST_US:
             # The new one has been the only one for long, and quiet: it owns the address now.
             self._own(address, binding, mac)
@@ -202,8 +202,8 @@ class ArpWatch:
         if len(stolen) >= THEFTS:
             signs.append(f"the same host took {len(stolen)} addresses")
         confidence = (CHANGED, SUSPICIOUS, CERTAIN, CERTAIN)[len(signs)]
-        told, when_told, begin = binding.told
-        if confidence < told or (confidence == told and now - when_told < AGAIN_US):
+        before, reported_us, begin = binding.reported
+        if confidence < before or (confidence == before and now - reported_us < AGAIN_US):
             return None
         minute = now // (60 * SECOND)
         used = self._minute[1] if minute <= self._minute[0] else 0
@@ -212,7 +212,7 @@ class ArpWatch:
             return None
         self._minute = (max(minute, self._minute[0]), used + 1)
         begin = begin or taker_us
-        binding.told = (confidence, now, begin)
+        binding.reported = (confidence, now, begin)
         return self._alert(address, binding, signs, confidence, begin, now)
 
     def _alert(

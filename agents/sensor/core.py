@@ -14,7 +14,7 @@ from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
-from agents.sensor.flows.rows import plain
+from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.content import ContentReader
 from agents.sensor.payloads.payload import look_up
@@ -128,7 +128,7 @@ class SensorCore:
         now_us = min(max(now_us, 0), MAX_TIME_US)
         done = self._flows.advance(now_us)
         if final:
-            done = np.concatenate((plain(done), plain(self._flows.flush()))).view(CONNECTION)
+            done = np.concatenate((opaque(done), opaque(self._flows.flush()))).view(CONNECTION)
             done = done.take(stable_order(done["start_us"]))
         if len(done) > MAX_WAITING:
             self.on_dropped(int(_packets(done[MAX_WAITING:])))

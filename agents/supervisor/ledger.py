@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agents.supervisor.propagation import Entry, GatewayState, Outcome, canonical, expired
+from agents.base.protected import canonical
+from agents.supervisor.propagation import Entry, GatewayState, Outcome, expired
 from agents.supervisor.store import AuditLine, LedgerError, Store
 from ontology.records import Address, Alert, Decision, Incident
 

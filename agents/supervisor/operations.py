@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.protected import canonical
 from agents.console.clusters import ClusterDesk
 from agents.console.events import Hub
 from agents.console.knowledge import KnowledgeDesk
@@ -29,7 +30,7 @@ from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.ledger import Ledger
-from agents.supervisor.propagation import Entry, Order, Plan, Propagation, canonical
+from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 from uuid import UUID, uuid5
 
+from agents.base.protected import Protected, canonical
 from agents.settings.honeynet import Settings
-from ontology.records import Address, Block, Decision, Network
+from ontology.records import Address, Block, Decision
 
 Outcome = Literal["blocked", "extended", "covered", "unblocked", "nothing", "refused", "known"]
 EntryState = Literal["active", "lifted", "expired"]
@@ -112,35 +112,24 @@ class Plan:
         return self.outcome != "refused"
 
 
-def canonical(address: Address) -> Address:
-    """IPv4 written as IPv4-mapped IPv6 (RFC 4291 2.5.5.2) is the same host: one form for both."""
-    if isinstance(address, IPv6Address):
-        # A scope id is our host's affair and may hold any text: int drops it.
-        return address.ipv4_mapped or IPv6Address(int(address))
-    return address
-
-
 class Propagation:
     """The orders that keep every gateway at what is wanted.
 
     Args:
         gateways: node name to bare JID of its reaction agent.
-        allow: networks that are never blocked.
+        protected: who must never be blocked.
         maximum_s: the longest block, in seconds from now.
-        honeypots: never blocked either; what comes from one is no stranger's.
     """
 
     def __init__(
         self,
         gateways: Mapping[str, str],
-        allow: Iterable[Network],
+        protected: Protected,
         maximum_s: int,
-        honeypots: Iterable[Address] = (),
     ) -> None:
         self.gateways = dict(sorted(gateways.items()))
-        self._allow = tuple(allow)
+        self.protected = protected
         self.maximum_s = maximum_s
-        self._honeypots = frozenset(canonical(pot) for pot in honeypots)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Propagation:
@@ -148,25 +137,9 @@ class Propagation:
         nodes = (node for role, node in settings.agents() if role == "reaction")
         return cls(
             {node: settings.jid("reaction", node) for node in nodes},
-            settings.allow_networks(),
+            Protected.from_settings(settings),
             settings.policy.maximum_duration,
-            (pot.address for pot in settings.honeypot),
         )
-
-    def refusal(self, source: Address) -> str | None:
-        """Why this address must never be blocked; None if it may be."""
-        source = canonical(source)
-        for network in self._allow:
-            if source.version == network.version and source in network:
-                return f"{source} is on the allow-list ({network})"
-        if source in self._honeypots:
-            return f"{source} is a honeypot of this honeynet"
-        # 0.0.0.0/8 and 255.255.255.255 are never one remote host (RFC 6890).
-        if source.is_loopback or source.is_multicast or source.is_unspecified:
-            return f"{source} is not the address of one remote host"
-        if isinstance(source, IPv4Address) and source == IPv4Address(0xFFFFFFFF):
-            return f"{source} is not the address of one remote host"
-        return None
 
     def on_decision(
         self, decision: Decision, current: Entry | None, *, new_id: str, now_us: int
@@ -182,7 +155,7 @@ class Propagation:
             if current is None:
                 return Plan("nothing", None, detail=f"{decision.source} is not blocked")
             return self.lift(current, decision, now_us)
-        refusal = self.refusal(decision.source)
+        refusal = self.protected.refusal(decision.source)
         if refusal:
             return Plan("refused", None, detail=refusal)
         cut = min(decision.duration_s, self.maximum_s)

@@ -19,7 +19,7 @@ from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
 
 from ontology._values import address_text, record_iri
 from ontology.fragments import MAX_BYTES, FragmentError, decode, encode
-from ontology.plain import iso_time
+from ontology.json_objects import iso_time
 from ontology.records import MAX_TIME_US, Address, Alert, Incident, Record
 from ontology.vocabulary import ATTACK_CLASSES, INCIDENT_CLASSES, ONTOLOGY_IRI
 

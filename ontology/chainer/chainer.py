@@ -1,4 +1,4 @@
-"""A forward chainer compiled from the SWRL rules: the second opinion beside Pellet.
+"""A forward chainer compiled from the SWRL rules: the filter before Pellet, and the check on it.
 
 It runs every rule to the fixpoint over one window, with the hierarchy of classes and properties,
 domains, ranges, inverses, functional properties (two objects are one individual, two values a
@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from ontology.chainer.builtins import NUMERIC
 from ontology.chainer.closure import Closure
-from ontology.chainer.facts import IllTyped, read_rows
 from ontology.chainer.program import Program
 from ontology.chainer.rulebook import RDF, Rulebook, Term, read_rulebook
+from ontology.chainer.window_facts import IllTyped, read_rows
 
 _ROUND_WORK = 200
 """What one run of one rule counts as, so that rules which feed themselves come to an end."""

@@ -150,5 +150,7 @@ def _telling(end: tuple[tuple[Company, Step], set[int]]) -> tuple[int, int, str]
     """Few alerts that share much come first."""
     first, last = end[0]
     steps = (*first, last)
-    told = [(s.after, sorted(s.kinds), sorted(s.links), sorted(s.free), s.order) for s in steps]
-    return len(steps), -len(steps[0].links), str(told)
+    described = [
+        (s.after, sorted(s.kinds), sorted(s.links), sorted(s.free), s.order) for s in steps
+    ]
+    return len(steps), -len(steps[0].links), str(described)

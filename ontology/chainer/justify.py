@@ -186,10 +186,10 @@ class Justifier:
 
 
 def _ordered_properties(book: Rulebook) -> frozenset[str]:
-    """Data properties whose values a rule does more with than tell equal from unequal."""
+    """Data properties whose values a rule compares or computes with, beyond equal and unequal."""
     found = set()
     for rule in book.rules:
-        told = {
+        compared = {
             argument
             for atom in rule.body
             if atom.kind == "builtin" and atom.name not in ("equal", "notEqual")
@@ -198,7 +198,7 @@ def _ordered_properties(book: Rulebook) -> frozenset[str]:
         found |= {
             atom.name
             for atom in (*rule.body, *rule.head)
-            if atom.kind == "property" and atom.arguments[1] in told
+            if atom.kind == "property" and atom.arguments[1] in compared
         }
     return frozenset(found & book.data_properties)
 

@@ -157,8 +157,8 @@ class Patterns:
         """Classes that any alert may belong to, whatever its own class is."""
         book = self._book
         found = set(book.classes_above.get(IDPS.Alert, (IDPS.Alert,)))
-        for told in (*_ROLES, IDPS.beginUs, IDPS.endUs, IDPS.count, IDPS.verifiedSource):
-            found |= book.domains.get(told, frozenset())
+        for declared in (*_ROLES, IDPS.beginUs, IDPS.endUs, IDPS.count, IDPS.verifiedSource):
+            found |= book.domains.get(declared, frozenset())
         for rule in book.rules:
             for head in rule.head:
                 if head.kind == "property":

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from ontology.chainer.builtins import Unsure
 from ontology.chainer.chainer import Chainer
 from ontology.chainer.closure import Closure
-from ontology.chainer.facts import IllTyped, Row, read_rows
 from ontology.chainer.rulebook import RDF, Rulebook, RulebookError, Term
+from ontology.chainer.window_facts import IllTyped, Row, read_rows
 from ontology.vocabulary import HOST_PREFIX, IDPS
 
 PART_ALERTS = 60
@@ -82,7 +82,7 @@ class Prefilter:
         used = {edge for firing in closure.firings for edge in firing.edges}
         covered = set[str]().union(*(group.members for group in groups))
         useful = self._relevance.select(
-            [row for row in rows if row.subject in covered], used, self._relevance.told(closure)
+            [row for row in rows if row.subject in covered], used, self._relevance.answers(closure)
         )
         heads = frozenset(
             name
@@ -133,7 +133,7 @@ class _Relevance:
         self._properties = frozenset(a.name for a in atoms if a.kind == "property")
         self.heads = frozenset(a.name for rule in book.rules for a in rule.head)
 
-    def told(self, closure: Closure) -> set[Edge]:
+    def answers(self, closure: Closure) -> set[Edge]:
         """Edges that the window has of what the heads name: Pellet answers with them too."""
         return {
             (name, subject, value)
@@ -143,13 +143,13 @@ class _Relevance:
         }
 
     def select(
-        self, rows: Iterable[Row], used: set[Edge], told: set[Edge]
+        self, rows: Iterable[Row], used: set[Edge], answers: set[Edge]
     ) -> dict[str, list[tuple[str, bytes]]]:
         """Subject → (object if it is an individual, line) of the facts that matter.
 
         Args:
             used: edges that a match needs.
-            told: edges that are an answer themselves.
+            answers: edges that are an answer themselves.
         """
         rows = list(rows)
         types: dict[str, dict[str, frozenset[str]]] = {}
@@ -172,7 +172,7 @@ class _Relevance:
                     asserted.get(end, none),
                     needed=data
                     or any(
-                        (above, subject, value) in used or (above, subject, value) in told
+                        (above, subject, value) in used or (above, subject, value) in answers
                         for above in self._book.properties_above.get(predicate, (predicate,))
                     ),
                 )

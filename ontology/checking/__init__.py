@@ -1,5 +1,6 @@
-"""What is wrong with ontology and rule files, said before it happens: `check_files`.
+"""Checks of ontology and rule files before anybody loads them; `check_files` runs them all.
 
-``findings`` the words; ``terms`` classes, properties and literals; ``rules`` SWRL and the traps of
-Pellet and owlready2; ``logic`` profile and consistency, by OWL API and Pellet in their own process.
+``problem`` is what a check reports; ``terms`` checks classes, properties and literals; ``rules``
+and ``conclusions`` check SWRL and the traps of Pellet and owlready2; ``logic`` asks OWL API and
+Pellet, in a process of their own, for profile and consistency.
 """

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 
 from pyoxigraph import Literal
 
-from ontology.checking.findings import Found, Level, Problem
+from ontology.checking.problem import Found, Level, Problem
 from ontology.checking.terms import Vocabulary, value_kind
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import BUILTIN, CLASS, DATA, OBJECT, Argument, Atom, Rule, Variable, local_name

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ontology import frames
-from ontology.checking.findings import Problem
+from ontology.checking.problem import Problem
 from ontology.reasoner.window import warm_up_window
 from ontology.theory import Theory
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pyoxigraph import Literal, NamedNode
 
 from ontology.checking.conclusions import check_conclusions, check_endless, check_promises
-from ontology.checking.findings import Found, Problem
+from ontology.checking.problem import Found, Problem
 from ontology.checking.terms import Vocabulary, fits, ill_typed, meant, value_kind
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pyoxigraph import BlankNode, Literal, NamedNode
 
-from ontology.checking.findings import Problem
+from ontology.checking.problem import Problem
 from ontology.knowledge_base import OwlFile
 from ontology.swrl import RDF, RDFS, SWRL, SWRLB, local_name
 

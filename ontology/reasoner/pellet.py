@@ -148,7 +148,7 @@ class Pellet:
         members: list[tuple[str, ...]] = [
             (iri, str(one.getName())) for iri in classes for one in self._members(kb, iri)
         ]
-        told: list[tuple[str, ...]] = [
+        literals: list[tuple[str, ...]] = [
             (
                 iri,
                 str(subject.getName()),
@@ -161,7 +161,7 @@ class Pellet:
         terms, rows = table.take()
         why = iter(rows)
         pairs_found, members_found, values_found = (
-            [(row, next(why)) for row in kind] for kind in (edges, members, told)
+            [(row, next(why)) for row in kind] for kind in (edges, members, literals)
         )
         return Found(terms, pairs_found, members_found, values_found)
 

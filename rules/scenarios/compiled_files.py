@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rules.reactions.rulebook import REACTIONS_FILE, reactions_ttl
-from rules.reactions.tables import TABLES, expand, read_tables
+from rules.reactions.policy_tables import TABLES, expand, read_tables
+from rules.reactions.reaction_rules import REACTIONS_FILE, reactions_ttl
 from rules.scenarios.attack_graph import scenario_svg
 from rules.scenarios.attack_models import read_models
 from rules.scenarios.compile import Compiled, anti_table, compile_models

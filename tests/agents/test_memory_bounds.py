@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.analyzer.findings import Table
-from agents.analyzer.knocks import Knocks
+from agents.analyzer.first_attempts import FirstAttempts
 from agents.analyzer.tracks import Tracks
 from agents.base.health import resident_kib
 from agents.sensor.core import SensorCore
@@ -235,9 +235,9 @@ def worst_bucket(analyzer: AnalyzerCore) -> int:
     return max(max((own.count(h) for h in own[:50]), default=0) for own in hashes)
 
 
-def tables(holder: object) -> Iterator[Table[Any] | Knocks]:
+def tables(holder: object) -> Iterator[Table[Any] | FirstAttempts]:
     for value in vars(holder).values():
-        if isinstance(value, Table | Knocks):
+        if isinstance(value, Table | FirstAttempts):
             yield value
         elif isinstance(value, Tracks):
             yield from tables(value)

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from agents import plugins
-from agents.analyzer import guard
+from agents.analyzer import plugin_guard
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.plugins import PluginError
@@ -265,7 +265,7 @@ def test_the_detector_works_beside_ours(model: ClusterModel) -> None:
 def test_broken_detectors_take_nothing_from_the_others(
     model: ClusterModel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "DEADLINE_S", 60.0)  # on a busy machine, too
+    monkeypatch.setattr(plugin_guard, "DEADLINE_S", 60.0)  # on a busy machine, too
     good = AnalyzerCore(model, analyzer="a", detectors=["port-scans"]).on_batch(batch(TRAFFIC))
     assert good
     broken = [n for n in BROKEN_ENTRIES["ontoidps.detectors"] if n not in HANGING]
@@ -290,7 +290,7 @@ def test_broken_detectors_take_nothing_from_the_others(
 def test_hanging_detectors_hold_up_the_others_only_once(
     model: ClusterModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "DEADLINE_S", 1.0)
+    monkeypatch.setattr(plugin_guard, "DEADLINE_S", 1.0)
     core = AnalyzerCore(model, analyzer="a", detectors=[*HANGING, "port-scans"])
     for number in range(3):
         kinds = {a.classification for a in core.on_batch(batch(rows(*range(1, 60 << number))))}

@@ -33,7 +33,7 @@ from agents.supervisor.agent import SupervisorAgent
 from agents.trust.identity import ensure_keys
 from ontology.knowledge_base import ontology_path
 from ontology.records import Alert, Decision, Record
-from rules.files import models_path, rule_paths
+from rules.shipped_files import models_path, rule_paths
 
 pytestmark = [
     pytest.mark.xmpp,

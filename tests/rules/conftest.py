@@ -7,7 +7,7 @@ import pytest
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.theory import Theory
-from rules.files import paper_rules_path, rule_paths
+from rules.shipped_files import paper_rules_path, rule_paths
 
 
 @pytest.fixture(scope="session")

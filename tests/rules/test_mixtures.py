@@ -16,7 +16,7 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
-from rules.files import rule_paths, sample_paths, scenario_samples_path
+from rules.shipped_files import rule_paths, sample_paths, scenario_samples_path
 from tests.derivations import assert_explained, explained
 
 WINDOWS = 160

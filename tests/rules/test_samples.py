@@ -24,7 +24,7 @@ from ontology.reasoner.window import Window, build_window, host_iri
 from ontology.records import Alert, HostProfile
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
-from rules.files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
+from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 
 SAMPLES = {path.stem: path for path in sample_paths()}
 GENERATED: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ def test_rule_fires_on_its_sample_alone(label: str, worker: PelletWorker) -> Non
 
 
 @pytest.mark.parametrize("label", sorted(SAMPLES))
-def test_the_second_opinion_agrees_on_the_samples(label: str, theory: Theory) -> None:
+def test_the_chainer_agrees_on_the_samples(label: str, theory: Theory) -> None:
     sample = read(SAMPLES[label])
     chainer = Chainer(theory.ntriples)
 

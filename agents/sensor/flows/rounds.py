@@ -1,8 +1,8 @@
 """The rules of `agents.sensor.flows.automaton` for many connections at once: one round up to each
 split.
 
-Packets come sorted by connection and in arrival order within it. `play` adds each connection's
-packets up to its next split (another connection, another report) and says where that is.
+Packets come sorted by connection and in arrival order within it. `run_rounds` adds the packets of
+each connection up to its next split (another connection, another report) and says where that is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _first(groups: Ints, positions: Ints, count: int) -> Ints:
     return out
 
 
-def play(
+def run_rounds(
     c: Columns,
     group: Ints,
     starts: Ints,

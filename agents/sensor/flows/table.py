@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from agents.sensor.flows.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.flows.keys import canonical
 from agents.sensor.flows.packets import Packets
-from agents.sensor.flows.rounds import NEVER, Columns, play
+from agents.sensor.flows.rounds import NEVER, Columns, run_rounds
 from agents.sensor.flows.rows import (
     ROW,
     Rows,
@@ -32,7 +32,7 @@ from agents.sensor.flows.rows import (
     begin_keyed,
     close_reports,
     keyed,
-    plain,
+    opaque,
     records,
     swap_ends,
 )
@@ -170,7 +170,7 @@ class FlowTable:
         finished, self._finished = self._finished, []
         if not finished:
             return np.zeros(0, CONNECTION)
-        out = np.concatenate([plain(part) for part in finished]).view(CONNECTION)
+        out = np.concatenate([opaque(part) for part in finished]).view(CONNECTION)
         return out.take(stable_order(out["start_us"]))
 
     def _packets(self, slots: Ints) -> Ints:
@@ -183,7 +183,7 @@ class FlowTable:
             reported = self._rows.take(slots)
             self._finished.append(records(reported))
             close_reports(reported)
-            plain(self._rows)[slots] = plain(reported)
+            opaque(self._rows)[slots] = opaque(reported)
 
     def _remove(self, which: NDArray[np.bool_]) -> None:
         if which.any():
@@ -260,11 +260,11 @@ class FlowTable:
         for number, column in enumerate((*held["a"].T, *held["b"].T, held["rest"])):
             if (column != heads[number, known]).any():
                 return False
-        plain(work)[known] = plain(held)
+        opaque(work)[known] = opaque(held)
         new = np.flatnonzero(~known)
         begun = keyed(heads[:, new])
         begin_keyed(begun, packets, order[starts[new]], side)
-        plain(work)[new] = plain(begun)
+        opaque(work)[new] = opaque(begun)
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],
@@ -276,7 +276,7 @@ class FlowTable:
         )
         self._run(packets, columns, starts, work, extras, side)
         slots[new] = self._allocate(len(new))
-        plain(self._rows)[slots] = plain(work)
+        opaque(self._rows)[slots] = opaque(work)
         self._due[slots] = self._next_due(work)
         self._index(places[new], hashes[new], slots[new])
         return True
@@ -298,7 +298,7 @@ class FlowTable:
             size = len(self._rows)
             grown = max(missing, size)
             rows, self._rows = self._rows, np.zeros(size + grown, ROW)
-            plain(self._rows)[:size] = plain(rows)
+            opaque(self._rows)[:size] = opaque(rows)
             self._due = np.concatenate((self._due, np.zeros(grown, np.int64)))
             self._free = np.concatenate((np.arange(size, size + grown)[::-1], self._free))
         split = len(self._free) - count
@@ -334,7 +334,9 @@ class FlowTable:
                 return
             group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(columns.time))))
             part = work.take(ids) if turn else work
-            splits, kinds = play(columns, group, starts, part, extras, packets, self._timeouts)
+            splits, kinds = run_rounds(
+                columns, group, starts, part, extras, packets, self._timeouts
+            )
             split = np.flatnonzero(splits < NEVER)
             if len(split):
                 done_rows = part.take(split)
@@ -345,7 +347,7 @@ class FlowTable:
                     done_rows, kinds, packets, columns.source[splits[split]], side
                 )
             if turn:
-                plain(work)[ids] = plain(part)
+                opaque(work)[ids] = opaque(part)
             if not len(split):
                 return
             rest = np.arange(len(group)) >= splits[group]

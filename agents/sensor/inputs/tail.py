@@ -50,10 +50,10 @@ class Place:
     """Inside a line that is too long."""
 
     @classmethod
-    def from_plain(cls, plain: Any) -> Place:
+    def from_json(cls, data: Any) -> Place:
         """Raises: ValueError."""
         try:
-            place = cls(**plain)
+            place = cls(**data)
         except TypeError as e:
             raise ValueError(str(e)) from e
         numbers = (place.inode, place.offset, place.head_size)
@@ -115,9 +115,9 @@ class Tail:
         """Take up the place of the last run, and `memory`. A damaged one is a new start."""
         self._loaded = True
         try:
-            plain = json.loads(self._state.read_text(encoding="utf-8"))
-            place = Place.from_plain(plain["place"])
-            promised, memory = plain["promised"], plain["memory"]
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            place = Place.from_json(state["place"])
+            promised, memory = state["promised"], state["memory"]
             if type(memory) is not str or not (promised is None or type(promised) is int):
                 raise ValueError("not a place")
         except FileNotFoundError:

@@ -1,6 +1,6 @@
 """Matches of signatures to alerts: one alert per signature, source, target and port.
 
-Pure, for captures and for the live sensor (`agents.sensor.signatures.worker`), which puts a
+Pure, for captures and for the live sensor (`agents.sensor.signatures.match_worker`), which puts a
 `signature_limits.AlertLimiter` behind it.
 
 An alert waits a little, so that repeats join it and the other end can show that the source is

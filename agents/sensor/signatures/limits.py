@@ -1,4 +1,4 @@
-"""A flood of matches must not drown the bus: repeats are joined, crowds told as one, the rest cut.
+"""Limits on the alerts of matches: repeats are joined, many sources are one alert, the rest is cut.
 
 Everybody who can send a packet can make a signature match, from any address he likes to write in
 it. So what is *verified* (`Alert.verified_source`, which can't be forged) has a budget of its own:
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ontology.records import Address, Alert
 
 REPEAT_US = 60_000_000
-"""Matches of one (signature, source, target) after its alert are told together, so much later."""
+"""Matches of one (signature, source, target) after its alert become one alert, so much later."""
 CROWD = 8
 """Unverified sources of one (signature, target) within `REPEAT_US` that get an alert of their own;
 what comes beyond is one alert of many sources."""
@@ -22,11 +22,11 @@ MAX_VERIFIED = 600
 """Alerts a minute with a verified source; more are counted and left out."""
 MAX_UNVERIFIED = 120
 MAX_PAIRS = 20_000
-"""(signature, source, target) that are remembered; the oldest goes first, and is told."""
+"""(signature, source, target) that are remembered; the oldest goes first, and is reported."""
 MAX_CROWDS = 2_000
 _SAMPLE = 16
 _COUNTED = 4_096
-"""Sources of one crowd that are told apart; beyond, their count is a lower bound."""
+"""Sources of one crowd that are counted; beyond, their count is a lower bound."""
 _NAMESPACE = uuid.UUID("5a3cf6c6-4a8a-5d7e-8a0f-2c7a7b1c9d11")
 
 _Pair = tuple[str, Address | None, Address | None]
@@ -34,7 +34,7 @@ _Place = tuple[str, Address | None]
 
 
 @dataclass(slots=True)
-class _Told:
+class _Reported:
     since_us: int
     verified: bool
     more: Alert | None = None
@@ -54,7 +54,7 @@ class AlertLimiter:
     """Alerts of one sensor's signatures in, those worth a message out."""
 
     def __init__(self) -> None:
-        self._pairs: OrderedDict[_Pair, _Told] = OrderedDict()
+        self._pairs: OrderedDict[_Pair, _Reported] = OrderedDict()
         self._crowds: OrderedDict[_Place, _Crowd] = OrderedDict()
         self._minute = -1
         self._spent: Counter[bool] = Counter()
@@ -65,14 +65,14 @@ class AlertLimiter:
         """What to send now because of ``alert`` of ``signature`` (its name): it, or nothing."""
         now_us = alert.end_us
         pair = (signature, alert.source, alert.target)
-        told = self._pairs.get(pair)
-        if told is not None and now_us < told.since_us + REPEAT_US:
-            if not alert.verified_source or told.verified:
+        reported = self._pairs.get(pair)
+        if reported is not None and now_us < reported.since_us + REPEAT_US:
+            if not alert.verified_source or reported.verified:
                 self.counters["joined"] += 1
-                told.more = alert if told.more is None else _join(told.more, alert)
+                reported.more = alert if reported.more is None else _join(reported.more, alert)
                 return []
             # Only now it is known who it was: that is news.
-            told.verified = True
+            reported.verified = True
             return self._spend(alert)
         place = (signature, alert.target)
         crowd = self._crowds.get(place)
@@ -87,18 +87,18 @@ class AlertLimiter:
                     crowd.sources.add(alert.source)
                 crowd.more = alert if crowd.more is None else _join(crowd.more, alert)
                 return self._shrink()
-        out = [] if told is None else self._close(pair, told)
-        self._pairs[pair] = _Told(now_us, alert.verified_source)
+        out = [] if reported is None else self._close(pair, reported)
+        self._pairs[pair] = _Reported(now_us, alert.verified_source)
         return out + self._spend(alert) + self._shrink()
 
     def due(self, now_us: int | None) -> list[Alert]:
         """Joined alerts whose time has come; with None all that are held back."""
         out: list[Alert] = []
         while self._pairs:
-            pair, told = next(iter(self._pairs.items()))
-            if now_us is not None and told.since_us + REPEAT_US > now_us:
+            pair, reported = next(iter(self._pairs.items()))
+            if now_us is not None and reported.since_us + REPEAT_US > now_us:
                 break
-            out += self._close(pair, told)
+            out += self._close(pair, reported)
         while self._crowds:
             place, crowd = next(iter(self._crowds.items()))
             if now_us is not None and crowd.since_us + REPEAT_US > now_us:
@@ -106,9 +106,9 @@ class AlertLimiter:
             out += self._disperse(place, crowd)
         return out
 
-    def _close(self, pair: _Pair, told: _Told) -> list[Alert]:
+    def _close(self, pair: _Pair, reported: _Reported) -> list[Alert]:
         del self._pairs[pair]
-        return [] if told.more is None else self._spend(_again(told.more))
+        return [] if reported.more is None else self._spend(_again(reported.more))
 
     def _disperse(self, place: _Place, crowd: _Crowd) -> list[Alert]:
         del self._crowds[place]

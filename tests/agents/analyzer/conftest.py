@@ -90,7 +90,7 @@ def batch(rows: Iterable[Connections]) -> ConnectionBatch:
 
 
 def blank_model(label: str = "Normal", radius: float = 1e9, purity: float = 0.0) -> ClusterModel:
-    """One cluster for everything: it has no opinion unless ``purity`` says so."""
+    """One cluster for everything: it has no verdict unless ``purity`` says so."""
     return ClusterModel(
         centers=np.zeros((1, len(FEATURES))),
         labels=(label,),
@@ -118,7 +118,7 @@ class Bench:
         )
 
     def alerts(self, rows: Iterable[Connections], *, cut: int = 0) -> list[Alert]:
-        """Alerts of a fresh core without opinion; ``cut``: connections per batch, 0: one batch."""
+        """Alerts of a fresh core without verdict; ``cut``: connections per batch, 0: one batch."""
         joined = np.concatenate(list(rows))
         joined = joined[np.argsort(joined["start_us"], kind="stable")]
         core = self.core()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.analyzer.cases import clusters_of
 from agents.analyzer.core import load_model
+from agents.analyzer.labelled_cases import clusters_of
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
-from ontology.clusters import clusters_path, read_clusters
+from ontology.clusters_file import clusters_path, read_clusters
 from ontology.records import OntologyChanged
 from ontology.traffic_cluster import TrafficCluster
 

@@ -215,7 +215,7 @@ def test_a_scan_from_thousands_of_sources_stays_within_bounds(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scans, "MAX_PAIRS", 20)
-    monkeypatch.setattr(scans, "MAX_KNOCKS", 50)
+    monkeypatch.setattr(scans, "MAX_FIRST_ATTEMPTS", 50)
     core = bench.core()
     rows = [
         bench.connection(src=f"10.0.{i // 250}.{i % 250}", dst_port=i % 999) for i in range(2000)

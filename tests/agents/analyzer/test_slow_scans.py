@@ -70,8 +70,8 @@ def test_a_client_with_a_dead_server_is_no_scanner(bench: Any) -> None:
 def test_passers_by_do_not_push_out_who_comes_back(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two probes of the scanner sixty others knock once; only those are forgotten."""
-    monkeypatch.setattr(slow_scans, "MAX_KNOCKS", 40)
+    """Between two probes of the scanner sixty others try once; only those are forgotten."""
+    monkeypatch.setattr(slow_scans, "MAX_FIRST_ATTEMPTS", 40)
     monkeypatch.setattr(slow_scans, "MAX_NEW", 40)
     monkeypatch.setattr(slow_scans, "MAX_KNOWN", 20)
     # The first three probes come before the crowd: what has shown itself is kept.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.main import main
-from rules.files import models_path
+from rules.shipped_files import models_path
 
 Capture = pytest.CaptureFixture[str]
 

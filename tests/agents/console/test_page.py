@@ -16,7 +16,7 @@ import pytest
 
 from agents.base.message_log import MessageLog
 from agents.messages.acl import AclMessage
-from ontology.clusters import clusters_path, read_clusters
+from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
 from ontology.records import OntologyChanged
 

@@ -8,7 +8,7 @@ from ontology.chainer.joins import Joins
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.theory import Theory
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 
 
 @pytest.fixture(scope="session")

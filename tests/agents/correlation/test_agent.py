@@ -22,7 +22,7 @@ from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
 from ontology.knowledge_base import KnowledgeBaseError, ontology_path
 from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
-from rules.files import models_path, rule_paths
+from rules.shipped_files import models_path, rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 

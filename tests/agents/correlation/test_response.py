@@ -11,9 +11,9 @@ from agents.correlation.response import block_seconds, choose_reaction
 from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
-from rules.files import models_path
-from rules.reactions.rulebook import Reactions, shipped_reactions
-from rules.reactions.tables import ReactionRule, Response, read_tables
+from rules.reactions.policy_tables import ReactionRule, Response, read_tables
+from rules.reactions.reaction_rules import Reactions, shipped_reactions
+from rules.shipped_files import models_path
 
 S = 1_000_000
 T0 = 1_790_000_000 * S

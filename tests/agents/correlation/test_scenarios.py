@@ -13,7 +13,7 @@ from agents.knowledge.load import find_joins
 from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
-from rules.files import shipped_models
+from rules.shipped_files import shipped_models
 
 S = 1_000_000
 T0 = 1_790_000_000 * S

@@ -9,7 +9,7 @@ import pytest
 
 from agents.knowledge.files import COMPILED_FILES, FileSet, edited_files, shipped_files
 from agents.settings.honeynet import Policy
-from rules.files import models_path
+from rules.shipped_files import models_path
 
 
 @pytest.fixture(scope="session")

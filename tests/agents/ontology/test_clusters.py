@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from agents.ontology.clusters import ClusterBook
-from ontology.clusters import ClusterFileError, clusters_path, read_clusters, write_clusters
+from ontology.clusters_file import ClusterFileError, clusters_path, read_clusters, write_clusters
 from ontology.traffic_cluster import TrafficCluster
 
 

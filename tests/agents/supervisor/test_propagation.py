@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.supervisor.propagation import Propagation, canonical, expired, unblock_of
+from agents.base.protected import Protected, canonical
+from agents.supervisor.propagation import Propagation, expired, unblock_of
 
 SECOND = 1_000_000
 
@@ -95,8 +96,8 @@ def test_allow_listed_own_and_impossible_sources_are_refused(propagation, kit, s
 
 
 def test_a_honeypot_is_refused(kit):
-    pots = (ip_address("203.0.113.9"),)
-    propagation = Propagation({"gw1": "r@x"}, (), 10**7, pots)
+    protected = Protected((), {ip_address("203.0.113.9"): "a honeypot of node gw1"})
+    propagation = Propagation({"gw1": "r@x"}, protected, 10**7)
     for source in ("203.0.113.9", "::ffff:203.0.113.9"):
         made = plan(propagation, kit, kit.decision(source=source))
         assert (made.outcome, made.orders) == ("refused", ()) and "honeypot" in made.detail
@@ -195,7 +196,7 @@ def test_the_end_is_the_latest_end_asked_for(durations, gaps):
     """Whatever the order of decisions: one entry, and no decision ever shortens it."""
     from ontology.records import Decision
 
-    propagation = Propagation({"gw1": "r@x"}, (), 10**7)
+    propagation = Propagation({"gw1": "r@x"}, Protected(), 10**7)
     base = Decision(
         id="urn:uuid:00000000-0000-0000-0000-000000000000",
         action="block",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datasets.kdd import windows as windows_module
 from datasets.kdd.kdd99 import FEATURES
-from datasets.kdd.kdd99 import windows as kdd_windows
 from datasets.kdd.windows import FLAGS, SEEN, TRAFFIC, TrafficWindows
 
 Row = tuple[int, int, int, int, int]
@@ -118,7 +118,7 @@ def test_late_connection_is_taken_to_start_with_the_newest() -> None:
 
 
 def test_memory_is_bounded_and_the_cut_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdd_windows, "MAX_CARRIED", 500)
+    monkeypatch.setattr(windows_module, "MAX_CARRIED", 500)
     windows = TrafficWindows()
     for _ in range(3):
         windows.add(table([(0, 1, 1, 0, 0)] * 400))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from datasets.laboratory import network as lab
-from datasets.laboratory.honeynet import MAX_GATEWAYS, build_honeynet
 from datasets.laboratory.network import Lab, LabError, run_in_sandbox, why_unavailable
+from datasets.laboratory.topology import MAX_GATEWAYS, build_honeynet
 
 HONEYNET = Path(__file__).with_name("lab_scripts") / "honeynet.py"
 

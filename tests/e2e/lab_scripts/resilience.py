@@ -25,8 +25,8 @@ from agents.console.client import ConsoleClient, ConsoleError
 from agents.correlation.fusion import Key, fusion_key
 from agents.demo.world import World
 from agents.ontology.archive import Archive
-from datasets.laboratory.honeynet import WAN4
 from datasets.laboratory.network import Lab
+from datasets.laboratory.topology import WAN4
 from ontology.fragments import decode
 from ontology.records import Alert
 

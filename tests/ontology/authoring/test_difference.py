@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ontology.authoring.difference import differences
 from ontology.knowledge_base import ontology_path, read_owl_file
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 
 
 def changed(path: Path, tmp_path: Path, *edits: tuple[str, str]) -> list[str]:

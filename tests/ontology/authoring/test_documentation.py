@@ -13,7 +13,7 @@ from agents.commands.ontology import ontology_figures, ontology_page
 from ontology.authoring.documentation import answers, competency_questions
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.vocabulary import NAMESPACE, TERMS
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,4 +1,4 @@
-"""The second opinion: the chainer against Pellet, on random windows and built-in by built-in."""
+"""The chainer against Pellet, on random windows and built-in by built-in."""
 
 from __future__ import annotations
 

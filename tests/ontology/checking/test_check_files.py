@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ontology import checking
-from ontology.checking.files import check_files
+from ontology.checking.check_files import check_files
 from ontology.knowledge_base import ontology_path
 from ontology.vocabulary import NAMESPACE, TERMS
-from rules.files import rule_paths
+from rules.shipped_files import rule_paths
 from tests.ontology.checking.rule_texts import rule
 
 ROOT = "https://w3id.org/ontoidps"

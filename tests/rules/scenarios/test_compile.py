@@ -15,7 +15,6 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.window import build_window
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE, TERMS
-from rules.files import models_path, shipped_models
 from rules.scenarios.attack_models import (
     Condition,
     ModelError,
@@ -27,6 +26,7 @@ from rules.scenarios.attack_models import (
 from rules.scenarios.compile import compile_models, unify
 from rules.scenarios.compiled_files import compile_folder, differing, write_files
 from rules.scenarios.scenario_rules import compiled_rules
+from rules.shipped_files import models_path, shipped_models
 
 FIGURES = Path(__file__).parents[3] / "docs" / "figures"
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from datasets.laboratory.honeynet import LabHost
+from datasets.laboratory.topology import LabHost
 
 PORT = 7000
 CLONE_NEWNET = 0x40000000

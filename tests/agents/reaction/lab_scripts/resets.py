@@ -14,8 +14,8 @@ from typing import Any
 from hosts import enter, make_socket
 
 from agents.reaction.responders import ResponderOptions, Team, make_team
-from datasets.laboratory.honeynet import HoneynetTopology, LabHost, build_honeynet
 from datasets.laboratory.network import Lab
+from datasets.laboratory.topology import HoneynetTopology, LabHost, build_honeynet
 
 LIMIT_S = 10.0
 _PORT = 7001

@@ -34,8 +34,8 @@ from hosts import (
 
 from agents.reaction.firewall import FirewallError
 from agents.reaction.nftables import Nftables
-from datasets.laboratory.honeynet import HoneynetTopology, build_honeynet
 from datasets.laboratory.network import Lab
+from datasets.laboratory.topology import HoneynetTopology, build_honeynet
 
 
 class Scenarios:

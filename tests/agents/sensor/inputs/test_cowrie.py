@@ -13,7 +13,7 @@ import pytest
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.sensor.inputs.events import Options
-from agents.sensor.inputs.files import read_lines
+from agents.sensor.inputs.log_files import read_lines
 from agents.sensor.inputs.registry import make_parser
 from ontology.records import Alert
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agents.sensor.inputs.files import read_lines
+from agents.sensor.inputs.log_files import read_lines
 from ontology.records import CONNECTION_STATES
 
 DATA = Path(os.environ.get("ONTOIDPS_DATA", "")) / "alerts-cptc2017"

@@ -6,13 +6,13 @@ import uuid
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from agents.sensor.signatures import limits
 from agents.sensor.signatures.limits import (
     CROWD,
     MAX_UNVERIFIED,
     REPEAT_US,
     AlertLimiter,
 )
-from agents.sensor.signatures.matcher import limits as signature_limits
 from ontology.fragments import decode, encode
 from ontology.records import Alert
 
@@ -90,9 +90,9 @@ def test_forged_matches_on_all_signatures_don_t_use_up_what_verified_ones_may() 
 
 def test_what_is_remembered_is_bounded(monkeypatch: object) -> None:
     limiter = AlertLimiter()
-    for i in range(3 * signature_limits.MAX_PAIRS):
+    for i in range(3 * limits.MAX_PAIRS):
         limiter.offer(f"1:{i}", alert(i + 1, verified=True))
-    assert len(limiter._pairs) <= signature_limits.MAX_PAIRS
-    assert len(limiter._crowds) <= signature_limits.MAX_CROWDS
+    assert len(limiter._pairs) <= limits.MAX_PAIRS
+    assert len(limiter._crowds) <= limits.MAX_CROWDS
     limiter.due(None)
     assert not limiter._pairs and not limiter._crowds

@@ -6,8 +6,8 @@ import socket
 import sys
 import time
 
-from datasets.laboratory.honeynet import build_honeynet
 from datasets.laboratory.network import Lab
+from datasets.laboratory.topology import build_honeynet
 
 SERVER = """
 import socket, sys

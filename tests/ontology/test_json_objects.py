@@ -1,6 +1,6 @@
 from ipaddress import ip_address
 
-from ontology.plain import iso_time, plain
+from ontology.json_objects import iso_time, json_object
 from ontology.records import Alert, Decision
 
 
@@ -24,7 +24,7 @@ def test_alert_says_who_what_when_and_why_first() -> None:
         analyzer="a",
         explanation="many ports",
     )
-    line = plain(alert)
+    line = json_object(alert)
     assert list(line)[:6] == ["type", "source", "target", "class", "time", "explanation"]
     assert line["type"] == "alert" and line["class"] == "SynScan"
     assert line["source"] == "2001:db8::7" and line["target"] is None
@@ -43,6 +43,6 @@ def test_decision_has_its_action_and_duration() -> None:
         duration_s=60,
         reason="because",
     )
-    line = plain(decision)
+    line = json_object(decision)
     assert (line["type"], line["action"], line["duration_s"]) == ("decision", "block", 60)
     assert line["explanation"] == "because"

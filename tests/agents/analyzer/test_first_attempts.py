@@ -1,4 +1,4 @@
-"""First knocks: what is kept of them, and that they push out no one but themselves."""
+"""First attempts: what is kept of them, and that they push out no one but themselves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.analyzer import scans
-from agents.analyzer.knocks import KNOCK, Knocks
+from agents.analyzer.first_attempts import ATTEMPT, FirstAttempts
 
 
 def rows(numbers: list[int]) -> Any:
-    out = np.zeros(len(numbers), KNOCK)
+    out = np.zeros(len(numbers), ATTEMPT)
     out["end_us"] = numbers
     return out
 
@@ -24,44 +24,44 @@ def rows(numbers: list[int]) -> Any:
 @given(st.lists(st.lists(st.integers(0, 30), unique=True, max_size=12), max_size=12))
 def test_they_are_the_last_so_many_without_those_taken(batches: list[list[int]]) -> None:
     """Against the plainest of rings; what is put is popped first, as the detectors do."""
-    knocks, plain, evicted = Knocks(8), deque[int | None](maxlen=8), 0
+    attempts, plain, evicted = FirstAttempts(8), deque[int | None](maxlen=8), 0
     for batch in batches:
         for number in batch:
-            knock = knocks.pop(b"%d" % number)
-            assert (knock is not None) == (number in plain)
-            if knock is not None:
-                assert knock.end_us == number
+            attempt = attempts.pop(b"%d" % number)
+            assert (attempt is not None) == (number in plain)
+            if attempt is not None:
+                assert attempt.end_us == number
                 plain[plain.index(number)] = None
-        knocks.put([b"%d" % number for number in batch], rows(batch))
+        attempts.put([b"%d" % number for number in batch], rows(batch))
         for number in batch:
             evicted += len(plain) == 8 and plain[0] is not None
             plain.append(number)
-        assert {int(key) for key in knocks._slots} == {n for n in plain if n is not None}
-    assert knocks.evicted == evicted
+        assert {int(key) for key in attempts._slots} == {n for n in plain if n is not None}
+    assert attempts.evicted == evicted
 
 
 def test_a_full_ring_forgets_in_order() -> None:
-    knocks = Knocks(3)
-    knocks.put([b"a", b"b"], rows([1, 2]))
-    knocks.put([b"c", b"d"], rows([3, 4]))
-    assert b"a" not in knocks
-    assert (len(knocks), knocks.evicted) == (3, 1)
-    found = knocks.pop(b"d")
+    attempts = FirstAttempts(3)
+    attempts.put([b"a", b"b"], rows([1, 2]))
+    attempts.put([b"c", b"d"], rows([3, 4]))
+    assert b"a" not in attempts
+    assert (len(attempts), attempts.evicted) == (3, 1)
+    found = attempts.pop(b"d")
     assert found is not None
     assert found.end_us == 4
-    assert knocks.pop(b"d") is None
-    knocks.put([b"e", b"f", b"g", b"h"], rows([5, 6, 7, 8]))
-    assert [key in knocks for key in (b"b", b"c", b"e", b"f", b"g", b"h")] == [
+    assert attempts.pop(b"d") is None
+    attempts.put([b"e", b"f", b"g", b"h"], rows([5, 6, 7, 8]))
+    assert [key in attempts for key in (b"b", b"c", b"e", b"f", b"g", b"h")] == [
         False, False, False, True, True, True,
     ]  # fmt: skip
-    assert knocks.evicted == 4  # a, b, c, e: d was taken
+    assert attempts.evicted == 4  # a, b, c, e: d was taken
 
 
 def test_who_has_come_back_is_not_pushed_out_by_who_comes_once(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scans, "MAX_PAIRS", 4)
-    monkeypatch.setattr(scans, "MAX_KNOCKS", 16)
+    monkeypatch.setattr(scans, "MAX_FIRST_ATTEMPTS", 16)
     core = bench.core()
     found: list[Any] = []
     for port in range(1, 21):

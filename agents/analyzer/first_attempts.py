@@ -1,8 +1,8 @@
-"""Connections that came to nothing and stand alone: what a flood with forged sources consists of.
+"""The first failed attempt of a source, kept as one row until there is a second.
 
-Nearly every pair of hosts knocks once in such a flood and never again. One that does come back
-needs a track (sets, dictionaries, a finding: 2 kB); for the first knock a row will do, from which
-the track is made if there is a second.
+A flood with forged sources consists of them: nearly every pair of hosts tries once and never again.
+A pair that does come back needs a track (sets, dictionaries, a finding: 2 kB); for the first
+attempt a row of 80 bytes will do, from which the track is made if there is a second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-KNOCK = np.dtype(
+ATTEMPT = np.dtype(
     [
         ("begin_us", "<i8"),
         ("end_us", "<i8"),
@@ -31,8 +31,8 @@ KNOCK = np.dtype(
 )
 
 
-class Knock(NamedTuple):
-    """A row of `KNOCK`: one connection, its source not verified."""
+class Attempt(NamedTuple):
+    """A row of `ATTEMPT`: one connection, its source not verified."""
 
     begin_us: int
     end_us: int
@@ -43,7 +43,7 @@ class Knock(NamedTuple):
     dst_port: int
     protocol: int
     failed: bool
-    """As the detector has it that noted the knock."""
+    """As the detector has it that noted the attempt."""
     half_open: bool
     """SYN, SYN-ACK, RST."""
     refused: bool
@@ -51,18 +51,18 @@ class Knock(NamedTuple):
     target: bytes
 
 
-class Knocks:
-    """First knocks by key, the oldest forgotten (counted) when there are too many."""
+class FirstAttempts:
+    """First attempts by key, the oldest forgotten (counted) when there are too many."""
 
     def __init__(self, maximum: int) -> None:
-        self._rows = np.zeros(maximum, KNOCK)
+        self._rows = np.zeros(maximum, ATTEMPT)
         self._keys: list[bytes | None] = [None] * maximum
         self._slots: dict[bytes, int] = {}
         self._next = 0
         self.evicted = 0
 
     def put(self, keys: Sequence[bytes], rows: NDArray[np.void]) -> None:
-        """Take in first knocks: distinct keys, none of them held; ``rows``: (n,) of `KNOCK`."""
+        """Take in first attempts: distinct keys, none of them held; ``rows``: (n,) of `ATTEMPT`."""
         size = len(self._keys)
         if len(keys) > size:
             self.evicted += len(keys) - size
@@ -78,16 +78,16 @@ class Knocks:
             self._slots[key] = slot
         self._next = (self._next + len(keys)) % size
 
-    def pop(self, key: bytes) -> Knock | None:
-        """The knock of ``key``, and forget it; None if there is none."""
+    def pop(self, key: bytes) -> Attempt | None:
+        """The attempt of ``key``, and forget it; None if there is none."""
         slot = self._slots.pop(key, None)
         if slot is None:
             return None
         self._keys[slot] = None
-        return Knock(*self._rows[slot].item())
+        return Attempt(*self._rows[slot].item())
 
     def keys(self) -> KeysView[bytes]:
-        """Who knocked; a live view, quicker to ask than this object for many keys."""
+        """Whose first attempt is held: a live view, the quicker way to ask for many keys."""
         return self._slots.keys()
 
     def __len__(self) -> int:

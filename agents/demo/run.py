@@ -1,6 +1,6 @@
-"""The demo's plot, run inside the sandbox: attack, watch, and record what was really observed.
+"""The run of the demo inside the sandbox: attack, watch, and record what was really observed.
 
-``python -m agents.demo.play FOLDER [--once]``; exit 0 only if every line of the final table holds.
+``python -m agents.demo.run FOLDER [--once]``; exit 0 only if every line of the final table holds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Timeline:
         print(line, flush=True)
 
 
-class Play:
+class DemoRun:
     """One run; `proofs` fills with (what, was it observed)."""
 
     def __init__(self, world: World, timeline: Timeline) -> None:
@@ -61,10 +61,10 @@ class Play:
         self._timeline.say(what, mark="+" if held else "-")
 
     def _until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Poll, telling the timeline what the supervisor learnt meanwhile."""
+        """Poll, and report to the timeline what the supervisor learnt meanwhile."""
         end = time.monotonic() + limit_s
         while True:
-            self._tell_news()
+            self._report_news()
             if condition():
                 return True
             if (word := self._world.dead_launcher()) is not None:
@@ -81,7 +81,7 @@ class Play:
         except ConsoleError:
             return []  # the supervisor is not up yet
 
-    def _tell_news(self) -> None:
+    def _report_news(self) -> None:
         for seen in reversed(self._ask(lambda console: console.alerts())):
             alert = seen["alert"]
             if self._new(f"{alert['classification']} {alert['source']} {alert['target']}"):
@@ -237,7 +237,7 @@ def _table(proofs: list[tuple[str, bool]]) -> str:
 
 def main() -> int:
     """Returns 0 if everything was observed."""
-    parser = argparse.ArgumentParser(prog="python -m agents.demo.play")
+    parser = argparse.ArgumentParser(prog="python -m agents.demo.run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--url", default="")
@@ -261,9 +261,9 @@ def _perform(folder: Path, url: str, *, once: bool) -> int:
     with Lab() as lab:
         world = World(lab, folder, BLOCK_S)
         timeline.say("three gateways with a honeypot each; attacker, client and monitor outside")
-        play = Play(world, timeline)
+        run = DemoRun(world, timeline)
         try:
-            good = play.run()
+            good = run.run()
             if not once and good:
                 _stay(world, timeline, url)
         except KeyboardInterrupt:
@@ -278,7 +278,7 @@ def _perform(folder: Path, url: str, *, once: bool) -> int:
             codes = world.stop()
             timeline.say(f"agents stopped (launchers' exit codes {codes})")
         good &= not any(codes)
-    print("\n" + _table(play.proofs))
+    print("\n" + _table(run.proofs))
     if not good:
         print("\n  The agents' log ends:\n")
         lines = world.log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -297,7 +297,7 @@ def _stay(world: World, timeline: Timeline, url: str) -> None:
     print(f"\n  The honeynet stays up. Web page: {url}  user: operator  password: {password}")
     print("  Enter: attack again. Ctrl-C: end.\n", flush=True)
     while sys.stdin.readline():
-        Play(world, timeline).attack_again()
+        DemoRun(world, timeline).attack_again()
 
 
 if __name__ == "__main__":

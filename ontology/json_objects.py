@@ -1,4 +1,4 @@
-"""Records as plain JSON objects, for ``--json`` (docs/json.md)."""
+"""Records as JSON objects, for ``--json`` (docs/json.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ontology.records import Alert, Decision, Incident
 
-Plain = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 def iso_time(time_us: int) -> str:
@@ -27,7 +27,7 @@ def _value(value: object) -> object:
     return value
 
 
-def plain(record: Alert | Incident | Decision) -> Plain:
+def json_object(record: Alert | Incident | Decision) -> JsonObject:
     """One object: ``type, source, target, class, time, explanation`` first, then every field.
 
     ``time`` is when it was complete: an alert's or incident's last packet, a decision's making.
@@ -57,7 +57,7 @@ def plain(record: Alert | Incident | Decision) -> Plain:
             "time": iso_time(record.decided_us),
             "explanation": record.reason,
         }
-    out: Plain = {"type": kind} | {key: _value(value) for key, value in head.items()}
+    out: JsonObject = {"type": kind} | {key: _value(value) for key, value in head.items()}
     for f in fields(record):
         if f.name not in ("classification", "explanation"):
             out.setdefault(f.name, _value(getattr(record, f.name)))

@@ -11,9 +11,7 @@ import pytest
 
 from ontology.records import HostProfile
 from ontology.vocabulary import ATTACK_CLASSES
-from rules.files import models_path
-from rules.reactions.rulebook import reactions_ttl, read_reactions, shipped_reactions
-from rules.reactions.tables import (
+from rules.reactions.policy_tables import (
     ANY,
     ASSETS,
     ATTACKS,
@@ -23,6 +21,8 @@ from rules.reactions.tables import (
     expand,
     read_tables,
 )
+from rules.reactions.reaction_rules import reactions_ttl, read_reactions, shipped_reactions
+from rules.shipped_files import models_path
 
 TABLES = (ATTACKS, SERVICES, ASSETS, EXCEPTIONS)
 

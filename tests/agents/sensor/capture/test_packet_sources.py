@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.capture.scapy_capture import ScapyCapture
-from agents.sensor.capture.sources import Sources
 from agents.settings.honeynet import Node
 from datasets.captures.pcap import CaptureError, write_capture
 from ontology.records import ConnectionBatch

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.analyzer.cases import choose_cases, clusters_file, feature_text
 from agents.analyzer.features import FEATURES
+from agents.analyzer.labelled_cases import choose_cases, clusters_file, feature_text
 from agents.analyzer.training import LabelledConnections
-from ontology.clusters import parse_clusters
+from ontology.clusters_file import parse_clusters
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from agents.analyzer import guard
+from agents.analyzer import plugin_guard
 from agents.analyzer.findings import Reporter, View
-from agents.analyzer.guard import Guarded
+from agents.analyzer.plugin_guard import Guarded
 from ontology.records import Alert
 
 VIEW, REPORTER = cast("View", None), cast("Reporter", None)
@@ -52,7 +52,7 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for: every call that does not come back at once is late."""
-    monkeypatch.setattr(guard, "DEADLINE_S", 0.7)
+    monkeypatch.setattr(plugin_guard, "DEADLINE_S", 0.7)
 
 
 def guarded(gate: Any, clock: Clock | None = None) -> Guarded:
@@ -80,7 +80,7 @@ def test_one_that_stays_away_is_switched_off(gate: Gate, caplog: pytest.LogCaptu
     clock = Clock()
     watched = guarded(gate, clock)
     watched.on_view(VIEW, REPORTER)
-    clock.now = guard.STUCK_S + 1
+    clock.now = plugin_guard.STUCK_S + 1
     watched.on_view(VIEW, REPORTER)
     assert watched.counters()["detector.gate.off"] == 1
     gate.open.set()
@@ -96,21 +96,21 @@ def test_one_that_always_fails_is_switched_off(gate: Gate) -> None:
     gate.open.set()
     gate.error = ValueError("on purpose")
     watched = guarded(gate)
-    for _ in range(guard.MAX_ERRORS + 5):
+    for _ in range(plugin_guard.MAX_ERRORS + 5):
         watched.on_view(VIEW, REPORTER)
     counted = watched.counters()
-    assert gate.asked == counted["detector.gate.errors"] == guard.MAX_ERRORS
+    assert gate.asked == counted["detector.gate.errors"] == plugin_guard.MAX_ERRORS
     assert (counted["detector.gate.off"], counted["detector.gate.skipped"]) == (1, 5)
 
 
 def test_one_that_fails_now_and_then_goes_on(gate: Gate) -> None:
     gate.open.set()
     watched = guarded(gate)
-    for number in range(2 * guard.MAX_ERRORS):
+    for number in range(2 * plugin_guard.MAX_ERRORS):
         gate.error = ValueError("on purpose") if number % 3 else None
         watched.on_view(VIEW, REPORTER)
     assert "detector.gate.off" not in watched.counters()
-    assert watched.counters()["asked"] == 2 * guard.MAX_ERRORS
+    assert watched.counters()["asked"] == 2 * plugin_guard.MAX_ERRORS
 
 
 @pytest.mark.usefixtures("quick")

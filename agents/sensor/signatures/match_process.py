@@ -1,6 +1,6 @@
-"""The sensor's end of the process that matches signatures: blocks in, alerts out, never waiting.
+"""The sensor's end of the process that matches signatures: blocks in, alerts out, without waiting.
 
-`SignatureWatch.offer` is called by the thread that decodes and must not slow it: what does not fit
+`MatchProcess.offer` is called by the thread that decodes and must not slow it: what does not fit
 into a short queue is dropped and counted. A worker that ends is started again; one that hangs is
 killed first.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 from agents.clock import now_us
-from agents.sensor.signatures.worker import pack
+from agents.sensor.signatures.match_worker import pack
 from agents.settings.honeynet import Node
 from datasets.captures.pcap import RawPackets
 from ontology import fragments, frames
@@ -40,7 +40,7 @@ _RESTART_S = 1.0
 _MAX_RESTART_S = 30.0
 
 
-class SignatureWatch:
+class MatchProcess:
     """Made for a node that names ``signatures``; every method may be called from any thread."""
 
     def __init__(
@@ -136,7 +136,7 @@ class SignatureWatch:
     def _serve(self) -> None:
         """One worker's life. Raises: OSError when it ends."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "agents.sensor.signatures.worker"],
+            [sys.executable, "-m", "agents.sensor.signatures.match_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -1,8 +1,8 @@
-"""``python -m agents.sensor.signatures.worker``: rules on live packets, in a process of its own.
+"""``python -m agents.sensor.signatures.match_worker``: rules on live packets, in its own process.
 
 A process, since trying rules is Python's work, and a thread of it would take the interpreter from
 capture and decoding. Frames (`ontology.frames`) on standard input and output; the parent's
-end of both is `agents.sensor.signatures.watch`:
+end of both is `agents.sensor.signatures.match_process`:
 
 - ``start``: paths, variables, sensor, honeypots, wait_us and look_us; once, first
 - ``packets``: a block, as four columns of int64 and the bytes they point into
@@ -23,8 +23,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from agents.clock import now_us
-from agents.sensor.signatures.files import LoadedRules, Stamp, load_rules, stamp
 from agents.sensor.signatures.limits import AlertLimiter
+from agents.sensor.signatures.rule_files import LoadedRules, Stamp, load_rules, stamp
 from datasets.captures.pcap import RawPackets
 from ontology import fragments, frames
 from ontology.records import Alert

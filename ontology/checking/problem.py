@@ -1,4 +1,4 @@
-"""One thing that is wrong, in one line."""
+"""`Problem`: what a check found wrong, in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plug-in detector in a thread of its own: one that does not come back holds up nobody for long.
+"""A plug-in detector in a thread of its own: one that hangs delays the other detectors only once.
 
 The analyzer waits `DEADLINE_S` for each answer, so the order of alerts stays what it was. A call
 that takes longer is left to itself: the batches that come meanwhile are passed over (counted), and
@@ -49,7 +49,7 @@ class _Call:
 class Guarded:
     """A `Detector` that asks another one, made and called in its own thread, and never fails.
 
-    ``counters`` has beside the detector's own ``detector.NAME.errors``, ``.cut`` (batches with too
+    ``counters`` adds to the detector's own: ``detector.NAME.errors``, ``.cut`` (batches with too
     many alerts), ``.late`` (calls that missed the deadline), ``.skipped`` (batches passed over)
     and ``.off`` (1 once it is switched off).
     """

@@ -1,4 +1,4 @@
-"""A model's clusters and the labelled cases behind them, as `ontology.clusters` writes them. Pure.
+"""A model's clusters and the labelled cases behind them, as `ontology.clusters_file` keeps them.
 
 The cases are a sample of the training traffic (the OntoIDPSMA paper kept about 2,500): every label
 gets the same number, as far as it has so many that differ, spread over its clusters and from each
@@ -16,7 +16,7 @@ from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.features import FEATURES
 from agents.analyzer.naming import model_digest
 from agents.analyzer.training import LabelledConnections, training_rows
-from ontology.clusters import cluster_iri, default_name, write_clusters
+from ontology.clusters_file import cluster_iri, default_name, write_clusters
 from ontology.traffic_cluster import TrafficCase, TrafficCluster
 
 CASES = 2500

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.analyzer import second_opinion
+from agents.analyzer import hybrid_verdicts
 from agents.analyzer.clustering import FAMILY
 from agents.analyzer.core import load_model
 from agents.analyzer.features import FEATURES
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.hybrid_training import Plan, learn
+from agents.analyzer.hybrid_verdicts import ACTIONABLE, WEIGHT, HybridVerdicts, Verdict, weigh
 from agents.analyzer.live_encoding import LIVE
-from agents.analyzer.second_opinion import ACTIONABLE, WEIGHT, Opinion, SecondOpinion, weigh
 
 WIDTH = len(FEATURES)
 
@@ -47,17 +47,17 @@ def model() -> HybridModel:
 
 
 @pytest.fixture
-def asked(model: HybridModel) -> Iterator[SecondOpinion]:
-    made = SecondOpinion(model)
+def asked(model: HybridModel) -> Iterator[HybridVerdicts]:
+    made = HybridVerdicts(model)
     made.on_batch()
     yield made
 
 
-def test_three_outcomes(asked: SecondOpinion) -> None:
+def test_three_outcomes(asked: HybridVerdicts) -> None:
     def say(rows: NDArray[np.float64]) -> tuple[str, str]:
-        opinion = asked.on(rows)
-        assert opinion is not None
-        return opinion.outcome, opinion.kind
+        verdict = asked.judge(rows)
+        assert verdict is not None
+        return verdict.outcome, verdict.kind
 
     assert say(spot(1, 10, 9)) == ("attack", "SynScan")
     assert say(spot(0, 10, 9)) == ("normal", "")
@@ -65,43 +65,43 @@ def test_three_outcomes(asked: SecondOpinion) -> None:
     assert say(spot(7, 10, 9)) == ("uncertain", "")
 
 
-def test_it_explains_itself_with_cases_and_features(asked: SecondOpinion) -> None:
-    opinion = asked.on(spot(2, 40, 9))
-    assert opinion is not None
-    assert "network: attack UdpFlood (16 of 16 connections)" in opinion.words
-    assert "nearest cases UdpFlood (sample connection " in opinion.words
-    named = opinion.words.partition("features that mattered: ")[2].split(", ")
+def test_it_explains_itself_with_cases_and_features(asked: HybridVerdicts) -> None:
+    verdict = asked.judge(spot(2, 40, 9))
+    assert verdict is not None
+    assert "network: attack UdpFlood (16 of 16 connections)" in verdict.words
+    assert "nearest cases UdpFlood (sample connection " in verdict.words
+    named = verdict.words.partition("features that mattered: ")[2].split(", ")
     mattered = {words.split()[0] for words in named}
     assert mattered and mattered <= {LIVE.groups[i] for i in LIVE.column_group[[*range(15)]]}
 
 
 def test_a_flood_of_findings_is_not_all_asked_about(
-    asked: SecondOpinion, monkeypatch: pytest.MonkeyPatch
+    asked: HybridVerdicts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(second_opinion, "OPINIONS", 3)
-    monkeypatch.setattr(second_opinion, "EXPLANATIONS", 1)
+    monkeypatch.setattr(hybrid_verdicts, "VERDICTS", 3)
+    monkeypatch.setattr(hybrid_verdicts, "EXPLANATIONS", 1)
     asked.on_batch()
-    said = [asked.on(spot(1, 4)) for _ in range(5)]
-    assert [opinion is None for opinion in said] == [False, False, False, True, True]
+    said = [asked.judge(spot(1, 4)) for _ in range(5)]
+    assert [verdict is None for verdict in said] == [False, False, False, True, True]
     assert ["nearest cases" in o.words for o in said if o] == [True, False, False]
     assert (asked.asked, asked.unasked) == (3, 2)
     asked.on_batch()
-    assert asked.on(spot(1, 4)) is not None
+    assert asked.judge(spot(1, 4)) is not None
 
 
 @pytest.mark.parametrize("before", [0.0, 0.02, 0.3, 0.47, 0.499, 0.5, 0.52, 0.9, 0.99])
 @pytest.mark.parametrize("outcome", ["normal", "uncertain", "attack"])
 @pytest.mark.parametrize("kind", ["SynScan", "UdpFlood"])
 def test_its_weight_is_bounded_and_it_blocks_nobody(before: float, outcome: str, kind: str) -> None:
-    opinion = Opinion(outcome, kind if outcome == "attack" else "", 1.0, "")
-    after = weigh(before, opinion, "Scan", FAMILY.get(opinion.kind))
+    verdict = Verdict(outcome, kind if outcome == "attack" else "", 1.0, "")
+    after = weigh(before, verdict, "Scan", FAMILY.get(verdict.kind))
     assert abs(after - before) <= WEIGHT + 1e-9
     assert 0.0 <= after <= 0.99
     assert not before < ACTIONABLE <= after
     if outcome == "uncertain" or (outcome == "attack" and kind == "UdpFlood"):
         assert after == before
     assert weigh(before, None, "Scan", None) == before
-    assert weigh(before, opinion, None, "Scan") == before
+    assert weigh(before, verdict, None, "Scan") == before
 
 
 def test_the_running_analyzer_asks_and_says_so(bench: Any) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.knowledge import store as module
+from agents.knowledge import knowledge_store as module
 from agents.knowledge.files import FileSet
-from agents.knowledge.store import Kept, KnowledgeStore
+from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ontology.checking.findings import Problem
 from ontology.checking.logic import LogicUnavailable, check_logic
+from ontology.checking.problem import Problem
 from ontology.checking.rules import check_rules, check_together
 from ontology.checking.terms import check_terms, read_vocabulary
 from ontology.knowledge_base import (

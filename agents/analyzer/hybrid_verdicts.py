@@ -1,4 +1,4 @@
-"""What the network beside the clusters says of a finding, and how little it may weigh.
+"""Verdicts of the hybrid model on findings, and how little they may change the confidence.
 
 The hybrid model (`agents.analyzer.hybrid`) is asked about connections behind a finding, not about
 every connection of the wire: so it costs nothing until there is something to say. It learned from
@@ -25,8 +25,8 @@ ACTIONABLE = 0.5
 """Alerts below this confidence are no ground for a decision; the network lifts none over it."""
 ASKED = 16
 """Connections of a finding that the network looks at, evenly spread."""
-OPINIONS, EXPLANATIONS = 200, 20
-"""At most so many per batch: an opinion takes about 1 ms, an explanation 5. A flood of findings
+VERDICTS, EXPLANATIONS = 200, 20
+"""At most so many per batch: a verdict takes about 1 ms, an explanation 5. A flood of findings
 must not make the analyzer late; what is left out is counted."""
 REACH = 0.99
 """A case is like a connection if it is as near as the nearest normal case is to this share of the
@@ -34,7 +34,7 @@ normal connections that training kept aside."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Verdict:
     """On the connections of one finding."""
 
     outcome: str
@@ -46,7 +46,7 @@ class Opinion:
     words: str
 
 
-class SecondOpinion:
+class HybridVerdicts:
     """Asks one model, within the bounds of a batch."""
 
     def __init__(self, model: HybridModel) -> None:
@@ -61,11 +61,11 @@ class SecondOpinion:
         self._left = self._explain = 0
         self.asked = 0
         self.unasked = 0
-        """Findings without an opinion, for want of time."""
+        """Findings without a verdict, for want of time."""
 
     def on_batch(self) -> None:
         """A new batch: the bounds count again."""
-        self._left, self._explain = OPINIONS, EXPLANATIONS
+        self._left, self._explain = VERDICTS, EXPLANATIONS
 
     def decide(
         self, features: NDArray[np.float64]
@@ -93,8 +93,8 @@ class SecondOpinion:
             return np.zeros(0, bool)
         return np.asarray(self.decide(features)[0] == ATTACK)
 
-    def on(self, features: NDArray[np.float64]) -> Opinion | None:
-        """On connections (n, len(FEATURES)), n > 0; None when the batch's bound is reached."""
+    def judge(self, features: NDArray[np.float64]) -> Verdict | None:
+        """Verdict on connections (n, len(FEATURES)), n > 0; None at the bound of the batch."""
         if self._left <= 0:
             self.unasked += 1
             return None
@@ -118,22 +118,22 @@ class SecondOpinion:
             self._explain -= 1
             example = chosen[-1] if len(chosen) else 0
             words += f", {self._model.explain(rows[example]).why}"
-        return Opinion(OUTCOMES[said], kind, share, words)
+        return Verdict(OUTCOMES[said], kind, share, words)
 
 
-def weigh(confidence: float, opinion: Opinion | None, family: str | None, own: str | None) -> float:
-    """``confidence`` of a finding after the network has had its say.
+def weigh(confidence: float, verdict: Verdict | None, family: str | None, own: str | None) -> float:
+    """``confidence`` of a finding with the network's verdict taken into account.
 
-    ``family``: of the finding's class, ``own`` that of the opinion's; a finding without a family
+    ``family``: of the finding's class, ``own`` that of the verdict's; a finding without a family
     is not weighed. At most `WEIGHT` either way, and never from below `ACTIONABLE` to it.
     """
-    if opinion is None or family is None:
+    if verdict is None or family is None:
         return confidence
     change = 0.0
-    if opinion.outcome == OUTCOMES[ATTACK] and own == family:
-        change = WEIGHT * opinion.share
-    elif opinion.outcome == OUTCOMES[NORMAL_OUTCOME]:
-        change = -WEIGHT * opinion.share
+    if verdict.outcome == OUTCOMES[ATTACK] and own == family:
+        change = WEIGHT * verdict.share
+    elif verdict.outcome == OUTCOMES[NORMAL_OUTCOME]:
+        change = -WEIGHT * verdict.share
     moved = max(confidence + change, 0.0)
     if confidence < ACTIONABLE <= moved:
         return max(confidence, ACTIONABLE - 0.001)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from agents.clock import now_us
-from agents.sensor.signatures.matcher import watch as signature_watch
-from agents.sensor.signatures.watch import QUEUE_BLOCKS, SignatureWatch
+from agents.sensor.signatures import match_process
+from agents.sensor.signatures.match_process import QUEUE_BLOCKS, MatchProcess
 from agents.settings.honeynet import Node
 from datasets.captures.pcap import RawPackets
 from ontology.records import Alert
@@ -63,7 +63,7 @@ class Watched:
             name="gw1", agents=("sensor", "analyzer"), interfaces=("lo",),
             signatures=(self.file,), signature_variables={"HOME_NET": "[192.0.2.0/24]"},
         )  # fmt: skip
-        self.watch = SignatureWatch(
+        self.watch = MatchProcess(
             node,
             sensor="sensor.gw1@x.y",
             honeypots=[ip_address(POT)],
@@ -145,7 +145,7 @@ def test_offering_never_waits(watched: Watched, monkeypatch: pytest.MonkeyPatch)
 def test_a_worker_that_dies_is_started_again(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signature_watch, "_RESTART_S", 0.05)
+    monkeypatch.setattr(match_process, "_RESTART_S", 0.05)
     watched.watch.start()
     until(lambda: watched.count("in_use") == 2)
     process = watched.watch._process

@@ -17,7 +17,7 @@ from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
 from ontology.records import Alert, HostProfile
 from ontology.vocabulary import IDPS, ONTOLOGY_IRI, superclasses
-from rules.reactions.tables import (
+from rules.reactions.policy_tables import (
     ANY,
     Asset,
     ReactionRule,

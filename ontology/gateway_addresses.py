@@ -1,0 +1,31 @@
+"""Addresses that the kernel of a gateway has: the record `GatewayAddresses`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ontology.host_profile import Address
+
+MAX_ADDRESSES: Final = 1000
+"""Most addresses of one kind in a record; each takes about 150 bytes of a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayAddresses:
+    """What one gateway's kernel knows that nobody may block: itself, its routers, broadcasts."""
+
+    id: str
+    node: str
+    """Node name of the gateway."""
+    own_addresses: tuple[Address, ...] = ()
+    """Addresses of its interfaces, sorted by version and number."""
+    routers: tuple[Address, ...] = ()
+    """Next hops of its routes, sorted likewise."""
+    broadcasts: tuple[Address, ...] = ()
+    """Broadcast addresses of its networks, sorted likewise."""
+
+    def __post_init__(self) -> None:
+        for name in ("own_addresses", "routers", "broadcasts"):
+            if len(getattr(self, name)) > MAX_ADDRESSES:
+                raise ValueError(f"{name} must be at most {MAX_ADDRESSES} addresses")
