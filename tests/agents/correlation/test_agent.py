@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -16,13 +15,10 @@ import pytest
 from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import MAX_QUEUE, CorrelationAgent
-from agents.knowledge.load import start_theory
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
-from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from ontology.records import Alert, Decision, Incident, OntologyChanged, Record
-from rules.shipped_files import models_path, rule_paths
+from ontology.records import Alert, Decision, Incident, Record
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 
@@ -185,95 +181,3 @@ async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_p
         await until(lambda: agent.counters["incidents_unsendable"] == 2)
         assert len(decisions(agent, "supervisor")) == 1
         await until(lambda: not agent._log().read(done=False))
-
-
-@pytest.fixture
-def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that the agent works with, where a test may edit them."""
-    folder = tmp_path / "knowledge"
-    folder.mkdir()
-    paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
-    monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
-    monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
-    for path in (models_path(), *models_path().parent.glob("reaction*")):
-        shutil.copy(path, folder)
-    monkeypatch.setattr("agents.knowledge.load.models_path", lambda: folder / "attacks.owl")
-    return paths
-
-
-def add_rule(paths: list[Path]) -> None:
-    """As in Protégé: a class for the conclusion, and a rule like one that is there."""
-    text = paths[0].read_text(encoding="utf-8")
-    finding = "https://w3id.org/ontoidps#HoneypotScanFinding"
-    paths[0].write_text(
-        text.replace(
-            "</rdf:RDF>",
-            f'<owl:Class rdf:about="{finding}"><rdfs:subClassOf rdf:resource='
-            '"https://w3id.org/ontoidps#Finding"/></owl:Class></rdf:RDF>',
-        ),
-        encoding="utf-8",
-    )
-    text = paths[1].read_text(encoding="utf-8")
-    rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
-    rule = rule.partition("</swrl:Imp>")[0]
-    for old, new in (
-        ("https://w3id.org/ontoidps#HoneypotBruteForceFinding", finding),
-        ("ontoidps#BruteForce", "ontoidps#Scan"),
-        (">HoneypotBruteForce<", ">HoneypotScan<"),
-    ):
-        assert old in rule
-        rule = rule.replace(old, new)
-    new = f"<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>"
-    paths[1].write_text(text.replace("</rdf:RDF>", new), encoding="utf-8")
-
-
-async def test_a_rule_that_was_added_by_hand_blocks_without_a_restart(
-    tmp_path: Path, edited: list[Path]
-) -> None:  # slow: Pellet, about 5 s
-    async with running(tmp_path) as agent:
-        await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 60),))
-        await until(lambda: agent.counters["alerts"] == 1)
-        assert decisions(agent, "supervisor") == []
-        add_rule(edited)
-        changed = OntologyChanged(id="urn:uuid:1", version="2", changed_us=now_us())
-        await agent.on_message(MESSAGE, (changed,))
-        await until(lambda: agent.counters["rules_loaded"] == 1)
-        await agent.on_message(MESSAGE, (alert(2, "FinScan", 5),))
-        await until(lambda: bool(decisions(agent, "supervisor")))
-        (decision,) = decisions(agent, "supervisor")
-        assert decision.classification == "CustomIncident"
-        assert decision.reason.startswith("Rule HoneypotScan: ")
-        assert "\nRule BlockCandidateFinding: " in decision.reason
-
-
-async def test_a_restart_while_the_files_are_broken_goes_on_with_the_last_good_ones(
-    tmp_path: Path, edited: list[Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    add_rule(edited)
-    async with running(tmp_path):
-        pass
-    edited[1].write_text("<half a sav", encoding="utf-8")
-    table = edited[0].with_name("reaction_assets.tsv")
-    table.write_text("asset\n", encoding="utf-8")
-    async with running(tmp_path) as agent:
-        await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 5),))
-        await until(lambda: bool(decisions(agent, "supervisor")))
-        assert decisions(agent, "supervisor")[0].reason.startswith("Rule HoneypotScan: ")
-    line, other = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge.load"]
-    assert str(edited[1]) in line and "last good version" in line
-    assert f"{table}:" in other and "the last good models and reaction rules" in other
-
-
-async def test_broken_files_and_nothing_kept_is_one_clear_line(
-    tmp_path: Path, edited: list[Path]
-) -> None:
-    edited[1].write_text("<half a sav", encoding="utf-8")
-    with pytest.raises(KnowledgeBaseError, match="not RDF/XML"):
-        start_theory(tmp_path / "knowledge.nt")
-
-
-async def test_a_new_ontology_is_taken_over(tmp_path: Path) -> None:
-    async with running(tmp_path) as agent:
-        changed = OntologyChanged(id="urn:uuid:1", version="2", changed_us=now_us())
-        await agent.on_message(MESSAGE, (changed,))
-        await until(lambda: agent.counters["rules_loaded"] == 1)
