@@ -25,6 +25,7 @@ from bench_reasoner import cpu_s
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.correlation.engine import CorrelationEngine
+from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
@@ -32,7 +33,7 @@ from agents.sensor.inputs.registry import make_parser
 from agents.settings.honeynet import Policy
 from ontology.fragments import decode, encode
 from ontology.reasoner.client import PelletWorker
-from ontology.records import Address, Alert, ConnectionBatch, HostProfile, Incident
+from ontology.records import Address, Alert, ConnectionBatch, HostProfile
 
 ARCHIVE = Path("sotm34") / "Original_SotM34_dataset.tar.gz"
 LOGS = ("SotM34/snort/snortsyslog", "SotM34/iptables/iptablesyslog")
@@ -93,11 +94,13 @@ def main() -> None:
         for a in HONEYNET.hosts()
     ]
     with PelletWorker(load_theory()) as worker:
+        ahead = ReasonerThread(worker)
         core = CorrelationEngine(
             hosts,
             Policy(),
             origin="correlation@bench",
             reasoner=worker,
+            submit=ahead.submit,
             joins=find_joins(worker.theory),
         )
         waits, queue, incidents, handled = list[float](), [0.0], 0, 0
@@ -114,11 +117,12 @@ def main() -> None:
             handled += len(batch)
             # What came while this batch was worked on, less what was waiting for it.
             queue.append(max(0.0, queue[-1] + took * RATE - len(batch)))
-            incidents += sum(isinstance(record, Incident) for record in out)
+            incidents += len(out)
             before, spent = spent, _spent(worker)
             # A worker that was started anew has a clock of its own.
             cpu += sum(max(0.0, spent[p] - before.get(p, 0.0)) for p in spent)
         seconds = time.perf_counter() - begin
+        ahead.close()
         seen = worker.counters
         print(f"{read} lines, {len(alerts)} alerts of {sum(a.count for a in alerts)} events")
         print(

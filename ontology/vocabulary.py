@@ -147,6 +147,7 @@ class Classes:
     Scan: Final = _term("Scan")
     ScanThenBruteForceIncident: Final = _term("ScanThenBruteForceIncident")
     ScanThenExploitIncident: Final = _term("ScanThenExploitIncident")
+    ScenarioBlockCandidate: Final = _term("ScenarioBlockCandidate")
     ScenarioIncident: Final = _term("ScenarioIncident")
     SensorAgent: Final = _term("SensorAgent")
     SequencePrediction: Final = _term("SequencePrediction")

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
+from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory, paper_rules
 from agents.offline.replay import Replay, Totals
 from agents.sensor.inputs.events import Options, Parser
@@ -117,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     # It starts with the first alert, if there is one.
     worker = PelletWorker(load_theory(more=paper_rules(policy)))
+    ahead = ReasonerThread(worker)
     try:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):
@@ -131,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
                 replay = Replay(
                     model,
                     worker,
+                    submit=ahead.submit,
                     hosts=hosts,
                     policy=policy,
                     signatures=matching,
@@ -140,6 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
     finally:
         worker.close()
+        ahead.close()
     return code
 
 

@@ -16,6 +16,8 @@ Conclusion = tuple[str, str, str]
 
 _INDIRECT = IDPS.indirectlyCorrelatedWith.local_name
 _CANDIDATE = IDPS.BlockCandidate.local_name
+_NO_FINDINGS = frozenset({_CANDIDATE, IDPS.ScenarioBlockCandidate.local_name})
+"""Classes that say what to do about an alert."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def collect_findings(
     conclusions += [
         (m.explanation, m.individual, m.individual)
         for m in inferences.members
-        if m.name != _CANDIDATE
+        if m.name not in _NO_FINDINGS
     ]
     candidates = {m.individual: m for m in inferences.members if m.name == _CANDIDATE}
     findings: dict[tuple[str, Address | None, Address | None], Finding] = {}

@@ -102,7 +102,7 @@ class AlertMemory:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def use(self, joins: Joins | None) -> None:
+    def set_joins(self, joins: Joins | None) -> None:
         """From now on choose by this table."""
         self._joins = joins
         known = [entry.alert for entry in self._entries.values()]

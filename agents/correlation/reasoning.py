@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 
 from agents.correlation.memory import AlertMemory
 from agents.correlation.packing import Packed, Packer
@@ -22,6 +22,7 @@ from ontology.reasoner.inferences import (
     ReasonerError,
     ReasonerUnavailable,
 )
+from ontology.reasoner.window import Window
 from ontology.records import Address, Alert
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,35 @@ MAX_ATTEMPTS = 3
 """Calls in which an alert may fail before it goes into quarantine."""
 
 
+class Answer(Protocol):
+    """What the reasoner will say of a window (a ``concurrent.futures.Future`` is one)."""
+
+    def result(self) -> Inferences:
+        """Waits for it. Raises: what `Reasoner.reason` raises."""
+        ...
+
+
+Submit = Callable[[Window, float], Answer]
+"""Hands a window, with its time limit in seconds, to the reasoner, and need not wait."""
+
+
+class _Asked:
+    """An answer that is worked out when somebody wants it."""
+
+    def __init__(self, work: Callable[[], Inferences]) -> None:
+        self.result = work
+
+
+def in_turn(reasoner: Reasoner) -> Submit:
+    """The reasoner works while its answer is waited for, and nothing else goes on meanwhile."""
+    return lambda window, timeout_s: _Asked(partial(reasoner.reason, window, timeout_s))
+
+
 class Reasoning:
     """Windows of one engine; not thread-safe.
 
     Args:
-        reasoner: blocks while it works.
+        submit: takes windows to the reasoner; the next one is written while it works.
         memory: where the context of new alerts comes from.
         rater: writes windows.
         joins: which alerts can meet in a rule; None if that is not known.
@@ -47,7 +72,7 @@ class Reasoning:
 
     def __init__(
         self,
-        reasoner: Reasoner,
+        submit: Submit,
         memory: AlertMemory,
         rater: Rater,
         *,
@@ -56,20 +81,19 @@ class Reasoning:
         timeout_s: float,
         capacity: int,
     ) -> None:
-        self._reasoner = reasoner
+        self._submit = submit
         self._memory = memory
         self._rater = rater
         self._packer = Packer(memory, joins, partial(_told, joins, rater))
         self._counters = counters
         self._timeout_s = timeout_s
         self._capacity = capacity
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="window")
         self.pending: OrderedDict[str, int] = OrderedDict()
         """Ids of alerts that wait for another try → calls in which they failed."""
         self.quarantine: OrderedDict[str, str] = OrderedDict()
         """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
 
-    def use(self, joins: Joins | None) -> None:
+    def set_joins(self, joins: Joins | None) -> None:
         """From the next window on choose by this table."""
         left_out = self._packer.left_out
         self._packer = Packer(self._memory, joins, partial(_told, joins, self._rater))
@@ -79,7 +103,7 @@ class Reasoning:
         """Reason about all of ``fresh``, window by window; failures are split up."""
         todo = list(reversed(self._pack(fresh)))
         failures = 0
-        running: tuple[Packed, Future[Inferences]] | None = None
+        running: tuple[Packed, Answer] | None = None
         while todo or running is not None:
             if running is None:
                 running = self._start(todo.pop())
@@ -120,11 +144,11 @@ class Reasoning:
                 self.pending.pop(alert.id, None)
             yield part, inferences
 
-    def _start(self, packed: Packed) -> tuple[Packed, Future[Inferences]]:
+    def _start(self, packed: Packed) -> tuple[Packed, Answer]:
         self._write(packed)
         window, packed.written = packed.written, None
         assert window is not None  # noqa: S101
-        return packed, self._thread.submit(self._reasoner.reason, window, self._timeout_s)
+        return packed, self._submit(window, self._timeout_s)
 
     def _write(self, packed: Packed) -> None:
         if packed.written is None:

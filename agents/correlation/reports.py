@@ -6,7 +6,6 @@ import uuid
 
 from agents.correlation.cases import Case, tell_case
 from agents.correlation.findings import Finding
-from agents.correlation.incident_kinds import IncidentKind, kind_of, severity
 from agents.correlation.narrative import tell_incident
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, Incident
@@ -58,17 +57,6 @@ def case_incident(case: Case, level: float) -> Incident:
     )
 
 
-def finding_level(finding: Finding) -> float:
-    """Severity of the incident that a finding would be."""
-    return severity(kind_of(finding.rule), max(a.confidence for a in finding.later))
-
-
-def case_level(case: Case) -> float:
-    """Severity of the incident that a case is."""
-    kind = IncidentKind("ScenarioIncident", case.weight)
-    return severity(kind, max(a.confidence for a in case.alerts))
-
-
 def make_decision(
     incident: Incident,
     source: Address,
@@ -107,10 +95,12 @@ def tell_block(finding: Finding, severity: float, limit: float) -> str:
     return f"{rule} Severity {severity:.2f}, at least {limit:.2f} is needed."
 
 
-def tell_case_block(case: Case, severity: float, limit: float) -> str:
+def tell_case_block(case: Case, rule: str, comment: str, severity: float, limit: float) -> str:
     """The same for a case."""
+    said = f"Rule {rule}: {comment}".rstrip(": ")
+    said += "" if said.endswith(".") else "."
     return (
-        f"A step of scenario {case.label} from a source that completed a TCP handshake. "
+        f"{said} The scenario is {case.label}. "
         f"Severity {severity:.2f}, at least {limit:.2f} is needed."
     )
 

@@ -1,22 +1,23 @@
 """Cases: alerts that evidence the steps of a known attack scenario, and what is expected next.
 
-Pellet says which alert made which other one possible (``scenarios.owl``); here the pairs become one
-case, named after the scenario that explains most of it. A measure of ours that contradicts what a
-step needs (anti-correlation) makes the step unexpected: SWRL can't take a conclusion back, so that
-is done here.
+Pellet says which alert made which other one possible (``scenarios.owl``) and which of them call for
+a block (``reaction.owl``); here the pairs become one case, named after the scenario that explains
+most of it. A measure in force that contradicts what a step needs (anti-correlation) makes the step
+unexpected: SWRL can't take a conclusion back, so that is done here.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agents.correlation.cases import Case, Expected
+from agents.correlation.scenario_memory import Find, Row, ScenarioMemory
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.vocabulary import IDPS, superclasses
 from rules.scenarios.attack_models import Model
 from rules.scenarios.compile import AntiLink, Compiled, Link
 from rules.scenarios.scenario_rules import objective_class, step_property
@@ -26,7 +27,8 @@ MAX_CASE = 256
 MIN_CHAIN = 3
 """Steps, each made possible by the one before, that make a case, unless an objective is in reach:
 chains of two are what the hand-written rules tell already."""
-Find = Callable[[str], Alert | None]
+CANDIDATE = IDPS.ScenarioBlockCandidate.local_name
+"""Class of alerts whose source the rules want blocked as part of a case."""
 
 
 @dataclass(slots=True)
@@ -49,23 +51,20 @@ class ScenarioTracker:
 
     def __init__(self, compiled: Compiled, *, capacity: int = 50_000) -> None:
         self._capacity = capacity
-        self.use(compiled)
-        self._pairs: OrderedDict[tuple[str, str], dict[str, str]] = OrderedDict()
-        """(earlier, later) → property → label of the rule."""
-        self._beside: dict[str, dict[str, None]] = {}
-        self._reached: OrderedDict[str, set[str]] = OrderedDict()
-        self._case: OrderedDict[str, str] = OrderedDict()
+        self.set_models(compiled)
+        self._known = ScenarioMemory(capacity)
         self._measures: OrderedDict[tuple[str, Address], None] = OrderedDict()
-        self._source: dict[str, Address] = {}
-        self._of_source: dict[Address, dict[str, None]] = {}
-        self.forgotten = 0
-        """Pairs forgotten for want of room."""
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self._known)
 
-    def use(self, compiled: Compiled) -> None:
-        """From now on understand pairs by these models; cases are told anew by them."""
+    @property
+    def forgotten(self) -> int:
+        """Pairs forgotten for want of room."""
+        return self._known.forgotten
+
+    def set_models(self, compiled: Compiled) -> None:
+        """From now on understand pairs by these models; cases are read anew by them."""
         self._compiled = compiled
         self._links: dict[str, Link] = {
             step_property(link): link for step in compiled.steps for link in step.links
@@ -81,26 +80,30 @@ class ScenarioTracker:
         """Take conclusions in; ids of the alerts about which something new is known."""
         touched: set[str] = set()
         for pair in inferences.pairs:
-            if pair.property not in self._links:
-                continue
-            key = (pair.subject, pair.object)
-            known = self._pairs.setdefault(key, {})
-            self._pairs.move_to_end(key)
-            if pair.property not in known:
-                known[pair.property] = pair.explanation.rule
-                touched |= {*key}
-                for a, b in (key, key[::-1]):
-                    self._beside.setdefault(a, {})[b] = None
+            if pair.property in self._links and self._known.add_pair(
+                pair.subject, pair.object, pair.property, pair.explanation.rule
+            ):
+                touched |= {pair.subject, pair.object}
         for member in inferences.members:
             goal = self._goals.get(member.name)
             if goal is not None:
-                reached = self._reached.setdefault(member.individual, set())
-                self._reached.move_to_end(member.individual)
-                if goal.name not in reached:
-                    reached.add(goal.name)
-                    touched.add(member.individual)
-        self._forget()
+                new = self._known.add_objective(member.individual, goal.name)
+            elif member.name == CANDIDATE:
+                why = member.explanation
+                new = self._known.add_candidate(member.individual, why.rule, why.comment)
+            else:
+                continue
+            if new:
+                touched.add(member.individual)
         return touched
+
+    def changes(self) -> list[Row]:
+        """ScenarioMemory that are new or changed since the last call, for a store."""
+        return self._known.changes()
+
+    def restore(self, rows: Iterable[Row], find: Find) -> None:
+        """Know again what was concluded before a restart."""
+        self._known.restore(rows, find)
 
     def cases(self, touched: Iterable[str], find: Find) -> list[Case]:
         """The cases that these alerts belong to, each once; ``find`` knows the alerts."""
@@ -108,25 +111,29 @@ class ScenarioTracker:
         touched = sorted(touched)
         for alert_id in touched:
             alert = find(alert_id)
-            if alert is not None and alert.source is not None and alert_id in self._beside:
-                self._source[alert_id] = alert.source
-                self._of_source.setdefault(alert.source, {})[alert_id] = None
+            if alert is not None:
+                self._known.add_source(alert)
         for alert_id in touched:
             if alert_id in seen:
                 continue
             members = self._connected(alert_id, find)
             seen |= members.keys()
-            case = self._tell(members)
+            case = self._read(members)
             if case is not None:
                 found.append(case)
         return found
 
-    def retell(self, case: Case, find: Find) -> Case:
-        """The case as it stands now, for instance after a measure."""
-        return next(iter(self.cases([case.alerts[0].id], find)), case)
+    def cases_of(self, source: Address, find: Find) -> list[Case]:
+        """The cases with steps that came from this source."""
+        return self.cases(list(self._known.of_source(source)), find)
+
+    def call_for_block(self, alert: Alert) -> tuple[str, str] | None:
+        """(label, comment) of the rule that wants the source of a step blocked; None if none
+        does."""
+        return self._known.candidate(alert.id)
 
     def measure(self, name: str, address: Address) -> None:
-        """A measure was taken against a host: what it contradicts is no longer expected.
+        """A measure is in force against a host: what it contradicts is no longer expected.
 
         Raises: KeyError if no model of that name is in ``attacks.owl``.
         """
@@ -149,22 +156,23 @@ class ScenarioTracker:
             if alert is None:
                 continue
             members[one] = alert
-            beside = [*self._beside.get(one, ())]
+            near = [*self._known.linked(one)]
             # What one attacker does to several hosts is one case.
-            source = self._source.get(one)
+            source = self._known.source_of(one)
             if source is not None and source not in attackers:
                 attackers.add(source)
-                beside += self._of_source[source]
-            waiting += (other for other in beside if other not in queued)
-            queued.update(beside)
+                near += self._known.of_source(source)
+            waiting += (other for other in near if other not in queued)
+            queued.update(near)
         return members
 
-    def _tell(self, members: dict[str, Alert]) -> Case | None:
+    def _read(self, members: dict[str, Alert]) -> Case | None:
+        known = self._known.pairs
         pairs = {
-            (a, b): self._pairs[a, b]
+            (a, b): known[a, b]
             for a in members
-            for b in self._beside.get(a, ())
-            if b in members and (a, b) in self._pairs
+            for b in self._known.linked(a)
+            if b in members and (a, b) in known
         }
         best: tuple[tuple[int, int, int, str], str, _Evidence] | None = None
         for scenario in self._compiled.models.scenarios:
@@ -226,13 +234,13 @@ class ScenarioTracker:
         objectives = {
             name
             for alert in alerts
-            for name in self._reached.get(alert.id, ())
+            for name in self._known.objectives(alert.id)
             if scenario in self._compiled.scenarios_of(name)
         }
         if max(evidence.chain.values()) < MIN_CHAIN and not objectives:
             return None
         return Case(
-            id=self._name(alerts),
+            id=self._known.name_case([a.id for a in alerts], alerts[0].id),
             scenario=scenario,
             label=self._compiled.models.scenarios[scenario][0],
             alerts=tuple(alerts),
@@ -242,15 +250,6 @@ class ScenarioTracker:
             expected=tuple(self._expected(scenario, first, alerts)),
             share=min(1.0, max(evidence.chain.values()) / self._depth(scenario)),
         )
-
-    def _name(self, alerts: list[Alert]) -> str:
-        """The oldest name that any of the alerts' cases had, so that a case keeps its own."""
-        known = [self._case[a.id] for a in alerts if a.id in self._case]
-        name = known[0] if known else alerts[0].id
-        for alert in alerts:
-            self._case[alert.id] = name
-            self._case.move_to_end(alert.id)
-        return name
 
     def _depth(self, scenario: str) -> int:
         """Steps in the longest chain of a scenario, each step once."""
@@ -266,7 +265,7 @@ class ScenarioTracker:
     def _expected(
         self, scenario: str, seen: dict[str, Alert], alerts: list[Alert]
     ) -> Iterable[Expected]:
-        told: set[str] = set()
+        named: set[str] = set()
         by_name = self._compiled.models.by_name
         given = {condition.predicate for name in seen for condition in by_name(name).post}
         for link in self._compiled.links:
@@ -274,14 +273,14 @@ class ScenarioTracker:
             if (
                 link.earlier.name not in seen
                 or step.name in seen
-                or step.name in told
+                or step.name in named
                 or step.kind != "action"
                 or scenario not in step.scenarios
                 # What it would give is there already.
                 or given.issuperset(condition.predicate for condition in step.post)
             ):
                 continue
-            told.add(step.name)
+            named.add(step.name)
             against = [
                 anti
                 for anti in self._compiled.anti_links
@@ -310,29 +309,6 @@ class ScenarioTracker:
             # A measure without a bound term is one against a target.
             hosts |= sources if "source" in bound else targets
         return any((anti.measure.name, host) in self._measures for host in hosts)
-
-    def _forget(self) -> None:
-        while len(self._pairs) > self._capacity:
-            (a, b), _ = self._pairs.popitem(last=False)
-            self.forgotten += 1
-            for one, other in ((a, b), (b, a)):
-                beside = self._beside.get(one)
-                if beside is not None and (other, one) not in self._pairs:
-                    beside.pop(other, None)
-                    if not beside:
-                        del self._beside[one]
-                        self._forget_source(one)
-        for store in (self._reached, self._case):
-            while len(store) > self._capacity:
-                store.popitem(last=False)
-
-    def _forget_source(self, alert_id: str) -> None:
-        source = self._source.pop(alert_id, None)
-        if source is not None:
-            ids = self._of_source[source]
-            ids.pop(alert_id, None)
-            if not ids:
-                del self._of_source[source]
 
 
 def _longest(name: str, after: dict[str, set[str]], seen: tuple[str, ...]) -> int:

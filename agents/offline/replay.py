@@ -9,6 +9,9 @@ from pathlib import Path
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore
 from agents.correlation.engine import CorrelationEngine
+from agents.correlation.outcome import Outcome
+from agents.correlation.reasoning import Submit
+from agents.offline.keeper import Keeper
 from agents.sensor.core import SensorCore
 from agents.sensor.inputs.events import Parser
 from agents.sensor.inputs.intake import Intake
@@ -45,6 +48,7 @@ class Replay:
 
     Args:
         reasoner: a started or startable `PelletWorker`; only called when there are alerts.
+        submit: takes windows to that reasoner without waiting for it.
         joins: which alerts can meet in its rules; None if that is not known.
         hosts: what is known of hosts (honeypots, own addresses).
         policy: allow-list, minimum severity and duration, as live.
@@ -56,6 +60,7 @@ class Replay:
         model: ClusterModel,
         reasoner: Reasoner,
         *,
+        submit: Submit | None = None,
         hosts: tuple[HostProfile, ...] = (),
         policy: Policy | None = None,
         signatures: SignatureAlerts | None = None,
@@ -63,7 +68,8 @@ class Replay:
     ) -> None:
         self._signatures = signatures
         self.totals = Totals()
-        self._told: dict[str, Alert] = {}
+        self._shown: dict[str, Alert] = {}
+        self._keeper = Keeper()
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
         self._sensor = SensorCore("replay", repeatable=True)
         own = [host.address for host in hosts]
@@ -73,6 +79,7 @@ class Replay:
             policy or Policy(),
             origin="replay",
             reasoner=reasoner,
+            submit=submit,
             joins=joins,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
@@ -134,16 +141,23 @@ class Replay:
         totals.alerts += len(alerts)
         yield from alerts
         # Correlation's clock is the capture's: a replay tomorrow decides as one today.
-        for record in self._engine.on_alerts(alerts, max(alert.end_us for alert in alerts)):
-            if isinstance(record, Incident):
-                totals.incidents += 1
-                yield from self._seniors(record)
-            else:
-                totals.decisions += 1
-            yield record
+        now_us = max(alert.end_us for alert in alerts)
+        keeper = self._keeper
+        self._engine.on_blocks(keeper.end(now_us), now_us)
+        outcomes = self._engine.on_alerts(alerts, now_us)
+        # What is carried out at once is in force when the incidents are shown.
+        orders = [[d for d in outcome.decisions if keeper.take(d)] for outcome in outcomes]
+        reports = [keeper.report(d) for some in orders for d in some]
+        changed = {o.incident.id: o for o in self._engine.on_blocks(reports, now_us)}
+        for outcome, decisions in zip(outcomes, orders, strict=True):
+            yield from self._seniors(outcome)
+            yield changed.get(outcome.incident.id, outcome).incident
+            yield from decisions
+            totals.incidents += 1
+            totals.decisions += len(decisions)
 
-    def _seniors(self, incident: Incident) -> Iterator[Alert]:
-        for alert in self._engine.alerts_of(incident):
-            if self._told.get(alert.id) != alert:
-                self._told[alert.id] = alert
+    def _seniors(self, outcome: Outcome) -> Iterator[Alert]:
+        for alert in outcome.alerts:
+            if self._shown.get(alert.id) != alert:
+                self._shown[alert.id] = alert
                 yield alert

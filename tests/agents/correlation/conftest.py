@@ -8,7 +8,7 @@ from ontology.chainer.joins import Joins
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.theory import Theory
-from rules.shipped_files import rule_paths
+from rules.shipped_files import paper_rules_path, rule_paths
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,13 @@ def worker(theory: Theory) -> Iterator[PelletWorker]:
 @pytest.fixture(scope="session")
 def joins(theory: Theory) -> Joins:
     return Joins(theory.ntriples)
+
+
+@pytest.fixture(scope="session")
+def paper_worker() -> Iterator[PelletWorker]:
+    """With the rules of ``paper.owl`` in force as well."""
+    with (
+        KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base,
+        PelletWorker(Theory.from_ntriples(base.ntriples())) as started,
+    ):
+        yield started

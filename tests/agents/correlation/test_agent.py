@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 
 from agents.base import AgentContext
 from agents.clock import now_us
-from agents.correlation.agent import MAX_QUEUE, CorrelationAgent
+from agents.correlation.agent import CorrelationAgent
+from agents.correlation.pipeline import MAX_QUEUE
+from agents.knowledge.files import FileSet, shipped_files
+from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
-from agents.settings.honeynet import Settings
+from agents.settings.honeynet import Policy, Settings
 from ontology.fragments import FragmentError
-from ontology.records import Alert, Decision, Incident, Record
+from ontology.records import Alert, Block, Decision, Incident, OntologyChanged, Record, Subscription
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 
@@ -30,9 +34,9 @@ class Probe(CorrelationAgent):
         super().__init__(context)
         self.sent: list[tuple[str, str, tuple[Record, ...]]] = []
 
-    async def send(
+    async def send_many(
         self,
-        receiver: str,
+        receivers: Sequence[str],
         performative: str,
         records: Sequence[Record],
         *,
@@ -40,9 +44,10 @@ class Probe(CorrelationAgent):
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
         reply_by_us: int | None = None,
-    ) -> AclMessage:
-        self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
-        return MESSAGE
+    ) -> tuple[AclMessage, ...]:
+        for receiver in receivers:
+            self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
+        return (MESSAGE,) * len(receivers)
 
 
 MESSAGE = AclMessage(
@@ -50,6 +55,9 @@ MESSAGE = AclMessage(
     sender=ANALYZER,
     receivers=("correlation.gw1@honeynet.localdomain",),
 )
+
+
+KNOWLEDGE = replace(MESSAGE, sender="ontology.gw1@honeynet.localdomain", conversation_id="rules")
 
 
 @asynccontextmanager
@@ -68,12 +76,12 @@ async def running(state: Path, kind: type[Probe] = Probe) -> AsyncIterator[Probe
         }
     )
     agent = kind(AgentContext(settings=settings, role="correlation", node="gw1"))
-    await agent.on_start()
     try:
+        await agent.begin()
         yield agent
     finally:
-        await agent.on_stop()
-        await agent._end_tasks()
+        await agent._at_end.aclose()
+        await agent._tasks.end()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -106,10 +114,11 @@ def decisions(agent: Probe, receiver: str) -> list[Decision]:
 
 async def test_alerts_become_a_request_with_everything_it_rests_on(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        await until(lambda: len(agent.sent) == 2)
+        await until(lambda: len(agent.sent) == 3)
         assert [(to, how, getattr(r, "topic", "")) for to, how, (r,) in agent.sent] == [
             ("analyzer", "subscribe", "Alert"),
             ("ontology", "subscribe", "HostProfile"),
+            ("ontology", "subscribe", "OntologyChanged"),
         ]
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "ontology")) == 1)
@@ -127,7 +136,7 @@ async def test_a_restart_remembers_the_scan_and_repeats_nothing(tmp_path: Path) 
     async with running(tmp_path) as agent:
         await agent.on_message(MESSAGE, (scan,))
         await until(lambda: agent.counters["senior"] == 1)
-        await until(lambda: agent._log().read(done=True) == [scan])
+        await until(lambda: agent.running.journal.read(done=True) == [scan])
     async with running(tmp_path) as agent:
         # At-least-once delivery: the same message may come again.
         await agent.on_message(MESSAGE, (scan,))
@@ -142,42 +151,228 @@ async def test_what_was_acknowledged_but_not_reasoned_about_is_done_after_a_cras
 ) -> None:
     async with running(tmp_path) as agent:
         # As if killed between the acknowledgement and the tick.
-        agent._log().add([alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)])
+        agent.running.journal.add([alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)])
     async with running(tmp_path) as agent:
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
 
 
 async def test_a_killed_reasoner_loses_no_alert(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        await until(lambda: agent._worker is not None and agent._worker.pid is not None)
-        assert agent._worker is not None and agent._worker.pid is not None
-        psutil.Process(agent._worker.pid).kill()
+        await until(lambda: agent.running.worker.pid is not None)
+        assert agent.running.worker.pid is not None
+        psutil.Process(agent.running.worker.pid).kill()
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
-        assert not agent._log().read(done=False)
+        assert not agent.running.journal.read(done=False)
+
+
+def step(number: int, classification: str, ago_s: int, source: str | None, target: str) -> Alert:
+    return replace(
+        alert(number, classification, ago_s),
+        source=None if source is None else ip_address(source),
+        target=ip_address(target),
+        verified_source=source is not None,
+    )
+
+
+async def test_two_attackers_of_one_case_are_both_ordered(tmp_path: Path) -> None:
+    trusted, target = "203.0.113.10", "203.0.113.20"
+    attack = (
+        step(1, "SynFlood", 90, None, trusted),
+        step(2, "SequencePrediction", 60, "192.0.2.7", target),
+        step(3, "SequencePrediction", 60, "192.0.2.8", target),
+        replace(step(4, "SpoofedLogin", 30, trusted, target), verified_source=False),
+    )
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, attack)
+        await until(lambda: not agent.running.journal.read(done=False))
+        ordered = [d.source for d in decisions(agent, "supervisor")]
+        assert sorted(ordered) == [ip_address("192.0.2.7"), ip_address("192.0.2.8")]
+        (request,) = [rs for to, how, rs in agent.sent if (to, how) == ("supervisor", "request")]
+        incident = next(r for r in request if isinstance(r, Incident))
+        assert incident.classification == "ScenarioIncident"
+        assert {r.incident for r in request if isinstance(r, Decision)} == {incident.id}
+
+
+async def test_a_case_goes_on_after_a_restart(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow", "MalwareInstallation")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+
+    def cases(agent: Probe) -> list[Incident]:
+        sent = (r for to, _, rs in agent.sent if to == "ontology" for r in rs)
+        return [
+            r for r in sent if isinstance(r, Incident) and r.classification == "ScenarioIncident"
+        ]
+
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack[:3]))
+        await until(lambda: bool(cases(agent)) and not agent.running.journal.read(done=False))
+        before = cases(agent)[-1]
+        assert before.explanation.startswith("Scenario LLDOS: 3 steps")
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, (attack[3],))
+        await until(lambda: not agent.running.journal.read(done=False))
+        (after,) = cases(agent)
+        assert after.id == before.id and after.explanation.startswith("Scenario LLDOS: 4 steps")
+
+
+async def test_what_is_in_force_changes_what_a_case_expects(tmp_path: Path) -> None:
+    attacker, victim = "192.0.2.7", "203.0.113.20"
+    kinds = ("IcmpSweep", "RpcProbe", "BufferOverflow")
+    attack = [
+        step(n, kind, 400 - 90 * n, attacker, victim) for n, kind in enumerate(kinds, start=1)
+    ]
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, tuple(attack))
+        await until(lambda: bool(decisions(agent, "supervisor")))
+        agent.sent.clear()
+        block = Block(
+            id="urn:b",
+            decision="urn:d",
+            gateway="gw1",
+            source=ip_address(attacker),
+            state="active",
+            since_us=now_us(),
+            expires_us=now_us() + 3600 * 1_000_000,
+        )
+        await agent.on_message(MESSAGE, (block,))
+        await until(lambda: bool(agent.sent))
+        to, how, records = agent.sent[0]
+        incident = records[0]
+        assert (to, how) == ("supervisor", "inform") and isinstance(incident, Incident)
+        assert "No longer expected: install-mstream, since block-source" in incident.explanation
 
 
 async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         many = tuple(alert(i, "SynScan", 9) for i in range(3))
-        agent._queue.extend([many[0]] * (MAX_QUEUE - 2))
+        agent.running._queue.extend([many[0]] * (MAX_QUEUE - 2))
         with pytest.raises(RuntimeError, match="wait for the reasoner"):
             await agent.on_message(MESSAGE, many)
-        assert agent.counters["queue_full"] == 1 and agent._log().read(done=False) == []
-        agent._queue.clear()
+        assert agent.counters["queue_full"] == 1 and agent.running.journal.read(done=False) == []
+        agent.running._queue.clear()
 
 
 async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_path: Path) -> None:
     class Narrow(Probe):
-        async def send(
-            self, receiver: str, performative: str, records: Sequence[Record], **more: Any
-        ) -> AclMessage:
+        async def send_many(
+            self,
+            receivers: Sequence[str],
+            performative: str,
+            records: Sequence[Record],
+            **more: Any,
+        ) -> tuple[AclMessage, ...]:
             if any(isinstance(r, Incident) for r in records):
                 raise FragmentError("too large")
-            return await super().send(receiver, performative, records, **more)
+            return await super().send_many(receivers, performative, records, **more)
 
     async with running(tmp_path, Narrow) as agent:
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: agent.counters["incidents_unsendable"] == 2)
         assert len(decisions(agent, "supervisor")) == 1
-        await until(lambda: not agent._log().read(done=False))
+        await until(lambda: not agent.running.journal.read(done=False))
+
+
+def announced(edit: Callable[[dict[str, bytes]], None]) -> tuple[Record, ...]:
+    """The shipped files after an edit, as the ontology agent sends them."""
+    contents = dict(shipped_files(Policy()).contents)
+    edit(contents)
+    files = FileSet(contents)
+    version = f"1.0.0+{files.digest[:12]}"
+    change = OntologyChanged(id="urn:uuid:1", version=version, changed_us=now_us())
+    change, pieces = split(change, files)
+    return change, *pieces
+
+
+def add_rule(contents: dict[str, bytes]) -> None:
+    """As in Protégé: a class for the conclusion, and a rule like one that is there."""
+    finding = "https://w3id.org/ontoidps#HoneypotScanFinding"
+    declared = (
+        f'<owl:Class rdf:about="{finding}"><rdfs:subClassOf rdf:resource='
+        '"https://w3id.org/ontoidps#Finding"/></owl:Class></rdf:RDF>'
+    )
+    words = contents["ontoidps.owl"]
+    contents["ontoidps.owl"] = words.replace(b"</rdf:RDF>", declared.encode())
+    text = contents["correlation.owl"].decode("utf-8")
+    rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
+    rule = rule.partition("</swrl:Imp>")[0]
+    for old, new in (
+        ("https://w3id.org/ontoidps#HoneypotBruteForceFinding", finding),
+        ("ontoidps#BruteForce", "ontoidps#Scan"),
+        (">HoneypotBruteForce<", ">HoneypotScan<"),
+    ):
+        assert old in rule
+        rule = rule.replace(old, new)
+    added = f"<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>"
+    contents["correlation.owl"] = text.replace("</rdf:RDF>", added).encode()
+
+
+def contradict(contents: dict[str, bytes]) -> None:
+    """Somebody who is a host and a record: nothing that an agent reads in the files, but Pellet
+    finds no window sound with it."""
+    words = contents["ontoidps.owl"]
+    types = "".join(
+        f'<rdf:type rdf:resource="https://w3id.org/ontoidps#{name}"/>'
+        for name in ("Host", "Record")
+    )
+    both = f'<owl:NamedIndividual rdf:about="urn:x">{types}</owl:NamedIndividual></rdf:RDF>'
+    contents["ontoidps.owl"] = words.replace(b"</rdf:RDF>", both.encode())
+
+
+def reports(agent: Probe) -> list[tuple[str, OntologyChanged]]:
+    return [
+        (how, record)
+        for to, how, records in agent.sent
+        if to == "ontology"
+        for record in records
+        if isinstance(record, OntologyChanged)
+    ]
+
+
+async def test_a_rule_that_arrives_blocks_without_a_restart_and_after_one(
+    tmp_path: Path,
+) -> None:  # slow: Pellet, about 10 s
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 60),))
+        await until(lambda: agent.counters["alerts"] == 1)
+        assert decisions(agent, "supervisor") == []
+        records = announced(add_rule)
+        await agent.on_message(KNOWLEDGE, records)
+        await until(lambda: bool(reports(agent)))
+        ((how, report),) = reports(agent)
+        assert (how, report.digest) == ("inform", records[0].digest)  # type: ignore[union-attr]
+        assert agent.describe().ontology_version == report.version
+        await agent.on_message(MESSAGE, (alert(2, "FinScan", 5),))
+        await until(lambda: bool(decisions(agent, "supervisor")))
+        (decision,) = decisions(agent, "supervisor")
+        assert decision.classification == "CustomIncident"
+        assert decision.reason.startswith("Rule HoneypotScan: ")
+        assert "\nRule BlockCandidateFinding: " in decision.reason
+    async with running(tmp_path) as agent:
+        assert agent.describe().ontology_version == report.version
+        await agent.on_message(
+            MESSAGE, (replace(alert(3, "XmasScan", 2), source=ip_address("192.0.2.9")),)
+        )
+        await until(
+            lambda: any(d.source == ip_address("192.0.2.9") for d in decisions(agent, "supervisor"))
+        )
+        wishes = [r for _, how, rs in agent.sent if how == "subscribe" for r in rs]
+        digests = [r.digest for r in wishes if isinstance(r, Subscription)]
+        assert report.digest in digests, "it says what it has"
+
+
+async def test_what_its_pellet_refuses_is_refused_and_it_goes_on(tmp_path: Path) -> None:
+    async with running(tmp_path) as agent:
+        version = agent.describe().ontology_version
+        await agent.on_message(KNOWLEDGE, announced(contradict))
+        await until(lambda: bool(reports(agent)))
+        ((how, report),) = reports(agent)
+        assert how == "refuse" and report.detail.startswith("Pellet: inconsistent: ")
+        assert "urn:x" in report.detail
+        assert agent.counters["rules_refused"] == 1
+        assert agent.describe().ontology_version == version
+        await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
+        await until(lambda: len(decisions(agent, "supervisor")) == 1)

@@ -46,7 +46,7 @@ def test_both_stay_in_their_range_and_rise_with_the_hosts_share(
 @pytest.mark.parametrize("mode", sorted(MODES))
 @pytest.mark.parametrize(("host", "system", "value"), [(30, 40, 5), (7, 24, 2), (1, 3, 4)])
 def test_pellet_concludes_what_the_arithmetic_says(
-    worker: PelletWorker, mode: str, host: int, system: int, value: int
+    paper_worker: PelletWorker, mode: str, host: int, system: int, value: int
 ) -> None:
     alert = Alert(
         id="urn:uuid:1",
@@ -72,7 +72,7 @@ def test_pellet_concludes_what_the_arithmetic_says(
         minimum_risk=1.0,
     )
     window = with_counts(build_window([alert], {TARGET: pot}), [alert], {TARGET: pot}, counts)
-    found = worker.reason(window, 20.0)
+    found = paper_worker.reason(window, 20.0)
     values = {v.property.removeprefix(PAPER): v for v in found.values}
     trust = reliability(host, system, MODES[mode])
     if trust == 0:

@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
+from agents.correlation.outcome import Outcome
 from agents.correlation.reasoning import MAX_ATTEMPTS
 from agents.knowledge.load import find_joins
 from agents.settings.honeynet import Policy
@@ -18,7 +19,7 @@ from ontology.reasoner.inferences import (
     ReasonerUnavailable,
 )
 from ontology.reasoner.window import Window
-from ontology.records import Alert, Decision, HostProfile, Incident
+from ontology.records import Alert, Block, Decision, HostProfile, Incident
 
 S = 1_000_000
 T0 = 1_790_000_000 * S
@@ -73,12 +74,12 @@ def engine(reasoner: Reasoner, **policy: object) -> CorrelationEngine:
     )
 
 
-def incidents(out: list[Incident | Decision]) -> dict[str, Incident]:
-    return {record.rule: record for record in out if isinstance(record, Incident)}
+def incidents(out: list[Outcome]) -> dict[str, Incident]:
+    return {outcome.incident.rule: outcome.incident for outcome in out}
 
 
-def decisions(out: list[Incident | Decision]) -> list[Decision]:
-    return [record for record in out if isinstance(record, Decision)]
+def decisions(out: list[Outcome]) -> list[Decision]:
+    return [decision for outcome in out for decision in outcome.decisions]
 
 
 SCAN_AND_GUESS = [
@@ -91,8 +92,8 @@ def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) 
     core = engine(worker, block_duration=90)
     assert core.on_alerts(SCAN_AND_GUESS[:1], T0 + 2 * S) == []
     out = core.on_alerts(SCAN_AND_GUESS[1:], T0 + 6 * S)
-    incident, decision = out
-    assert isinstance(incident, Incident) and isinstance(decision, Decision)
+    (outcome,) = out
+    incident, (decision,) = outcome.incident, outcome.decisions
     assert incident.classification == "ScanThenBruteForceIncident"
     assert incident.targets == (ip_address(PLAIN),) and incident.verified_source
     assert incident.severity == pytest.approx(0.9 * 1.9 / 2)
@@ -105,9 +106,8 @@ def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) 
     assert decision.duration_s == 90 and decision.incident == incident.id
     assert decision.decided_us == T0 + 6 * S and incident.explanation in decision.reason
     assert decision.reason.splitlines()[-1].startswith("Rule BlockCandidate: The later alert")
-    alerts = core.alerts_of(incident)
-    assert {a.id for a in alerts} == set(incident.alerts)
-    assert {a.stage for a in alerts} == {"senior"}
+    assert {a.id for a in outcome.alerts} == set(incident.alerts)
+    assert {a.stage for a in outcome.alerts} == {"senior"}
 
 
 def test_the_block_is_not_explained_with_another_incidents_rule(worker: PelletWorker) -> None:
@@ -117,7 +117,7 @@ def test_the_block_is_not_explained_with_another_incidents_rule(worker: PelletWo
         [alert(1, "SynScan", 0, target=POTS[0]), alert(2, "FtpBruteForce", 5, target=POTS[0])],
         T0 + 6 * S,
     )
-    (decision,) = [r for r in out if isinstance(r, Decision)]
+    (decision,) = decisions(out)
     assert decision.classification == "ScanThenBruteForceIncident"
     assert "BlockCandidateFinding" not in decision.reason
     assert "finding about one alert" not in decision.reason
@@ -128,7 +128,7 @@ def test_one_call_or_many_conclude_the_same(worker: PelletWorker) -> None:
     at_once = engine(worker).on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
     core = engine(worker)
     apart = [r for a in SCAN_AND_GUESS for r in core.on_alerts([a], T0 + 6 * S)]
-    assert at_once == apart and len(at_once) == 2
+    assert at_once == apart and len(at_once) == 1
 
 
 def test_a_source_that_could_be_forged_is_never_blocked(worker: PelletWorker) -> None:
@@ -186,12 +186,31 @@ def test_repeats_and_duplicates_are_not_reported_again(worker: PelletWorker) -> 
     assert worker.counters["windows"] == windows
 
 
-def test_an_attack_that_goes_on_after_the_block_is_blocked_again(worker: PelletWorker) -> None:
+def block(state: str, at_s: float, until_s: float) -> Block:
+    return Block(
+        id=f"urn:block:{state}:{at_s}",
+        decision="urn:decision",
+        gateway="gw1",
+        source=ip_address(ATTACKER),
+        state=state,
+        since_us=T0 + int(at_s * S),
+        expires_us=T0 + int(until_s * S),
+    )
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_an_attack_that_goes_on_after_the_block_is_blocked_again(
+    worker: PelletWorker, reported: bool
+) -> None:
+    """Whether the end was reported, or is over by what the beginning said."""
     core = engine(worker, block_duration=30)
     core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    core.on_blocks([block("active", 6, 36)], T0 + 6 * S)
     number, out = 10, []
     for second in range(8, 60, 2):
         number += 1
+        if reported and second == 36:
+            core.on_blocks([block("expired", 36, 36)], T0 + 36 * S)
         out += core.on_alerts(
             [alert(number, "FtpBruteForce", second, target=PLAIN)], T0 + second * S
         )
@@ -199,19 +218,34 @@ def test_an_attack_that_goes_on_after_the_block_is_blocked_again(worker: PelletW
     assert [d.decided_us for d in decisions(out)] == [T0 + 36 * S]
 
 
-def test_fresh_evidence_renews_a_block_that_is_half_over(worker: PelletWorker) -> None:
-    core = engine(worker, block_duration=100)
+def test_fresh_evidence_is_recommended_on_again_but_not_at_once(worker: PelletWorker) -> None:
+    """Nothing is known of blocks here: who keeps them says what the repeat is good for."""
+    core = engine(worker, block_duration=3600)
     assert len(decisions(core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S))) == 1
     early = core.on_alerts([alert(3, "SqlInjection", 20, target=PLAIN)], T0 + 20 * S)
     assert len(incidents(early)) == 1 and decisions(early) == []
-    late = core.on_alerts([alert(4, "PathTraversal", 70, target=PLAIN)], T0 + 70 * S)
+    late = core.on_alerts([alert(4, "PathTraversal", 90, target=PLAIN)], T0 + 90 * S)
     assert len(decisions(late)) == 1
+    repeat = core.on_alerts([alert(5, "PathTraversal", 100, target=PLAIN)], T0 + 200 * S)
+    assert repeat == []
+
+
+def test_a_refused_block_is_not_asked_for_at_every_alert(worker: PelletWorker) -> None:
+    core = engine(worker)
+    core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
+    out = []
+    for second in range(8, 40):
+        core.on_blocks([block("refused", second, second)], T0 + second * S)
+        attack = alert(10 + second, "SqlInjection", second, target=f"203.0.113.{second}")
+        out += core.on_alerts([attack], T0 + second * S)
+    assert decisions(out) == []
 
 
 def test_a_lifted_block_can_be_made_again(worker: PelletWorker) -> None:
     core = engine(worker)
     core.on_alerts(SCAN_AND_GUESS, T0 + 6 * S)
-    core.forget_block(ip_address(ATTACKER))
+    core.on_blocks([block("active", 6, 3606)], T0 + 6 * S)
+    core.on_blocks([block("lifted", 7, 3606)], T0 + 7 * S)
     out = core.on_alerts([alert(3, "FtpBruteForce", 8, target=PLAIN)], T0 + 9 * S)
     assert len(decisions(out)) == 1
 
@@ -235,7 +269,7 @@ def test_an_own_host_that_attacks_is_shown_and_never_blocked(worker: PelletWorke
     out = engine(worker).on_alerts(
         [alert(1, "OutgoingScan", 0, source=POTS[0], target=PLAIN, verified=True)], T0 + S
     )
-    [incident] = [record for record in out if isinstance(record, Incident)]
+    [incident] = incidents(out).values()
     assert incident.classification == "CompromisedHostIncident"
     assert incident.source == ip_address(POTS[0])
     assert decisions(out) == []

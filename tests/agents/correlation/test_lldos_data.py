@@ -77,7 +77,7 @@ def test_lldos_is_one_incident_with_nearly_all_of_its_alerts(worker: PelletWorke
     for start in range(0, len(rows), 100):
         part = [alert for alert, _ in rows[start : start + 100]]
         out = core.on_alerts(part, part[-1].end_us)
-        found += [r for r in out if isinstance(r, Incident)]
+        found += [outcome.incident for outcome in out]
     cases = [i for i in found if i.classification == "ScenarioIncident"]
     assert len({i.id for i in cases if i.explanation.startswith("Scenario LLDOS")}) == 1
     last = cases[-1]

@@ -110,7 +110,7 @@ def test_other_rules_choose_otherwise(joins: Joins) -> None:
     memory = memory_of([noise], joins=joins)
     new = alert(2, 1, 1, 5)
     assert not memory.context(new)
-    memory.use(None)
+    memory.set_joins(None)
     assert list(memory.context(new)) == [noise.id] and memory.matters(noise)
     assert memory.get(noise.id) == noise and memory.count_from(noise.source) == 1  # type: ignore[arg-type]
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge.load import load_theory, paper_rules
+from agents.knowledge.load import paper_rules
 from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
-from ontology.records import Alert, Decision, HostProfile, Incident
+from ontology.records import Alert, HostProfile
 
 S = 1_000_000
 POT, PLAIN = ip_address("198.51.100.5"), ip_address("203.0.113.80")
 HOSTS = [HostProfile(id="urn:p", address=PLAIN, roles=("ProtectedHost",), asset_value=5)]
 POLICY = Policy(paper_rules=True, sensor_priority={"gw1": 4}, minimum_risk=2.0)
-
-
-@pytest.fixture(scope="module")
-def paper_worker() -> Iterator[PelletWorker]:
-    with PelletWorker(load_theory(more=paper_rules(POLICY))) as started:
-        yield started
 
 
 def scan(number: int, source: str, *, verified: bool = True) -> Alert:
@@ -50,10 +43,9 @@ def test_a_block_by_risk(paper_worker: PelletWorker, verified: bool) -> None:
         assert core.on_alerts([scan(number, "192.0.2.7", verified=verified)], 999 * S) == []
     out = core.on_alerts([scan(4, "192.0.2.7", verified=verified)], 999 * S)
     # 10 * 4 / (4 + 10), and that * 5 * 4 / 25.
-    (incident,) = (r for r in out if isinstance(r, Incident))
+    ((incident, decided),) = ((o.incident, o.decisions) for o in out)
     assert incident.rule == "BlockCandidateByRisk"
     assert incident.explanation.endswith("\nreliability 2.9, risk 2.3 (VA 5, PS 4)")
-    decided = [r for r in out if isinstance(r, Decision)]
     # Who could be forged is not blocked, however risky the alert.
     assert len(decided) == verified
     assert all("reliability 2.9, risk 2.3 (VA 5, PS 4)" in d.reason for d in decided)

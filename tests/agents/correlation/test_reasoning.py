@@ -6,9 +6,16 @@ from ipaddress import IPv4Address
 
 from agents.correlation.memory import AlertMemory
 from agents.correlation.ratings import Rater
-from agents.correlation.reasoning import MAX_ATTEMPTS, MAX_FAILURES, Reasoning
+from agents.correlation.reasoner_thread import ReasonerThread
+from agents.correlation.reasoning import (
+    MAX_ATTEMPTS,
+    MAX_FAILURES,
+    Reasoning,
+    Submit,
+    in_turn,
+)
 from agents.settings.honeynet import Policy
-from ontology.reasoner.inferences import Inferences, Reasoner, ReasonerCrashed
+from ontology.reasoner.inferences import Inferences, ReasonerCrashed
 from ontology.reasoner.window import Window
 from ontology.records import Alert
 
@@ -32,12 +39,12 @@ ALERTS = [
 ]
 
 
-def reasoning(reasoner: Reasoner, counters: Counter[str]) -> Reasoning:
+def reasoning(submit: Submit, counters: Counter[str]) -> Reasoning:
     memory = AlertMemory(horizon_us=10**9, capacity=1000)
     for alert in ALERTS:
         memory.put(alert)
     return Reasoning(
-        reasoner,
+        submit,
         memory,
         Rater(Policy(), {}, memory),
         joins=None,
@@ -59,10 +66,12 @@ def test_the_reasoner_works_on_while_an_answer_is_looked_at() -> None:
             return Inferences()
 
     slow = Slow()
-    answers = reasoning(slow, Counter()).infer(ALERTS)
+    thread = ReasonerThread(slow)
+    answers = reasoning(thread.submit, Counter()).infer(ALERTS)
     part, _ = next(answers)
     assert slow.second.wait(WAIT_S)
     parts = [part, *(part for part, _ in answers)]
+    thread.close()
     assert slow.windows == len(parts) > 2
     assert sorted(a.id for part in parts for a in part) == [a.id for a in ALERTS]
 
@@ -76,7 +85,7 @@ def test_windows_that_fail_again_and_again_wait_and_end_in_quarantine() -> None:
             raise ReasonerCrashed("out of order")
 
     broken, counters = Broken(), Counter[str]()
-    core = reasoning(broken, counters)
+    core = reasoning(in_turn(broken), counters)
     waiting = list(ALERTS)
     for call in range(1, MAX_ATTEMPTS + 1):
         assert not list(core.infer(waiting))

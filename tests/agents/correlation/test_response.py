@@ -52,7 +52,8 @@ def run(
         reasoner=worker,
         reactions=reactions,
     )
-    return core.on_alerts(alerts, T0 + 3600 * S)
+    out = core.on_alerts(alerts, T0 + 3600 * S)
+    return [record for o in out for record in (o.incident, *o.decisions)]
 
 
 def test_a_vital_host_is_defended_longer_and_the_decision_says_why(worker: PelletWorker) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
+from agents.correlation.outcome import Outcome
 from agents.correlation.scenarios import ScenarioTracker
 from agents.knowledge.load import find_joins
 from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
-from ontology.records import Alert, Decision, HostProfile, Incident
+from ontology.reasoner.inferences import Inferences
+from ontology.reasoner.window import Window
+from ontology.records import Alert, Block, Decision, HostProfile, Incident
 from rules.shipped_files import shipped_models
 
 S = 1_000_000
@@ -84,7 +88,23 @@ def engine(worker: PelletWorker, **policy: object) -> CorrelationEngine:
 
 def play(core: CorrelationEngine, alerts: list[Alert]) -> list[Incident | Decision]:
     """One call per alert, as it goes live."""
-    return [record for a in alerts for record in core.on_alerts([a], a.end_us + S)]
+    return [record for a in alerts for record in records(core.on_alerts([a], a.end_us + S))]
+
+
+def records(outcomes: Iterable[Outcome]) -> list[Incident | Decision]:
+    return [record for o in outcomes for record in (o.incident, *o.decisions)]
+
+
+def block(source: str, state: str, gateway: str = "gw1") -> Block:
+    return Block(
+        id=f"urn:block:{source}:{state}",
+        decision="urn:decision",
+        gateway=gateway,
+        source=ip_address(source),
+        state=state,
+        since_us=T0,
+        expires_us=T0 + 7200 * S,
+    )
 
 
 def scenarios(out: list[Incident | Decision]) -> list[Incident]:
@@ -104,7 +124,7 @@ def test_mitnick_is_one_incident_and_the_trusted_host_is_never_blocked(
     worker: PelletWorker, at_once: bool
 ) -> None:
     core = engine(worker)
-    out = core.on_alerts(MITNICK, T0 + 70 * S) if at_once else play(core, MITNICK)
+    out = records(core.on_alerts(MITNICK, T0 + 70 * S)) if at_once else play(core, MITNICK)
     found = scenarios(out)
     assert len({incident.id for incident in found}) == 1
     last = found[-1]
@@ -138,14 +158,90 @@ def test_lldos_is_one_incident_that_grows_step_by_step(worker: PelletWorker) -> 
     assert last.source == ip_address(ATTACKER) and len(last.alerts) == 5
 
 
-def test_a_block_takes_away_what_the_next_step_needs(worker: PelletWorker) -> None:
-    watched = scenarios(play(engine(worker, minimum_severity=1.0), LLDOS[:3]))[-1]
+def test_a_block_in_force_takes_away_what_the_next_step_needs(worker: PelletWorker) -> None:
     core = engine(worker)
-    out = play(core, LLDOS[:3])
-    blocked = scenarios(out)[-1]
+    watched = scenarios(play(core, LLDOS[:3]))[-1]
+    # Ordered is not in force: somebody may refuse it.
+    assert "Expected next: install-mstream" in watched.explanation
+    assert core.on_blocks([block(ATTACKER, "refused")], T0 + 1300 * S) == []
+    (outcome,) = core.on_blocks([block(ATTACKER, "active")], T0 + 1300 * S)
+    blocked = outcome.incident
+    assert blocked.id == watched.id and outcome.decisions == ()
+    assert {a.id for a in outcome.alerts} == set(blocked.alerts)
     assert "No longer expected: install-mstream, since block-source" in blocked.explanation
     assert "Nothing more is expected of this scenario." in blocked.explanation
     assert blocked.severity < watched.severity
+    # A second gateway says the same; then both stop.
+    assert core.on_blocks([block(ATTACKER, "active", "gw2")], T0 + 1301 * S) == []
+    assert core.on_blocks([block(ATTACKER, "expired", "gw2")], T0 + 1302 * S) == []
+    (outcome,) = core.on_blocks([block(ATTACKER, "lifted")], T0 + 1303 * S)
+    assert "Expected next: install-mstream" in outcome.incident.explanation
+
+
+def test_a_block_of_a_dry_run_stops_nobody(worker: PelletWorker) -> None:
+    core = engine(worker, dry_run=True)
+    play(core, LLDOS[:3])
+    (outcome,) = core.on_blocks([block(ATTACKER, "active")], T0 + 1300 * S)
+    assert "Expected next: install-mstream" in outcome.incident.explanation
+
+
+def test_two_attackers_in_one_case_are_both_ordered(worker: PelletWorker) -> None:
+    flood, guess, login = MITNICK
+    helper = replace(guess, id=f"urn:uuid:{9:032x}", source=ip_address("192.0.2.8"))
+    (outcome,) = [
+        o
+        for o in engine(worker).on_alerts([flood, guess, helper, login], T0 + 70 * S)
+        if o.incident.classification == "ScenarioIncident"
+    ]
+    assert {d.source for d in outcome.decisions} == {guess.source, helper.source}
+    assert len({d.id for d in outcome.decisions}) == 2
+    assert {d.incident for d in outcome.decisions} == {outcome.incident.id}
+    assert {a.id for a in outcome.alerts} == set(outcome.incident.alerts)
+
+
+def test_a_case_blocks_whom_a_rule_wants_blocked(worker: PelletWorker) -> None:
+    (decision,) = [r for r in play(engine(worker), MITNICK) if isinstance(r, Decision)]
+    assert decision.reason.splitlines()[-1].startswith("Rule ScenarioBlockCandidateEarlier: A step")
+
+    class Silent:
+        """The reasoner, without its word on blocks."""
+
+        def reason(self, window: Window, timeout_s: float) -> Inferences:
+            found = worker.reason(window, timeout_s)
+            members = [m for m in found.members if not m.name.endswith("BlockCandidate")]
+            return replace(found, members=tuple(members))
+
+    core = CorrelationEngine(HOSTS, Policy(), origin="c@test", reasoner=Silent())
+    out = play(core, MITNICK)
+    assert scenarios(out) and not [r for r in out if isinstance(r, Decision)]
+
+
+def test_a_case_goes_on_where_it_stood_before_a_restart(worker: PelletWorker) -> None:
+    whole = scenarios(play(engine(worker, minimum_severity=1.0), LLDOS))
+    core = engine(worker, minimum_severity=1.0)
+    first = scenarios(play(core, LLDOS[:3]))[-1]
+    rows = core.conclusions()
+    assert rows and core.conclusions() == []
+    core = engine(worker, minimum_severity=1.0)
+    core.restore(LLDOS[:3], T0 + 1300 * S, rows)
+    # What was told before is not told again, and what comes next is part of it.
+    assert core.conclusions() == [] and play(core, LLDOS[:3]) == []
+    again = scenarios(play(core, LLDOS[3:]))
+    assert [i.id for i in again] == [first.id] * len(again)
+    assert [steps(i) for i in again] == [steps(i) for i in whole[-len(again) :]]
+    assert len(steps(again[-1])) == 5
+
+
+def test_a_restart_keeps_the_name_of_a_case_and_the_call_for_a_block(worker: PelletWorker) -> None:
+    core = engine(worker)
+    named = scenarios(play(core, LLDOS[1:4]))[-1]
+    late = scenarios(play(core, LLDOS[:1]))
+    rows = core.conclusions()
+    core = engine(worker)
+    core.restore(LLDOS[:4], T0 + 1900 * S, rows)
+    out = play(core, LLDOS[4:])
+    assert {i.id for i in (*late, *scenarios(out))} == {named.id}
+    assert {r.source for r in out if isinstance(r, Decision)} == {ip_address(ATTACKER)}
 
 
 def test_a_measure_ends_a_hypothesis_and_its_end_revives_it(worker: PelletWorker) -> None:
@@ -165,12 +261,12 @@ def test_a_measure_ends_a_hypothesis_and_its_end_revives_it(worker: PelletWorker
     # What takes something else away, or from another host, changes nothing.
     tracker.measure("block-source", ip_address(ATTACKER))
     tracker.measure("isolate-host", ip_address(VICTIM))
-    assert tracker.retell(case, known.get) == case
+    assert tracker.cases(known, known.get) == [case]
     tracker.measure("isolate-host", ip_address(TARGET))
-    ended = tracker.retell(case, known.get)
+    (ended,) = tracker.cases(known, known.get)
     assert ended.ended and ended.weight < case.weight and ended.id == case.id
     tracker.lift("isolate-host", ip_address(TARGET))
-    assert tracker.retell(case, known.get) == case
+    assert tracker.cases(known, known.get) == [case]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +320,7 @@ def test_the_order_in_time_matters(worker: PelletWorker) -> None:
     backwards = [
         replace(a, begin_us=T0 + n * S, end_us=T0 + n * S) for n, a in enumerate(LLDOS[3::-1])
     ]
-    assert scenarios(engine(worker).on_alerts(backwards, T0 + 60 * S)) == []
+    assert scenarios(records(engine(worker).on_alerts(backwards, T0 + 60 * S))) == []
 
 
 def test_pairs_are_forgotten_in_order_and_counted(worker: PelletWorker) -> None:

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from agents.correlation.belief import case_level, finding_level
+from agents.correlation.cases import Case
+from agents.correlation.findings import Finding
+from ontology.records import Alert
+
+
+def alert(number: int, **more: object) -> Alert:
+    known: dict[str, object] = {
+        "id": f"urn:uuid:{number:032x}",
+        "classification": "SynScan",
+        "source": ip_address("192.0.2.7"),
+        "target": ip_address("198.51.100.5"),
+        "protocol": 6,
+        "begin_us": number,
+        "end_us": number,
+        "count": 3,
+        "confidence": 0.9,
+        "verified_source": True,
+        "sensor": "s",
+        "analyzer": "a",
+        "explanation": "",
+    }
+    return Alert(**{**known, **more})  # type: ignore[arg-type]
+
+
+def test_a_finding_is_believed_as_its_surest_alert_that_completes_the_pattern() -> None:
+    finding = Finding("ScanThenExploit", "", None, None)
+    finding.by_id = {"a": alert(1, confidence=1.0), "b": alert(2, confidence=0.5)}
+    finding.later_by_id = {"b": finding.by_id["b"]}
+    assert finding_level(finding) == pytest.approx(0.95 * 1.5 / 2)
+
+
+def test_a_case_is_believed_the_more_the_further_it_went() -> None:
+    case = Case("c", "s", "S", (alert(1, confidence=1.0),), (), "rule", (), (), 0.4)
+    further = replace(case, share=0.8)
+    reached = replace(case, objectives=("goal",))
+    assert 0 < case_level(case) < case_level(further) < case_level(reached) < 1

@@ -1,0 +1,122 @@
+"""Who hears of an outcome, also of one that is too large."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from agents.correlation.dispatch import Dispatch
+from agents.correlation.outcome import Outcome
+from agents.messages.acl import AclMessage, MessageError
+from agents.settings.honeynet import Settings
+from ontology.records import Alert, Decision, Incident, Record
+
+SOURCE = ip_address("192.0.2.7")
+ALERT = Alert(
+    id="urn:a",
+    classification="SynScan",
+    source=SOURCE,
+    target=None,
+    protocol=6,
+    begin_us=1,
+    end_us=2,
+    confidence=0.9,
+    verified_source=True,
+    sensor="s",
+    analyzer="a",
+    explanation="",
+)
+INCIDENT = Incident(
+    id="urn:i",
+    classification="CustomIncident",
+    source=SOURCE,
+    targets=(),
+    alerts=("urn:a",),
+    rule="r",
+    begin_us=1,
+    end_us=2,
+    severity=0.9,
+    verified_source=True,
+    explanation="",
+)
+
+
+def decision(number: int) -> Decision:
+    return Decision(
+        id=f"urn:d{number}",
+        action="block",
+        source=SOURCE + number,
+        classification="CustomIncident",
+        incident="urn:i",
+        origin="c",
+        decided_us=2,
+        duration_s=60,
+        reason="",
+    )
+
+
+class Outbox:
+    """Takes messages whose records fit."""
+
+    def __init__(self, *too_large: type[Record]) -> None:
+        self._too_large = too_large
+        self.sent: list[tuple[str, str, tuple[Record, ...]]] = []
+
+    async def send(
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+    ) -> tuple[AclMessage, ...]:
+        if any(isinstance(record, self._too_large) for record in records):
+            raise MessageError("too large")
+        for receiver in receivers:
+            self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
+        return ()
+
+
+def settings(tmp_path: Path) -> Settings:
+    agents = ["ontology", "correlation", "supervisor"]
+    return Settings.model_validate(
+        {"state_dir": tmp_path, "node": [{"name": "gw1", "agents": agents}]}
+    )
+
+
+async def test_decisions_go_out_as_one_request_with_their_evidence(tmp_path: Path) -> None:
+    outbox, counters = Outbox(), Counter[str]()
+    both = (decision(0), decision(1))
+    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    await dispatch.send(Outcome(INCIDENT, both, (ALERT,)))
+    everything = (*both, INCIDENT, ALERT)
+    assert outbox.sent == [
+        ("supervisor", "request", everything),
+        ("ontology", "inform", everything),
+    ]
+    assert not counters
+
+
+async def test_an_incident_alone_is_told(tmp_path: Path) -> None:
+    outbox = Outbox()
+    await Dispatch(settings(tmp_path), outbox.send, Counter()).send(Outcome(INCIDENT, (), (ALERT,)))
+    assert [how for _, how, _ in outbox.sent] == ["inform", "inform"]
+
+
+async def test_what_is_too_large_goes_without_its_alerts(tmp_path: Path) -> None:
+    outbox, counters = Outbox(Alert), Counter[str]()
+    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    await dispatch.send(Outcome(INCIDENT, (decision(0),), (ALERT,)))
+    assert outbox.sent[0] == ("supervisor", "request", (decision(0), INCIDENT))
+    assert counters == {"incidents_cut": 1}
+
+
+async def test_every_order_is_sent_though_its_incident_can_not_be(tmp_path: Path) -> None:
+    outbox, counters = Outbox(Incident), Counter[str]()
+    both = (decision(0), decision(1))
+    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    await dispatch.send(Outcome(INCIDENT, both, ()))
+    assert outbox.sent == [("supervisor", "request", (one,)) for one in both]
+    assert counters == {"incidents_cut": 1, "incidents_unsendable": 1}
