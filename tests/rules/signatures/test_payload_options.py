@@ -49,6 +49,8 @@ def test_a_dollar_matches_before_the_last_line_feed_as_in_pcre() -> None:
     [
         '"/(a+)\\1/"',  # back-reference
         '"/a(?=b)/"',  # look-ahead
+        '"/a(?<!b)/"',
+        '"/(/"',
         '"/a++/"',
         '"/a/UP"',  # two buffers
         '"/a/Z"',
@@ -58,6 +60,12 @@ def test_a_dollar_matches_before_the_last_line_feed_as_in_pcre() -> None:
 def test_what_would_need_backtracking_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="pcre"):
         read_expression(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "5<", "<>", "5<>", "-1"])
+def test_no_ranges(text: str) -> None:
+    with pytest.raises(OptionError, match="dsize"):
+        read_range(text, "dsize", 99)
 
 
 def test_numbers() -> None:
