@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
+from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
 from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
@@ -197,6 +198,85 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
     ),
     r.Query: st.builds(r.Query, id=ids, sparql=texts),
     r.Answer: st.builds(r.Answer, id=ids, query=ids, results=texts, truncated=st.booleans()),
+    o.FeedPart: st.builds(
+        o.FeedPart,
+        id=ids,
+        feed=texts,
+        part_number=st.integers(1, 2**63 - 1),
+        opens_snapshot=st.booleans(),
+        closes_snapshot=st.booleans(),
+    ),
+    o.Ban: st.builds(
+        o.Ban,
+        id=ids,
+        source=addresses,
+        cause=ids,
+        decision=ids,
+        ban_state=st.sampled_from(["active", "lifted", "expired"]),
+        since_us=times,
+        expires_us=times,
+        ended_us=times,
+        ended_by=texts,
+        blocks=sets(ids),
+        confirmed=sets(ids),
+    ),
+    o.Ruling: st.builds(
+        o.Ruling,
+        id=ids,
+        decision=ids,
+        ban=st.none() | ids,
+        outcome=texts,
+        detail=texts,
+        received_us=times,
+    ),
+    o.Receipt: st.builds(o.Receipt, id=ids, received=sets(ids), received_us=times),
+    o.AuditLine: st.builds(
+        o.AuditLine,
+        id=ids,
+        line_number=counts,
+        audited_us=times,
+        actor=texts,
+        act=texts,
+        subject=texts,
+        reason=texts,
+        line_hash=texts,
+    ),
+    o.AgentStatus: st.builds(
+        o.AgentStatus,
+        id=ids,
+        agent=ids,
+        agent_state=st.sampled_from(["up", "silent"]),
+        since_us=times,
+        renewed_us=times,
+    ),
+    o.BanAction: st.one_of(
+        st.builds(
+            o.BanAction,
+            id=ids,
+            ban_action=st.just("block"),
+            source=addresses,
+            duration_s=st.integers(1, 366 * 86400),
+            origin=texts.map("user:".__add__),
+            reason=texts,
+            outcome=st.sampled_from(["", "refused"]),
+            detail=texts,
+        ),
+        st.builds(
+            lambda lift, seconds, **common: o.BanAction(
+                ban_action="lift" if lift else "extend",
+                duration_s=0 if lift else seconds,
+                **common,
+            ),
+            st.booleans(),
+            st.integers(1, 366 * 86400),
+            id=ids,
+            ban=ids,
+            origin=texts.map("user:".__add__),
+            reason=texts,
+            outcome=st.sampled_from(["", "unknown", "ended"]),
+            detail=texts,
+        ),
+    ),
 }
 any_records = st.lists(st.one_of(*STRATEGIES.values()), max_size=5, unique_by=lambda x: x.id)
 
