@@ -115,6 +115,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/launcher/logs.py",
         "agents/launcher/priority.py",
         "agents/ontology/actions.py",
+        "agents/ontology/asserted_facts.py",
         "agents/ontology/descriptions.py",
         "agents/reaction/firewall.py",
         "agents/reaction/ruleset.py",
