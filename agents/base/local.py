@@ -119,7 +119,7 @@ class _Incoming(asyncio.Protocol):
         start = 0
         try:
             while len(buffer) - start >= frames.PREFIX.size:
-                length = frames.frame_length(buffer[start : start + frames.PREFIX.size])
+                length = frames.frame_length(bytes(buffer[start : start + frames.PREFIX.size]))
                 if length > MAX_FRAME:
                     raise frames.FrameError(f"a frame of {length} bytes")
                 end = start + frames.PREFIX.size + length
@@ -241,6 +241,8 @@ class LocalLinks:
     def transmit(self, message: AclMessage, to: str) -> None:
         """Write one signed message; dropped (and counted) if the peer has long stopped reading."""
         transport = self._links[to].transport
+        if transport.is_closing():
+            return  # the link is as good as lost; what is durable comes again over the next one
         if transport.get_write_buffer_size() > WRITE_MAXIMUM:
             self.counters["dropped_local_full"] += 1
             return

@@ -19,13 +19,13 @@ from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.clusters import ClusterBook
 from ontology.clusters_file import CLUSTERS_FILE, ClusterFileError, clusters_path
-from ontology.records import OntologyChanged, Record, Subscription, TrafficCluster
+from ontology.records import OntologyChanged, Record, Role, Subscription, TrafficCluster
 
 logger = logging.getLogger(__name__)
 
 NAMES_EVERY_S = 0.3
 """A saved name is in force after two looks."""
-AUDIENCE = ("analyzer", "supervisor")
+AUDIENCE: tuple[Role, ...] = ("analyzer", "console")
 
 
 class ClusterNames:

@@ -64,7 +64,7 @@ class Xmpp(Part):
 
 
 class Console(Part):
-    """The supervisor's REST API and web page."""
+    """The console's REST API and web page."""
 
     listen: Listen = "127.0.0.1:8080"
     """``HOST:PORT`` on loopback, or ``unix:PATH``."""
@@ -238,6 +238,8 @@ class Settings(Part):
             found = sum(role in n.agents for n in self.node)
             if found != 1:
                 raise ValueError(f"exactly one node must run the {role} agent, {found} do")
+        if sum("console" in n.agents for n in self.node) > 1:
+            raise ValueError("at most one node may run the console agent")
         pots = [pot.address for pot in self.honeypot]
         for pot in self.honeypot:
             if pots.count(pot.address) > 1:

@@ -1,7 +1,8 @@
-"""What the supervisor does, between its messages and its console: each operation in one place.
+"""What the supervisor does: each operation in one place, whoever asks for it.
 
-Writes go to the ledger in a thread and in one transaction; only then do orders leave and viewers
-hear of it. The agent supplies how orders and archive records are sent, and the clock.
+Writes go to the ledger in a thread and in one transaction; only then do orders leave, and after
+them what the console is told. The agent supplies how orders and archive records are sent, and the
+clock.
 """
 
 from __future__ import annotations
@@ -14,23 +15,14 @@ from dataclasses import replace
 from uuid import uuid4
 
 from agents.base.protected import canonical
-from agents.console.clusters import ClusterDesk
-from agents.console.events import Hub
-from agents.console.knowledge import KnowledgeDesk
-from agents.console.message_monitor import MessageMonitor
-from agents.console.views import (
-    AgentView,
-    BlockView,
-    agent_views,
-    alert_view,
-    block_view,
-    incident_view,
-)
 from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
+from agents.supervisor.feed import Feed
+from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
+from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
 
 logger = logging.getLogger(__name__)
@@ -43,7 +35,7 @@ RECONCILE_EVERY_S = 15
 """How often gateways that are up get what they have not confirmed."""
 
 
-class ConsoleService:
+class Operations:
     """The supervisor's operations. Coroutines run in the agent's loop."""
 
     def __init__(
@@ -60,10 +52,7 @@ class ConsoleService:
         self.ledger = ledger
         self.directory = Directory(settings)
         self.propagation = Propagation.from_settings(settings)
-        self.hub = Hub(clock)
-        self.clusters = ClusterDesk(ledger, self.hub, clock)
-        self.knowledge = KnowledgeDesk(ledger, clock)
-        self.messages = MessageMonitor(settings)
+        self.feed = Feed(ledger, self.directory, clock=clock)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
         self._send = send
@@ -106,10 +95,7 @@ class ConsoleService:
             decision.reason,
         )
         await self._dispatch(plan.orders)
-        if plan.entry is not None:
-            self._show(plan.entry)
-        if incident is not None:
-            self._show_evidence(incident, alerts, now_us)
+        await self._tell(decision, plan, incident, alerts, now_us)
         await self._archive([decision])
         return plan
 
@@ -154,7 +140,7 @@ class ConsoleService:
         """Keep and show an incident that led to no decision."""
         now_us = self.clock()
         await asyncio.to_thread(self._observe, incident, alerts, now_us)
-        self._show_evidence(incident, alerts, now_us)
+        self.feed.evidence(incident, alerts, now_us)
 
     def _observe(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
         with self.ledger.transaction():
@@ -171,7 +157,7 @@ class ConsoleService:
                 block.decision,
             )  # fmt: skip
         if entry is not None:
-            self._show(entry)
+            self.feed.ban(entry.id)
         if known:
             # Also a repeat: a crash may have come between the ledger and the outbox.
             await self._archive([block])
@@ -202,18 +188,14 @@ class ConsoleService:
             change = self.directory.register(description, sender, now_us)
         except DirectoryError as e:
             self.counters["registrations_refused"] += 1
-            await asyncio.to_thread(
-                self.ledger.audit, sender, "registration refused", sender, str(e), now_us
-            )
+            await self._audit(sender, "registration refused", sender, str(e), now_us)
             raise
         if change != "renewed":
             logger.info("agent %s is %s", sender, change)
-            await asyncio.to_thread(
-                self.ledger.audit, sender, f"agent {change}", sender, description.health, now_us
-            )
+            await self._audit(sender, f"agent {change}", sender, description.health, now_us)
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
-        self.show_agents(sender)
+        self.feed.agent(sender, renewed=change == "renewed")
         return change
 
     async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
@@ -254,16 +236,13 @@ class ConsoleService:
         now_us = self.clock()
         for entry in await asyncio.to_thread(self._expire, now_us):
             self.counters["blocks_expired"] += 1
-            self._show(entry)
+            self.feed.ban(entry.id)
         lapsed = self.directory.lapse(now_us)
         for registration in lapsed:
             name = registration.description.name
             logger.warning("agent %s is silent", name)
-            await asyncio.to_thread(
-                self.ledger.audit, name, "agent lapsed", name, "no renewal in its lease", now_us
-            )
-        if lapsed:
-            self.show_agents()
+            await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
+            self.feed.agent(name)
         if now_us - self._last_reconcile_us >= RECONCILE_EVERY_S * 1_000_000:
             self._last_reconcile_us = now_us
             await self._reconcile(now_us)
@@ -280,18 +259,41 @@ class ConsoleService:
                 )
         return ended
 
-    # ---- from the console
+    # ---- from operators
 
-    async def block(self, source: Address, duration_s: int, reason: str, user: str) -> Entry:
+    async def act(self, action: BanAction) -> tuple[Record, ...]:
+        """Do what an operator asks for; returns the ban as it is then, with its cause and blocks.
+
+        Idempotent by the action's id. Raises: ServiceError, with why not.
+        """
+        user = action.origin.removeprefix(USER_PREFIX)
+        decision_id = derived_id(action.id, "decision")
+        entry = await asyncio.to_thread(self.ledger.entry_of_decision, decision_id)
+        if entry is None:
+            if action.source is not None:
+                entry = await self.block(
+                    action.source, action.duration_s, action.reason, user, decision_id
+                )
+            elif action.ban_action == "lift":
+                entry = await self.lift(action.ban or "", action.reason, user, decision_id)
+            else:
+                entry = await self.extend(
+                    action.ban or "", action.duration_s, action.reason, user, decision_id
+                )
+        return ban_group(entry)
+
+    async def block(
+        self, source: Address, duration_s: int, reason: str, user: str, decision_id: str = ""
+    ) -> Entry:
         """Block an address by hand. Raises: ServiceError when it must not be blocked."""
         if duration_s > self.propagation.maximum_s:
             raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
         decision = Decision(
-            id=uuid4().urn,
+            id=decision_id or uuid4().urn,
             action="block",
             source=source,
             classification="Manual",
-            origin=f"user:{user}",
+            origin=USER_PREFIX + user,
             decided_us=self.clock(),
             duration_s=duration_s,
             reason=reason,
@@ -304,15 +306,15 @@ class ConsoleService:
             raise ServiceError("ended", f"{source} was lifted meanwhile")
         return entry
 
-    async def lift(self, entry_id: str, reason: str, user: str) -> Entry:
+    async def lift(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
         """End a block on every gateway. Raises: ServiceError"""
         entry = await self._active(entry_id)
         decision = Decision(
-            id=uuid4().urn,
+            id=decision_id or uuid4().urn,
             action="unblock",
             source=entry.source,
             classification=entry.cause.classification,
-            origin=f"user:{user}",
+            origin=USER_PREFIX + user,
             decided_us=self.clock(),
             duration_s=0,
             reason=reason,
@@ -322,7 +324,9 @@ class ConsoleService:
             raise ServiceError("ended", f"the block of {entry.source} has already ended")
         return plan.entry
 
-    async def extend(self, entry_id: str, seconds: int, reason: str, user: str) -> Entry:
+    async def extend(
+        self, entry_id: str, seconds: int, reason: str, user: str, decision_id: str = ""
+    ) -> Entry:
         """Make a block end later by ``seconds``. Raises: ServiceError"""
         entry = await self._active(entry_id)
         total = entry.remaining_s(self.clock()) + seconds
@@ -330,8 +334,8 @@ class ConsoleService:
             raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
         decision = replace(
             entry.cause,
-            id=uuid4().urn,
-            origin=f"user:{user}",
+            id=decision_id or uuid4().urn,
+            origin=USER_PREFIX + user,
             decided_us=self.clock(),
             duration_s=total,
             reason=reason,
@@ -349,30 +353,33 @@ class ConsoleService:
             raise ServiceError("ended", f"the block of {entry.source} has already ended")
         return entry
 
-    # ---- to the viewers
+    async def note(self, line: AuditLine) -> None:
+        """Write into the trail what a person did at the console: a login, a logout."""
+        await self._audit(line.actor, line.act, line.subject, line.reason, line.audited_us)
 
-    def view(self, entry: Entry) -> BlockView:
-        """An entry as the console shows it."""
-        return block_view(entry)
+    # ---- to the console, the gateways, the trail
 
-    def agents(self) -> list[AgentView]:
-        """Every agent of the honeynet file, registered or not."""
-        return agent_views(self.directory)
+    async def _tell(
+        self,
+        decision: Decision,
+        plan: Plan,
+        incident: Incident | None,
+        alerts: Sequence[Alert],
+        now_us: int,
+    ) -> None:
+        entry = plan.entry
+        if entry is None and plan.outcome == "covered":
+            entry = await asyncio.to_thread(self.ledger.active_for, decision.source)
+        if incident is not None:
+            self.feed.evidence(incident, alerts, now_us)
+        entry_id = entry.id if entry is not None else None
+        self.feed.decision(decision, plan.outcome, plan.detail, entry_id, now_us)
+        if entry is not None:
+            self.feed.ban(entry.id)
 
-    def show_agents(self, *names: str) -> None:
-        """Tell the viewers of these agents, or of all."""
-        for agent in self.agents() if self.hub.viewers else ():
-            if names and agent.name not in names:
-                continue
-            self.hub.publish("agents", agent.name, agent)
-
-    def _show(self, entry: Entry) -> None:
-        self.hub.publish("blocks", entry.id, block_view(entry))
-
-    def _show_evidence(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
-        self.hub.publish("incidents", incident.id, incident_view(incident, now_us))
-        for alert in alerts:
-            self.hub.publish("alerts", alert.id, alert_view(alert, now_us))
+    async def _audit(self, who: str, what: str, subject: str, reason: str, at_us: int) -> None:
+        await asyncio.to_thread(self.ledger.audit, who, what, subject, reason, at_us)
+        self.feed.touch()
 
     async def _dispatch(self, orders: Sequence[Order]) -> None:
         if orders:

@@ -7,6 +7,7 @@ its own timer only between two passes over the rules.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -207,6 +209,10 @@ class PelletWorker:
             )
         except OSError as e:
             raise ReasonerUnavailable(f"the worker can't be started: {e}") from e
+        # A new session begins at priority 0, whatever ours is (sched(7), autogroup).
+        with contextlib.suppress(OSError):
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(nice), encoding="ascii")
         self.counters["starts"] += 1
         self._process = process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101
