@@ -95,6 +95,7 @@ class Host:
             shutil.copytree(ROOT / package, folder / package)
         self.file = folder / "honeynet.toml"
         self.file.write_text(honeynet)
+        self.state = folder / "state" / "ontology.hub@honeynet.test"
         self._log = folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -149,7 +150,8 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 async def hosts(tmp_path: Path) -> AsyncIterator[tuple[Host, Host]]:
-    """The hub with ontology agent, supervisor and XMPP server, and the host that reasons."""
+    """The hub with ontology agent, supervisor and XMPP server, which is up, and the host that
+    reasons, which is not."""
     port, console = free_ports(2)
     honeynet = HONEYNET.format(port=port, console=console)
     hub, brain = (Host(tmp_path / node, node, honeynet) for node in ("hub", "brain"))
@@ -160,8 +162,6 @@ async def hosts(tmp_path: Path) -> AsyncIterator[tuple[Host, Host]]:
     try:
         hub.up()
         await until(lambda: "ontology.hub@honeynet.test has started" in hub.log)
-        brain.up()
-        await until(lambda: "correlation.brain@honeynet.test has started" in brain.log)
         yield hub, brain
     finally:
         for host in (brain, hub):
@@ -230,6 +230,7 @@ def with_rule(text: str) -> str:
 async def test_a_rule_saved_on_one_host_decides_on_another(hosts: tuple[Host, Host]) -> None:
     hub, brain = hosts
     installed = brain.rules()
+    brain.up()
     rules = hub.folder / "rules" / "correlation.owl"
     edited = with_rule(rules.read_text(encoding="utf-8"))
     async with gate(hub) as (analyzer, reaction):
@@ -251,7 +252,7 @@ async def test_a_rule_saved_on_one_host_decides_on_another(hosts: tuple[Host, Ho
         print(f"in force on the other host {took_s:.2f} s after it was saved")  # for people
 
         # The ontology agent knows who has which version.
-        state = hub.folder / "state" / "ontology.hub@honeynet.test"
+        state = hub.state
         kept = in_force(state)
         await until(lambda: receiver(state)["digest"] == kept["digest"])
         assert receiver(state)["version"] == kept["version"]
@@ -279,6 +280,43 @@ async def test_a_rule_saved_on_one_host_decides_on_another(hosts: tuple[Host, Ho
             lambda: receiver(state)["digest"] == in_force(state)["digest"] != kept["digest"]
         )
         assert "192.0.2.4" not in reaction.orders
+
+
+async def test_a_version_that_a_host_can_not_use_is_refused_there_and_said_here(
+    hosts: tuple[Host, Host],
+) -> None:
+    """The host that reasons runs a newer program, which needs a term that the hub's ontology has
+    not."""
+    hub, brain = hosts
+    for name, old, new in (
+        (
+            "vocabulary.py",
+            '    pieceNumber: Final = _term("pieceNumber")',
+            '    pieceOfNews: Final = _term("pieceOfNews")',
+        ),
+        (
+            "ontoidps.owl",
+            "</rdf:RDF>",
+            '<owl:DatatypeProperty rdf:about="https://w3id.org/ontoidps#pieceOfNews"/>',
+        ),
+    ):
+        path = brain.folder / "ontology" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, f"{new}\n{old}"), encoding="utf-8")
+    brain.up()
+    async with gate(hub) as (analyzer, reaction):
+        refusal = "correlation.brain@honeynet.test refuses 1.0.0+"
+        await until(lambda: refusal in hub.log)
+        (line,) = [line for line in hub.log.splitlines() if refusal in line]
+        assert ": ontoidps.owl: " in line and "pieceOfNews" in line and " ERROR " in line
+        known = receiver(hub.state)
+        assert known["refused"] == in_force(hub.state)["digest"] != known["digest"]
+        assert "pieceOfNews" in known["reason"] and known["reason"] in line
+        # It goes on with what it has.
+        await report(analyzer, "192.0.2.101", "FtpBruteForce")
+        await until(lambda: "192.0.2.101" in reaction.orders)
+        assert reaction.orders["192.0.2.101"].reason.startswith("Rule HoneypotBruteForce: ")
 
 
 def receiver(state: Path) -> dict[str, str]:
