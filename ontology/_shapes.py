@@ -47,11 +47,15 @@ _PROPERTY = {
     "name": IDPS.agentName,
     "role": IDPS.agentRole,
     "state": IDPS.blockState,
+    "kind": IDPS.knowledgeKind,
+    "digest": IDPS.contentDigest,
+    "data": IDPS.pieceData,
+    "announcement": IDPS.partOfAnnouncement,
 }
 _REFERENCES = frozenset(
     {
         *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
-        *("received", "agent"),
+        *("received", "agent", "announcement"),
     }
 )
 """Fields that hold ids of other records."""

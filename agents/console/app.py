@@ -20,11 +20,11 @@ from agents.console.access import (
     same_origin,
     session_of,
 )
+from agents.console.action_errors import ActionError
 from agents.console.api import router
 from agents.console.console import Console
-from agents.console.action_errors import ActionError
-from agents.console.guard import LOOPBACK, Guard
 from agents.console.exposition import CONTENT_TYPE, exposition
+from agents.console.guard import LOOPBACK, Guard
 from agents.console.sessions import Credentials, LoginLimit, Sessions
 
 _TYPES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
-from agents.console.asking import Ask
 from agents.console.action_errors import SILENT, ActionError
+from agents.console.asking import Ask
 from agents.console.feed_intake import Intake, News
 from agents.console.views import BlockView, block_view
 from ontology.addresses import canonical

@@ -145,9 +145,7 @@ class ConsoleClient:
                 timeout=KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S,
             )
         except httpx.HTTPError as e:
-            raise ConsoleError(
-                f"no console answers on {self._listen} ({type(e).__name__})"
-            ) from e
+            raise ConsoleError(f"no console answers on {self._listen} ({type(e).__name__})") from e
         try:
             content: object = answer.json()
         except (json.JSONDecodeError, UnicodeDecodeError) as e:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
-from agents.console.asking import Ask
 from agents.console.action_errors import SILENT, ActionError, kind_of
+from agents.console.asking import Ask
 from agents.console.views import ClusterView, cluster_view
 from ontology.oversight import USER_PREFIX
 from ontology.records import OntologyChanged, Record

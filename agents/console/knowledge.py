@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 from agents.base.conversations import NoAnswer, RefusedByPeer
-from agents.console.asking import Ask
 from agents.console.action_errors import SILENT, ActionError, kind_of
+from agents.console.asking import Ask
 from ontology.oversight import USER_PREFIX
 from ontology.records import Answer, OntologyAction, OntologyActionName, Query, Record
 

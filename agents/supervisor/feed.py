@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
 
 from agents.supervisor.directory import Directory
-from agents.supervisor.ledger import Ledger
 from agents.supervisor.feed_records import (
     Group,
     agent_group,
@@ -25,6 +24,7 @@ from agents.supervisor.feed_records import (
     pack,
     ruling_group,
 )
+from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry
 from agents.supervisor.store import AuditLine
 from ontology.oversight import FeedPart

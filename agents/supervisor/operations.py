@@ -19,8 +19,8 @@ from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import Feed
-from agents.supervisor.ledger import Ledger
 from agents.supervisor.feed_records import ban_group, derived_id
+from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
