@@ -37,7 +37,7 @@ export class HeaderView {
   link() {
     const state = store.state;
     setText($("#link"), WORDS[state]);
-    $("#link").className = `link ${state === "alone" ? "stale" : state}`;
+    $("#link").className = `link ${state === "alone" || state === "stale" ? "late" : state}`;
     const stale = $("#stale");
     stale.hidden = state === "live" || state === "connecting";
     if (!stale.hidden) {
