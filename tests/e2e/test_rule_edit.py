@@ -137,7 +137,7 @@ class Net:
         correlation = self["correlation"]
         windows = correlation.counters["senior"]
         await self["analyzer"].send(correlation.jid, "inform", [alert], protocol="fipa-subscribe")
-        await until(lambda: correlation.counters["senior"] > windows and not correlation._undone)
+        await until(lambda: correlation.counters["senior"] > windows and correlation.running.idle)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
     async with started(honeynet) as net:
         ontology, correlation, reaction = net["ontology"], net["correlation"], net["reaction"]
         await net.report("FinScan", "192.0.2.1")
-        worker = correlation._worker
+        worker = correlation.running.worker
         # Correlation has thought it over: a scan of one honeypot is no finding yet.
         assert correlation.counters["incidents"] == 0 and not reaction.orders
 
@@ -239,7 +239,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         await net.report("FinScan", "192.0.2.2")
         await until(lambda: "192.0.2.2" in reaction.orders)
         assert "192.0.2.1" not in reaction.orders
-        assert correlation._worker is worker, "nothing was restarted"
+        assert correlation.running.worker is worker, "nothing was restarted"
         order = reaction.orders["192.0.2.2"]
         assert order.classification == "CustomIncident"
         # The explanation names the rules, the alert and the facts that the rule needed.
@@ -294,6 +294,6 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         models.write_text(text, encoding="utf-8")
         await until(lambda: correlation.counters["rules_loaded"] == 3)
         assert ontology._archive.ontology_version != version
-        assert any("SweepOfHosts" in rule.label for rule in correlation._worker.theory.rules)
+        assert any("SweepOfHosts" in rule.label for rule in correlation.running.worker.theory.rules)
         # Nothing was concluded without saying from what.
         assert all("\nbecause " in order.reason for order in reaction.orders.values())
