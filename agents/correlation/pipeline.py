@@ -105,6 +105,11 @@ class Pipeline:
         self._errands.append(errand)
         self._work.set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that came was reasoned about, and what follows is in the outbox."""
+        return not (self._queue or self._undone or self._reports or self._errands)
+
     async def start_reasoner(self) -> None:
         """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again."""
         try:
