@@ -28,6 +28,9 @@ _PROPERTY = {
     "sources": IDPS.involvesSource,
     "targets": IDPS.involvesTarget,
     "address": IDPS.describesHost,
+    "own_addresses": IDPS.hasOwnAddress,
+    "routers": IDPS.hasRouter,
+    "broadcasts": IDPS.hasBroadcastAddress,
     "alerts": IDPS.restsOnAlert,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
@@ -41,6 +44,7 @@ _PROPERTY = {
     "name": IDPS.agentName,
     "role": IDPS.agentRole,
     "state": IDPS.blockState,
+    "scope": IDPS.decisionScope,
 }
 _REFERENCES = ("alerts", "incident", "decision", "query")
 """Fields that hold ids of other records."""

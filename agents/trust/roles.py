@@ -15,6 +15,7 @@ from ontology.records import (
     Alert,
     Block,
     ConnectionBatch,
+    GatewayAddresses,
     OntologyAction,
     Record,
 )
@@ -41,7 +42,9 @@ PERMITTED = (
     _rule("correlation", "inform", "Incident Alert", "supervisor"),
     _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
     _rule("supervisor", "request", "Decision", "reaction"),
-    _rule("reaction", "agree refuse inform failure", "Block", "supervisor"),
+    _rule("correlation", "request", "Decision", "reaction"),
+    _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
+    _rule("reaction", "inform", "GatewayAddresses", "supervisor"),
     _rule("*", "request", "AgentDescription", "supervisor"),
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
@@ -66,8 +69,11 @@ record."""
 ASSERTERS = frozenset({"supervisor"})
 """Roles that may change what the ontology agent holds for true."""
 
-_SAME_NODE = frozenset({("sensor", "analyzer")})
-"""A sensor reports to the analyzer beside it and to no other."""
+_SAME_NODE = frozenset(
+    {("sensor", "analyzer"), ("correlation", "reaction"), ("reaction", "correlation")}
+)
+"""A sensor reports to the analyzer of its node and to no other; a correlation agent orders the
+gateway of its node and no other."""
 
 _BARE = frozenset({"agree", "refuse", "failure", "not-understood", "cancel", "confirm", "inform"})
 """Performatives of answers, which may come without records, from any agent to any."""
@@ -109,6 +115,8 @@ def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
                 honest = claimed == (sender.jid, sender.role, sender.node)
             case Block() if sender.role == "reaction":
                 honest = record.gateway == sender.node
+            case GatewayAddresses():
+                honest = record.node == sender.node
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
             case Alert() if sender.role == "sensor":
