@@ -21,10 +21,12 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
-from agents.base.delivery import Delivery, reply_to
+from agents.base.delivery import PROTOCOL, Delivery, reply_to
 from agents.base.health import give_back_memory, resident_kib
+from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.outbox import open_mail
+from agents.base.routes import Routes
 from agents.base.tasks import Tasks
 from agents.clock import now_us
 from agents.messages.acl import AclMessage, MessageError, from_spade
@@ -35,6 +37,8 @@ from ontology.vocabulary import ONTOLOGY_VERSION
 logger = logging.getLogger(__name__)
 
 HANDLER_LIMIT_S = 60.0
+IDLE_S = 5.0
+"""Longest sleep of the task that sends."""
 REGISTER_EVERY_S = 5.0
 _REGISTER_FIRST_S = 1.0  # until the supervisor has answered for the first time
 LEASE_S = 15
@@ -77,12 +81,14 @@ class BaseAgent(Generic[Running]):
         self._said: list[tuple[AclMessage, Sequence[Record]]] = []
         """What that handler sent: stored in one transaction with the fact that it is done."""
         self._bus: Bus
+        self._local: LocalLinks
+        self._routes: Routes
         self._delivery: Delivery
 
     # --- for the role to override ---------------------------------------------------------------
 
     async def on_start(self) -> Running:
-        """The agent is on the bus: open what it works with, and give it back as `running`.
+        """Open what the agent works with, and give it back as `running`.
 
         Periodic work begins (`every`, `spawn`) once this has returned. What must be closed is
         handed to `at_end` as soon as it is open, so that it is closed as well if the rest fails.
@@ -258,12 +264,16 @@ class BaseAgent(Generic[Running]):
     def health(self) -> dict[str, Any]:
         """The answer to the launcher's ping."""
         busy = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        started = hasattr(self, "_delivery")
         return {
             "jid": self.jid,
             "connected": self.connected,
+            "server_error": "" if self.connected or not started else self._bus.last_error,
+            "local": len(self._local.connected) if started else 0,
+            "local_peers": len(self._local.peers) if started else 0,
             "registered": self.registered.is_set(),
             "counters": dict(self.counters),
-            "pending": self._delivery.pending if hasattr(self, "_delivery") else 0,
+            "pending": self._delivery.pending if started else 0,
             "busy_s": round(busy, 3),
             "rss_kib": resident_kib(),
         }
@@ -271,10 +281,9 @@ class BaseAgent(Generic[Running]):
     # --- the life of the agent ------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, register, work until `stop`.
+        """Start, connect, register, work until `stop`. The XMPP server need not be there.
 
-        Raises: IdentityError (keys), ConnectionError (no session in time), RuntimeError (already
-        running), and what `on_start` raises.
+        Raises: IdentityError (keys), RuntimeError (already running), and what `on_start` raises.
         """
         identity = load_identity(self.settings, self.role, self.node)
         state = self.context.state_dir
@@ -288,27 +297,41 @@ class BaseAgent(Generic[Running]):
             log = MessageLog(state, self.settings.message_log_mib << 20, self.counters)
             try:
                 self._bus = Bus(identity, self.settings, self.counters)
+                self._local = LocalLinks(self.settings, self.role, self.node, self.counters)
+                self._routes = Routes(self._bus, self._local)
                 self._delivery = Delivery(
-                    identity, mail, self.counters, self._bus.transmit, started_us=now_us(), log=log
+                    identity,
+                    mail,
+                    self.counters,
+                    self._routes.transmit,
+                    started_us=now_us(),
+                    log=log,
+                    reaches=self._routes.reaches,
+                    has_room=self._routes.has_room,
                 )
-                await self._run_connected()
+                await self._run_linked()
             finally:
                 log.close()
                 mail.close()
 
-    async def _run_connected(self) -> None:
+    async def _run_linked(self) -> None:
         self._bus.on_mail = self._on_mail
         self._bus.on_notice = self._on_notice
         self._bus.on_session = self._on_session
-        starting = asyncio.ensure_future(self._bus.start(auto_register=False))
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        self._local.on_message = self._on_local
+        self._local.on_broken = self._on_broken
+        self._local.on_peer = self._on_peer
+        self._local.on_room = self._wake.set
         try:
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                starting.result()
-                await self._work()
+            await self._bus.start(auto_register=False)
+            try:
+                await self._local.start()
+            except OSError as e:
+                logger.error("no links within the node, all goes over the server: %s", e)
+            await self._work()
         finally:
-            await self._tasks.end((starting, stopping))
+            await self._tasks.end()
+            await self._local.close()
             await self._bus.hang_up()
 
     async def begin(self) -> None:
@@ -326,7 +349,7 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._keep_registered(), name="registration")
             self.every(1.0, self._watch_behaviour, name="behaviour watch")
-            logger.info("%s is on the bus", self.jid)
+            logger.info("%s has started", self.jid)
             await self._stopping.wait()
         finally:
             try:
@@ -346,12 +369,16 @@ class BaseAgent(Generic[Running]):
         self._send_due()
 
     def _send_due(self) -> None:
-        if self._bus.writable:
-            self._delivery.pump(now_us(), time.monotonic())
+        self._delivery.pump(now_us(), time.monotonic())
         self._wake.set()
 
     def _on_session(self) -> None:
-        self._delivery.session_started(now_us())
+        """Those of this node need not be told: what was sent to them is on its way."""
+        self._delivery.link_started(now_us(), but=self._local.connected)
+        self._wake.set()
+
+    def _on_peer(self, peer: str) -> None:
+        self._delivery.link_started(now_us(), [peer])
         self._wake.set()
 
     async def _pump(self) -> None:
@@ -359,14 +386,13 @@ class BaseAgent(Generic[Running]):
         while True:
             self._wake.clear()
             now = time.monotonic()
-            if self._bus.writable:
-                self._delivery.flush(now_us(), now)
-                if self._delivery.pump(now_us(), now):
-                    self._wake.set()  # there may be more; come back after the others had their turn
-                due = self._delivery.next_due()
-                wait = 1.0 if due is None else min(1.0, max(0.005, due - now))
-            else:
-                wait = 0.05 if self._bus.session.is_set() else 1.0
+            self._delivery.flush(now_us(), now)
+            if self._delivery.pump(now_us(), now):
+                self._wake.set()  # there may be more; come back after the others had their turn
+            due = self._delivery.next_due()
+            wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now))
+            if self._bus.session.is_set() and not self._bus.writable:
+                wait = min(wait, 0.05)  # slixmpp doesn't say when it has written enough
             await self._report_refusals()
             # Not wait_for: Python 3.11's forgets a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
@@ -388,7 +414,7 @@ class BaseAgent(Generic[Running]):
     def _on_notice(self, raw: Any) -> None:
         """Acknowledgements don't queue behind a slow handler, or others would send in vain."""
         try:
-            message = from_spade(raw)
+            message = raw if isinstance(raw, AclMessage) else from_spade(raw)
             self._delivery.on_notice(message, now_us())
         except Refused as e:
             self.counters[f"refused_{e.reason}"] += 1
@@ -396,11 +422,21 @@ class BaseAgent(Generic[Running]):
             self.counters["refused_unparsable"] += 1
         self._wake.set()
 
+    def _on_local(self, message: AclMessage) -> None:
+        if message.protocol == PROTOCOL:
+            self._on_notice(message)
+        else:
+            self._bus.accept(message)
+
+    def _on_broken(self, sender: str, reply_with: str, error: MessageError) -> None:
+        self._delivery.unparsable(sender, reply_with, error, now_us(), time.monotonic())
+
     async def _on_mail(self, raw: Any, arrived_us: int) -> None:
         """Everything else, in order; nothing may leave here but a cancellation."""
         self._busy_since = time.monotonic()
         try:
-            await self._on_acl(from_spade(raw), arrived_us)
+            message = raw if isinstance(raw, AclMessage) else from_spade(raw)
+            await self._on_acl(message, arrived_us)
         except MessageError as e:
             key = raw.get_metadata("reply-with") or ""
             self._delivery.unparsable(str(raw.sender.bare), key, e, now_us(), time.monotonic())
@@ -460,8 +496,7 @@ class BaseAgent(Generic[Running]):
 
     async def _keep_registered(self) -> None:
         while True:
-            if self.connected:
-                self._register()
+            self._register()
             first = not self.registered.is_set()
             await asyncio.sleep(_REGISTER_FIRST_S if first else REGISTER_EVERY_S)
 
@@ -469,6 +504,8 @@ class BaseAgent(Generic[Running]):
         """Renewed too often to be worth storing: a lost one is replaced by the next."""
         description = self.describe()
         for supervisor in self.settings.jids("supervisor"):
+            if not self._routes.reaches(supervisor):
+                continue
             message = self._delivery.compose(
                 supervisor,
                 "request",

@@ -1,4 +1,5 @@
-"""The link to the XMPP server: the only module, beside `acl`, that knows SPADE and slixmpp.
+"""The link to the XMPP server, for agents of other nodes: the only module, beside `acl`, that
+knows SPADE and slixmpp. It also holds the agent's inbox and the behaviour that empties it.
 
 SPADE has no hook between making its client and connecting it, never reconnects, and verifies
 nothing unless told to; `Bus` replaces that part of its agent and keeps the rest.
@@ -36,7 +37,6 @@ RESOURCE = "bus"
 """Fixed, so that a new login replaces what a crash left behind on the server."""
 INBOX_LIMIT = 1000
 CONNECT_LIMIT_S = 5.0
-START_LIMIT_S = 60.0
 HANG_UP_LIMIT_S = 2.0
 BACKOFF_S = (0.1, 1.0)
 """First and longest wait between attempts to connect."""
@@ -54,9 +54,14 @@ class _Inbox(CyclicBehaviour):
         self.queue = agent.mailbox  # bounded, and it outlives a killed behaviour
 
     async def run(self) -> None:
-        item: Any = await self.receive(timeout=1.0)
-        if item is not None and not self.is_killed() and isinstance(self.agent, Bus):
-            await self.agent.on_mail(*item)
+        # Not `receive`, which wakes up each second whether or not there is something.
+        item: Any = await self.queue.get()
+        if item is None or not isinstance(self.agent, Bus):
+            return
+        if self.is_killed():
+            self.agent.accept(item[0])  # for the behaviour that is started in this one's place
+            return
+        await self.agent.on_mail(*item)
 
 
 class Bus(Agent):
@@ -77,9 +82,10 @@ class Bus(Agent):
         self._host = settings.xmpp.host
         self._ca = identity.ca
         self._counters = counters
-        self.mailbox: asyncio.Queue[tuple[Message, int] | None] = asyncio.Queue(INBOX_LIMIT)
-        self.on_mail: Callable[[Message, int], Awaitable[None]]
-        self.on_notice: Callable[[Message], None]
+        self.mailbox: asyncio.Queue[tuple[Message | AclMessage, int] | None]
+        self.mailbox = asyncio.Queue(INBOX_LIMIT)
+        self.on_mail: Callable[[Message | AclMessage, int], Awaitable[None]]
+        self.on_notice: Callable[[Message | AclMessage], None]
         self.on_session: Callable[[], None]
         self.session = asyncio.Event()
         self.lost = asyncio.Event()
@@ -98,7 +104,7 @@ class Bus(Agent):
 
     async def _async_connect(self) -> None:
         """Replaces SPADE's, which waits for ever, verifies nothing by default and never comes
-        back."""
+        back. Does not wait: an agent works with those of its node also without the server."""
         client = self._link
         client.ca_certs = self._ca
         client.enable_direct_tls, client.enable_starttls, client.enable_plaintext = (
@@ -118,13 +124,6 @@ class Bus(Agent):
         client.add_event_handler("stream_error", self._on_stream_error)
         client.add_event_handler("message", self._message_received)
         self._keeper = asyncio.ensure_future(self._keep_connected())
-        try:
-            await asyncio.wait_for(self.session.wait(), START_LIMIT_S)
-        except TimeoutError as e:
-            raise ConnectionError(
-                f"no session on {self._host} port {self.xmpp_port} in {START_LIMIT_S:.0f} s: "
-                f"{self.last_error}"
-            ) from e
 
     async def _keep_connected(self) -> None:
         delay = BACKOFF_S[0]
@@ -240,12 +239,16 @@ class Bus(Agent):
         messages."""
         if msg.get_metadata("protocol") == PROTOCOL:
             self.on_notice(msg)
-            return []
+        else:
+            self.accept(msg)
+        return []
+
+    def accept(self, message: Message | AclMessage) -> None:
+        """To the inbox, where messages of the server and of this node wait in one line."""
         try:
-            self.mailbox.put_nowait((msg, now_us()))
+            self.mailbox.put_nowait((message, now_us()))
         except asyncio.QueueFull:
             self._counters["dropped_inbox_full"] += 1  # not acknowledged, so it comes again
-        return []
 
     def transmit(self, message: AclMessage, to: str) -> None:
         """Hand one stanza to slixmpp if there is a session."""

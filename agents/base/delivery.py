@@ -12,7 +12,7 @@ import logging
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from agents.base.message_log import ACCEPTED, MessageLog
@@ -50,8 +50,15 @@ class Received:
     sender: Peer
 
 
+def _always(_to: str) -> bool:
+    return True
+
+
 class Delivery:
     """The mail of one agent. ``transmit(message, to)`` puts a signed message on the wire.
+
+    ``reaches(to)`` says whether there is a wire to a receiver, ``has_room(to)`` whether it takes
+    more: what is durable waits until it does.
 
     Times are arguments: ``now_us`` epoch microseconds for signatures, ``now`` monotonic seconds
     for clocks.
@@ -67,10 +74,14 @@ class Delivery:
         started_us: int,
         capacity: int = 10_000,
         log: MessageLog | None = None,
+        reaches: Callable[[str], bool] = _always,
+        has_room: Callable[[str], bool] = _always,
     ) -> None:
         self._identity = identity
         self._own = identity.peer.jid
         self._wire = transmit
+        self._reaches = reaches
+        self._has_room = has_room
         self._log = log
         self._counters = counters
         self._mail = mail
@@ -164,17 +175,22 @@ class Delivery:
         for receiver in message.receivers:
             self._transmit(sign(message, self._identity.key, now_us), receiver)
 
-    def session_started(self, now_us: int) -> None:
-        """The link is new: everything unacknowledged is due again, here and at our peers."""
-        self._outbox.restart()
-        for peer in self._identity.keyring:
-            if peer != self._own:
+    def link_started(
+        self, now_us: int, peers: Iterable[str] | None = None, *, but: Set[str] = frozenset()
+    ) -> None:
+        """A link to ``peers`` (to everybody by default, ``but`` to some) is new: everything
+        unacknowledged is due again, here and there."""
+        for peer in self._identity.keyring if peers is None else peers:
+            if peer != self._own and peer not in but:
+                self._outbox.restart(peer)
                 self._notice(peer, "inform", "-", ONLINE, now_us)
+        if self._acks:
+            self._acks_since = 0.0  # some may have waited for this link
 
     def pump(self, now_us: int, now: float, limit: int = 64) -> int:
-        """Send what is due, signed anew. Returns how many were sent."""
+        """Send what is due and can leave, signed anew. Returns how many were sent."""
         sent = 0
-        for message, receiver in self._outbox.take(now, limit):
+        for message, receiver in self._outbox.take(now, limit, self._has_room):
             if message.reply_by_us is not None and message.reply_by_us < now_us:
                 self._counters["outbox_expired"] += 1
                 self._outbox.done([message.reply_with])
@@ -308,11 +324,15 @@ class Delivery:
             self._acks_since = now - ACK_DELAY_S  # due; the next flush takes them
 
     def flush(self, now_us: int, now: float, *, force: bool = False) -> None:
-        """Send acknowledgements that have waited long enough (all of them with ``force``)."""
+        """Send acknowledgements that have waited long enough (all of them with ``force``).
+
+        Those of a sender who can't be reached wait for `link_started`.
+        """
         if self._acks_since is None or (not force and now < self._acks_since + ACK_DELAY_S):
             return
         for sender in list(self._acks):
-            self._send_acks(sender, now_us)
+            if self._reaches(sender):
+                self._send_acks(sender, now_us)
         self._acks_since = None
 
     def _send_acks(self, sender: str, now_us: int) -> None:

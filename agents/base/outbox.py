@@ -10,7 +10,7 @@ import heapq
 import json
 import sqlite3
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from agents.base.storage import open_store, transaction
@@ -142,16 +142,28 @@ class Outbox:
             for reply_with in self._flying.pop(name, {}):
                 self._wait(reply_with)
 
-    def take(self, now: float, limit: int) -> list[tuple[AclMessage, str]]:
-        """At most ``limit`` messages that should be sent now, each with its receiver."""
+    def take(
+        self, now: float, limit: int, has_room: Callable[[str], bool] = lambda _receiver: True
+    ) -> list[tuple[AclMessage, str]]:
+        """At most ``limit`` messages that should be sent now, each with its receiver.
+
+        Those to a receiver that ``has_room`` is false of wait, their clocks at zero.
+        """
         keys: list[str] = []
         while self._due and self._due[0][0] <= now and len(keys) < limit:
             _, reply_with, attempts = heapq.heappop(self._due)
             entry = self._entries.get(reply_with)
             # A clock of an earlier flight, or of a message acknowledged since, means nothing.
-            if entry is not None and self._flying.get(entry[0], {}).get(reply_with) == attempts:
+            if entry is None or self._flying.get(entry[0], {}).get(reply_with) != attempts:
+                continue
+            if has_room(entry[0]):
                 keys.append(reply_with)
+            else:
+                del self._flying[entry[0]][reply_with]
+                self._wait(reply_with)
         for receiver, heap in self._waiting.items():
+            if not heap or not has_room(receiver):
+                continue
             flying = self._flying.setdefault(receiver, {})
             while heap and len(keys) < limit and len(flying) < WINDOW:
                 reply_with = heapq.heappop(heap)[2]

@@ -40,9 +40,14 @@ def read_run_files(state_dir: Path, now: int) -> list[dict[str, Any]]:
 
 
 def link(agent: dict[str, Any]) -> str:
-    """An agent that is connected and not heard (clocks, keys) is as good as not there."""
+    """``connected``: to the XMPP server, and heard by the supervisor; else what is wrong.
+
+    ``LOCAL ONLY``: without the server it works with the agents of its node, and with no other. An
+    agent that is connected and not heard (clocks, keys) is as good as not there.
+    """
     if not agent["connected"]:
-        return "NOT CONNECTED"
+        works = agent["state"] == "running" and agent["health"].get("local")
+        return "LOCAL ONLY" if works else "NOT CONNECTED"
     if agent["role"] != "supervisor" and not agent["health"].get("registered"):
         return "NOT REGISTERED"
     return "connected"
@@ -76,8 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
             last = f" (last exit code {agent['last_code']})" if agent["restarts"] else ""
             print(
                 f"  {agent['role']:<12} {agent['state']:<9} {link(agent):<14} "
+                f"node {agent['health'].get('local', 0)}/{agent['health'].get('local_peers', 0)}  "
                 f"pid {agent['pid'] or '-':<8} {memory:>4} MiB  restarts {agent['restarts']}{last}"
             )
+            if agent["health"].get("server_error"):
+                print(f"    XMPP server: {agent['health']['server_error']}")
             if refused:
                 words = ", ".join(f"{count} {name}" for name, count in refused.items())
                 print(f"    messages refused: {words}{CLOCKS if 'stale' in refused else ''}")

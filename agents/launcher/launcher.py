@@ -281,11 +281,15 @@ class Launcher:
         if not child.told_alone and now_s - child.alone_since_s >= ALONE_LIMIT_S:
             child.told_alone = True
             logger.warning(
-                "%s gets no session on the XMPP server %s port %d; it tries on (is the server "
-                "up and reachable, its certificate signed by our CA, the account registered?)",
+                "%s gets no session on the XMPP server %s port %d (%s); it tries on, and works "
+                "with %d of the %d other agents of its node (is the server up and reachable, its "
+                "certificate signed by our CA, the account registered?)",
                 child.jid,
                 self._settings.xmpp.host,
                 self._settings.xmpp.port,
+                child.health.get("server_error") or "no reason known",
+                child.health.get("local", 0),
+                child.health.get("local_peers", 0),
             )
 
     async def _keep_server(self, server: XmppServer) -> None:

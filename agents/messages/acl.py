@@ -1,4 +1,4 @@
-"""FIPA-ACL messages and the one codec between them and SPADE's.
+"""FIPA-ACL messages and the one codec between them and what travels: stanzas and frames.
 
 SPADE's own `fipa_message` is not used: its builder writes a dictionary that never travels and its
 parser fails on every received message. Parameter names follow FIPA SC00061; four of ours (version
@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from spade.message import SPADE_X_METADATA, Message
 
+from ontology import frames
 from ontology.vocabulary import ONTOLOGY_IRI, ONTOLOGY_VERSION
 
 PERFORMATIVES = frozenset(
@@ -299,3 +300,19 @@ def from_spade(message: Message) -> AclMessage:
     if found.sender != str(message.sender.bare):
         raise MessageError(f"sender {found.sender!r} came from {message.sender.bare!r}")
     return found
+
+
+def to_frame(message: AclMessage) -> bytes:
+    """The message on a link within a node: its parameters as the head, its content as it is."""
+    return frames.encode(dict(to_metadata(message)), message.content.encode())
+
+
+def from_frame(head: Mapping[str, object], body: bytes) -> AclMessage:
+    """The inverse, of a frame that `ontology.frames` has taken apart. Raises: MessageError."""
+    metadata = {name: value for name, value in head.items() if isinstance(value, str)}
+    if len(metadata) != len(head):
+        raise MessageError("a parameter is not a string")
+    try:
+        return from_metadata(metadata, body.decode())
+    except UnicodeDecodeError as e:
+        raise MessageError(f"content is not UTF-8: {e}") from e

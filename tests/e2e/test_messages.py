@@ -63,12 +63,13 @@ def server(
 
 
 class Actor:
-    """A `message_actor` process and what it wrote down."""
+    """A `message_actor` process (``ROLE`` on gw1, or ``ROLE.NODE``) and what it wrote down."""
 
-    def __init__(self, server: Any, role: str, job: str) -> None:
+    def __init__(self, server: Any, name: str, job: str) -> None:
+        role, _, node = name.partition(".")
         self._journal = server.file.with_name(f"{role}-{uuid.uuid4().hex[:8]}.jsonl")
         self._command = [sys.executable, str(Path(__file__).with_name("message_actor.py"))]
-        self._command += [role, "gw1", str(server.file), str(self._journal)]
+        self._command += [role, node or "gw1", str(server.file), str(self._journal)]
         self._output = server.file.with_name(f"{role}.out")
         self.start(job)
 
@@ -118,7 +119,7 @@ def test_nothing_is_lost_or_handled_twice_when_the_server_dies(
     server: Any, act: Callable[[str, str], Actor]
 ) -> None:
     """500 messages, a restart of the server after 100 of them and its SIGKILL after 300."""
-    collector, emitter = act("correlation", "collect"), act("analyzer", "emit:500")
+    collector, emitter = act("correlation", "collect"), act("analyzer.gw2", "emit:500")
     back = []
     for sent, end in ((100, server.stop), (300, server.kill)):
         emitter.wait(lambda sent=sent: len(emitter.entries("sent")) >= sent)
@@ -148,11 +149,15 @@ def _back_after(actor: Actor, ready: float) -> float:
     return max(0.0, found()[0] - ready)
 
 
+@pytest.mark.parametrize("sender", ["analyzer.gw1", "analyzer.gw2"])
 def test_nothing_is_lost_when_an_agent_is_killed(
-    server: Any, act: Callable[[str, str], Actor]
+    server: Any, act: Callable[[str, str], Actor], sender: str
 ) -> None:
-    """SIGKILL for the receiver, then for the sender; both come back, with nothing in memory."""
-    collector, emitter = act("correlation", "collect"), act("analyzer", "emit:200")
+    """SIGKILL for the receiver, then for the sender; both come back, with nothing in memory.
+
+    Within a node over its own links, and from another one over the server.
+    """
+    collector, emitter = act("correlation", "collect"), act(sender, "emit:200")
     emitter.wait(lambda: len(collector.entries("handled")) >= 50)
     collector.process.kill()
     collector.process.wait()
@@ -172,7 +177,7 @@ def test_nothing_is_lost_when_an_agent_is_killed(
 def test_a_failing_handler_gets_the_message_again(
     server: Any, act: Callable[[str, str], Actor]
 ) -> None:
-    collector, sender = act("correlation", "collect"), act("analyzer", "trouble")
+    collector, sender = act("correlation", "collect"), act("analyzer.gw2", "trouble")
     collector.wait(lambda: any(e["about"] == "fail once" for e in collector.entries("handled")))
     sender.wait(lambda: sender.entries("refused by peer"))
     sender.wait(lambda: sender.count("pending") == 0 and sender.count("acknowledged") == 2)
@@ -239,7 +244,8 @@ async def peers(settings: Settings, *roles: str) -> AsyncIterator[list[Peer]]:
     found = [Peer(settings, role) for role in roles]
     try:
         for peer in found:
-            await asyncio.wait_for(peer.bus.start(auto_register=False), 10)
+            await peer.bus.start(auto_register=False)
+            await asyncio.wait_for(peer.bus.session.wait(), 10)
         yield found
     finally:
         for peer in found:
@@ -254,7 +260,7 @@ async def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
 
 async def test_no_forged_order_is_obeyed(server: Any, act: Callable[[str, str], Actor]) -> None:
     reaction = act("reaction", "collect")
-    await until(lambda: reaction.entries("started"))
+    await until(lambda: reaction.entries("started") and reaction.count("connected"))
     stolen_key = load_identity(server.settings, "sensor", "gw1").key
     async with peers(server.settings, "supervisor", "sensor") as (supervisor, sensor):
         # A real account with its own key, but the wrong role.
@@ -322,7 +328,7 @@ async def test_refusals_are_never_answered_and_are_few(
 ) -> None:
     """A flood of bad messages gets at most ten answers a second, and a bad answer gets none."""
     reaction = act("reaction", "collect")
-    await until(lambda: reaction.entries("started"))
+    await until(lambda: reaction.entries("started") and reaction.count("connected"))
     async with peers(server.settings, "sensor") as (sensor,):
         notice = sensor.order("notice", protocol=PROTOCOL, performative="refuse", in_reply_to="m-x")
         begin = time.monotonic()

@@ -31,6 +31,10 @@ port = {port}
 name = "gw1"
 agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reaction"]
 interfaces = ["lo"]
+[[node]]
+name = "gw2"
+agents = ["sensor", "analyzer"]
+interfaces = ["lo"]
 """
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "ejabberd.example.yml"

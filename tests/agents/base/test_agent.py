@@ -1,4 +1,5 @@
-"""The agent's frame over a real server, in one process; what takes several is in e2e."""
+"""The agent's frame over a real server and over local links, in one process; what takes several
+is in e2e."""
 
 from __future__ import annotations
 
@@ -35,11 +36,12 @@ pytestmark = [
 
 
 class Recorder(BaseAgent[None]):
-    """Keeps what it gets; answers registrations."""
+    """Keeps what it gets; answers registrations. ``name`` is ``ROLE`` (of gw1) or ``ROLE.NODE``."""
 
-    def __init__(self, settings: Settings, role: str) -> None:
+    def __init__(self, settings: Settings, name: str) -> None:
+        role, _, node = name.partition(".")
         self.role = role  # type: ignore[misc]
-        super().__init__(AgentContext(settings=settings, role=role, node="gw1"))
+        super().__init__(AgentContext(settings=settings, role=role, node=node or "gw1"))
         self.got: list[Record] = []
         self.started = asyncio.Event()
         self.stopped = False
@@ -66,14 +68,17 @@ def server(honeynet: Settings) -> Iterator[XmppServer]:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *roles: str) -> AsyncIterator[list[Recorder]]:
-    found = [Recorder(settings, role) for role in roles]
+async def running(
+    settings: Settings, *names: str, server: bool = True
+) -> AsyncIterator[list[Recorder]]:
+    found = [Recorder(settings, name) for name in names]
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         for agent in found:
             group.create_task(agent.run())
         for agent in found:
             await agent.started.wait()
         try:
+            await until(lambda: not server or all(agent.connected for agent in found))
             yield found
         finally:
             for agent in found:
@@ -87,7 +92,7 @@ async def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def alert(text: str = "") -> Alert:
+def alert(text: str = "", by: str = "analyzer.gw1") -> Alert:
     return Alert(
         id=f"urn:uuid:{os.urandom(16).hex()}",
         classification="SynScan",
@@ -99,12 +104,14 @@ def alert(text: str = "") -> Alert:
         confidence=1.0,
         verified_source=False,
         sensor="s",
-        analyzer="analyzer.gw1@honeynet.test",
+        analyzer=f"{by}@honeynet.test",
         explanation=text,
     )
 
 
 CORRELATION = "correlation.gw1@honeynet.test"
+REMOTE = "analyzer.gw2"
+"""Its messages to agents of gw1 go over the server."""
 
 
 async def test_registers_with_the_supervisor(honeynet: Settings, server: XmppServer) -> None:
@@ -181,22 +188,24 @@ async def test_a_killed_behaviour_is_started_again(honeynet: Settings, server: X
 
 
 async def test_messages_never_take_the_short_cut(honeynet: Settings, server: XmppServer) -> None:
-    """Two agents of one process: with the server stopped nothing arrives."""
-    async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
+    """Two agents of one process and two nodes: with the server stopped nothing arrives."""
+    async with running(honeynet, REMOTE, "correlation") as (analyzer, correlation):
         server.stop()
         await until(lambda: not analyzer.connected and not correlation.connected)
-        await analyzer.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
+        news = [alert(by=REMOTE)]
+        await analyzer.send(CORRELATION, "inform", news, protocol="fipa-subscribe")
         await asyncio.sleep(0)
         assert correlation.got == [] and analyzer.pending == 1
         server.start()
         await until(lambda: correlation.got and not analyzer.pending)
 
 
+@pytest.mark.parametrize("sender", ["analyzer", REMOTE])
 async def test_full_inbox_drops_and_the_sender_repeats(
-    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
+    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch, sender: str
 ) -> None:
     monkeypatch.setattr(agents.base.bus, "INBOX_LIMIT", 20)
-    async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
+    async with running(honeynet, sender, "correlation") as (analyzer, correlation):
         handle, free = correlation.on_message, asyncio.Event()
 
         async def busy(message: AclMessage, records: tuple[Record, ...]) -> None:
@@ -205,9 +214,8 @@ async def test_full_inbox_drops_and_the_sender_repeats(
 
         monkeypatch.setattr(correlation, "on_message", busy)
         for number in range(40):
-            await analyzer.send(
-                CORRELATION, "inform", [alert(str(number))], protocol="fipa-subscribe"
-            )
+            news = [alert(str(number), by=f"analyzer.{analyzer.node}")]
+            await analyzer.send(CORRELATION, "inform", news, protocol="fipa-subscribe")
         await until(lambda: correlation.counters["dropped_inbox_full"] > 0)
         free.set()
         await until(lambda: not analyzer.pending, 25)
@@ -256,6 +264,7 @@ async def test_a_second_login_is_noticed(honeynet: Settings, server: XmppServer)
         thief.on_session = lambda: None
         thief.on_notice = lambda _message: None
         await thief.start(auto_register=False)
+        await thief.session.wait()
         await until(lambda: analyzer.counters["stream_error_conflict"])
         await thief.hang_up()
         await until(lambda: analyzer.connected)
@@ -267,42 +276,39 @@ async def test_a_second_process_is_refused(honeynet: Settings, server: XmppServe
             await Recorder(honeynet, "analyzer").run()
 
 
-async def test_no_server_ends_with_one_line(
-    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_no_server_keeps_no_agent_from_its_work(
+    honeynet: Settings, new_port: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 0.5)
-    with pytest.raises(ConnectionError, match=rf"port {honeynet.xmpp.port} in .* s: .*Errno 111"):
-        await asyncio.wait_for(Recorder(honeynet, "analyzer").run(), 10)
+    """Both ways, at the start and for as long as there is none; health says why."""
+    async with running(honeynet, "analyzer", "correlation", server=False) as (one, other):
+        await one.send(CORRELATION, "inform", [alert("there")], protocol="fipa-subscribe")
+        await until(lambda: other.got and not one.pending)
+        wish = Subscription(id="urn:uuid:1", topic="Alert")
+        await other.send(one.jid, "subscribe", [wish], protocol="fipa-subscribe")
+        await until(lambda: one.got and not other.pending)
+        await until(lambda: "Errno 111" in one.health()["server_error"])
+        assert not one.health()["connected"] and one.health()["local"] == 1
+        assert one.counters["link_lost"] == 0
 
 
 async def test_foreign_ca_is_never_trusted(
-    honeynet: Settings, server: XmppServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    honeynet: Settings, server: XmppServer, tmp_path: Path
 ) -> None:
     from agents.trust.pki import ensure_authority
 
-    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 1.0)
     ensure_authority(tmp_path)
     xmpp = honeynet.xmpp.model_copy(update={"ca": tmp_path / "ca.crt"})
-    with pytest.raises(ConnectionError, match="certificate verify failed"):
-        await Recorder(honeynet.model_copy(update={"xmpp": xmpp}), "analyzer").run()
+    wary = honeynet.model_copy(update={"xmpp": xmpp})
+    async with running(wary, "analyzer", server=False) as (analyzer,):
+        await until(lambda: "certificate verify failed" in analyzer.health()["server_error"])
+        assert not analyzer.connected
 
 
-async def test_wrong_password_ends_with_one_line(
-    honeynet: Settings, server: XmppServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(agents.base.bus, "START_LIMIT_S", 1.0)
+async def test_a_wrong_password_is_told(honeynet: Settings, server: XmppServer) -> None:
     (honeynet.state_dir / "keys" / "analyzer.gw1@honeynet.test.password").write_text("wrong")
-    with pytest.raises(ConnectionError, match="password"):
-        await Recorder(honeynet, "analyzer").run()
-
-
-async def test_stopping_while_waiting_for_a_server(honeynet: Settings) -> None:
-    agent = Recorder(honeynet, "analyzer")
-    task = asyncio.ensure_future(agent.run())
-    await until(lambda: hasattr(agent, "_bus"))
-    agent.stop()
-    await asyncio.wait_for(task, 5)
-    assert not agent.stopped  # it had never started
+    async with running(honeynet, "analyzer", server=False) as (analyzer,):
+        await until(lambda: "password" in analyzer.health()["server_error"])
+        assert not analyzer.connected and analyzer.counters["login_refused"] >= 1
 
 
 async def test_periodic_work_survives_its_exceptions(

@@ -167,7 +167,7 @@ def test_the_return_of_a_receiver_makes_its_mail_due(sides: tuple[Side, Side]) -
         sender.delivery.pump(us(now), now)
     sender.wire.clear()
     receiver.start(16.0)
-    receiver.delivery.session_started(us(16.0))
+    receiver.delivery.link_started(us(16.0))
     [hello] = [m for m in receiver.wire if m.receivers == (ONTOLOGY,)]
     assert sender.delivery.pump(us(16.1), 16.1) == 0
     sender.arrives(hello, 16.2)

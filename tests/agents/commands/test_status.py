@@ -9,7 +9,7 @@ from agents.main import main
 from agents.settings.honeynet import Settings
 
 
-def run_file(settings: Settings, **health: Any) -> None:
+def run_file(settings: Settings, *, connected: bool = True, **health: Any) -> None:
     """As the launcher writes it, of a node with one sensor."""
     agent = {
         "role": "sensor",
@@ -18,7 +18,7 @@ def run_file(settings: Settings, **health: Any) -> None:
         "state": "running",
         "restarts": 0,
         "last_code": None,
-        "connected": True,
+        "connected": connected,
         "health": {"registered": True, "counters": {}, "rss_kib": 2048} | health,
     }
     node = {"node": "gw2", "pid": 6, "updated_us": now_us(), "xmpp": None, "agents": [agent]}
@@ -44,6 +44,20 @@ def test_an_agent_that_nobody_listens_to_is_not_good(
     said = capsys.readouterr().out
     assert "NOT REGISTERED" in said
     assert "messages refused: 3 stale (do the hosts' clocks differ?)" in said
+
+
+def test_without_the_server_it_tells_what_still_works(
+    bare_honeynet: Settings, honeynet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    health = {"server_error": "[Errno 111]", "local": 2, "local_peers": 2}
+    run_file(bare_honeynet, connected=False, **health)
+    assert main(["status", str(honeynet_file)]) == 3
+    said = capsys.readouterr().out
+    assert "sensor       running   LOCAL ONLY     node 2/2" in said
+    assert "XMPP server: [Errno 111]" in said
+    run_file(bare_honeynet, connected=False, **health | {"local": 0})
+    assert main(["status", str(honeynet_file)]) == 3
+    assert "NOT CONNECTED  node 0/2" in capsys.readouterr().out
 
 
 def test_what_a_full_disk_leaves_is_no_run_file(
