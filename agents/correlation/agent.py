@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.protected import Protected
+from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
+from agents.correlation.cooperation import Cooperation, publications
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.hosts import with_asserted
@@ -33,6 +35,7 @@ from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import (
     Alert,
     Block,
+    Decision,
     HostProfile,
     OntologyChanged,
     Record,
@@ -45,6 +48,8 @@ logger = logging.getLogger(__name__)
 SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
+COOPERATION = "Cooperation"
+"""Topic: decisions with their incident and alerts, for the other correlation agents."""
 
 
 class CorrelationAgent(BaseAgent[Pipeline]):
@@ -61,6 +66,10 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """Attack models and reaction rules that were good last."""
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
+        self._cells = tuple(j for j in self.settings.jids("correlation") if j != self.jid)
+        """The other correlation agents."""
+        self._subscribers = Subscribers(context.state_dir / "subscribers.json")
+        self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
@@ -81,6 +90,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.at_end(lambda: asyncio.to_thread(ahead.close))
         # Not in the threads, which may be waiting for the worker: this makes it answer.
         self.at_end(lambda: asyncio.to_thread(worker.close))
+        protected = Protected.from_settings(self.settings)
         engine = CorrelationEngine(
             self.settings.host_profiles(),
             self.settings.policy,
@@ -90,14 +100,32 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             reactions=playbook.reactions,
             scenarios=ScenarioTracker(playbook.compiled),
             joins=joins,
-            protected=Protected.from_settings(self.settings),
+            protected=protected,
         )
-        dispatch = Dispatch(self.settings, self.send_many, self.counters)
+        cooperation = None
+        if self._cells and self._is_gateway:
+            cooperation = Cooperation(
+                self.jid, self._cells, self.settings.policy, protected, self.counters
+            )
+        dispatch = Dispatch(
+            self.settings,
+            self.node,
+            self.send_many,
+            self.counters,
+            lambda: self._subscribers.to(COOPERATION),
+        )
         pipeline = Pipeline(
-            engine, worker, journal, dispatch, thread=thread, counters=self.counters
+            engine,
+            worker,
+            journal,
+            dispatch,
+            thread=thread,
+            counters=self.counters,
+            cooperation=cooperation,
         )
         await pipeline.begin()
         self.spawn(pipeline.start_reasoner(), name="reasoner start")
+        self.spawn(self._leave_others(), name="end of old subscriptions")
         self.every(SUBSCRIBE_EVERY_S, self._subscribe, name="subscription")
         # The tick itself waits for work; `every` keeps it going whatever happens in it.
         self.every(0.0, pipeline.tick, name="reasoning")
@@ -106,16 +134,40 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         return pipeline
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """Alerts, reports of what is in force, news of the ontology; answers need no answer."""
+        """Alerts, what other cells decided, reports of what is in force, news of the ontology.
+
+        Answers need no answer.
+        """
+        if message.sender in self._cells:
+            await self._on_cell(message, records)
+            return
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
             self.running.take(alerts)
         blocks = [record for record in records if isinstance(record, Block)]
         if blocks:
             self.running.report(blocks)
+        if message.sender in self.settings.jids("supervisor"):
+            for block in blocks:
+                if block.state == "active":
+                    self.running.confirm(block.source, message.sender)
         for record in records:
             if isinstance(record, OntologyChanged):
                 self._on_change(record, [r for r in records if isinstance(r, HostProfile)])
+
+    async def _on_cell(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        """A wish to hear of our decisions, or a decision of theirs. Raises: ValueError."""
+        for record in records:
+            if isinstance(record, Subscription) and message.performative in ("subscribe", "cancel"):
+                if record.topic != COOPERATION:
+                    raise ValueError(f"a correlation agent offers {COOPERATION} only")
+                if message.performative == "cancel":
+                    self._subscribers.remove(message.sender, COOPERATION)
+                elif self._subscribers.add(message.sender, COOPERATION):
+                    logger.info("%s subscribes to our decisions", message.sender)
+                await self.reply(message, "agree", [record])
+        if any(isinstance(record, Decision) for record in records):
+            self.running.hear(publications(message.sender, records))
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """Nothing more can be done than to show it."""
@@ -134,17 +186,30 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        wishes = [(self.settings.jids("analyzer"), "Alert")]
+        wishes = [(self.settings.analyzers_of(self.node), "Alert")]
         wishes += [(self.settings.jids("ontology"), "HostProfile")]
+        if self._is_gateway:
+            wishes += [(self._cells, COOPERATION)]
         for receivers, topic in wishes:
-            await self.send_many(
-                receivers,
-                "subscribe",
-                [Subscription(id=f"urn:uuid:{uuid.uuid4()}", topic=topic)],
-                protocol="fipa-subscribe",
-                # An analyzer that is away needs one request when it is back, not a hundred.
-                reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
-            )
+            await self._ask_for(receivers, topic, "subscribe")
+
+    async def _leave_others(self) -> None:
+        """Analyzers that another cell serves may have been ours before the settings changed."""
+        ours = self.settings.analyzers_of(self.node)
+        others = tuple(jid for jid in self.settings.jids("analyzer") if jid not in ours)
+        await self._ask_for(others, "Alert", "cancel")
+
+    async def _ask_for(self, receivers: Sequence[str], topic: str, performative: str) -> None:
+        if not receivers:
+            return
+        await self.send_many(
+            receivers,
+            performative,
+            [Subscription(id=uuid.uuid4().urn, topic=topic)],
+            protocol="fipa-subscribe",
+            # An analyzer that is away needs one request when it is back, not a hundred.
+            reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
+        )
 
     def _set_hosts(self) -> None:
         """In the engine's thread."""

@@ -247,5 +247,5 @@ class Cooperation:
 
 
 def _end_us(decision: Decision, now_us: int) -> int:
-    """When a block ends if it was ordered when it was decided; clocks that are ahead don't count."""
+    """When a block ends that was ordered when it was decided, by a clock that is not ahead."""
     return min(decision.decided_us, now_us) + decision.duration_s * 1_000_000

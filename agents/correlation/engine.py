@@ -19,7 +19,7 @@ from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
-from agents.correlation.findings import Finding, collect_findings
+from agents.correlation.findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.fusion import Fuser
 from agents.correlation.incident_kinds import kind_of
 from agents.correlation.intake import Intake
@@ -210,6 +210,19 @@ class CorrelationEngine:
     def conclusions(self) -> list[Row]:
         """What was concluded of scenarios since the last call, to be stored for `restore`."""
         return self._scenarios.changes()
+
+    def called_for(self, alerts: Sequence[Alert]) -> frozenset[str]:
+        """Ids of those alerts whose sources the rules want blocked, on these alerts alone.
+
+        What is asked about is not remembered, and nothing is reported of it. Alerts must have
+        passed `check_alert`. Raises: ReasonerError.
+        """
+        found = self._reasoning.ask(alerts)
+        return frozenset(m.individual for m in found.members if m.name in CANDIDATES)
+
+    def has_seen(self, source: Address) -> bool:
+        """Whether an alert from this source is remembered that could not be forged."""
+        return self._memory.has_verified(source)
 
     def alerts_of(self, incident: Incident) -> tuple[Alert, ...]:
         """The senior alerts that an incident rests on, as far as they are still remembered."""

@@ -16,14 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agents.clock import now_us
+from agents.correlation.cooperation import Cooperation, Publication
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.correlation.outcome import Outcome
 from agents.correlation.scenario_memory import Row
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.inferences import ReasonerUnavailable
-from ontology.records import Alert, Block
+from ontology.reasoner.inferences import ReasonerError, ReasonerUnavailable
+from ontology.records import Address, Alert, Block, Decision
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ BATCH_S = 0.02
 MAX_BATCH = 500
 MAX_QUEUE = 10_000
 """Alerts waiting in memory; beyond that messages stay unacknowledged and come again."""
+MAX_PUBLICATIONS = 1000
+"""Of other cells, waiting to be judged; the oldest go first, counted."""
 
 
 class Pipeline:
@@ -43,6 +46,7 @@ class Pipeline:
         thread: with one worker, in which everything that touches the engine runs.
         worker: the engine's reasoner.
         dispatch: puts outcomes into the outbox.
+        cooperation: judges what other cells publish; None if there is no gateway to order.
         counters: of the agent.
     """
 
@@ -55,11 +59,17 @@ class Pipeline:
         *,
         thread: ThreadPoolExecutor,
         counters: Counter[str],
+        cooperation: Cooperation | None = None,
     ) -> None:
         self.engine = engine
         self.worker = worker
         self.journal = journal
         self._dispatch = dispatch
+        self._cooperation = cooperation
+        self._publications: deque[Publication] = deque(maxlen=MAX_PUBLICATIONS)
+        self._confirmations: dict[Address, str] = {}
+        """Source → who else wants it blocked."""
+        self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
         self._queue: deque[Alert] = deque()
@@ -98,6 +108,20 @@ class Pipeline:
     def report(self, blocks: Sequence[Block]) -> None:
         """What is in force, or no longer."""
         self._reports.extend(blocks)
+        if self._cooperation is not None:
+            self._lifted.update(block.source for block in blocks if block.state == "lifted")
+        self._work.set()
+
+    def hear(self, publications: Sequence[Publication]) -> None:
+        """Decisions that another cell published."""
+        lost = len(self._publications) + len(publications) - MAX_PUBLICATIONS
+        self._counters["publications_dropped"] += max(0, lost)
+        self._publications.extend(publications)
+        self._work.set()
+
+    def confirm(self, source: Address, by: str) -> None:
+        """The supervisor wants this source blocked, too."""
+        self._confirmations[source] = by
         self._work.set()
 
     def before_next(self, errand: Callable[[], None]) -> None:
@@ -108,7 +132,8 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """Whether all that came was reasoned about, and what follows is in the outbox."""
-        return not (self._queue or self._undone or self._reports or self._errands)
+        waiting = (self._queue, self._undone, self._reports, self._errands, self._publications)
+        return not any(waiting)
 
     async def start_reasoner(self) -> None:
         """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again."""
@@ -136,6 +161,8 @@ class Pipeline:
         while self._outgoing:
             await self._dispatch.send(self._outgoing[0])
             self._outgoing.popleft()
+        if self._cooperation is not None:
+            await self._cooperate(self._cooperation)
         done: list[str] = []
         if not self.engine.pending:
             done, self._undone = self._undone, []
@@ -161,7 +188,58 @@ class Pipeline:
         now = now_us()
         outcomes = [*self.engine.on_blocks(reports, now), *self.engine.on_alerts(batch, now)]
         self._conclusions += self.engine.conclusions()
+        if self._cooperation is not None:
+            for alert in batch:
+                if alert.source is not None and alert.verified_source:
+                    self._confirmations[alert.source] = "evidence of its own"
         return outcomes
+
+    async def _cooperate(self, cooperation: Cooperation) -> None:
+        heard = list(self._publications)
+        self._publications.clear()
+        confirmed, self._confirmations = self._confirmations, {}
+        lifted, self._lifted = self._lifted, set()
+        if not (heard or confirmed or lifted):
+            return
+        orders = await self.in_thread(lambda: self._judge(cooperation, heard, confirmed, lifted))
+        await self._dispatch.order_own_gateway(orders)
+
+    def _judge(
+        self,
+        cooperation: Cooperation,
+        heard: Sequence[Publication],
+        confirmed: dict[Address, str],
+        lifted: set[Address],
+    ) -> list[Decision]:
+        """In the engine's thread, which has the reasoner."""
+        orders = []
+        for source in lifted:
+            cooperation.ended(source)
+        for one in heard:
+            now = now_us()
+            refusal = cooperation.refusal(one, now)
+            if refusal is not None:
+                self._counters["publications_refused"] += 1
+                logger.warning(
+                    "the decision of %s on %s is not followed: %s",
+                    *(one.cell, one.decision.source, refusal),
+                )
+                continue
+            try:
+                called = self.engine.called_for(one.alerts)
+            except ReasonerError as e:
+                self._counters["publications_unjudged"] += 1
+                logger.error("the evidence of %s can't be judged: %s", one.cell, e)
+                continue
+            self._counters["publications_judged"] += 1
+            seen = self.engine.has_seen(one.decision.source)
+            orders.append(cooperation.accept(one, called, now, seen=seen))
+        for source, by in confirmed.items():
+            orders.append(cooperation.confirm(source, by, now_us()))
+        found = [order for order in orders if order is not None]
+        for order in found:
+            logger.info("%s: block %s for %d s", order.scope, order.source, order.duration_s)
+        return found
 
     def _count(self) -> None:
         found = self.engine.counters | self.worker.counters

@@ -144,6 +144,10 @@ class Reasoning:
                 self.pending.pop(alert.id, None)
             yield part, inferences
 
+    def ask(self, alerts: Sequence[Alert]) -> Inferences:
+        """What follows from these alerts alone. Raises: ReasonerError."""
+        return self._submit(self._rater.window(alerts), self._timeout_s).result()
+
     def _start(self, packed: Packed) -> tuple[Packed, Answer]:
         self._write(packed)
         window, packed.written = packed.written, None

@@ -23,8 +23,8 @@ from agents import plugins
 from agents.analyzer import plugin_guard
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore, load_model
-from agents.plugins import PluginError
 from agents.clock import ClockReading
+from agents.plugins import PluginError
 from agents.reaction.enforcement import Enforcement
 from agents.reaction.firewall import DryRunFirewall, FirewallError
 from agents.reaction.policy import ReactionPolicy

@@ -170,7 +170,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
     shipped = models_path().parent
     beside = ("anti_correlation.tsv", "scenarios.samples.json")
-    for path in (*shipped.glob("reaction*"), models_path(), *(shipped / name for name in beside)):
+    for path in (*shipped.glob("reaction*.*"), models_path(), *(shipped / name for name in beside)):
         shutil.copy(path, folder)
     for module in ("agents.knowledge.load", "agents.knowledge.sources"):
         monkeypatch.setattr(f"{module}.models_path", lambda: folder / "attacks.owl")
