@@ -192,9 +192,11 @@ class ScenarioMemory:
             (a, b), _ = self.pairs.popitem(last=False)
             self._changed.pop(("pair", a, b), None)
             self.forgotten += 1
+            if (b, a) in self.pairs:
+                continue  # they are still linked
             for one, other in ((a, b), (b, a)):
                 linked = self._linked.get(one)
-                if linked is not None and (other, one) not in self.pairs:
+                if linked is not None:
                     linked.pop(other, None)
                     if not linked:
                         del self._linked[one]
