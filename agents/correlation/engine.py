@@ -29,7 +29,7 @@ from agents.correlation.outcome import Outcome
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
-from agents.correlation.response import blocks, by_address, tell_reaction
+from agents.correlation.response import blocks, by_address, describe_reaction
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import ScenarioTracker
 from agents.settings.honeynet import Policy
@@ -282,13 +282,13 @@ class CorrelationEngine:
             self.counters["folded"] += 1
             return []
         self._remember(self._reported, key, (now_us, level))
-        incident = self._rater.told(
+        incident = self._rater.with_rating(
             make_incident(finding, kind.classification, level), finding.later
         )
         if not blocks(chosen):
             # That no block comes is explained, too.
-            told = f"{incident.explanation}\n{tell_reaction(chosen)}"
-            incident = replace(incident, explanation=told)
+            explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
+            incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]
 
@@ -306,7 +306,7 @@ class CorrelationEngine:
         return [self._outcome(self._case_incident(case), advice, now_us)]
 
     def _case_incident(self, case: Case) -> Incident:
-        return self._rater.told(case_incident(case, case_level(case)), case.alerts)
+        return self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
 
     def _outcome(
         self, incident: Incident, advice: Iterable[Recommendation] = (), now_us: int = 0
