@@ -145,12 +145,10 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         if alerts:
             self.running.take(alerts)
         blocks = [record for record in records if isinstance(record, Block)]
-        if blocks:
-            self.running.report(blocks)
         if message.sender in self.settings.jids("supervisor"):
-            for block in blocks:
-                if block.state == "active":
-                    self.running.confirm(block.source, message.sender)
+            self.running.rule(blocks, message.sender)
+        elif blocks:
+            self.running.report(blocks)
         for record in records:
             if isinstance(record, OntologyChanged):
                 self._on_change(record, [r for r in records if isinstance(r, HostProfile)])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from agents.base.protected import Protected, canonical
 from agents.settings.honeynet import Policy
 from ontology.reasoner.window import check_alert
-from ontology.records import Address, Alert, Decision, Incident
+from ontology.records import Address, Alert, Block, Decision, Incident
 
 ALONE_S = 60
 """The longest block on the word of one cell alone."""
@@ -199,6 +199,18 @@ class Cooperation:
         while len(self._confirmed) > MAX_SOURCES * len(self._words):
             self._confirmed.popitem(last=False)
         return self._order(word, word.until_us, now_us, f"confirmed by {by}")
+
+    def on_ruling(self, ruling: Block, by: str, now_us: int) -> Decision | None:
+        """The supervisor has a block in force; if by the very decision of a cell, it confirms it.
+
+        Not by any other: it also reports blocks that cells made on each other's word.
+        """
+        spoken = self._speaking(canonical(ruling.source), now_us)
+        if ruling.state != "active" or all(
+            word.decision.id != ruling.decision for word in spoken.values()
+        ):
+            return None
+        return self.confirm(ruling.source, by, now_us)
 
     def ended(self, source: Address) -> None:
         """A block was lifted: what was said until now no longer counts."""

@@ -67,8 +67,10 @@ class Pipeline:
         self._dispatch = dispatch
         self._cooperation = cooperation
         self._publications: deque[Publication] = deque(maxlen=MAX_PUBLICATIONS)
-        self._confirmations: dict[Address, str] = {}
-        """Source → who else wants it blocked."""
+        self._rulings: deque[tuple[Block, str]] = deque(maxlen=MAX_QUEUE)
+        """Of the supervisor, with its bare JID."""
+        self._seen: set[Address] = set()
+        """Sources of own alerts that could not be forged, since the last look at others' words."""
         self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
@@ -119,10 +121,11 @@ class Pipeline:
         self._publications.extend(publications)
         self._work.set()
 
-    def confirm(self, source: Address, by: str) -> None:
-        """The supervisor wants this source blocked, too."""
-        self._confirmations[source] = by
-        self._work.set()
+    def rule(self, rulings: Sequence[Block], by: str) -> None:
+        """What the supervisor has in force, or no longer."""
+        if self._cooperation is not None:
+            self._rulings.extend((ruling, by) for ruling in rulings)
+        self.report(rulings)
 
     def before_next(self, errand: Callable[[], None]) -> None:
         """Do this in the engine's thread before the next batch."""
@@ -189,57 +192,57 @@ class Pipeline:
         outcomes = [*self.engine.on_blocks(reports, now), *self.engine.on_alerts(batch, now)]
         self._conclusions += self.engine.conclusions()
         if self._cooperation is not None:
-            for alert in batch:
-                if alert.source is not None and alert.verified_source:
-                    self._confirmations[alert.source] = "evidence of its own"
+            self._seen |= {
+                alert.source
+                for alert in batch
+                if alert.source is not None and alert.verified_source
+            }
         return outcomes
 
     async def _cooperate(self, cooperation: Cooperation) -> None:
         heard = list(self._publications)
         self._publications.clear()
-        confirmed, self._confirmations = self._confirmations, {}
+        rulings = list(self._rulings)
+        self._rulings.clear()
+        seen, self._seen = self._seen, set()
         lifted, self._lifted = self._lifted, set()
-        if not (heard or confirmed or lifted):
+
+        def judge() -> list[Decision]:
+            for source in lifted:
+                cooperation.ended(source)
+            orders = [self._judge(cooperation, one) for one in heard]
+            now = now_us()
+            orders += [cooperation.on_ruling(block, by, now) for block, by in rulings]
+            orders += [cooperation.confirm(one, "evidence of its own", now) for one in seen]
+            return [order for order in orders if order is not None]
+
+        if not (heard or rulings or seen or lifted):
             return
-        orders = await self.in_thread(lambda: self._judge(cooperation, heard, confirmed, lifted))
+        orders = await self.in_thread(judge)
+        for order in orders:
+            logger.info("on others' word: block %s for %d s", order.source, order.duration_s)
         await self._dispatch.order_own_gateway(orders)
 
-    def _judge(
-        self,
-        cooperation: Cooperation,
-        heard: Sequence[Publication],
-        confirmed: dict[Address, str],
-        lifted: set[Address],
-    ) -> list[Decision]:
+    def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
         """In the engine's thread, which has the reasoner."""
-        orders = []
-        for source in lifted:
-            cooperation.ended(source)
-        for one in heard:
-            now = now_us()
-            refusal = cooperation.refusal(one, now)
-            if refusal is not None:
-                self._counters["publications_refused"] += 1
-                logger.warning(
-                    "the decision of %s on %s is not followed: %s",
-                    *(one.cell, one.decision.source, refusal),
-                )
-                continue
-            try:
-                called = self.engine.called_for(one.alerts)
-            except ReasonerError as e:
-                self._counters["publications_unjudged"] += 1
-                logger.error("the evidence of %s can't be judged: %s", one.cell, e)
-                continue
-            self._counters["publications_judged"] += 1
-            seen = self.engine.has_seen(one.decision.source)
-            orders.append(cooperation.accept(one, called, now, seen=seen))
-        for source, by in confirmed.items():
-            orders.append(cooperation.confirm(source, by, now_us()))
-        found = [order for order in orders if order is not None]
-        for order in found:
-            logger.info("%s: block %s for %d s", order.scope, order.source, order.duration_s)
-        return found
+        now = now_us()
+        refusal = cooperation.refusal(one, now)
+        if refusal is not None:
+            self._counters["publications_refused"] += 1
+            logger.warning(
+                "the decision of %s on %s is not followed: %s",
+                *(one.cell, one.decision.source, refusal),
+            )
+            return None
+        try:
+            called = self.engine.called_for(one.alerts)
+        except ReasonerError as e:
+            self._counters["publications_unjudged"] += 1
+            logger.error("the evidence of %s can't be judged: %s", one.cell, e)
+            return None
+        self._counters["publications_judged"] += 1
+        seen = self.engine.has_seen(one.decision.source)
+        return cooperation.accept(one, called, now, seen=seen)
 
     def _count(self) -> None:
         found = self.engine.counters | self.worker.counters

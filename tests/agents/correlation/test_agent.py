@@ -341,9 +341,17 @@ async def test_what_another_cell_publishes_is_judged_by_the_own_rules(tmp_path: 
         assert (order.scope, order.duration_s) == ("cooperative", 60)
         # Evidence of others is no alert of ours, and nothing is reported of it.
         assert agent.counters["alerts"] == 0 and decisions(agent, "ontology") == []
-        # The supervisor reports the same block: the word counts in full.
-        assert agent.settings.jids("supervisor") == ()
-        agent.running.confirm(order.source, "the supervisor")
+        # The supervisor rules on the same decision: the word counts in full.
+        ruling = Block(
+            id="urn:b",
+            decision=decision.id,
+            gateway="*",
+            source=order.source,
+            state="active",
+            since_us=now_us(),
+            expires_us=now_us() + 3600 * 1_000_000,
+        )
+        agent.running.rule([ruling], "supervisor.gw9@honeynet.localdomain")
         await until(lambda: len(decisions(agent, "reaction")) == 2)
         assert decisions(agent, "reaction")[1].duration_s > 3500
 

@@ -20,7 +20,7 @@ from agents.correlation.cooperation import (
     publications,
 )
 from agents.settings.honeynet import Policy
-from ontology.records import Address, Alert, Decision, Incident
+from ontology.records import Address, Alert, Block, BlockState, Decision, Incident
 
 S = 1_000_000
 NOW_US = 1_790_000_000 * S
@@ -120,6 +120,8 @@ def test_what_somebody_confirms_counts_in_full(how: str) -> None:
         assert alone is not None
         if how == "cell":
             order = accept(core, publication(SECOND, length_s=100), at_s)
+        elif how == "supervisor":
+            order = core.on_ruling(ruling(publication().decision.id), how, NOW_US + at_s * S)
         else:
             order = core.confirm(ATTACKER, how, NOW_US + at_s * S)
         # Another id: to a gateway one decision has one length.
@@ -128,6 +130,29 @@ def test_what_somebody_confirms_counts_in_full(how: str) -> None:
     assert order.scope == "cooperative" and "confirmed by" in order.reason
     # Once is enough.
     assert core.confirm(ATTACKER, "somebody", NOW_US + 20 * S) is None
+
+
+def ruling(decision: str, state: BlockState = "active") -> Block:
+    return Block(
+        id="urn:b",
+        decision=decision,
+        gateway="*",
+        source=ATTACKER,
+        state=state,
+        since_us=NOW_US,
+        expires_us=NOW_US + 3600 * S,
+    )
+
+
+def test_the_echo_of_its_own_order_confirms_nothing() -> None:
+    """The supervisor adopts what gateways report, and tells of it."""
+    core, _ = cooperation()
+    order = accept(core, publication())
+    assert order is not None
+    assert core.on_ruling(ruling(order.id), "supervisor", NOW_US + S) is None
+    theirs = publication().decision.id
+    assert core.on_ruling(ruling(theirs, "lifted"), "supervisor", NOW_US + S) is None
+    assert core.on_ruling(ruling(theirs), "supervisor", NOW_US + S) is not None
 
 
 def test_a_source_of_which_nobody_spoke_is_nothing_to_confirm() -> None:
