@@ -38,7 +38,7 @@ def processes() -> dict[int, tuple[float, int, str]]:
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             if not re.search(
-                r"agents\.(launcher\.process|main)|ontology\.reasoner|prosody", command
+                r"ontoidps-(agent|forks)|agents\.main|ontology\.reasoner|prosody", command
             ):
                 continue
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
@@ -62,7 +62,7 @@ def idle() -> dict[str, Any]:
         "each": sorted(
             (
                 (
-                    re.sub(r".*agents\.launcher\.process (\w+) (\w+).*", r"\1.\2", command)[-40:],
+                    re.sub(r"ontoidps-agent (\w+) (\w+).*", r"\1.\2", command)[-40:],
                     round(100 * (seconds - before[pid][0]) / IDLE_S, 2),
                     pss // 1024,
                 )

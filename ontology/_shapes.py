@@ -34,6 +34,12 @@ _PROPERTY = {
     "alerts": IDPS.restsOnAlert,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
+    "cause": IDPS.causedBy,
+    "ban": IDPS.concernsBan,
+    "blocks": IDPS.hasBlock,
+    "confirmed": IDPS.confirmedBlock,
+    "received": IDPS.receiptOf,
+    "agent": IDPS.statusOf,
     "query": IDPS.answersQuery,
     "roles": IDPS.hostRole,
     "open_ports": IDPS.openPort,
@@ -46,7 +52,12 @@ _PROPERTY = {
     "state": IDPS.blockState,
     "scope": IDPS.decisionScope,
 }
-_REFERENCES = ("alerts", "incident", "decision", "query")
+_REFERENCES = frozenset(
+    {
+        *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
+        *("received", "agent"),
+    }
+)
 """Fields that hold ids of other records."""
 _CLASSIFIED = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}
 """Records whose ``classification`` is a class of the individual, and which classes it may be."""

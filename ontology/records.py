@@ -18,6 +18,10 @@ from ontology.addresses import Network as Network
 from ontology.gateway_addresses import GatewayAddresses as GatewayAddresses
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
+from ontology.oversight import OversightRecord
+from ontology.ranges import MAX_TIME_US as MAX_TIME_US
+from ontology.ranges import check_member as _check_member
+from ontology.ranges import check_time as _check_time
 from ontology.traffic_cluster import TrafficCluster as TrafficCluster
 
 AlertStage = Literal["original", "junior", "senior"]
@@ -35,8 +39,6 @@ DECISION_SCOPES: tuple[DecisionScope, ...] = get_args(DecisionScope)
 ROLES: tuple[Role, ...] = get_args(Role)
 ONTOLOGY_ACTIONS: tuple[OntologyActionName, ...] = get_args(OntologyActionName)
 
-MAX_TIME_US = 253_402_300_799_999_999
-"""9999-12-31T23:59:59.999999Z, the last instant that xsd:dateTime and Python both write."""
 
 # One network connection (a "flow record" of both directions: a biflow, RFC 5103), little endian and
 # packed. Addresses are 16 network-order bytes; IPv4 is IPv4-mapped (::ffff:a.b.c.d, RFC 4291
@@ -111,19 +113,9 @@ CONTENT_FLAGS = ("LoggedIn", "RootShell", "SuAttempted", "HostLogin", "GuestLogi
 """Bits of ``content_flags``: the content features of KDD Cup 99 that are yes or no."""
 
 
-def _check_time(name: str, value: int) -> None:
-    if not 0 <= value <= MAX_TIME_US:
-        raise ValueError(f"{name} must lie in [0, {MAX_TIME_US}] microseconds, got {value}")
-
-
 def _check_unit(name: str, value: float) -> None:
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
-
-
-def _check_member(name: str, value: str, members: tuple[str, ...]) -> None:
-    if value not in members:
-        raise ValueError(f"{name} must be one of {', '.join(members)}, got {value!r}")
 
 
 def _check_port(name: str, value: int | None) -> None:
@@ -401,5 +393,6 @@ Record = (
     | OntologyAction
     | Query
     | Answer
+    | OversightRecord
 )
 """Everything that may travel in a message."""

@@ -21,12 +21,12 @@ Pure: time comes with the connections.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from agents.analyzer.clustering import NORMAL, ClusterModel
@@ -79,8 +79,8 @@ class GuardedDrift:
         self.revision = 0
         """Windows that moved a centre, over all restarts."""
         self._end_us = 0
-        self._shares: dict[int, OrderedDict[bytes, _Share]] = {}
-        self._accused: OrderedDict[bytes, int] = OrderedDict()
+        self._shares: dict[int, dict[bytes, _Share]] = {}
+        self._accused: LRUCache[bytes, int] = LRUCache(MAX_ACCUSED)
         self._counts = {"drift_taken": 0, "drift_refused": 0, "drift_forgotten": 0}
 
     def on_view(self, view: View, alerts: Iterable[Alert], model: ClusterModel) -> bool:
@@ -110,11 +110,9 @@ class GuardedDrift:
             if address is None:
                 continue
             raw = packed(address)
+            full = len(self._accused) == self._accused.maxsize
+            self._counts["drift_forgotten"] += full and raw not in self._accused
             self._accused[raw] = max(until, self._accused.get(raw, 0))
-            self._accused.move_to_end(raw)
-        while len(self._accused) > MAX_ACCUSED:
-            self._accused.popitem(last=False)
-            self._counts["drift_forgotten"] += 1
 
     def _collect(self, view: View, model: ClusterModel) -> None:
         features = view.features
@@ -140,7 +138,7 @@ class GuardedDrift:
             self._take(int(cluster[row]), _prefix(source), source, features[row])
 
     def _take(self, cluster: int, key: bytes, source: bytes, features: NDArray[np.float64]) -> None:
-        shares = self._shares.setdefault(cluster, OrderedDict())
+        shares = self._shares.setdefault(cluster, {})
         share = shares.get(key)
         if share is None:
             if len(shares) >= MAX_SOURCES or source in self._accused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ontology.whole_files import write_whole
 
 Arrays = Mapping[str, NDArray[Any]]
 Made = TypeVar("Made")
@@ -41,11 +43,6 @@ def read_model(path: Path, what: str, make: Callable[[Arrays], Made]) -> Made:
 
 def write_model(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write ``path`` whole or not at all: a reader never sees half a file."""
-    partial = path.with_name(path.name + ".new")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    data = io.BytesIO()
+    np.savez_compressed(data, allow_pickle=False, **arrays)
+    write_whole(path, data.getvalue())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ontology.clusters_file import own_name
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.traffic_cluster import TrafficCluster
+from ontology.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +63,7 @@ class KeptNames:
 
     def save(self, records: Sequence[Record]) -> None:
         """Raises: OSError."""
-        partial = self._path.with_suffix(".new")
-        partial.write_text(encode(records), encoding="utf-8")
-        os.replace(partial, self._path)
+        write_whole(self._path, encode(records).encode())
 
     def load(self) -> tuple[Record, ...]:
         """Nothing if there is none, or it can't be read: the ontology agent tells it again."""

@@ -24,7 +24,7 @@ from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import PROTOCOL, Delivery, reply_to
 from agents.base.health import give_back_memory, resident_kib
 from agents.base.local import LocalLinks
-from agents.base.message_log import MessageLog
+from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
 from agents.base.routes import Routes
 from agents.base.tasks import Tasks
@@ -68,6 +68,8 @@ class BaseAgent(Generic[Running]):
         """Shown in `ontoidps status`, in /metrics and on the supervisor's page."""
         self.registered = asyncio.Event()
         """Set once the supervisor has answered a registration."""
+        self.supervisor_heard_s: float | None = None
+        """When it last did (monotonic seconds); it does every `REGISTER_EVERY_S`."""
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
         self._stopping, self._wake, self._ready = (asyncio.Event() for _ in range(3))
@@ -86,6 +88,10 @@ class BaseAgent(Generic[Running]):
         self._delivery: Delivery
 
     # --- for the role to override ---------------------------------------------------------------
+
+    def enter_process(self) -> None:
+        """Called once in a process that runs this agent and nothing else, before its first thread
+        and its first connection: the place to give up rights. Blocks."""
 
     async def on_start(self) -> Running:
         """Open what the agent works with, and give it back as `running`.
@@ -294,7 +300,11 @@ class BaseAgent(Generic[Running]):
             except BlockingIOError as e:
                 raise RuntimeError(f"{self.jid} is already running ({state / 'lock'})") from e
             mail = open_mail(state / "mail.sqlite3")
-            log = MessageLog(state, self.settings.message_log_mib << 20, self.counters)
+            log = MessageLog(
+                log_folder(self.settings.state_dir, self.jid),
+                self.settings.message_log_mib << 20,
+                self.counters,
+            )
             try:
                 self._bus = Bus(identity, self.settings, self.counters)
                 self._local = LocalLinks(self.settings, self.role, self.node, self.counters)
@@ -523,4 +533,5 @@ class BaseAgent(Generic[Running]):
         if not message.conversation_id.startswith(_REGISTRATION) or self.role == "supervisor":
             return False
         self.registered.set()
+        self.supervisor_heard_s = time.monotonic()
         return True

@@ -55,7 +55,7 @@ class _Inbox(CyclicBehaviour):
 
     async def run(self) -> None:
         # Not `receive`, which wakes up each second whether or not there is something.
-        item: Any = await self.queue.get()
+        item: Any = await cast("asyncio.Queue[Any]", self.queue).get()
         if item is None or not isinstance(self.agent, Bus):
             return
         if self.is_killed():

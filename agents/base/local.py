@@ -119,7 +119,7 @@ class _Incoming(asyncio.Protocol):
         start = 0
         try:
             while len(buffer) - start >= frames.PREFIX.size:
-                length = frames.frame_length(buffer[start : start + frames.PREFIX.size])
+                length = frames.frame_length(bytes(buffer[start : start + frames.PREFIX.size]))
                 if length > MAX_FRAME:
                     raise frames.FrameError(f"a frame of {length} bytes")
                 end = start + frames.PREFIX.size + length

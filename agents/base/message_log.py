@@ -23,8 +23,20 @@ NAMES = ("messages.fipa", "messages.1.fipa")
 """The file written to, and the one before it."""
 ACCEPTED = "-"
 """Verdict on a message that was taken; else why not, in one word."""
+_FOLDER = "messages"
 _HEAD = re.compile(rb"(\d{1,18}) (sent|received) ([a-z-]{1,40}) (\d{1,7})\n")
 _MAX_HEAD = 80
+
+
+def log_folder(state_dir: Path, jid: str) -> Path:
+    """Where an agent of this host keeps its log: beside its state, not in it, so that who may read
+    the logs (the console) needs to read nothing else."""
+    return state_dir / _FOLDER / jid
+
+
+def logs_folder(state_dir: Path) -> Path:
+    """What holds the logs of all agents of this host."""
+    return state_dir / _FOLDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +94,7 @@ class MessageLog:
             self._path.replace(self._older)
         if self._file is None:
             # Unbuffered: the entry is whole for whoever reads beside us, and after a crash.
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._file = open(descriptor, "ab", buffering=0)
             self._size = self._path.stat().st_size

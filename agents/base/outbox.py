@@ -37,7 +37,11 @@ CREATE TABLE IF NOT EXISTS seen (
 
 
 def priority_of(classes: Iterable[str]) -> int:
-    """0 (a decision, never dropped) to 3 (connection batches, dropped first)."""
+    """0 (a decision, never dropped) to 3 (connection batches and feeds, dropped first)."""
+    classes = frozenset(classes)
+    if "FeedPart" in classes:
+        # It tells of decisions and orders nothing: who misses a part is told everything anew.
+        return _PRIORITY["ConnectionBatch"]
     return min((_PRIORITY.get(name, _ORDINARY) for name in classes), default=_ORDINARY)
 
 

@@ -67,6 +67,7 @@ async def _main(
     agent_type: type[BaseAgent[Any]], context: AgentContext, health_fd: int | None
 ) -> None:
     agent = agent_type(context)
+    agent.enter_process()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agents.base.message_filter import Wish, records_of, wanted
-from agents.base.message_log import ACCEPTED, NAMES, Logged, read_entries, read_log
+from agents.base.message_log import ACCEPTED, NAMES, Logged, log_folder, read_entries, read_log
 from agents.clock import now_us
 from agents.commands.replay import printable
 from agents.messages.acl import AclMessage
@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; raises ValueError for a bad duration or file."""
     settings = load_settings(arguments.file)
-    folders = [settings.state_dir / settings.jid(role, node) for role, node in settings.agents()]
+    folders = [
+        log_folder(settings.state_dir, settings.jid(role, node)) for role, node in settings.agents()
+    ]
     if not any((folder / name).exists() for folder in folders for name in NAMES):
         raise ValueError(
             f"{settings.state_dir}: no agent of this host has kept a message"

@@ -29,6 +29,7 @@ from datasets.kdd.nsl_kdd import read_nsl_kdd
 from datasets.recipe.traffic import SAMPLES, Sample, read_manifest
 from ontology.clusters_file import clusters_path
 from ontology.records import Alert, ConnectionBatch
+from ontology.whole_files import write_whole
 
 NSL_KDD = "nsl-kdd"
 MAX_CLUSTERS = 1000
@@ -83,9 +84,7 @@ def write_clusters_file(directory: Path, model: ClusterModel, path: Path, *, mos
     """
     samples = [(sample.file, labelled(directory, sample)) for sample in read_manifest(directory)]
     data, cases = clusters_file(model, samples, most=most)
-    partial = path.with_suffix(".new")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_whole(path, data)
     return cases
 
 

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from agents.launcher.launcher import Launcher, configure_logging
+from agents.launcher.launcher import Launcher
+from agents.launcher.logs import configure_logging
 from agents.settings.honeynet import load_settings
 
 
@@ -26,4 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
     nodes = [settings.node_named(name) for name in arguments.node or []] or list(settings.node)
     configure_logging("launcher", verbose=arguments.verbose)
     launcher = Launcher(settings, arguments.file.resolve(), nodes, verbose=arguments.verbose)
+    launcher.prepare()
     return asyncio.run(launcher.run())

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, HTTPException, Request
 
+from agents.console.console import Console
 from agents.console.sessions import (
     Credentials,
     LoginLimit,
@@ -15,7 +16,6 @@ from agents.console.sessions import (
     Sessions,
     UserRole,
 )
-from agents.supervisor.operations import ConsoleService
 
 COOKIE = "ontoidps"
 CLI_USER = "cli"
@@ -25,7 +25,7 @@ CLI_USER = "cli"
 class Gate:
     """What the routes need of the application; kept as ``app.state.gate``."""
 
-    service: ConsoleService
+    console: Console
     credentials: Credentials
     sessions: Sessions
     logins: LoginLimit
@@ -52,11 +52,11 @@ def gate_of(request: Request) -> Gate:
 
 def session_alive(gate: Gate, session: Session | Identity, session_id: str) -> bool:
     """Whether a session stands and its user still has the role it was made with."""
-    if not gate.sessions.alive(session_id, gate.service.clock()):
+    if not gate.sessions.alive(session_id, gate.console.clock()):
         return False
     if gate.credentials.users.role(session.user) != session.role:
         gate.sessions.drop(session_id)
-        gate.service.hub.close(session_id)
+        gate.console.hub.close(session_id)
         return False
     return True
 
@@ -65,7 +65,7 @@ def session_of(request: Request, *, touch: bool = True) -> Session | None:
     """The live session of a request's cookie."""
     gate = gate_of(request)
     cookie = request.cookies.get(COOKIE, "")
-    session = gate.sessions.get(cookie, gate.service.clock(), touch=touch) if cookie else None
+    session = gate.sessions.get(cookie, gate.console.clock(), touch=touch) if cookie else None
     if session is None or not session_alive(gate, session, session.id):
         return None
     return session

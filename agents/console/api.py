@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.console.access import (
     COOKIE,
@@ -19,6 +20,7 @@ from agents.console.access import (
     session_alive,
 )
 from agents.console.sessions import UserRole
+from agents.console.store import array
 from agents.console.views import (
     AgentView,
     AlertView,
@@ -27,12 +29,7 @@ from agents.console.views import (
     BlockView,
     IncidentView,
     View,
-    alert_view,
-    block_view,
-    incident_view,
-    ruling_views,
 )
-from agents.supervisor.ledger import AuditLine
 from ontology.records import Address
 
 MAX_DURATION_S = 366 * 86400
@@ -85,7 +82,9 @@ class Me(View):
     """Send it back as ``X-CSRF-Token`` with every change."""
     honeynet: str
     now_us: int
-    """The supervisor's clock, for the countdown."""
+    """The console's clock, for the countdown."""
+    heard_us: int
+    """When the supervisor was last heard of; 0: not since the console's start."""
     block_duration_s: int
     maximum_duration_s: int
     gateways: tuple[str, ...]
@@ -102,21 +101,12 @@ class AuditPage(View):
 
 Limit = Annotated[int, Query(ge=1, le=5000)]
 
-_BLOCKS = TypeAdapter(list[BlockView])
-
 router = APIRouter(prefix="/api/v1")
 
 
-def _audit_view(line: AuditLine) -> AuditView:
-    return AuditView(
-        seq=line.seq,
-        at_us=line.at_us,
-        who=line.who,
-        what=line.what,
-        subject=line.subject,
-        reason=line.reason,
-        hash=line.hash,
-    )
+def _json(text: str) -> Response:
+    """Views come from the store as JSON; nothing is parsed to be written again."""
+    return Response(text, media_type="application/json")
 
 
 def _entry_id(block_id: str) -> str:
@@ -126,17 +116,18 @@ def _entry_id(block_id: str) -> str:
 @router.get("/me")
 async def get_me(request: Request, caller: Viewer) -> Me:
     """Who I am, and the settings that the page needs."""
-    service = gate_of(request).service
+    console = gate_of(request).console
     return Me(
         user=caller.user,
         role=caller.role,
         csrf=caller.csrf,
-        honeynet=service.settings.name,
-        now_us=service.clock(),
-        block_duration_s=service.settings.policy.block_duration,
-        maximum_duration_s=service.settings.policy.maximum_duration,
-        gateways=tuple(service.propagation.gateways),
-        dry_run=service.settings.policy.dry_run,
+        honeynet=console.settings.name,
+        now_us=console.clock(),
+        heard_us=console.heard(),
+        block_duration_s=console.settings.policy.block_duration,
+        maximum_duration_s=console.settings.policy.maximum_duration,
+        gateways=console.gateways,
+        dry_run=console.settings.policy.dry_run,
     )
 
 
@@ -151,58 +142,39 @@ async def list_blocks(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Blocks, newest first."""
-    ledger = gate_of(request).service.ledger
+    store = gate_of(request).console.store
 
-    def read() -> bytes:
-        found = ledger.entries(
-            state=state, source=source, gateway=gateway, limit=limit, offset=offset
+    def read() -> str:
+        return array(
+            store.blocks(state=state, source=source, gateway=gateway, limit=limit, offset=offset)
         )
-        return _BLOCKS.dump_json([block_view(entry) for entry in found])
 
-    # Encoded in the thread as well: a thousand blocks take 50 ms, which the loop must not lose.
-    return Response(await asyncio.to_thread(read), media_type="application/json")
+    return _json(await asyncio.to_thread(read))
 
 
-@router.get("/blocks/{block_id}")
-async def get_block(request: Request, _: Viewer, block_id: str) -> BlockDetail:
+@router.get("/blocks/{block_id}", response_model=BlockDetail)
+async def get_block(request: Request, _: Viewer, block_id: str) -> Response:
     """One block and why it exists: decisions, incidents with their derivation, alerts, audit."""
-    ledger = gate_of(request).service.ledger
-    key = _entry_id(block_id)
-
-    def read() -> BlockDetail | None:
-        with ledger.transaction():
-            entry = ledger.entry(key)
-            if entry is None:
-                return None
-            why = ledger.explain(key)
-            return BlockDetail(
-                block=block_view(entry),
-                decisions=ruling_views(why),
-                incidents=why.incidents,
-                alerts=why.alerts,
-                audit=tuple(map(_audit_view, ledger.audit_trail(limit=100, subject=key))),
-            )
-
-    detail = await asyncio.to_thread(read)
+    store = gate_of(request).console.store
+    detail = await asyncio.to_thread(store.detail, _entry_id(block_id))
     if detail is None:
         raise HTTPException(404, "there is no such block")
-    return detail
+    return _json(detail)
 
 
 @router.post("/blocks", status_code=202)
 async def add_block(request: Request, caller: Operator, body: NewBlock) -> BlockView:
     """Block an address by hand; 202: the orders are on their way to the gateways."""
-    service = gate_of(request).service
-    duration_s = body.duration_s or service.settings.policy.block_duration
-    entry = await service.block(body.source, duration_s, body.reason, caller.user)
-    return service.view(entry)
+    console = gate_of(request).console
+    duration_s = body.duration_s or console.settings.policy.block_duration
+    return await console.bans.block(body.source, duration_s, body.reason, caller.user)
 
 
 @router.post("/blocks/{block_id}/lift", status_code=202)
 async def lift_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
     """End a block on every gateway."""
-    service = gate_of(request).service
-    return service.view(await service.lift(_entry_id(block_id), body.reason, caller.user))
+    bans = gate_of(request).console.bans
+    return await bans.lift(_entry_id(block_id), body.reason, caller.user)
 
 
 @router.post("/blocks/{block_id}/extend", status_code=202)
@@ -210,50 +182,48 @@ async def extend_block(
     request: Request, caller: Operator, block_id: str, body: Extend
 ) -> BlockView:
     """Make a block end later on every gateway."""
-    service = gate_of(request).service
-    entry = await service.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
-    return service.view(entry)
+    bans = gate_of(request).console.bans
+    return await bans.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
 
 
 @router.get("/agents")
 async def list_agents(request: Request, _: Viewer) -> list[AgentView]:
     """The directory: every agent of the honeynet file, with its health."""
-    return gate_of(request).service.agents()
+    return await asyncio.to_thread(gate_of(request).console.agents)
 
 
-@router.get("/incidents")
-async def list_incidents(request: Request, _: Viewer, limit: Limit = 100) -> list[IncidentView]:
+@router.get("/incidents", response_model=list[IncidentView])
+async def list_incidents(request: Request, _: Viewer, limit: Limit = 100) -> Response:
     """Incidents, newest first."""
-    rows = await asyncio.to_thread(gate_of(request).service.ledger.incidents, limit)
-    return [incident_view(incident, at) for incident, at in rows]
+    store = gate_of(request).console.store
+    return _json(array(await asyncio.to_thread(store.incidents, limit)))
 
 
-@router.get("/alerts")
-async def list_alerts(request: Request, _: Viewer, limit: Limit = 100) -> list[AlertView]:
+@router.get("/alerts", response_model=list[AlertView])
+async def list_alerts(request: Request, _: Viewer, limit: Limit = 100) -> Response:
     """Alerts behind incidents, newest first."""
-    rows = await asyncio.to_thread(gate_of(request).service.ledger.alerts, limit)
-    return [alert_view(alert, at) for alert, at in rows]
+    store = gate_of(request).console.store
+    return _json(array(await asyncio.to_thread(store.alerts, limit)))
 
 
-@router.get("/audit")
+@router.get("/audit", response_model=AuditPage)
 async def list_audit(
     request: Request,
     _: Viewer,
     limit: Limit = 100,
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
-) -> AuditPage:
+) -> Response:
     """The audit trail: who did what, when and why."""
-    ledger = gate_of(request).service.ledger
+    store = gate_of(request).console.store
 
-    def read() -> AuditPage:
-        with ledger.transaction():
-            lines = ledger.audit_trail(limit=limit, before=before)
-            newest = ledger.audit_trail(limit=1)
-        return AuditPage(
-            lines=tuple(map(_audit_view, lines)), head=newest[0].hash if newest else ""
-        )
+    def read() -> str:
+        with store.transaction():
+            lines = store.audit(limit=limit, before=before)
+            newest = store.audit(limit=1)
+        head = AuditView.model_validate_json(newest[0]).hash if newest else ""
+        return f'{{"lines":{array(lines)},"head":{json.dumps(head)}}}'
 
-    return await asyncio.to_thread(read)
+    return _json(await asyncio.to_thread(read))
 
 
 @router.get(
@@ -264,10 +234,10 @@ async def list_audit(
 async def events(request: Request, caller: Viewer) -> StreamingResponse:
     """Server-sent events: ``hello``, messages with changed views, ``tick``, ``resync``."""
     gate = gate_of(request)
-    if gate.service.hub.full:
+    if gate.console.hub.full:
         raise HTTPException(503, "too many viewers are connected")
     return StreamingResponse(
-        gate.service.hub.stream(caller.session, lambda: _may_watch(request, caller)),
+        gate.console.hub.stream(caller.session, lambda: _may_watch(request, caller)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -283,15 +253,8 @@ async def logout(request: Request, caller: Writer) -> Response:
     gate = gate_of(request)
     if caller.session:
         gate.sessions.drop(caller.session)
-        gate.service.hub.close(caller.session)
-        await asyncio.to_thread(
-            gate.service.ledger.audit,
-            f"user:{caller.user}",
-            "logout",
-            caller.user,
-            "",
-            gate.service.clock(),
-        )
+        gate.console.hub.close(caller.session)
+        await gate.console.note(caller.user, "logout")
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer

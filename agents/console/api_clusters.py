@@ -33,7 +33,7 @@ class Rename(BaseModel):
 @router.get("/clusters")
 async def list_clusters(request: Request, _: Viewer) -> ClustersView:
     """The analyzers' clusters with their names, and the classes that there are."""
-    return ClustersView(clusters=tuple(gate_of(request).service.clusters.all()), classes=_CLASSES)
+    return ClustersView(clusters=tuple(gate_of(request).console.clusters.all()), classes=_CLASSES)
 
 
 @router.post("/clusters/{number}")
@@ -41,6 +41,6 @@ async def rename_cluster(
     request: Request, caller: Operator, number: Annotated[int, Path(ge=0, le=10_000)], body: Rename
 ) -> ClusterView:
     """Call a cluster otherwise, in alerts and here; 200: it is in the ontology's file."""
-    return await gate_of(request).service.clusters.rename(
+    return await gate_of(request).console.clusters.rename(
         number, body.name, body.traffic_class, body.reason, caller.user
     )

@@ -79,8 +79,8 @@ async def list_messages(
     before: Annotated[int | None, Query(ge=0)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> MessagesView:
-    """Messages that agents of the supervisor's host have kept, newest first."""
-    monitor = gate_of(request).service.messages
+    """Messages that agents of the console's host have kept, newest first."""
+    monitor = gate_of(request).console.messages
     wish = Wish(
         sent=sent,
         agent=agent or None,
@@ -105,7 +105,7 @@ async def show_message(
     offset: Annotated[int, Path(ge=0)],
 ) -> WholeMessage:
     """One whole message with its fragment; 404 once newer ones took its place."""
-    monitor = gate_of(request).service.messages
+    monitor = gate_of(request).console.messages
     entry = await asyncio.to_thread(monitor.one, keeper, time_us, offset)
     if entry is None:
         raise HTTPException(404, "this message is no longer kept")

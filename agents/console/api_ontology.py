@@ -56,7 +56,7 @@ class FactsView(View):
 @router.post("/query")
 async def query_ontology(request: Request, _: Writer, body: Question) -> Results:
     """Ask the ontology agent in SPARQL: archive, ontology, rules, clusters, asserted facts."""
-    results, truncated = await gate_of(request).service.knowledge.query(body.sparql)
+    results, truncated = await gate_of(request).console.knowledge.query(body.sparql)
     return Results(
         head=results.get("head", {}),
         boolean=results.get("boolean"),
@@ -68,7 +68,7 @@ async def query_ontology(request: Request, _: Writer, body: Question) -> Results
 @router.post("/facts")
 async def change_facts(request: Request, caller: Operator, body: Facts) -> FactsView:
     """Assert facts, or retract asserted ones; 200: checked by Pellet, on disk and in force."""
-    detail = await gate_of(request).service.knowledge.change(
+    detail = await gate_of(request).console.knowledge.change(
         body.action, body.fragment, body.reason, caller.user
     )
     return FactsView(detail=detail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from importlib.resources import files
 from urllib.parse import parse_qs
 
@@ -21,18 +20,25 @@ from agents.console.access import (
     same_origin,
     session_of,
 )
+from agents.console.action_errors import ActionError
 from agents.console.api import router
+from agents.console.console import Console
+from agents.console.exposition import CONTENT_TYPE, exposition
 from agents.console.guard import LOOPBACK, Guard
 from agents.console.sessions import Credentials, LoginLimit, Sessions
-from agents.supervisor.errors import ServiceError
-from agents.supervisor.operations import ConsoleService
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_STATUS = {"unknown": 404, "ended": 409, "refused": 422, "unanswered": 503}
+_STATUS = {
+    "unknown": 404,
+    "ended": 409,
+    "refused": 422,
+    "unanswered": 503,
+    "supervisor silent": 504,
+}
 _MESSAGE = "<!-- message -->"
 _MAX_NAME = 64
 _HASHES_AT_ONCE = 2
@@ -40,7 +46,7 @@ _HASHES_AT_ONCE = 2
 
 
 def create_app(
-    service: ConsoleService, credentials: Credentials, *, behind_proxy: bool = False
+    console: Console, credentials: Credentials, *, behind_proxy: bool = False
 ) -> FastAPI:
     """The whole console.
 
@@ -56,13 +62,13 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.gate = Gate(service, credentials, Sessions(), LoginLimit(), behind_proxy)
+    app.state.gate = Gate(console, credentials, Sessions(), LoginLimit(), behind_proxy)
     app.add_middleware(Guard, any_host=behind_proxy)
     app.include_router(router)
     app.include_router(api_clusters.router)
     app.include_router(api_messages.router)
     app.include_router(api_ontology.router)
-    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(ActionError, _action_error)
     app.add_exception_handler(RequestValidationError, _invalid)
 
     static = {
@@ -100,7 +106,7 @@ def create_app(
     @app.post("/login", include_in_schema=False)
     async def post_login(request: Request) -> Response:
         gate = gate_of(request)
-        now_us = service.clock()
+        now_us = console.clock()
         if not same_origin(request):
             return login_answer("This form was sent from another page.", 403)
         try:
@@ -117,14 +123,13 @@ def create_app(
         gate.logins.failed(name, now_us)
         async with hashing:
             role = await asyncio.to_thread(credentials.users.check, name, password)
-        audit, who = service.ledger.audit, f"user:{name}"
         if role is None:
-            service.counters["logins_failed"] += 1
-            await asyncio.to_thread(audit, who, "login failed", name, "", now_us)
+            console.counters["logins_failed"] += 1
+            await console.note(name, "login failed")
             return login_answer("Wrong user name or password.", 401)
         gate.logins.succeeded(name)
         cookie, _ = gate.sessions.create(name, role, now_us)
-        await asyncio.to_thread(audit, who, "login", name, f"as {role}", now_us)
+        await console.note(name, "login", f"as {role}")
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,
@@ -137,7 +142,7 @@ def create_app(
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
-        await asyncio.to_thread(service.ledger.counts)
+        await asyncio.to_thread(console.store.counts)
         return PlainTextResponse("ok\n")
 
     @app.get("/metrics", include_in_schema=False)
@@ -145,15 +150,19 @@ def create_app(
         client = request.client.host if request.client else ""
         if not bearer_right(request) and (behind_proxy or client not in LOOPBACK):
             raise HTTPException(401, "metrics need the token", {"WWW-Authenticate": "Bearer"})
-        rows = await asyncio.to_thread(service.ledger.counts)
-        text = "\n".join(_metrics(service, rows)) + "\n"
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        gauges = {"viewers": console.hub.viewers, "heard_us": console.heard()}
+        counters = {**console.counters, "resyncs": console.hub.resyncs}
+
+        def read() -> bytes:
+            return exposition(console.store.counts(), console.agents(), counters, gauges)
+
+        return Response(await asyncio.to_thread(read), media_type=CONTENT_TYPE)
 
     return app
 
 
-def _service_error(request: Request, error: Exception) -> Response:
-    kind = error.kind if isinstance(error, ServiceError) else "refused"
+def _action_error(request: Request, error: Exception) -> Response:
+    kind = error.kind if isinstance(error, ActionError) else "refused"
     return JSONResponse({"detail": str(error)}, _STATUS[kind])
 
 
@@ -164,23 +173,3 @@ def _invalid(request: Request, error: Exception) -> Response:
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     message = str(first["msg"]).removeprefix("Value error, ")
     return JSONResponse({"detail": f"{where}: {message}" if where else message}, 422)
-
-
-def _metrics(service: ConsoleService, rows: dict[str, int]) -> Iterator[str]:
-    """Prometheus text format 0.0.4. Names and labels come from our code and the honeynet file."""
-    yield "# TYPE ontoidps_blocks_active gauge"
-    yield f"ontoidps_blocks_active {rows.pop('active')}"
-    yield "# TYPE ontoidps_ledger_rows gauge"
-    for table, count in rows.items():
-        yield f'ontoidps_ledger_rows{{table="{table}"}} {count}'
-    yield "# TYPE ontoidps_agent_up gauge"
-    for agent in service.agents():
-        labels = f'role="{agent.role}",node="{agent.node}"'
-        yield f"ontoidps_agent_up{{{labels}}} {int(agent.state == 'up')}"
-    yield "# TYPE ontoidps_viewers gauge"
-    yield f"ontoidps_viewers {service.hub.viewers}"
-    yield "# TYPE ontoidps_supervisor_total counter"
-    counters = {**service.counters, "resyncs": service.hub.resyncs, "pruned": service.ledger.pruned}
-    for name, value in sorted(counters.items()):
-        label = "".join(c if c.isalnum() or c in "_:.-" else "_" for c in name)
-        yield f'ontoidps_supervisor_total{{name="{label}"}} {value}'

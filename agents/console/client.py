@@ -1,4 +1,4 @@
-"""A small client of the supervisor's REST API, for the command line. Synchronous."""
+"""A small client of the console's REST API, for the command line. Synchronous."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class ConsoleError(RuntimeError):
-    """The supervisor can't be asked, or it refuses; the message is one line."""
+    """The console can't be asked, or the supervisor refuses; the message is one line."""
 
 
 class ConsoleClient:
@@ -113,7 +113,7 @@ class ConsoleClient:
         return cast(Json, self._call("POST", "ontology/facts", body=body))
 
     def me(self) -> Json:
-        """Honeynet name, the supervisor's clock, policy, gateways."""
+        """Honeynet name, the console's clock, policy, gateways."""
         return cast(Json, self._call("GET", "me"))
 
     def resolve(self, which: str) -> str:
@@ -145,18 +145,16 @@ class ConsoleClient:
                 timeout=KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S,
             )
         except httpx.HTTPError as e:
-            raise ConsoleError(
-                f"no supervisor answers on {self._listen} ({type(e).__name__})"
-            ) from e
+            raise ConsoleError(f"no console answers on {self._listen} ({type(e).__name__})") from e
         try:
             content: object = answer.json()
         except (json.JSONDecodeError, UnicodeDecodeError) as e:
-            raise ConsoleError(f"{self._listen} is not our supervisor: no JSON") from e
+            raise ConsoleError(f"{self._listen} is not our console: no JSON") from e
         if answer.is_success:
             return content
         detail = content.get("detail") if isinstance(content, dict) else None
         if answer.status_code == 401:
-            detail = "the supervisor doesn't know this token"
+            detail = "the console doesn't know this token"
         raise ConsoleError(" ".join(str(detail or f"error {answer.status_code}").split()))
 
 
@@ -165,8 +163,10 @@ def _read_token(settings: Settings) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as e:
-        node = next(node for role, node in settings.agents() if role == "supervisor")
+        node = next((node for role, node in settings.agents() if role == "console"), None)
+        if node is None:
+            raise ConsoleError("no node of this honeynet runs a console agent") from e
         raise ConsoleError(
-            f"{path}: {e.strerror}; the supervisor makes it at its first start, on the host of "
+            f"{path}: {e.strerror}; the console makes it at its first start, on the host of "
             f"node {node!r}: ask there"
         ) from e

@@ -27,8 +27,13 @@ RESYNC = b"event: resync\ndata: {}\n\n"
 class Hub:
     """Fan-out to the open streams. Loop-bound: call it from the event loop only."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], heard: Callable[[], int] | None = None) -> None:
+        """
+        Args:
+            heard: when the supervisor was last heard of (epoch microseconds; 0: never).
+        """
         self._clock = clock
+        self._heard = heard or clock
         self._viewers: dict[asyncio.Queue[bytes | None], str] = {}
         self._pending: dict[tuple[Topic, str], BaseModel] = {}
         self._overflow = False
@@ -57,6 +62,13 @@ class Hub:
             self._overflow = True
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(COALESCE_S, self._flush)
+
+    def anew(self) -> None:
+        """Have every viewer read the lists again: so much changed at once."""
+        if self._viewers:
+            self._overflow = True
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(COALESCE_S, self._flush)
 
     def _flush(self) -> None:
         self._timer = None
@@ -106,7 +118,8 @@ class Hub:
             self._viewers.pop(queue, None)
 
     def _time(self, event: str) -> bytes:
-        return f'event: {event}\ndata: {{"now_us":{self._clock()}}}\n\n'.encode()
+        data = f'{{"now_us":{self._clock()},"heard_us":{self._heard()}}}'
+        return f"event: {event}\ndata: {data}\n\n".encode()
 
     def close(self, session: str | None = None) -> None:
         """End the streams of one session (logout, role change), or all (shutdown)."""

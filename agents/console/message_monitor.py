@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.base.message_filter import Wish, records_of, wanted
-from agents.base.message_log import NAMES, Logged, Place, read_at, read_places
+from agents.base.message_log import (
+    NAMES,
+    Logged,
+    Place,
+    log_folder,
+    read_at,
+    read_places,
+)
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
 
@@ -31,11 +38,11 @@ class Found:
 
 
 class MessageMonitor:
-    """Reads the logs of the agents whose state is on this host. Blocks; for threads."""
+    """Reads the logs of the agents of this host. Blocks; for threads."""
 
     def __init__(self, settings: Settings) -> None:
         jids = [settings.jid(role, node) for role, node in settings.agents()]
-        self._folders = {jid: settings.state_dir / jid for jid in jids}
+        self._folders = {jid: log_folder(settings.state_dir, jid) for jid in jids}
         self._kept = settings.message_log_mib > 0
         # One at a time: many viewers must not take all threads from the rest of the console.
         self._one = threading.Lock()

@@ -1,4 +1,4 @@
-"""uvicorn inside the agent's event loop: our own sockets, no signal handlers, a bounded stop."""
+"""uvicorn in the console's event loop: our own sockets, no signal handlers, a bounded stop."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class ConsoleServer:
 
     async def stop(self) -> None:
         """End open streams first, then wait until `serve` is through (`STOP_S` seconds or so)."""
-        self._app.state.gate.service.hub.close()
+        self._app.state.gate.console.hub.close()
         self._server.should_exit = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), STOP_S + 1)

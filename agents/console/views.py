@@ -1,16 +1,19 @@
-"""What the console shows: typed views of the ledger and the directory; their JSON is the API."""
+"""What the console shows, typed: made from records that it is told; their JSON is the API.
+
+The one contract between what is received (`feed_intake`), kept (`store`), asked for (`api`) and shown
+(`static`): a field is named here and nowhere else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agents.supervisor.directory import Directory
-from agents.supervisor.ledger import Explanation
-from agents.supervisor.propagation import Entry
 from ontology.clusters_file import own_name
-from ontology.records import Address, Alert, Decision, Incident
+from ontology.oversight import AgentStatus, AuditLine, Ban, Ruling
+from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident
 from ontology.traffic_cluster import TrafficCluster
 
 
@@ -64,7 +67,7 @@ class RulingView(View):
 
 
 class IncidentView(View):
-    """An incident and when the supervisor heard of it."""
+    """An incident and when the supervisor first heard of it."""
 
     incident: Incident
     received_us: int
@@ -137,45 +140,60 @@ class ClustersView(View):
     """What a cluster may be classed as."""
 
 
-def block_view(entry: Entry) -> BlockView:
-    """An entry as the console shows it."""
+def block_view(ban: Ban, cause: Decision, blocks: Iterable[Block]) -> BlockView:
+    """A ban with its cause and its blocks on gateways, as the console shows it."""
+    wanted: Literal["block", "none"] = "block" if ban.ban_state == "active" else "none"
+    mine = sorted((b for b in blocks if b.id in ban.blocks), key=lambda b: b.gateway)
     return BlockView(
-        id=entry.id,
-        source=entry.source,
-        target=entry.cause.target,
-        state=entry.state,
-        settled=all(map(entry.confirmed, entry.gateways)),
-        classification=entry.cause.classification,
-        reason=entry.cause.reason,
-        origin=entry.cause.origin,
-        since_us=entry.since_us,
-        expires_us=entry.expires_us,
-        ended_us=entry.ended_us,
-        ended_by=entry.ended_by,
-        decision=entry.decision.id,
-        incident=entry.cause.incident,
+        id=ban.id,
+        source=ban.source,
+        target=cause.target,
+        state=ban.ban_state,
+        settled=set(ban.confirmed) >= {b.id for b in mine},
+        classification=cause.classification,
+        reason=cause.reason,
+        origin=cause.origin,
+        since_us=ban.since_us,
+        expires_us=ban.expires_us,
+        ended_us=ban.ended_us,
+        ended_by=ban.ended_by,
+        decision=ban.decision,
+        incident=cause.incident,
         gateways=tuple(
             GatewayView(
-                gateway=g.gateway,
-                wanted=g.wanted,
-                state=g.state,
-                confirmed=entry.confirmed(g),
-                since_us=g.since_us,
-                expires_us=g.expires_us,
-                detail=g.detail,
+                gateway=block.gateway,
+                wanted=wanted,
+                state=block.state,
+                confirmed=block.id in ban.confirmed,
+                since_us=block.since_us,
+                expires_us=block.expires_us,
+                detail=block.detail,
             )
-            for g in entry.gateways
+            for block in mine
         ),
     )
 
 
-def ruling_views(explanation: Explanation) -> tuple[RulingView, ...]:
-    """The decisions of an explanation."""
-    return tuple(
-        RulingView(
-            decision=r.decision, outcome=r.outcome, detail=r.detail, received_us=r.received_us
-        )
-        for r in explanation.rulings
+def ruling_view(ruling: Ruling, decision: Decision) -> RulingView:
+    """A decision and the ruling on it."""
+    return RulingView(
+        decision=decision,
+        outcome=ruling.outcome,
+        detail=ruling.detail,
+        received_us=ruling.received_us,
+    )
+
+
+def audit_view(line: AuditLine) -> AuditView:
+    """A line of the audit trail as the console shows it."""
+    return AuditView(
+        seq=line.line_number,
+        at_us=line.audited_us,
+        who=line.actor,
+        what=line.act,
+        subject=line.subject,
+        reason=line.reason,
+        hash=line.line_hash,
     )
 
 
@@ -204,28 +222,37 @@ def cluster_view(cluster: TrafficCluster) -> ClusterView:
     )
 
 
-def agent_views(directory: Directory) -> list[AgentView]:
-    """Every agent of the honeynet file, in its order."""
-    out = []
-    for jid, role, node in directory.expected():
-        entry = directory.get(jid)
-        state: Literal["up", "silent", "absent"] = "absent"
-        if entry is not None:
-            state = "up" if entry.up else "silent"
-        out.append(
-            AgentView(
-                name=jid,
-                role=role,
-                node=node,
-                state=state,
-                since_us=entry.since_us if entry else 0,
-                renewed_us=entry.renewed_us if entry else 0,
-                services=entry.description.services if entry else (),
-                ontology_version=entry.description.ontology_version if entry else "",
-                health=_health(entry.description.health) if entry else {},
-            )
+def agent_view(
+    name: str,
+    role: str,
+    node: str,
+    description: AgentDescription | None = None,
+    status: AgentStatus | None = None,
+) -> AgentView:
+    """An agent of the honeynet file as the directory sees it; absent without an entry."""
+    if description is None or status is None:
+        return AgentView(
+            name=name,
+            role=role,
+            node=node,
+            state="absent",
+            since_us=0,
+            renewed_us=0,
+            services=(),
+            ontology_version="",
+            health={},
         )
-    return out
+    return AgentView(
+        name=name,
+        role=role,
+        node=node,
+        state=status.agent_state,
+        since_us=status.since_us,
+        renewed_us=status.renewed_us,
+        services=description.services,
+        ontology_version=description.ontology_version,
+        health=_health(description.health),
+    )
 
 
 def _health(text: str) -> dict[str, str]:

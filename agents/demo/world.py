@@ -36,7 +36,7 @@ def honeynet_toml(topology: HoneynetTopology, folder: Path, block_s: int) -> str
         f'allow = ["{topology.monitor.ipv4}", "{topology.monitor.ipv6}"]',
         "[[node]]",
         'name = "control"',
-        'agents = ["supervisor", "ontology", "correlation"]',
+        'agents = ["supervisor", "ontology", "correlation", "console"]',
         f'addresses = ["{control.ipv4}", "{control.ipv6}"]',
     ]
     for gateway in topology.gateways:

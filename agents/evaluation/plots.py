@@ -1,18 +1,25 @@
-"""Plots as inline SVG and as text. No script, no font, nothing fetched."""
+"""The plots of an evaluation, each as inline SVG (Matplotlib) and as text for a terminal.
+
+The text form is ours: Matplotlib draws no characters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-_COLOURS = ("#3b6ea5", "#c0392b", "#d98c1f", "#7b4fa3", "#2e8b57", "#777777", "#9c6b30")
+from agents.evaluation.drawing import COLOURS, as_svg, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _MARKS = ".DPRU?*"
 _WIDTH, _HEIGHT = 460, 340
-_LEFT, _BOTTOM, _TOP, _RIGHT = 56, 44, 12, 16
 TEXT_COLUMNS, TEXT_ROWS = 61, 17
 _MAX_POINTS = 400
 _LETTER = 6.6
@@ -33,32 +40,11 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def _svg(width: int, height: int, title: str, body: Sequence[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" role="img" font-family="sans-serif" font-size="11">'
-        f"<title>{escape(title)}</title>{''.join(body)}</svg>"
-    )
-
-
-def _axes(x_label: str, y_label: str) -> list[str]:
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    return [
-        f'<rect x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}" '
-        'fill="none" stroke="#999"/>',
-        f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">'
-        f"{escape(x_label)}</text>",
-        f'<text x="14" y="{(_TOP + bottom) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(_TOP + bottom) / 2})">{escape(y_label)}</text>',
-    ]
-
-
-def _place(x: float, y: float) -> tuple[float, float]:
-    """From [0, 1] to the drawing."""
-    return (
-        _LEFT + x * (_WIDTH - _RIGHT - _LEFT),
-        _HEIGHT - _BOTTOM - y * (_HEIGHT - _BOTTOM - _TOP),
-    )
+def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
+    axes = figure.add_axes((0.13, 0.14, 0.84, 0.82))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    return axes
 
 
 def _canvas(points: Sequence[tuple[float, float, str]]) -> str:
@@ -76,26 +62,16 @@ def roc_plot(false: NDArray[np.float64], caught: NDArray[np.float64], area: floa
     # On an even grid: 100,000 steps of a curve are a page of 5 MB that looks the same.
     grid = np.unique(np.concatenate((np.linspace(0, 1, 201), np.geomspace(1e-4, 1, 100))))
     height = np.interp(grid, false, caught)
-    path = " ".join(
-        f"{px:.1f},{py:.1f}"
-        for px, py in (_place(float(x), float(y)) for x, y in zip(grid, height, strict=True))
-    )
-    (x0, y0), (x1, y1) = _place(0, 0), _place(1, 1)
-    body = _axes("false-alarm rate", "detection rate")
-    body.append(
-        f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="#bbb" stroke-dasharray="4 4"/>'
-    )
-    body.append(f'<polyline points="{path}" fill="none" stroke="{_COLOURS[0]}" stroke-width="2"/>')
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        px, py = _place(tick, tick)
-        body.append(
-            f'<text x="{px}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{tick:g}</text>'
-        )
-        body.append(f'<text x="{_LEFT - 6}" y="{py + 4}" text-anchor="end">{tick:g}</text>')
+    with style():
+        figure = new_figure(_WIDTH, _HEIGHT)
+        axes = _axes(figure, "false-alarm rate", "detection rate")
+        axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle=(0, (4, 4)), linewidth=1)
+        axes.plot(grid, height, color=COLOURS[0], linewidth=2)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     text = _canvas([(float(x), float(np.interp(x, false, caught)), "*") for x in grid])
-    return Plot(
-        title, _svg(_WIDTH, _HEIGHT, title, body), text + "\n 0  false-alarm rate → 1; up: detected"
-    )
+    return Plot(title, as_svg(figure, title), text + "\n 0  false-alarm rate → 1; up: detected")
 
 
 def confusion_plot(
@@ -108,26 +84,40 @@ def confusion_plot(
     cell_width, cell_height = (40 if slanted else 78), 26
     left = round(20 + 1.05 * _LETTER * max(map(len, rows)))
     top = round(20 + 0.87 * _LETTER * letters) if slanted else 40
-    body = []
-    for j, name in enumerate(columns):
-        x = left + (j + 0.5) * cell_width
-        how = f'transform="rotate(-60 {x} {top - 6})"' if slanted else 'text-anchor="middle"'
-        body.append(f'<text x="{x}" y="{top - 6}" {how}>{escape(name)}</text>')
-    for i, name in enumerate(rows):
-        y = top + i * cell_height
-        body.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
-        total = max(int(cells[i].sum()), 1)
-        for j in range(len(columns)):
-            share = int(cells[i, j]) / total
-            x = left + j * cell_width
-            ink = "#fff" if share > 0.55 else "#222"
-            body.append(
-                f'<rect x="{x}" y="{y}" width="{cell_width}" height="{cell_height}" '
-                f'fill="{_COLOURS[0]}" fill-opacity="{share:.3f}" stroke="#ccc"/>'
-                f'<text x="{x + cell_width / 2}" y="{y + 17}" text-anchor="middle" fill="{ink}">'
-                f"{int(cells[i, j])}</text>"
-            )
     width = left + cell_width * len(columns) + (round(_LETTER * letters / 2) if slanted else 10)
+    height = top + cell_height * len(rows) + 10
+    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+    with style():
+        from matplotlib.colors import LinearSegmentedColormap
+
+        figure = new_figure(width, height)
+        axes = figure.add_axes(
+            (
+                left / width,
+                10 / height,
+                cell_width * len(columns) / width,
+                cell_height * len(rows) / height,
+            )
+        )
+        # Cells as polygons, not as an image: as sharp as the text in them, at any size.
+        axes.pcolormesh(
+            shares,
+            cmap=LinearSegmentedColormap.from_list("share", ["#ffffff", COLOURS[0]]),
+            vmin=0,
+            vmax=1,
+            edgecolors="#cccccc",
+            linewidth=0.8,
+        )
+        axes.invert_yaxis()
+        axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+        axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
+        axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+        if slanted:
+            for label in axes.get_xticklabels():
+                label.set(rotation=60, ha="left", va="bottom", rotation_mode="anchor")
+        for (i, j), share in np.ndenumerate(shares):
+            ink = "#ffffff" if share > 0.55 else "#222222"
+            axes.text(j + 0.5, i + 0.5, str(int(cells[i, j])), ha="center", va="center", color=ink)
     wide = [
         max(len(name), *(len(str(int(v))) for v in cells[:, j])) for j, name in enumerate(columns)
     ]
@@ -138,8 +128,7 @@ def confusion_plot(
     for i, name in enumerate(rows):
         values = "  ".join(f"{int(v):>{w}}" for v, w in zip(cells[i], wide, strict=True))
         lines.append(f"{name:<{first}}  {values}")
-    height = top + cell_height * len(rows) + 10
-    return Plot(title, _svg(width, height, title, body), "\n".join(lines))
+    return Plot(title, as_svg(figure, title), "\n".join(lines))
 
 
 def projection_plot(
@@ -169,32 +158,36 @@ def projection_plot(
     both = np.vstack((flat, middle))
     low, span = both.min(axis=0), np.maximum(np.ptp(both, axis=0), 1e-9)
     flat, middle = (flat - low) / span, (middle - low) / span
-    body = _axes("first component", "second component")
-    marks: list[tuple[float, float, str]] = []
-    for (x, y), kind in zip(flat, truth[rows], strict=True):
-        px, py = _place(float(x), float(y))
-        colour = _COLOURS[int(kind) % len(_COLOURS)]
-        body.append(
-            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="2.2" fill="{colour}" fill-opacity="0.5"/>'
-        )
-        marks.append((float(x), float(y), _MARKS[int(kind) % len(_MARKS)]))
-    for number, (x, y) in enumerate(middle):
-        px, py = _place(float(x), float(y))
-        body.append(
-            f'<path d="M{px - 5:.1f} {py:.1f}h10M{px:.1f} {py - 5:.1f}v10" stroke="#000"/>'
-            f'<text x="{px + 4:.1f}" y="{py - 3:.1f}" font-size="8">{number}</text>'
-        )
-        marks.append((float(x), float(y), "+"))
+    kinds = truth[rows]
     shown = [(i, clean(name)) for i, name in enumerate(classes) if (truth == i).any()]
-    x = _LEFT + 8.0
-    for index, name in shown:
-        colour = _COLOURS[index % len(_COLOURS)]
-        body.append(f'<circle cx="{x}" cy="{_HEIGHT + 8}" r="4" fill="{colour}"/>')
-        body.append(f'<text x="{x + 8}" y="{_HEIGHT + 12}">{escape(name)}</text>')
-        x += 24 + _LETTER * len(name)
+    with style():
+        figure = new_figure(_WIDTH, _HEIGHT + 24)
+        plane = _axes(figure, "first component", "second component")
+        for index, name in shown:
+            own = flat[kinds == index]
+            colour = COLOURS[index % len(COLOURS)]
+            plane.scatter(
+                own[:, 0], own[:, 1], s=16, color=colour, alpha=0.5, linewidths=0, label=name
+            )
+        plane.scatter(middle[:, 0], middle[:, 1], s=70, marker="+", color="#000000", linewidths=1)
+        for number, (x, y) in enumerate(middle):
+            plane.annotate(
+                str(number), (x, y), (3, 3), textcoords="offset points", fontsize=8, color="#000000"
+            )
+        plane.set_xticks([])
+        plane.set_yticks([])
+        figure.legend(
+            loc="lower left", ncols=len(shown), handletextpad=0, columnspacing=1, markerscale=2
+        )
+        plane.set_position((0.07, 0.14, 0.9, 0.83))
+    marks = [
+        (float(x), float(y), _MARKS[int(kind) % len(_MARKS)])
+        for (x, y), kind in zip(flat, kinds, strict=True)
+    ]
+    marks += [(float(x), float(y), "+") for x, y in middle]
     key = "  ".join(f"{_MARKS[i % len(_MARKS)]} {name}" for i, name in shown)
     return Plot(
         title,
-        _svg(_WIDTH, _HEIGHT + 20, title, body),
+        as_svg(figure, title),
         f"{_canvas(marks)}\n {key}  + cluster centre",
     )

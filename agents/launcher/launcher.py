@@ -1,4 +1,5 @@
-"""The launcher: starts, watches and stops the agents of this host, each an OS process of its own.
+"""The launcher: starts, watches and stops the agents of this host, each an OS process of its own,
+forked from one warm parent (`agents.launcher.fork_server`).
 
 An agent that ends is started again with back-off; one whose event loop does not answer a ping for
 `SILENT_AFTER_S` is reported as silent, and killed and started again after `PING_LIMIT_S`. SIGTERM
@@ -16,7 +17,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
+from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
 from agents.launcher.restarts import RestartPolicy
 from agents.launcher.xmpp_server import XmppServer
 from agents.settings.honeynet import Node, Settings
@@ -44,32 +45,13 @@ ALONE_LIMIT_S = 10.0
 # Supervisor first and sensors last, so that little has to be retried; any order works.
 START_ORDER: tuple[Role, ...] = (
     "supervisor",
+    "console",
     "ontology",
     "correlation",
     "reaction",
     "analyzer",
     "sensor",
 )
-# One BLAS/OpenMP thread an agent: k-means on two cores slows the event loops of all others.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONUNBUFFERED": "1",
-    # Strangers choose the keys of our tables: nobody may know how their names hash.
-    "PYTHONHASHSEED": "random",
-}
-
-
-def configure_logging(name: str, *, verbose: bool = False) -> None:
-    """One line per event on stderr: time, agent, level, logger, message."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    for chatty in ("slixmpp", "spade", "asyncio", "httpx", "httpcore", "uvicorn.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @dataclass(slots=True)
@@ -80,7 +62,7 @@ class Child:
     node: str
     jid: str
     policy: RestartPolicy = field(default_factory=RestartPolicy)
-    process: asyncio.subprocess.Process | None = None
+    process: AgentProcess | None = None
     state: str = "stopped"
     """``starting``, ``running``, ``silent``, ``waiting`` (for its restart) or ``stopped``."""
     restarts: int = 0
@@ -128,18 +110,27 @@ class Launcher:
         self._stopping = asyncio.Event()
         self._locks: list[int] = []
         self._server: XmppServer | None = None
+        self._forks = ForkServer(child.role for child in self._children)
+
+    def prepare(self) -> None:
+        """Make folders, check keys, and fork the fork server; before `run`, and before this
+        process has threads or an event loop.
+
+        Raises: IdentityError.
+        """
+        self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
+        self._check_keys({node.name for node in self._nodes})
+        self._forks.start()
 
     async def run(self) -> int:
         """Returns 0 after a clean stop."""
         run_dir = self._settings.state_dir / "run"
-        self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run_dir.mkdir(mode=0o700, exist_ok=True)
         self._lock_nodes(run_dir)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         names = {node.name for node in self._nodes}
-        self._check_keys(names)
         try:
             if self._settings.xmpp.embedded and self._settings.server_node in names:
                 self._server = XmppServer(self._settings)
@@ -151,6 +142,7 @@ class Launcher:
                     group.create_task(self._keep_server(self._server))
                 group.create_task(self._report(run_dir))
         finally:
+            self._forks.close()
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
             for name in names:
@@ -189,7 +181,7 @@ class Launcher:
             child.policy.on_start(time.monotonic())
             try:
                 code = await self._run_once(child)
-            except OSError as e:  # no more processes, memory or descriptors, for now
+            except (OSError, ForkServerError) as e:  # no processes or descriptors, for now
                 logger.error("%s can't be started: %s", child.jid, e)
                 code = None
             if self._stopping.is_set():
@@ -206,18 +198,13 @@ class Launcher:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours, theirs:
-            command = [sys.executable, "-m", "agents.launcher.process", child.role, child.node]
-            command += [str(self._file), "--health-fd", str(theirs.fileno())]
-            if self._verbose:
-                command.append("--verbose")
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                env=os.environ | ENVIRONMENT,
-                # A group of its own: Ctrl-C reaches only the launcher, which stops all.
-                start_new_session=True,
-            )
+            request = {
+                "role": child.role,
+                "node": child.node,
+                "file": str(self._file),
+                "verbose": self._verbose,
+            }
+            process = await self._forks.fork(request, theirs)
             theirs.close()
             child.process, child.state, child.health = process, "starting", {}
             child.answered_s = time.monotonic() + START_LIMIT_S - PING_LIMIT_S
@@ -234,9 +221,7 @@ class Launcher:
                 await asyncio.gather(watch, stop, ended, return_exceptions=True)
             return process.returncode
 
-    async def _watch(
-        self, child: Child, process: asyncio.subprocess.Process, channel: socket.socket
-    ) -> None:
+    async def _watch(self, child: Child, process: AgentProcess, channel: socket.socket) -> None:
         """Ping the agent's event loop; kill the process when it stays silent."""
         loop = asyncio.get_running_loop()
         buffer = b""
@@ -315,6 +300,7 @@ class Launcher:
     async def _report(self, run_dir: Path) -> None:
         failing = False
         while not self._stopping.is_set():
+            reap_orphans(self._children_pids())
             try:
                 self._write_run_files(run_dir)
                 failing = False
@@ -325,6 +311,13 @@ class Launcher:
                 failing = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
+
+    def _children_pids(self) -> list[int]:
+        found = [child.process.pid for child in self._children if child.process is not None]
+        found += [pid for pid in (self._forks.pid,) if pid is not None]
+        if self._server is not None and self._server.pid is not None:
+            found.append(self._server.pid)
+        return found
 
     def _write_run_files(self, run_dir: Path) -> None:
         for node in self._nodes:
@@ -349,14 +342,12 @@ def _start_server(server: XmppServer) -> None:
         raise RuntimeError("the XMPP server does not answer")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: AgentProcess) -> None:
     """SIGTERM, and SIGKILL when that is not heard."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    process.terminate()
     try:
         await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
     except TimeoutError:
         logger.warning("pid %d did not stop in %.0f s; killed", process.pid, STOP_LIMIT_S)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        process.kill()
         await process.wait()

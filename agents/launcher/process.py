@@ -1,4 +1,4 @@
-"""Entry of an agent: ``python -m agents.launcher.process ROLE NODE FILE [--health-fd N]``."""
+"""Entry of an agent, forked or started: ``python -m agents.launcher.process ROLE NODE FILE``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from agents.base import AgentContext, run_agent
+from agents.launcher.logs import configure_logging
 from agents.settings.honeynet import load_settings
-from ontology.records import ROLES
+from ontology.records import ROLES, Role
+
+
+def run(
+    role: Role, node: str, file: Path, *, health_fd: int | None = None, verbose: bool = False
+) -> int:
+    """Run one agent in this process until SIGTERM; only its own role's room is imported.
+
+    Returns the exit code (`agents.base.run_agent`). Raises: SettingsError, ImportError.
+    """
+    settings = load_settings(file)
+    configure_logging(f"{role}.{node}", verbose=verbose)
+    room = import_module(f"agents.{role}.agent")
+    agent_type = getattr(room, f"{role.capitalize()}Agent")
+    return run_agent(agent_type, AgentContext(settings=settings, role=role, node=node), health_fd)
 
 
 def main() -> int:
-    """Import only this role's room and run its agent until SIGTERM."""
+    """As `run`, with arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m agents.launcher.process")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("node")
@@ -22,16 +38,13 @@ def main() -> int:
     parser.add_argument("--health-fd", type=int, default=None)
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
-
-    from agents.base import AgentContext, run_agent
-    from agents.launcher.launcher import configure_logging
-
-    settings = load_settings(arguments.file)
-    configure_logging(f"{arguments.role}.{arguments.node}", verbose=arguments.verbose)
-    room = import_module(f"agents.{arguments.role}.agent")
-    agent_type = getattr(room, f"{arguments.role.capitalize()}Agent")
-    context = AgentContext(settings=settings, role=arguments.role, node=arguments.node)
-    return run_agent(agent_type, context, arguments.health_fd)
+    return run(
+        arguments.role,
+        arguments.node,
+        arguments.file,
+        health_fd=arguments.health_fd,
+        verbose=arguments.verbose,
+    )
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ AUDIENCE: tuple[Role, ...] = ("correlation", "reaction", "supervisor")
 of clusters."""
 NAMES_EVERY_S = 0.3
 """A saved name is in force after two looks."""
-NAMES_AUDIENCE: tuple[Role, ...] = ("analyzer", "supervisor")
+NAMES_AUDIENCE: tuple[Role, ...] = ("analyzer", "console")
 
 
 class OntologyAgent(BaseAgent[None]):

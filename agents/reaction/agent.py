@@ -62,6 +62,9 @@ class ReactionAgent(BaseAgent[Gateway]):
         super().__init__(context)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="firewall")
         self._supervisors = self.settings.jids("supervisor")
+        self._correlation = self.settings.jid("correlation", self.node)
+        """The correlation agent of this node, where it has one: nobody else but a supervisor
+        orders."""
         self._trouble = ""
         self._kernel_trouble = ""
         self._kernel_reported = ""
@@ -152,7 +155,10 @@ class ReactionAgent(BaseAgent[Gateway]):
         protected = running.policy.protected.with_kernel(kernel)
         ended = await self._in_worker(lambda: running.enforcement.protect(protected))
         await self._report(ended)
-        await self.send_many(self._supervisors, "inform", [kernel], protocol="fipa-request")
+        own = [n for n in self.settings.jids("correlation") if n == self._correlation]
+        await self.send_many(
+            [*self._supervisors, *own], "inform", [kernel], protocol="fipa-request"
+        )
         self._kernel_reported = kernel.id
 
     async def _ask_kernel(self) -> GatewayAddresses | None:
@@ -170,9 +176,9 @@ class ReactionAgent(BaseAgent[Gateway]):
     async def _report(self, reports: Iterable[Report], *, but: str = "") -> None:
         """Inform the supervisors, and whoever claims the address, of what they didn't order."""
         by_receiver: dict[str, list[Block]] = {name: [] for name in self._supervisors}
-        own = self.settings.jid("correlation", self.node)
         for report in reports:
-            for name in {*self._supervisors, *(report.claimants & {own})} - {but}:
+            claimants = report.claimants & {self._correlation}
+            for name in {*self._supervisors, *claimants} - {but}:
                 by_receiver.setdefault(name, []).append(report.block)
         for receiver, blocks in by_receiver.items():
             await self._send_blocks(receiver, blocks)

@@ -13,11 +13,13 @@ the source is the address that the claimer held before, if there is just one, an
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import TypeVar
 
 import numpy as np
+from cachetools import Cache, FIFOCache, LRUCache
 
 from agents.sensor.flows.packets import ARP, Packets
 from datasets.captures.pcap import rows
@@ -74,17 +76,21 @@ class _Binding:
     """Of the taker."""
 
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
 class ArpWatch:
     """Bindings of one sensor's segment. Pure: time comes with the packets."""
 
     def __init__(self, sensor: str) -> None:
         self._sensor = sensor
-        self._bindings: OrderedDict[int, _Binding] = OrderedDict()
+        self._bindings: LRUCache[int, _Binding] = LRUCache(MAX_ADDRESSES)
         self._owned: dict[bytes, set[int]] = {}
         """Hardware address to the addresses of `_bindings` that it owns."""
-        self._asked: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._asked: FIFOCache[tuple[int, int], int] = FIFOCache(MAX_ADDRESSES)
         """(who asked, for what) to when: a reply to these is no claim out of the blue."""
-        self._thefts: OrderedDict[bytes, dict[int, int]] = OrderedDict()
+        self._thefts: FIFOCache[bytes, dict[int, int]] = FIFOCache(MAX_ADDRESSES)
         """Claimer to the addresses that it took and when."""
         self.evicted = 0
         """Addresses, questions and claimers forgotten for want of room."""
@@ -120,20 +126,19 @@ class ArpWatch:
         target = int.from_bytes(body[24:28], "big")
         reply = body[7] == 2
         if not reply and target != address:
-            self._remember(self._asked, (address, target), now, MAX_ADDRESSES)
+            self._remember(self._asked, (address, target), now)
         # 0.0.0.0 asks whether an address is free (RFC 5227), a group can't be anybody's hardware.
         if address == 0 or mac[0] & 1 or not any(mac):
             return None
         binding = self._bindings.get(address)
         if binding is None:
-            self._bindings[address] = _Binding(owner=mac, seen={mac: now})
-            self._owned.setdefault(mac, set()).add(address)
-            if len(self._bindings) > MAX_ADDRESSES:
-                gone, forgotten = self._bindings.popitem(last=False)
+            if len(self._bindings) == self._bindings.maxsize:
+                gone, forgotten = self._bindings.popitem()
                 self._disown(gone, forgotten.owner)
                 self.evicted += 1
+            self._bindings[address] = _Binding(owner=mac, seen={mac: now})
+            self._owned.setdefault(mac, set()).add(address)
             return None
-        self._bindings.move_to_end(address)
         before = binding.seen.get(binding.owner, 0)
         binding.seen[mac] = now
         if len(binding.seen) > 4:
@@ -162,7 +167,7 @@ class ArpWatch:
         thefts = self._thefts.get(mac, {})
         if len(thefts) < MAX_OWN or address in thefts:
             thefts[address] = now
-        self._remember(self._thefts, mac, thefts, MAX_ADDRESSES)
+        self._remember(self._thefts, mac, thefts)
         return self._judge(address, binding, now)
 
     def _own(self, address: int, binding: _Binding, mac: bytes) -> None:
@@ -176,12 +181,9 @@ class ArpWatch:
         if not held:
             self._owned.pop(mac, None)
 
-    def _remember(self, memory: OrderedDict, key: object, value: object, most: int) -> None:  # type: ignore[type-arg]
+    def _remember(self, memory: Cache[Key, Value], key: Key, value: Value) -> None:
+        self.evicted += key not in memory and len(memory) == memory.maxsize
         memory[key] = value
-        memory.move_to_end(key)
-        if len(memory) > most:
-            memory.popitem(last=False)
-            self.evicted += 1
 
     def _judge(self, address: int, binding: _Binding, now: int) -> Alert | None:
         taker = binding.taker

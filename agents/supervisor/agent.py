@@ -1,34 +1,35 @@
-"""The supervisor's shell: messages in and out, the console, the clock."""
+"""The supervisor's shell: messages in and out, the clock, and the feed of a console."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from uuid import uuid4
+from dataclasses import dataclass, replace
 
-from agents.base import AgentContext, BaseAgent
+from agents.base import BaseAgent
+from agents.base.conversations import Reply
+from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
-from agents.console.app import create_app
-from agents.console.clusters import ANSWER_LIMIT_S
-from agents.console.knowledge import ANSWER_LIMIT_S as KNOWLEDGE_LIMIT_S
-from agents.console.server import ConsoleServer, bind, is_unix
-from agents.console.sessions import FIRST_USER, open_credentials
 from agents.messages.acl import AclMessage
+from agents.supervisor.bans import Entry, in_force
+from agents.supervisor.changes import Changes
+from agents.supervisor.errors import ServiceError
+from agents.supervisor.feed import TOPIC
 from agents.supervisor.ledger import Ledger
-from agents.supervisor.operations import ConsoleService
+from agents.supervisor.operations import Operations
 from agents.supervisor.propagation import Order
+from agents.supervisor.steady_clock import SteadyClock
+from agents.supervisor.timekeeper import Timekeeper
+from ontology.oversight import AuditLine, BanAction
 from ontology.records import (
     AgentDescription,
     Alert,
-    Answer,
     Block,
     Decision,
+    GatewayAddresses,
     Incident,
     OntologyAction,
-    OntologyChanged,
-    Query,
     Record,
     Subscription,
     TrafficCluster,
@@ -41,129 +42,159 @@ ORDERS_PER_MESSAGE = 50
 UNBLOCK_LIMIT_S = 3600
 """An unblock that waited longer is given up; the gateway gets it again when it registers."""
 OWN_RENEWAL_S = 5.0
-WISH_LIMIT_US = 60_000_000
+NEWS_LIMIT_US = 60_000_000
+"""What is in force is told a correlation agent within this, or when it registers."""
+FEED_LIMIT_S = 60
+"""A part of the feed that waited longer is given up: the console asks for everything anew."""
+MAX_CHANGES = 16
+"""Operators' changes on their way to the ontology agent at once."""
 
 
-class SupervisorAgent(BaseAgent[None]):
-    """Directory, propagation to all gateways, expiry and the console."""
+@dataclass(slots=True)
+class SupervisorRun:
+    """What a supervisor works with once it has started."""
+
+    ledger: Ledger
+    operations: Operations
+    timekeeper: Timekeeper
+    changes: Changes
+    subscribers: Subscribers
+    sweeping: asyncio.Lock
+    open: bool = True
+    """Until the ledger is about to be closed."""
+    changing: int = 0
+
+
+class SupervisorAgent(BaseAgent[SupervisorRun]):
+    """Directory, propagation to all gateways, expiry, the audit trail, and a console's feed."""
 
     role = "supervisor"
-    services = ("audit", "console", "directory", "propagation")
+    services = ("audit", "directory", "oversight", "propagation")
 
-    def __init__(self, context: AgentContext) -> None:
-        super().__init__(context)
-        self._sweeping = asyncio.Lock()
-        self._open = False
-        self._ledger: Ledger
-        self._service: ConsoleService
-        self._server: ConsoleServer
-
-    async def on_start(self) -> None:
-        """Open the ledger, then the console. Raises: LedgerError, ListenError, UsersError"""
-        listen = self.settings.console.listen
-        credentials = await asyncio.to_thread(open_credentials, self.settings.state_dir)
-        sock = bind(listen)
-        try:
-            path = self.context.state_dir / "ledger.sqlite3"
-            self._ledger = await asyncio.to_thread(Ledger, path)
-        except BaseException:
-            sock.close()
-            raise
-        self._service = ConsoleService(
+    async def on_start(self) -> SupervisorRun:
+        """Open the ledger, and tell a console that had subscribed before. Raises: LedgerError"""
+        folder = self.context.state_dir
+        ledger = await asyncio.to_thread(Ledger, folder / "ledger.sqlite3")
+        clock = SteadyClock(ledger.clock()[0])
+        operations = Operations(
             self.settings,
-            self._ledger,
-            clock=now_us,
+            ledger,
+            clock=clock,
             send=self._send_orders,
             archive=self._archive,
             counters=self.counters,
+            publish=self._publish,
         )
-        self._service.clusters.ask = self._ask_for_name
-        self._service.knowledge.ask = self._ask_ontology
-        for ontology in self.settings.jids("ontology"):
-            wish = Subscription(id=uuid4().urn, topic="TrafficCluster")
-            # One that starts later tells us unasked.
-            limit = now_us() + WISH_LIMIT_US
-            await self.send(
-                ontology, "subscribe", [wish], protocol="fipa-subscribe", reply_by_us=limit
-            )
-        app = create_app(self._service, credentials, behind_proxy=is_unix(listen))
-        self._server = ConsoleServer(app, sock)
-        self._open = True
-        self.spawn(self._server.serve(), name="console")
+        run = SupervisorRun(
+            ledger=ledger,
+            operations=operations,
+            timekeeper=Timekeeper(clock, ledger, operations.propagation),
+            changes=Changes(ledger, now_us, self._ask_ontology),
+            subscribers=Subscribers(folder / "subscribers.json"),
+            sweeping=asyncio.Lock(),
+        )
+        self.at_end(lambda: self._close(run))
         self.every(1.0, self._sweep, name="sweep")
         self.every(OWN_RENEWAL_S, self._register_myself, name="own registration")
-        logger.info("console on %s", listen)
-        if credentials.first_start:
-            logger.warning(
-                "console: log in as %r; the password is in %s",
-                FIRST_USER,
-                credentials.password_file,
-            )
+        for console in self.settings.jids("console"):
+            if console in run.subscribers.to(TOPIC):
+                self.spawn(self._open_feed(console), name="feed")
+        return run
 
-    async def on_stop(self) -> None:
-        """Close the console, then the ledger, with no sweep in between."""
-        if self._open:
-            await self._server.stop()
-            async with self._sweeping:
-                self._open = False
-                await asyncio.to_thread(self._ledger.close)
+    async def _close(self, run: SupervisorRun) -> None:
+        """The feed ends, then the ledger is closed, with no sweep in between."""
+        await run.operations.feed.close()
+        async with run.sweeping:
+            run.open = False
+            await asyncio.to_thread(run.ledger.close)
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """Registrations, decisions with their evidence, incidents, and reports of gateways."""
-        descriptions = [r for r in records if isinstance(r, AgentDescription)]
-        decisions = [r for r in records if isinstance(r, Decision)]
+        """Registrations, decisions with their evidence, incidents, reports of gateways, and what
+        a console subscribes to and asks for."""
+        operations = self.running.operations
         incidents = {r.id: r for r in records if isinstance(r, Incident)}
         alerts = {r.id: r for r in records if isinstance(r, Alert)}
-        for description in descriptions:
-            await self._service.register(description, message.sender)
-            await self.reply(message, "inform", ())
-        for decision in decisions:
-            incident = incidents.pop(decision.incident or "", None)
-            await self._decide(message, decision, incident, alerts)
+        for record in records:
+            match record:
+                case AgentDescription():
+                    await operations.register(record, message.sender)
+                    await self.reply(message, "inform", ())
+                case Decision():
+                    incident = incidents.pop(record.incident or "", None)
+                    await self._decide(message, record, incident, alerts)
+                case Block():
+                    await operations.report(record)
+                case GatewayAddresses():
+                    await operations.protect(record)
+                case Subscription():
+                    await self._subscribe(message, record)
+                case BanAction():
+                    await self._act(message, record)
+                case AuditLine():
+                    await operations.note(record)
+                case TrafficCluster() | OntologyAction() if message.performative == "request":
+                    self.spawn(self._change(message, record), name="change of the knowledge")
+                case _:
+                    pass
         for incident in incidents.values():
-            await self._service.observe(incident, _of(incident, alerts))
-        for record in records:
-            if isinstance(record, Block):
-                await self._service.report(record)
-            elif isinstance(record, Answer | OntologyAction):
-                done = message.performative in ("inform", "inform-ref")
-                self._service.knowledge.answered(message.conversation_id, record, done=done)
-        self._hear_of_clusters(message, records)
+            await operations.observe(incident, _of(incident, alerts))
 
-    def _hear_of_clusters(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """An announcement of all names, or the answer to an operator's wish."""
-        desk = self._service.clusters
-        if any(isinstance(record, OntologyChanged) for record in records):
-            desk.told(records)
+    # ---- the console
+
+    async def _subscribe(self, message: AclMessage, wish: Subscription) -> None:
+        subscribers = self.running.subscribers
+        if wish.topic != TOPIC:
+            await self.reply(message, "refuse", [wish])
+        elif message.performative == "cancel":
+            subscribers.remove(message.sender, TOPIC)
+            await self.running.operations.feed.close()
+        else:
+            subscribers.add(message.sender, TOPIC)
+            await self.reply(message, "agree", [wish])
+            self.spawn(self._open_feed(message.sender), name="feed")
+
+    async def _open_feed(self, console: str) -> None:
+        async def post(records: Sequence[Record]) -> None:
+            await self.send(
+                console,
+                "inform",
+                records,
+                protocol="fipa-subscribe",
+                reply_by_us=now_us() + FEED_LIMIT_S * 1_000_000,
+            )
+
+        await self.running.operations.feed.open(post)
+
+    async def _act(self, message: AclMessage, action: BanAction) -> None:
+        try:
+            done = await self.running.operations.act(action)
+        except ServiceError as e:
+            refused = replace(action, outcome=e.kind, detail=str(e))
+            await self.reply(message, "refuse", [refused])
+        else:
+            await self.reply(message, "inform", done)
+
+    async def _change(self, message: AclMessage, wanted: TrafficCluster | OntologyAction) -> None:
+        run = self.running
+        if run.changing >= MAX_CHANGES:
+            busy = replace(wanted, detail=f"{MAX_CHANGES} changes are under way already")
+            await self.reply(message, "failure", [busy])
             return
-        for record in records:
-            if isinstance(record, TrafficCluster):
-                done = message.performative == "inform"
-                desk.answered(message.conversation_id, record, done=done)
+        run.changing += 1
+        try:
+            performative, answer = await run.changes.make(wanted)
+            run.operations.feed.touch()
+            await self.reply(message, performative, [answer])
+        finally:
+            run.changing -= 1
 
-    async def _ask_ontology(self, record: Record, performative: str, conversation: str) -> None:
-        protocol = "fipa-query" if isinstance(record, Query) else "fipa-request"
-        for receiver in self.settings.jids("ontology"):
-            await self.send(
-                receiver,
-                performative,
-                [record],
-                protocol=protocol,
-                conversation_id=conversation,
-                reply_by_us=now_us() + int(KNOWLEDGE_LIMIT_S * 1_000_000),
-            )
+    async def _ask_ontology(self, record: Record, limit_s: float) -> Reply:
+        (ontology,) = self.settings.jids("ontology")[:1]
+        return await self.ask(
+            ontology, "request", [record], protocol="fipa-request", limit_s=limit_s
+        )
 
-    async def _ask_for_name(self, wanted: TrafficCluster, conversation: str) -> None:
-        for receiver in self.settings.jids("ontology"):
-            await self.send(
-                receiver,
-                "request",
-                [wanted],
-                protocol="fipa-request",
-                conversation_id=conversation,
-                # Later the operator has long been told that it failed.
-                reply_by_us=now_us() + int(ANSWER_LIMIT_S * 1_000_000),
-            )
+    # ---- decisions and orders
 
     async def _decide(
         self,
@@ -172,15 +203,38 @@ class SupervisorAgent(BaseAgent[None]):
         incident: Incident | None,
         alerts: dict[str, Alert],
     ) -> None:
-        if decision.origin != message.sender:
+        others = self.settings.jids("correlation") if decision.scope == "cooperative" else ()
+        if decision.origin not in (message.sender, *others):
             # ``user:…`` and other agents' names belong to those who have them.
             raise ValueError(f"{message.sender} decides in the name of {decision.origin!r}")
         evidence = _of(incident, alerts) if incident is not None else ()
-        plan = await self._service.decide(decision, incident, evidence)
+        plan = await self.running.operations.decide(
+            decision, incident, evidence, ordered_at=self._ordered_at(message.sender, decision)
+        )
+        if message.performative != "request":
+            return
         if plan.accepted:
             await self.reply(message, "agree", [decision])
         else:
             await self.reply(message, "refuse", [replace(decision, reason=plan.detail)])
+
+    def _ordered_at(self, sender: str, decision: Decision) -> str:
+        """The gateway that a correlation agent has ordered before it told us: that of its node."""
+        for node in self.running.operations.propagation.gateways:
+            if decision.action == "block" and sender == self.settings.jid("correlation", node):
+                return node
+        return ""
+
+    async def _publish(self, entries: Sequence[Entry]) -> None:
+        """Tell correlation agents what is in force, or no longer; one that starts gets all."""
+        for start in range(0, len(entries), ORDERS_PER_MESSAGE):
+            await self.send_many(
+                self.settings.jids("correlation"),
+                "inform",
+                [in_force(entry) for entry in entries[start : start + ORDERS_PER_MESSAGE]],
+                protocol="fipa-subscribe",
+                reply_by_us=now_us() + NEWS_LIMIT_US,
+            )
 
     async def _send_orders(self, orders: Sequence[Order]) -> None:
         """One message per gateway and 50 orders. An order that comes too late isn't delivered."""
@@ -204,14 +258,19 @@ class SupervisorAgent(BaseAgent[None]):
             await self.send(receiver, "inform", records, protocol="fipa-subscribe")
 
     async def _sweep(self) -> None:
-        async with self._sweeping:
-            if self._open:
-                await self._service.sweep()
+        run = self.running
+        async with run.sweeping:
+            if run.open:
+                step_us = await asyncio.to_thread(run.timekeeper.tick)
+                run.operations.directory.move(step_us)
+                await run.operations.sweep()
+        await run.operations.feed.beat()
 
     async def _register_myself(self) -> None:
-        async with self._sweeping:
-            if self._open:
-                await self._service.register(self.describe(), self.jid)
+        run = self.running
+        async with run.sweeping:
+            if run.open:
+                await run.operations.register(self.describe(), self.jid)
 
 
 def _of(incident: Incident, alerts: dict[str, Alert]) -> tuple[Alert, ...]:

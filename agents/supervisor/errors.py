@@ -1,4 +1,4 @@
-"""What can't be done, and why, for the console."""
+"""What can't be done, and why, for whoever asked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Literal
 
 
 class ServiceError(ValueError):
-    """An operation that can't be done; ``kind`` tells the console which HTTP status it is."""
+    """An operation that can't be done; ``kind`` is the outcome that its asker is told."""
 
-    def __init__(
-        self, kind: Literal["unknown", "ended", "refused", "unanswered"], message: str
-    ) -> None:
+    def __init__(self, kind: Literal["unknown", "ended", "refused"], message: str) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind: Literal["unknown", "ended", "refused"] = kind

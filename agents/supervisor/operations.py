@@ -1,7 +1,8 @@
-"""What the supervisor does, between its messages and its console: each operation in one place.
+"""What the supervisor does: each operation in one place, whoever asks for it.
 
-Writes go to the ledger in a thread and in one transaction; only then do orders leave and viewers
-hear of it. The agent supplies how orders and archive records are sent, and the clock.
+Writes go to the ledger in a thread and in one transaction; only then do orders leave, and after
+them what the console is told. The agent supplies how orders and archive records are sent, and the
+clock.
 """
 
 from __future__ import annotations
@@ -14,36 +15,37 @@ from dataclasses import replace
 from uuid import uuid4
 
 from agents.base.protected import canonical
-from agents.console.clusters import ClusterDesk
-from agents.console.events import Hub
-from agents.console.knowledge import KnowledgeDesk
-from agents.console.message_monitor import MessageMonitor
-from agents.console.views import (
-    AgentView,
-    BlockView,
-    agent_views,
-    alert_view,
-    block_view,
-    incident_view,
-)
 from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
+from agents.supervisor.feed import Feed
+from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
-from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
+from agents.supervisor.reconciliation import Reconciliation
+from ontology.oversight import USER_PREFIX, AuditLine, BanAction
+from ontology.records import (
+    Address,
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    GatewayAddresses,
+    Incident,
+    Record,
+)
 
 logger = logging.getLogger(__name__)
 
 SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
 Archive = Callable[[Sequence[Record]], Awaitable[None]]
+Publish = Callable[[Sequence[Entry]], Awaitable[None]]
+"""Tells those who order blocks of their own what is in force."""
 
 TRIM_EVERY_S = 60
-RECONCILE_EVERY_S = 15
-"""How often gateways that are up get what they have not confirmed."""
 
 
-class ConsoleService:
+class Operations:
     """The supervisor's operations. Coroutines run in the agent's loop."""
 
     def __init__(
@@ -55,21 +57,23 @@ class ConsoleService:
         send: SendOrders,
         archive: Archive,
         counters: Counter[str] | None = None,
+        publish: Publish | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
         self.directory = Directory(settings)
         self.propagation = Propagation.from_settings(settings)
-        self.hub = Hub(clock)
-        self.clusters = ClusterDesk(ledger, self.hub, clock)
-        self.knowledge = KnowledgeDesk(ledger, clock)
-        self.messages = MessageMonitor(settings)
+        self.feed = Feed(ledger, self.directory, clock=clock)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
+        self.reconciliation = Reconciliation(
+            ledger, self.propagation, self.directory, self.counters, clock()
+        )
         self._send = send
         self._archive = archive
+        self._publish = publish
+        self.propagation.last_order_us = ledger.clock()[1]
         self._last_trim_us = 0
-        self._last_reconcile_us = clock()
 
     # ---- from the agents
 
@@ -78,14 +82,19 @@ class ConsoleService:
         decision: Decision,
         incident: Incident | None,
         alerts: Sequence[Alert],
+        *,
+        ordered_at: str = "",
     ) -> Plan:
         """Rule on a decision, keep it with its evidence, and send the orders it takes.
 
         Idempotent by the decision's id: a repeat gets the first ruling and sends no orders.
+
+        Args:
+            ordered_at: gateway that has the order already, from its own node.
         """
         decision = replace(decision, source=canonical(decision.source))
         now_us = self.clock()
-        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
+        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us, ordered_at)
         if plan.outcome == "known":
             self.counters["decisions_repeated"] += 1
             # A crash may have come between the ledger and the outbox. The orders come again when
@@ -107,9 +116,9 @@ class ConsoleService:
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
-            self._show(plan.entry)
-        if incident is not None:
-            self._show_evidence(incident, alerts, now_us)
+            self.reconciliation.expect(plan.entry, ordered_at, now_us)
+            await self._announce([plan.entry])
+        await self._tell(decision, plan, incident, alerts, now_us)
         await self._archive([decision])
         return plan
 
@@ -119,6 +128,7 @@ class ConsoleService:
         incident: Incident | None,
         alerts: Sequence[Alert],
         now_us: int,
+        ordered_at: str,
     ) -> Plan:
         ledger = self.ledger
         with ledger.transaction():
@@ -131,7 +141,12 @@ class ConsoleService:
             ledger.expire(now_us)
             current = ledger.active_for(decision.source)
             plan = self.propagation.on_decision(
-                decision, current, new_id=uuid4().urn, now_us=now_us
+                decision,
+                current,
+                ledger.latest_for(decision.source),
+                new_id=uuid4().urn,
+                now_us=now_us,
+                ordered_at=ordered_at,
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -154,7 +169,7 @@ class ConsoleService:
         """Keep and show an incident that led to no decision."""
         now_us = self.clock()
         await asyncio.to_thread(self._observe, incident, alerts, now_us)
-        self._show_evidence(incident, alerts, now_us)
+        self.feed.evidence(incident, alerts, now_us)
 
     def _observe(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
         with self.ledger.transaction():
@@ -163,34 +178,27 @@ class ConsoleService:
 
     async def report(self, block: Block) -> bool:
         """Take in a gateway's report; False if it is about nothing we know."""
-        known, entry = await asyncio.to_thread(self._report, block, self.clock())
+        entries = await asyncio.to_thread(self.reconciliation.report, block, self.clock())
+        known = entries is not None
         self.counters["reports" if known else "reports_unknown"] += 1
         if not known:
             logger.warning(
                 "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
                 block.decision,
             )  # fmt: skip
-        if entry is not None:
-            self._show(entry)
+        for entry in entries or ():
+            self.feed.ban(entry.id)
+        await self._announce([e for e in entries or () if e.reach == "reported"])
         if known:
             # Also a repeat: a crash may have come between the ledger and the outbox.
             await self._archive([block])
         return known
 
-    def _report(self, block: Block, now_us: int) -> tuple[bool, Entry | None]:
-        ledger = self.ledger
-        with ledger.transaction():
-            entry = ledger.entry_of_decision(block.decision) or ledger.latest_for(block.source)
-            if entry is None:
-                return False, None
-            new = self.propagation.on_report(entry, block)
-            if new is None:
-                return True, None
-            ledger.save(new)
-            if block.state in ("refused", "failed"):
-                who = self.propagation.gateways[block.gateway]
-                ledger.audit(who, f"block {block.state}", entry.id, block.detail, now_us)
-        return True, new
+    async def protect(self, kernel: GatewayAddresses) -> None:
+        """Never block what a gateway's kernel has, and lift what is blocked of it."""
+        found = await asyncio.to_thread(self.reconciliation.protect, kernel, self.clock())
+        for entry, refusal in found:
+            await self._lift(entry, refusal, self.settings.jids("supervisor")[0])
 
     async def register(self, description: AgentDescription, sender: str) -> Change:
         """Enter an agent; a reaction agent that came (back) gets the blocks that it lacks.
@@ -202,71 +210,40 @@ class ConsoleService:
             change = self.directory.register(description, sender, now_us)
         except DirectoryError as e:
             self.counters["registrations_refused"] += 1
-            await asyncio.to_thread(
-                self.ledger.audit, sender, "registration refused", sender, str(e), now_us
-            )
+            await self._audit(sender, "registration refused", sender, str(e), now_us)
             raise
         if change != "renewed":
             logger.info("agent %s is %s", sender, change)
-            await asyncio.to_thread(
-                self.ledger.audit, sender, f"agent {change}", sender, description.health, now_us
-            )
+            await self._audit(sender, f"agent {change}", sender, description.health, now_us)
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
-        self.show_agents(sender)
+            elif description.role == "correlation":
+                await self._announce(await asyncio.to_thread(self.ledger.active, now_us))
+        self.feed.agent(sender, renewed=change == "renewed")
         return change
 
     async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        orders = self.propagation.on_registration(
-            gateway, active, lifted, fresh=fresh, now_us=now_us
+        orders = await asyncio.to_thread(
+            self.reconciliation.restore, gateway, fresh=fresh, now_us=now_us
         )
         if orders:
             logger.info("gateway %s gets %d orders again", gateway, len(orders))
         await self._dispatch(orders)
-
-    async def _reconcile(self, now_us: int) -> None:
-        """Tell each gateway that is up again what it ought to have done by now.
-
-        It mends a failed order, and a lift and a block of one source that overtook each other.
-        """
-        before_us = now_us - RECONCILE_EVERY_S * 1_000_000
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        for gateway, jid in self.propagation.gateways.items():
-            if not self.directory.is_up(jid):
-                continue
-            orders = self.propagation.on_registration(
-                gateway,
-                (e for e in active if _stands_since(e, gateway) <= before_us),
-                (e for e in lifted if e.ended_us <= before_us),
-                fresh=False,
-                now_us=now_us,
-            )
-            self.counters["orders_again"] += len(orders)
-            await self._dispatch(orders)
-
-    def _wanted(self, now_us: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        with self.ledger.transaction():
-            return self.ledger.active(now_us), self.ledger.lifted(now_us)
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
         now_us = self.clock()
         for entry in await asyncio.to_thread(self._expire, now_us):
             self.counters["blocks_expired"] += 1
-            self._show(entry)
+            self.feed.ban(entry.id)
+            await self._announce([entry])
         lapsed = self.directory.lapse(now_us)
         for registration in lapsed:
             name = registration.description.name
             logger.warning("agent %s is silent", name)
-            await asyncio.to_thread(
-                self.ledger.audit, name, "agent lapsed", name, "no renewal in its lease", now_us
-            )
-        if lapsed:
-            self.show_agents()
-        if now_us - self._last_reconcile_us >= RECONCILE_EVERY_S * 1_000_000:
-            self._last_reconcile_us = now_us
-            await self._reconcile(now_us)
+            await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
+            self.feed.agent(name)
+        await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
         if now_us - self._last_trim_us >= TRIM_EVERY_S * 1_000_000:
             self._last_trim_us = now_us
             await asyncio.to_thread(self.ledger.trim)
@@ -280,18 +257,41 @@ class ConsoleService:
                 )
         return ended
 
-    # ---- from the console
+    # ---- from operators
 
-    async def block(self, source: Address, duration_s: int, reason: str, user: str) -> Entry:
+    async def act(self, action: BanAction) -> tuple[Record, ...]:
+        """Do what an operator asks for; returns the ban as it is then, with its cause and blocks.
+
+        Idempotent by the action's id. Raises: ServiceError, with why not.
+        """
+        user = action.origin.removeprefix(USER_PREFIX)
+        decision_id = derived_id(action.id, "decision")
+        entry = await asyncio.to_thread(self.ledger.entry_of_decision, decision_id)
+        if entry is None:
+            if action.source is not None:
+                entry = await self.block(
+                    action.source, action.duration_s, action.reason, user, decision_id
+                )
+            elif action.ban_action == "lift":
+                entry = await self.lift(action.ban or "", action.reason, user, decision_id)
+            else:
+                entry = await self.extend(
+                    action.ban or "", action.duration_s, action.reason, user, decision_id
+                )
+        return ban_group(entry)
+
+    async def block(
+        self, source: Address, duration_s: int, reason: str, user: str, decision_id: str = ""
+    ) -> Entry:
         """Block an address by hand. Raises: ServiceError when it must not be blocked."""
         if duration_s > self.propagation.maximum_s:
             raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
         decision = Decision(
-            id=uuid4().urn,
+            id=decision_id or uuid4().urn,
             action="block",
             source=source,
             classification="Manual",
-            origin=f"user:{user}",
+            origin=USER_PREFIX + user,
             decided_us=self.clock(),
             duration_s=duration_s,
             reason=reason,
@@ -304,15 +304,18 @@ class ConsoleService:
             raise ServiceError("ended", f"{source} was lifted meanwhile")
         return entry
 
-    async def lift(self, entry_id: str, reason: str, user: str) -> Entry:
+    async def lift(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
         """End a block on every gateway. Raises: ServiceError"""
         entry = await self._active(entry_id)
+        return await self._lift(entry, reason, USER_PREFIX + user, decision_id)
+
+    async def _lift(self, entry: Entry, reason: str, origin: str, decision_id: str = "") -> Entry:
         decision = Decision(
-            id=uuid4().urn,
+            id=decision_id or uuid4().urn,
             action="unblock",
             source=entry.source,
             classification=entry.cause.classification,
-            origin=f"user:{user}",
+            origin=origin,
             decided_us=self.clock(),
             duration_s=0,
             reason=reason,
@@ -322,7 +325,9 @@ class ConsoleService:
             raise ServiceError("ended", f"the block of {entry.source} has already ended")
         return plan.entry
 
-    async def extend(self, entry_id: str, seconds: int, reason: str, user: str) -> Entry:
+    async def extend(
+        self, entry_id: str, seconds: int, reason: str, user: str, decision_id: str = ""
+    ) -> Entry:
         """Make a block end later by ``seconds``. Raises: ServiceError"""
         entry = await self._active(entry_id)
         total = entry.remaining_s(self.clock()) + seconds
@@ -330,8 +335,8 @@ class ConsoleService:
             raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
         decision = replace(
             entry.cause,
-            id=uuid4().urn,
-            origin=f"user:{user}",
+            id=decision_id or uuid4().urn,
+            origin=USER_PREFIX + user,
             decided_us=self.clock(),
             duration_s=total,
             reason=reason,
@@ -349,37 +354,39 @@ class ConsoleService:
             raise ServiceError("ended", f"the block of {entry.source} has already ended")
         return entry
 
-    # ---- to the viewers
+    async def note(self, line: AuditLine) -> None:
+        """Write into the trail what a person did at the console: a login, a logout."""
+        await self._audit(line.actor, line.act, line.subject, line.reason, line.audited_us)
 
-    def view(self, entry: Entry) -> BlockView:
-        """An entry as the console shows it."""
-        return block_view(entry)
+    # ---- to the console, the gateways, the trail
 
-    def agents(self) -> list[AgentView]:
-        """Every agent of the honeynet file, registered or not."""
-        return agent_views(self.directory)
+    async def _tell(
+        self,
+        decision: Decision,
+        plan: Plan,
+        incident: Incident | None,
+        alerts: Sequence[Alert],
+        now_us: int,
+    ) -> None:
+        entry = plan.entry
+        if entry is None and plan.outcome == "covered":
+            entry = await asyncio.to_thread(self.ledger.active_for, decision.source)
+        if incident is not None:
+            self.feed.evidence(incident, alerts, now_us)
+        entry_id = entry.id if entry is not None else None
+        self.feed.decision(decision, plan.outcome, plan.detail, entry_id, now_us)
+        if entry is not None:
+            self.feed.ban(entry.id)
 
-    def show_agents(self, *names: str) -> None:
-        """Tell the viewers of these agents, or of all."""
-        for agent in self.agents() if self.hub.viewers else ():
-            if names and agent.name not in names:
-                continue
-            self.hub.publish("agents", agent.name, agent)
+    async def _audit(self, who: str, what: str, subject: str, reason: str, at_us: int) -> None:
+        await asyncio.to_thread(self.ledger.audit, who, what, subject, reason, at_us)
+        self.feed.touch()
 
-    def _show(self, entry: Entry) -> None:
-        self.hub.publish("blocks", entry.id, block_view(entry))
-
-    def _show_evidence(self, incident: Incident, alerts: Sequence[Alert], now_us: int) -> None:
-        self.hub.publish("incidents", incident.id, incident_view(incident, now_us))
-        for alert in alerts:
-            self.hub.publish("alerts", alert.id, alert_view(alert, now_us))
+    async def _announce(self, entries: Sequence[Entry]) -> None:
+        if entries and self._publish is not None:
+            await self._publish(entries)
 
     async def _dispatch(self, orders: Sequence[Order]) -> None:
         if orders:
             self.counters["orders"] += len(orders)
             await self._send(orders)
-
-
-def _stands_since(entry: Entry, gateway: str) -> int:
-    state = entry.on(gateway)
-    return entry.since_us if state is None else state.since_us

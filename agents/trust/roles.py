@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.trust.identity import Peer, Refused
+from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import (
     ROLES,
     AgentDescription,
@@ -19,6 +20,7 @@ from ontology.records import (
     GatewayAddresses,
     OntologyAction,
     Record,
+    TrafficCluster,
 )
 
 _ALL = frozenset(ROLES)
@@ -40,7 +42,7 @@ PERMITTED = (
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
     _rule("correlation", "request", "Decision Incident Alert", "supervisor"),
-    _rule("correlation", "inform", "Incident Alert", "supervisor"),
+    _rule("correlation", "inform", "Decision Incident Alert", "supervisor"),
     _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
     _rule("supervisor", "request", "Decision", "reaction"),
     _rule("correlation", "request", "Decision", "reaction"),
@@ -48,16 +50,29 @@ PERMITTED = (
     _rule("correlation", "agree refuse", "Subscription", "correlation"),
     _rule("correlation", "inform", "Decision Incident Alert", "correlation"),
     _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
-    _rule("reaction", "inform", "GatewayAddresses", "supervisor"),
+    _rule("reaction", "inform", "GatewayAddresses", "supervisor correlation"),
     _rule("*", "request", "AgentDescription", "supervisor"),
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
     _rule("ontology", "inform", "OntologyChanged", "*"),
-    _rule("analyzer supervisor", "subscribe", "Subscription", "ontology"),
-    _rule("ontology", "agree refuse", "Subscription", "analyzer supervisor"),
-    _rule("ontology", "inform", "TrafficCluster", "analyzer supervisor"),
+    _rule("analyzer console", "subscribe", "Subscription", "ontology"),
+    _rule("ontology", "agree refuse", "Subscription", "analyzer console"),
+    _rule("ontology", "inform", "TrafficCluster", "analyzer console supervisor"),
     _rule("supervisor", "request", "TrafficCluster", "ontology"),
     _rule("ontology", "refuse", "TrafficCluster", "supervisor"),
+    # A console: what it is told, and what operators ask through it (the claims say in whose name).
+    _rule("console", "subscribe cancel", "Subscription", "supervisor"),
+    _rule("supervisor", "agree refuse", "Subscription", "console"),
+    _rule(
+        "supervisor",
+        "inform",
+        "FeedPart Ban Ruling Receipt AuditLine AgentStatus Decision Block Incident Alert",
+        "console",
+    ),
+    _rule("console", "request", "BanAction TrafficCluster OntologyAction", "supervisor"),
+    _rule("supervisor", "inform", "TrafficCluster OntologyAction", "console"),
+    _rule("supervisor", "refuse failure", "BanAction TrafficCluster OntologyAction", "console"),
+    _rule("console", "inform", "AuditLine", "supervisor"),
     _rule("*", "query-ref query-if", "Query", "ontology"),
     _rule("ontology", "inform-ref inform refuse", "Answer", "*"),
     # Who may assert and retract, not only translate: see ASSERTERS.
@@ -72,6 +87,9 @@ record."""
 
 ASSERTERS = frozenset({"supervisor"})
 """Roles that may change what the ontology agent holds for true."""
+
+SPOKESMEN = frozenset({"console", "supervisor"})
+"""Roles that may speak in the name of a person: the console asks, the supervisor passes it on."""
 
 _SAME_NODE = frozenset(
     {("sensor", "analyzer"), ("correlation", "reaction"), ("reaction", "correlation")}
@@ -104,14 +122,16 @@ def check_roles(sender: Peer, receiver: Peer, performative: str, records: Sequen
             raise Refused(
                 "role", f"a {sender.role} may not {performative} {name} to a {receiver.role}"
             )
-    _check_claims(sender, records)
+    _check_claims(sender, receiver, records)
 
 
-def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
-    """A record that names its author must name the one who signed; facts are for `ASSERTERS`."""
+def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> None:
+    """A record that names its author must name the one who signed; facts are for `ASSERTERS`, and
+    a person's name is for `SPOKESMEN`."""
     for record in records:
         if isinstance(record, OntologyAction) and record.ontology_action != "translate":
-            if sender.role not in ASSERTERS | {"ontology"}:
+            asks_the_supervisor = (sender.role, receiver.role) == ("console", "supervisor")
+            if sender.role not in ASSERTERS | {"ontology"} and not asks_the_supervisor:
                 raise Refused("role", f"a {sender.role} may not {record.ontology_action} facts")
         match record:
             case AgentDescription() if sender.role != "supervisor":
@@ -129,6 +149,12 @@ def _check_claims(sender: Peer, records: Iterable[Record]) -> None:
                 honest = record.sensor == sender.jid
             case ConnectionBatch():
                 honest = record.sensor == sender.jid
+            case Decision() | BanAction() if record.origin.startswith(USER_PREFIX):
+                honest = sender.role in SPOKESMEN
+            case TrafficCluster() | OntologyAction() if sender.role == "console":
+                honest = record.detail.startswith(USER_PREFIX)
+            case AuditLine() if sender.role == "console":
+                honest = record.actor.startswith(USER_PREFIX) and record.line_number == 0
             case _:
                 honest = True
         if not honest:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ontology.whole_files import write_whole
+
 HEAD = 1024
 """First bytes that are hashed: the file's header and the times of its first packets."""
 MAX_SIBLINGS = 4096
@@ -42,28 +44,23 @@ class Place:
     def load(cls, path: Path) -> Place | None:
         """What `save` kept; None if there is nothing. Raises: ValueError if it is damaged."""
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            kept = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except OSError as e:
             raise ValueError(f"{path}: {e.strerror}") from e
         names = {field.name for field in fields(cls)}
-        if not isinstance(plain, dict) or set(plain) != names:
+        if not isinstance(kept, dict) or set(kept) != names:
             raise ValueError(f"{path}: not the place in a capture")
-        for name, value in plain.items():
+        for name, value in kept.items():
             wanted = str if name == "head" else int
             if type(value) is not wanted or (type(value) is int and value < 0):
                 raise ValueError(f"{path}: {name} must be {wanted.__name__}, got {value!r:.40}")
-        return cls(**plain)
+        return cls(**kept)
 
     def save(self, path: Path) -> None:
         """Replace what is kept at ``path``. Raises: OSError."""
-        partial = path.with_name(path.name + ".new")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self)))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        write_whole(path, json.dumps(asdict(self)).encode())
 
     def is_in(self, fd: int) -> bool:
         """Whether the open file is the one that this place is in, or a copy with all of it."""

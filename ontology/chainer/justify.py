@@ -8,9 +8,10 @@ and values, so the answer is worked out once per shape.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from ontology.chainer.builtins import Unsure, literal
 from ontology.chainer.chainer import Chainer
@@ -43,7 +44,7 @@ class Justifier:
     def __init__(self, chainer: Chainer) -> None:
         self._chainer = chainer
         self._ordered = _ordered_properties(chainer.book)
-        self._shapes: OrderedDict[object, _Needed | None] = OrderedDict()
+        self._shapes: LRUCache[object, _Needed | None] = LRUCache(MAX_SHAPES)
 
     def shrink(
         self, conclusion: Sequence[str], terms: Sequence[Premise], numbers: list[int]
@@ -72,12 +73,9 @@ class Justifier:
         key = (shape, *(terms[number] for number in rules))
         if key in self._shapes:
             needed = self._shapes[key]
-            self._shapes.move_to_end(key)
         else:
             needed = self._needed(conclusion, [terms[number] for number in facts])
             self._shapes[key] = needed
-            if len(self._shapes) > MAX_SHAPES:
-                self._shapes.popitem(last=False)
         if needed is None or not needed.idle:
             return numbers
         kept = [number for place, number in enumerate(facts) if place not in needed.idle]

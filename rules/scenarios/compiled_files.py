@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontology.whole_files import write_whole
 from rules.reactions.policy_tables import TABLES, expand, read_tables
 from rules.reactions.reaction_rules import REACTIONS_FILE, reactions_ttl
 from rules.scenarios.attack_graph import scenario_svg
@@ -73,6 +74,4 @@ def write_files(files: Mapping[Path, str]) -> None:
     """Write what differs, each file whole or not at all: an agent may be watching them."""
     for path in differing(files):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.new")
-        partial.write_text(files[path], encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, files[path].encode())

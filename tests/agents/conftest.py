@@ -20,7 +20,7 @@ domain = "honeynet.test"
 port = {port}
 [[node]]
 name = "gw1"
-agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reaction"]
+agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "console", "reaction"]
 interfaces = ["lo"]
 [[node]]
 name = "gw2"

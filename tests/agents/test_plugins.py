@@ -34,7 +34,8 @@ from agents.sensor.inputs.events import Options, host, pack_row
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
 from agents.settings.honeynet import Settings, SettingsError, load_settings
-from ontology.records import CONNECTION, Alert, ConnectionBatch, Decision
+from ontology.records import CONNECTION, Alert, ConnectionBatch
+from tests.factories import make_batch, make_decision
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path(__file__).with_name("plugin_example")
@@ -235,11 +236,7 @@ def rows(*ports: int, flags: tuple[int, int] = (2, 4), state: int = 4, at: int =
 
 
 def batch(content: bytes) -> ConnectionBatch:
-    table = np.frombuffer(content, CONNECTION)
-    return ConnectionBatch(
-        id="urn:x", sensor="s", begin_us=T0, end_us=T0 + 1_000_000, packets=1, dropped=0,
-        malformed=0, connections=table,
-    )  # fmt: skip
+    return make_batch(np.frombuffer(content, CONNECTION))
 
 
 TRAFFIC = rows(*range(1, 60)) + rows(23, flags=(27, 27), state=3, at=100)
@@ -353,10 +350,7 @@ def test_the_responder_may_lead(
         clocks=lambda: ClockReading("boot", 5.0, T0),
     )
     enforcement.start()
-    order = Decision(
-        id="urn:d", action="block", source=ip_address(STRANGER), classification="Scan",
-        origin="x", decided_us=T0, duration_s=60, reason="r",
-    )  # fmt: skip
+    order = make_decision(source=STRANGER, decided_us=T0, duration_s=60)
     assert [r.block.state for r in enforcement.handle([order], "s")] == ["active"]
     assert file.read_text() == f"deny {STRANGER};\n"
     team._lead.unblock(ip_address(STRANGER))  # somebody else did

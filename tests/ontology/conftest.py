@@ -10,8 +10,9 @@ import pytest
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.window import Window, build_window
-from ontology.records import Address, Alert, HostProfile
+from ontology.records import Address, HostProfile
 from ontology.theory import Theory
+from tests.factories import make_alert, record_id
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 
@@ -42,21 +43,16 @@ def _random_window(seed: int, alerts: int) -> Window:
     hosts: list[Address] = [*pots, IPv4Address("203.0.113.9"), IPv6Address("2001:db8::9")]
     classes = ["SynScan", "TcpSweep", "SshBruteForce", "SqlInjection", "UdpFlood", "UnknownAnomaly"]
     made = [
-        Alert(
-            id=f"urn:uuid:{i:032x}",
+        make_alert(
+            id=record_id(i),
             classification=rnd.choice(classes),
             source=IPv4Address("192.0.2.1") + rnd.randrange(4) if rnd.random() < 0.9 else None,
             target=rnd.choice(hosts) if rnd.random() < 0.8 else None,
             targets=tuple(rnd.sample(hosts, rnd.randrange(3))),
-            protocol=6,
-            # Ties and distances beyond the horizon included.
             begin_us=rnd.choice([0, 1, 5, 90_000, 100_000]) * 1_000_000,
             end_us=100_000_000_000,
             confidence=0.5,
             verified_source=rnd.random() < 0.5,
-            sensor="s",
-            analyzer="a",
-            explanation="",
         )
         for i in range(alerts)
     ]

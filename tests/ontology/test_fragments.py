@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
+from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
 from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
+from tests.factories import make_alert, make_batch
 
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 # XML 1.0 production [2], without carriage return, which XML parsers turn into a line feed.
@@ -205,25 +207,102 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
     ),
     r.Query: st.builds(r.Query, id=ids, sparql=texts),
     r.Answer: st.builds(r.Answer, id=ids, query=ids, results=texts, truncated=st.booleans()),
+    o.FeedPart: st.builds(
+        o.FeedPart,
+        id=ids,
+        feed=texts,
+        part_number=st.integers(1, 2**63 - 1),
+        opens_snapshot=st.booleans(),
+        closes_snapshot=st.booleans(),
+    ),
+    o.Ban: st.builds(
+        o.Ban,
+        id=ids,
+        source=addresses,
+        cause=ids,
+        decision=ids,
+        ban_state=st.sampled_from(["active", "lifted", "expired"]),
+        since_us=times,
+        expires_us=times,
+        ended_us=times,
+        ended_by=texts,
+        blocks=sets(ids),
+        confirmed=sets(ids),
+    ),
+    o.Ruling: st.builds(
+        o.Ruling,
+        id=ids,
+        decision=ids,
+        ban=st.none() | ids,
+        outcome=texts,
+        detail=texts,
+        received_us=times,
+    ),
+    o.Receipt: st.builds(o.Receipt, id=ids, received=sets(ids), received_us=times),
+    o.AuditLine: st.builds(
+        o.AuditLine,
+        id=ids,
+        line_number=counts,
+        audited_us=times,
+        actor=texts,
+        act=texts,
+        subject=texts,
+        reason=texts,
+        line_hash=texts,
+    ),
+    o.AgentStatus: st.builds(
+        o.AgentStatus,
+        id=ids,
+        agent=ids,
+        agent_state=st.sampled_from(["up", "silent"]),
+        since_us=times,
+        renewed_us=times,
+    ),
+    o.BanAction: st.one_of(
+        st.builds(
+            o.BanAction,
+            id=ids,
+            ban_action=st.just("block"),
+            source=addresses,
+            duration_s=st.integers(1, 366 * 86400),
+            origin=texts.map("user:".__add__),
+            reason=texts,
+            outcome=st.sampled_from(["", "refused"]),
+            detail=texts,
+        ),
+        st.builds(
+            lambda lift, seconds, **common: o.BanAction(
+                ban_action="lift" if lift else "extend",
+                duration_s=0 if lift else seconds,
+                **common,
+            ),
+            st.booleans(),
+            st.integers(1, 366 * 86400),
+            id=ids,
+            ban=ids,
+            origin=texts.map("user:".__add__),
+            reason=texts,
+            outcome=st.sampled_from(["", "unknown", "ended"]),
+            detail=texts,
+        ),
+    ),
 }
 any_records = st.lists(st.one_of(*STRATEGIES.values()), max_size=5, unique_by=lambda x: x.id)
 
 
 def an_alert(**changes: Any) -> r.Alert:
-    alert = r.Alert(
+    alert = make_alert(
         id=UUID,
         classification="SynScan",
-        source=ip_address("192.0.2.7"),
-        target=ip_address("2001:db8::1"),
+        source="192.0.2.7",
+        target="2001:db8::1",
         target_port=22,
-        protocol=6,
         begin_us=1_700_000_000_000_000,
         end_us=1_700_000_001_000_000,
         confidence=0.5,
         verified_source=False,
         sensor="sensor.gw1@example.org",
         analyzer="analyzer.gw1@example.org",
-        explanation="why",
     )
     return replace(alert, **changes)
 
@@ -231,16 +310,7 @@ def an_alert(**changes: Any) -> r.Alert:
 def a_batch(rows: int = 3) -> r.ConnectionBatch:
     connections = np.zeros(rows, r.CONNECTION)
     connections["ip_version"] = 4
-    return r.ConnectionBatch(
-        id=UUID,
-        sensor="s",
-        begin_us=0,
-        end_us=1,
-        packets=1,
-        dropped=0,
-        malformed=0,
-        connections=connections,
-    )
+    return make_batch(connections, id=UUID, begin_us=0, end_us=1)
 
 
 def test_every_kind_of_record_has_a_strategy() -> None:

@@ -1,7 +1,7 @@
 from ipaddress import ip_address
 
 from ontology.json_objects import iso_time, json_object
-from ontology.records import Alert, Decision
+from tests.factories import make_alert, make_decision
 
 
 def test_time_keeps_its_microseconds() -> None:
@@ -9,19 +9,16 @@ def test_time_keeps_its_microseconds() -> None:
 
 
 def test_alert_says_who_what_when_and_why_first() -> None:
-    alert = Alert(
+    alert = make_alert(
         id="urn:uuid:1",
         classification="SynScan",
-        source=ip_address("2001:db8::7"),
+        source="2001:db8::7",
         target=None,
         targets=(ip_address("192.0.2.1"), ip_address("192.0.2.2")),
-        protocol=6,
         begin_us=1,
         end_us=2_000_000,
         confidence=0.9,
         verified_source=False,
-        sensor="s",
-        analyzer="a",
         explanation="many ports",
     )
     line = json_object(alert)
@@ -33,15 +30,13 @@ def test_alert_says_who_what_when_and_why_first() -> None:
 
 
 def test_decision_has_its_action_and_duration() -> None:
-    decision = Decision(
+    decision = make_decision(
         id="urn:uuid:2",
-        action="block",
-        source=ip_address("192.0.2.9"),
+        source="192.0.2.9",
         classification="Manual",
         origin="user:me",
         decided_us=0,
         duration_s=60,
-        reason="because",
     )
     line = json_object(decision)
     assert (line["type"], line["action"], line["duration_s"]) == ("decision", "block", 60)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from ontology import oversight as o
 from ontology import records as r
 
 TARGET = ip_address("192.0.2.1")
@@ -89,6 +90,49 @@ VALID: dict[type, dict[str, Any]] = {
     r.OntologyAction: {"ontology_action": "translate", "fragment": ""},
     r.Query: {"sparql": "ASK {}"},
     r.Answer: {"query": "urn:uuid:2", "results": "{}"},
+    o.FeedPart: {
+        "feed": "f",
+        "part_number": 1,
+        "opens_snapshot": True,
+        "closes_snapshot": False,
+    },
+    o.Ban: {
+        "source": TARGET,
+        "cause": "urn:uuid:2",
+        "decision": "urn:uuid:2",
+        "ban_state": "active",
+        "since_us": 0,
+        "expires_us": 0,
+    },
+    o.Ruling: {
+        "decision": "urn:uuid:2",
+        "ban": None,
+        "outcome": "refused",
+        "detail": "",
+        "received_us": 0,
+    },
+    o.Receipt: {"received": ("urn:uuid:2",), "received_us": 0},
+    o.AuditLine: {
+        "line_number": 1,
+        "audited_us": 0,
+        "actor": "user:me",
+        "act": "login",
+        "subject": "me",
+        "reason": "",
+        "line_hash": "",
+    },
+    o.AgentStatus: {
+        "agent": "urn:uuid:2",
+        "agent_state": "up",
+        "since_us": 0,
+        "renewed_us": 0,
+    },
+    o.BanAction: {
+        "ban_action": "lift",
+        "ban": "urn:uuid:2",
+        "origin": "user:me",
+        "reason": "",
+    },
 }
 
 
@@ -142,6 +186,22 @@ def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
         (r.GatewayAddresses, {"routers": (TARGET,) * 251}),
         (r.HostProfile, {"open_ports": (70000,)}),
         (r.AgentDescription, {"role": "king"}),
+        (o.FeedPart, {"part_number": 0}),
+        (o.Ban, {"ban_state": "pending"}),
+        (o.Ban, {"ended_us": -1}),
+        (o.Ruling, {"received_us": -1}),
+        (o.Receipt, {"received_us": -1}),
+        (o.AuditLine, {"line_number": -1}),
+        (o.AuditLine, {"audited_us": -1}),
+        (o.AgentStatus, {"agent_state": "absent"}),
+        (o.AgentStatus, {"renewed_us": -1}),
+        (o.BanAction, {"ban_action": "forget"}),
+        (o.BanAction, {"origin": "correlation.gw1@example.org"}),
+        (o.BanAction, {"source": TARGET}),
+        (o.BanAction, {"ban": None}),
+        (o.BanAction, {"duration_s": 5}),
+        (o.BanAction, {"duration_s": -1}),
+        (o.BanAction, {"outcome": "pending"}),
     ],
 )
 def test_records_refuse(kind: type, changes: dict[str, Any]) -> None:

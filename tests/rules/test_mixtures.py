@@ -18,6 +18,7 @@ from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
 from rules.shipped_files import rule_paths, sample_paths, scenario_samples_path
 from tests.derivations import assert_explained, explained
+from tests.factories import make_alert
 
 WINDOWS = 160
 EXPLAINED = 40
@@ -44,19 +45,15 @@ def mixture(seed: int, samples: list[dict[str, Any]]) -> Window:
         for row in rows:
             begin_us = 1_700_000_000_000_000 + round((row["at_s"] + late) * 1_000_000)
             alerts.append(
-                Alert(
+                make_alert(
                     id=f"urn:uuid:{rnd.getrandbits(128):032x}",
                     classification=row["class"],
                     source=hosts[row["source"]] if row["source"] else None,
                     target=hosts[row["target"]] if row["target"] else None,
-                    protocol=6,
                     begin_us=begin_us,
                     end_us=begin_us + rnd.choice((1, 45_000_000)),
                     confidence=1.0,
                     verified_source=row["verified_source"],
-                    sensor="s",
-                    analyzer="a",
-                    explanation="",
                 )
             )
     profiles = {

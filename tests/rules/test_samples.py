@@ -21,10 +21,11 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.paper_facts import PAPER, Counts, with_counts
 from ontology.reasoner.window import Window, build_window, host_iri
-from ontology.records import Alert, HostProfile
+from ontology.records import HostProfile
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
 from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
+from tests.factories import make_alert, record_id
 
 SAMPLES = {path.stem: path for path in sample_paths()}
 GENERATED: dict[str, dict[str, Any]] = {
@@ -55,19 +56,15 @@ def window_of(sample: dict[str, Any], part: dict[str, Any]) -> tuple[Window, dic
         names[f"urn:uuid:{number:032x}"] = row["name"]
         begin_us = START_US + round(row["at_s"] * 1_000_000)
         alerts.append(
-            Alert(
-                id=f"urn:uuid:{number:032x}",
+            make_alert(
+                id=record_id(number),
                 classification=row["class"],
                 source=ip_address(row["source"]) if row["source"] else None,
                 target=ip_address(row["target"]) if row["target"] else None,
-                protocol=6,
                 begin_us=begin_us,
                 end_us=begin_us + 1,
                 confidence=1.0,
                 verified_source=row["verified_source"],
-                sensor="sample",
-                analyzer="sample",
-                explanation="",
             )
         )
     hosts = {
@@ -183,21 +180,17 @@ def test_one_sweep_over_two_honeypots_counts_as_several(worker: PelletWorker) ->
     hosts = {
         a: HostProfile(id=f"urn:ontoidps:profile:{a}", address=a, roles=("Honeypot",)) for a in pots
     }
-    sweep = Alert(
+    sweep = make_alert(
         id="urn:uuid:1",
         classification="TcpSweep",
-        source=ip_address("192.0.2.7"),
+        source="192.0.2.7",
         target=None,
         targets=tuple(pots),
         target_count=2,
-        protocol=6,
         begin_us=START_US,
         end_us=START_US,
         confidence=1.0,
         verified_source=True,
-        sensor="sample",
-        analyzer="sample",
-        explanation="",
     )
     found = worker.reason(build_window([sweep], hosts), 20.0)
     assert ("multiHoneypotScan", "urn:uuid:1", "urn:uuid:1") in {

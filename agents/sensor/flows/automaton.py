@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.marks import LOGIN_PORTS, add_counts
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, Packets
 from agents.sensor.flows.rows import ENDS, REPORT, SWAPPED, Rows, begin_connections, records
-from agents.sensor.payloads.content import LOGIN_PORTS, add_counts
 from ontology.records import INDICATORS
 
 FRESH, REOPEN, INTERIM, TURN = 1, 2, 3, 4

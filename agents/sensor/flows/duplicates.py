@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.segments import sequence_number
-from agents.sensor.flows.table import Marks
 from datasets.captures.pcap import RawPackets, rows
 
 Ints = NDArray[np.int64]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.marks import CONTENT_COLUMNS
 from agents.sensor.flows.packets import ACK, FIN, SYN, TCP, Ints, Packets
-from agents.sensor.payloads.content import COLUMNS
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 Rows = NDArray[np.void]
@@ -49,8 +49,8 @@ ROW = np.dtype(
         (
             "content",
             "u1",
-            (len(COLUMNS),),
-        ),  # in the order of `agents.sensor.payloads.content.COLUMNS`
+            (len(CONTENT_COLUMNS),),
+        ),  # in the order of `CONTENT_COLUMNS`
         ("marked", "?"),  # it carries a login or an indicator
     ]
 )
@@ -187,6 +187,6 @@ def records(rows: Rows) -> NDArray[np.void]:
         if rows[name].any():  # few of them are
             out[name] = np.minimum(rows[name], highest)
     if rows["content"].any():
-        for number, name in enumerate(COLUMNS):
+        for number, name in enumerate(CONTENT_COLUMNS):
             out[name] = rows["content"][:, number]
     return out

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.flows.keys import canonical
+from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
 from agents.sensor.flows.packets import Packets
 from agents.sensor.flows.rounds import NEVER, Columns, run_rounds
 from agents.sensor.flows.rows import (
@@ -36,7 +36,6 @@ from agents.sensor.flows.rows import (
     records,
     swap_ends,
 )
-from agents.sensor.payloads.content import COLUMNS
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION
 
@@ -51,23 +50,6 @@ _HASH_BITS = 47
 """Of a key; with 17 bits of position they fill the word that is sorted."""
 _STEP_US = 50_000
 """The table is not searched for time-outs more often than this."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Marks:
-    """What payload look-up found: sparse, one entry per packet that says something."""
-
-    index: Ints
-    """Positions in `Packets`, ascending."""
-    failed_logins: Ints
-    login_attempts: Ints
-    indicators: Ints
-    """Bits as in ``records.INDICATORS``."""
-    content: NDArray[np.uint8] | None = None
-    """(len(index), 7), columns as `agents.sensor.payloads.content.COLUMNS`; None: no packet has
-    any."""
-    by_server: NDArray[np.bool_] | None = None
-    """Whether that content counts only from the responder (True) or the originator."""
 
 
 class FlowTable:
@@ -391,7 +373,7 @@ def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.b
         for column in (packets.wrong_fragment, packets.urgent)
     )
     marked, by_server = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    content = np.zeros((0, len(COLUMNS)), np.uint8)
+    content = np.zeros((0, len(CONTENT_COLUMNS)), np.uint8)
     if marks is not None and marks.content is not None and marks.by_server is not None:
         some = marks.content.any(axis=1)
         marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ontology.whole_files import write_whole
+
 HEAD = 1024
 """First bytes that are hashed."""
 MAX_LINE = 262_144
@@ -158,12 +160,7 @@ class Tail:
         text = json.dumps(
             {"place": asdict(self._place), "promised": self._promised, "memory": self.memory}
         )
-        partial = self._state.with_name(self._state.name + ".new")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self._state)
+        write_whole(self._state, text.encode())
 
     def _open(self) -> bool:
         place = self._place

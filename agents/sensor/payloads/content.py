@@ -17,14 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.marks import CONTENT_COLUMNS
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.segments import sequence_number
 from ontology.records import CONTENT_COUNTS, CONTENT_FLAGS
 
-COLUMNS: tuple[str, ...] = (*CONTENT_COUNTS, "content_flags")
-"""What a packet can say, as columns of one byte each."""
-LOGIN_PORTS = (21, 23, 25, 110, 143, 587)
-"""Where servers refuse logins in cleartext."""
 MAX_CONNECTIONS = 4096
 MAX_LINE = 512
 MAX_BYTES = 2048
@@ -79,18 +76,7 @@ _TYPED_CREATES = re.compile(
 _TYPED_RUNS = re.compile(_COMMAND + rb"(?:g?cc|make|chmod|perl|python\d?|gdb)\s|^\./\S|;\s*\./\S")
 
 Said = tuple[NDArray[np.uint8], bool, int, int]
-"""(counts of `COLUMNS`, whether only the server can say it, refusals and logins of cut lines)."""
-
-
-def add_counts(
-    counts: NDArray[np.uint8], rows: NDArray[np.int64], content: NDArray[np.uint8]
-) -> None:
-    """Add ``content[i]`` to ``counts[rows[i]]`` in place, both (…, 7); counts stay at 255."""
-    owners, inverse = np.unique(rows, return_inverse=True)
-    total = counts[owners].astype(np.int64)
-    np.add.at(total[:, :-1], inverse, content[:, :-1])
-    np.bitwise_or.at(total[:, -1], inverse, content[:, -1])
-    counts[owners] = np.minimum(total, 255)
+"""(counts, as `CONTENT_COLUMNS`; said by a server?; refused logins, logins of lines cut in two)."""
 
 
 def http_request(payload: bytes) -> NDArray[np.uint8] | None:
@@ -98,7 +84,7 @@ def http_request(payload: bytes) -> NDArray[np.uint8] | None:
     found = len(_ACCESS_FILES.findall(payload.lower()))
     if not found:
         return None
-    counts = np.zeros(len(COLUMNS), np.uint8)
+    counts = np.zeros(len(CONTENT_COLUMNS), np.uint8)
     counts[_ACCESS] = min(found, 255)
     return counts
 
@@ -170,7 +156,7 @@ class ContentReader:
                 side.tail = b""  # something was lost, or this is another connection
         side.next = (number + len(payload)) & 0xFFFFFFFF if number >= 0 else -1
         payload = payload[:MAX_BYTES]
-        counts = np.zeros(len(COLUMNS), np.int64)
+        counts = np.zeros(len(CONTENT_COLUMNS), np.int64)
         logins = [0, 0]
         if port in _TELNET:
             self._telnet(connection, side, payload, to_server, counts)

@@ -16,9 +16,9 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
 from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.flows.table import Marks
-from agents.sensor.payloads.content import COLUMNS, ContentReader, Said, http_request
+from agents.sensor.payloads.content import ContentReader, Said, http_request
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
 from datasets.captures.pcap import rows
@@ -293,7 +293,7 @@ def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
     index = np.array(telling, np.int64)
     marks = Marks(index, columns[:, 0], columns[:, 1], columns[:, 2])
     if said:
-        counts = np.zeros((len(telling), len(COLUMNS)), np.uint8)
+        counts = np.zeros((len(telling), len(CONTENT_COLUMNS)), np.uint8)
         by_server = np.zeros(len(telling), np.bool_)
         for row, packet in enumerate(telling):
             if packet in said:

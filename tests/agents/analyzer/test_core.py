@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from agents.analyzer.case_clusters import CLUSTERS
 from agents.analyzer.core import load_model
-from ontology.records import CONNECTION, ConnectionBatch
+from ontology.records import CONNECTION
+from tests.factories import make_batch
 
 
 def scan(bench: Any) -> list[Any]:
@@ -46,11 +47,7 @@ def test_the_shipped_model_loads() -> None:
 
 
 def test_an_empty_batch_is_nothing(bench: Any) -> None:
-    batch = ConnectionBatch(
-        id="urn:uuid:1", sensor="s", begin_us=0, end_us=0, packets=0, dropped=0, malformed=0,
-        connections=np.zeros(0, CONNECTION),
-    )  # fmt: skip
-    assert bench.core().on_batch(batch) == []
+    assert bench.core().on_batch(make_batch([])) == []
 
 
 @settings(deadline=None, max_examples=50)
@@ -64,9 +61,5 @@ def test_no_record_can_upset_the_core(data: bytes) -> None:
     rows["start_us"] = np.abs(rows["start_us"] % 2_000_000_000_000_000)
     rows["duration_us"] %= 1_000_000_000
     core = AnalyzerCore(load_model(), analyzer="a", honeypots=[])
-    batch = ConnectionBatch(
-        id="urn:uuid:1", sensor="s", begin_us=0, end_us=0, packets=0, dropped=0, malformed=0,
-        connections=rows,
-    )  # fmt: skip
-    for alert in core.on_batch(batch):
+    for alert in core.on_batch(make_batch([], connections=rows)):
         assert alert.begin_us <= alert.end_us

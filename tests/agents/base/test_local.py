@@ -149,8 +149,8 @@ os.setgid(65534); os.setuid(65534)
 made = socket.socket(socket.AF_UNIX)
 made.settimeout(10)
 made.connect("analyzer.sock")
-made.sendall(bytes.fromhex(sys.argv[2]))
 try:
+    made.sendall(bytes.fromhex(sys.argv[2]))
     print(made.recv(1))
 except ConnectionError:
     print(b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.base.message_log import NAMES, MessageLog, read_log
+from agents.base.message_log import NAMES, MessageLog, log_folder, read_log
 from agents.commands import messages
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
@@ -79,9 +79,11 @@ def test_an_entry_cut_by_a_crash_is_left_out(tmp_path: Path, cut: int) -> None:
 
 def test_a_disk_that_fails_is_counted_and_nothing_else(tmp_path: Path) -> None:
     counters: Counter[str] = Counter()
-    log = MessageLog(tmp_path / "gone", 1 << 20, counters)
+    (tmp_path / "file").touch()
+    log = MessageLog(tmp_path / "file", 1 << 20, counters)
     log.add(a_message(1), "sent", 1)
     assert counters["message_log_errors"] == 1
+    (tmp_path / "file").unlink()
     assert not MessageLog(tmp_path, 0, counters).add(a_message(1), "sent", 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -123,8 +125,7 @@ def test_the_monitor_filters(
 ) -> None:
     settings = honeynet.model_copy(update={"state_dir": tmp_path})
     monkeypatch.setattr(messages, "load_settings", lambda _: settings)
-    (tmp_path / RECEIVER).mkdir()
-    with closing(MessageLog(tmp_path / RECEIVER, 1 << 20, Counter())) as log:
+    with closing(MessageLog(log_folder(tmp_path, RECEIVER), 1 << 20, Counter())) as log:
         log.add(a_message(0), "sent", 0)
         log.add(a_message(1), "received", 1)
         log.add(a_message(2, "request"), "received", 2)
@@ -143,8 +144,7 @@ def test_whole_messages_show_their_fragment_and_no_control_characters(
 ) -> None:
     settings = honeynet.model_copy(update={"state_dir": tmp_path})
     monkeypatch.setattr(messages, "load_settings", lambda _: settings)
-    (tmp_path / RECEIVER).mkdir()
-    with closing(MessageLog(tmp_path / RECEIVER, 1 << 20, Counter())) as log:
+    with closing(MessageLog(log_folder(tmp_path, RECEIVER), 1 << 20, Counter())) as log:
         log.add(a_message(1, detail="\u202egnp.exe"), "received", 1)
     messages.run(asked(fipa=True))
     out = capsys.readouterr().out

@@ -45,7 +45,8 @@ def settings() -> Settings:
     )
 
 
-PROTECTED = Protected.from_settings(settings()).with_kernel(KERNEL)
+SETTINGS = settings()
+PROTECTED = Protected.from_settings(SETTINGS).with_kernel(KERNEL)
 
 
 def forms(inner: IPv4Address) -> list[Address]:
@@ -162,10 +163,10 @@ def order(source: Address) -> Decision:
 def test_supervisor_and_gateway_say_what_the_judge_says(source: Address) -> None:
     refusal = PROTECTED.refusal(source)
     assert refusal == PROTECTED.refusal(canonical(source))
-    supervisor = Propagation.from_settings(settings())
-    supervisor.protected = supervisor.protected.with_kernel(KERNEL)
+    supervisor = Propagation.from_settings(SETTINGS)
+    supervisor.protect(KERNEL)
     plan = supervisor.on_decision(order(source), None, new_id="e", now_us=NOW_US)
-    gateway = ReactionPolicy(settings())
+    gateway = ReactionPolicy(SETTINGS)
     gateway.protected = gateway.protected.with_kernel(KERNEL)
     verdict = gateway.judge(order(source), NOW_US)
     assert (plan.detail or None) == refusal

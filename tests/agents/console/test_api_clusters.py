@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from agents.console import clusters as desk_module
 from ontology.records import OntologyChanged
 from ontology.traffic_cluster import TrafficCluster
 
@@ -29,35 +27,31 @@ CLUSTERS = tuple(
 BODY = {"name": "own scanner", "traffic_class": "Normal", "reason": "ticket 4711"}
 
 
-def news(at_us: int, *clusters: TrafficCluster):
+def announcement(at_us: int, *clusters: TrafficCluster):
     change = OntologyChanged(id=f"urn:uuid:{at_us}", version="clusters+0", changed_us=at_us)
     return (change, *(clusters or CLUSTERS))
 
 
 class Ontology:
-    """Answers as the ontology agent does, or not at all."""
+    """Answers as the ontology agent does."""
 
-    def __init__(self, desk) -> None:
-        self.desk = desk
+    def __init__(self) -> None:
         self.asked: list[TrafficCluster] = []
         self.answer = "inform"
 
-    async def ask(self, wanted: TrafficCluster, conversation: str) -> None:
+    async def __call__(self, asker, performative, wanted):
+        assert (asker, performative) == ("supervisor", "request")
         self.asked.append(wanted)
-        said = replace(wanted, detail="the file is no good") if self.answer == "refuse" else wanted
-        if self.answer:
-            done = self.answer == "inform"
-            asyncio.get_running_loop().call_soon(
-                lambda: self.desk.answered(conversation, said, done=done)
-            )
+        if self.answer == "refuse":
+            return "refuse", replace(wanted, detail="the file is no good")
+        return "inform", wanted
 
 
 @pytest.fixture
-def ontology(service):
-    service.clusters.told(news(5))
-    made = Ontology(service.clusters)
-    service.clusters.ask = made.ask
-    return made
+def ontology(link):
+    link.console.on_clusters(announcement(5))
+    link.ontology = Ontology()
+    return link.ontology
 
 
 @asynccontextmanager
@@ -76,12 +70,12 @@ async def client_of(browser, credentials, who):
     ("who", "expected"), [("nobody", 401), ("viewer", 403), ("operator", 200), ("token", 200)]
 )
 async def test_only_an_operator_renames_and_it_is_audited(
-    browser, service, credentials, ontology, who, expected
+    browser, operations, credentials, ontology, who, expected
 ):
     async with client_of(browser, credentials, who) as client:
         answer = await client.post("/api/v1/clusters/1", json=BODY)
     assert answer.status_code == expected
-    renamings = [x for x in service.ledger.audit_trail(limit=9) if x.what.startswith("cluster")]
+    renamings = [x for x in operations.ledger.audit_trail(limit=9) if x.what.startswith("cluster")]
     assert len(ontology.asked) == len(renamings) == (expected == 200)
     if expected == 200:
         user = "user:cli" if who == "token" else "user:operator"
@@ -98,7 +92,7 @@ async def test_only_an_operator_renames_and_it_is_audited(
         assert answer.json()["given"] is True
 
 
-async def test_the_list_shows_what_was_told_last(browser, service, credentials, ontology):
+async def test_the_list_shows_what_was_announced_last(browser, console, credentials, ontology):
     async with client_of(browser, credentials, "viewer") as client:
         found = (await client.get("/api/v1/clusters")).json()
         assert found["classes"][0] == "Normal"
@@ -114,8 +108,8 @@ async def test_the_list_shows_what_was_told_last(browser, service, credentials, 
             "cases": 12,
             "model": "0" * 64,
         }
-        service.clusters.told(news(7, replace(CLUSTERS[1], cluster_name="newer")))
-        service.clusters.told(news(6, *CLUSTERS))
+        console.on_clusters(announcement(7, replace(CLUSTERS[1], cluster_name="newer")))
+        console.on_clusters(announcement(6, *CLUSTERS))
         (only,) = (await client.get("/api/v1/clusters")).json()["clusters"]
         assert only["name"] == "newer"
 
@@ -148,18 +142,20 @@ async def test_a_bad_wish_never_leaves(
     ("how", "status", "said", "what"),
     [
         ("refuse", 422, "the file is no good", "cluster renaming refused"),
-        ("", 503, "has not answered", "cluster renaming unanswered"),
+        ("ontology", 503, "has not answered within 5 s", "cluster renaming unanswered"),
+        ("supervisor", 504, "the supervisor does not answer", None),
     ],
 )
 async def test_a_refusal_and_a_silence_are_told_and_audited(
-    browser, service, credentials, ontology, monkeypatch, how, status, said, what
+    browser, operations, credentials, link, ontology, how, status, said, what
 ):
-    monkeypatch.setattr(desk_module, "ANSWER_LIMIT_S", 0.1)
-    ontology.answer = how
+    if how == "refuse":
+        ontology.answer = how
+    else:
+        link.silent.add(how)
     async with client_of(browser, credentials, "operator") as client:
         answer = await client.post("/api/v1/clusters/1", json=BODY)
     assert answer.status_code == status
     assert said in answer.json()["detail"]
-    assert service.ledger.audit_trail(limit=1)[0].what == what
-    # What comes too late, or for nobody, is no error.
-    service.clusters.answered("cluster-x", CLUSTERS[0], done=True)
+    lines = operations.ledger.audit_trail(limit=9)
+    assert [x.what for x in lines if "cluster" in x.what] == ([what] if what else [])

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from agents.base.message_log import NAMES, MessageLog
+from agents.base.message_log import NAMES, MessageLog, log_folder
 from agents.console import message_monitor as monitor_module
 from agents.messages.acl import AclMessage
 from ontology.fragments import encode
@@ -23,8 +23,7 @@ def logs(settings):
     def write(keeper: str, time_us: int, verdict: str = "-", way: str = "received", **changes):
         jid = settings.jid(*keeper.split("."))
         if jid not in open_:
-            (settings.state_dir / jid).mkdir(exist_ok=True)
-            open_[jid] = MessageLog(settings.state_dir / jid, 1 << 20, Counter())
+            open_[jid] = MessageLog(log_folder(settings.state_dir, jid), 1 << 20, Counter())
         record = OntologyChanged(
             id=f"urn:uuid:{time_us}", version="1", changed_us=0, detail=f"{HOSTILE} no. {time_us}"
         )
@@ -138,7 +137,7 @@ async def test_the_whole_message_is_what_was_said(viewer, logs, settings):
     assert whole["records"] == {"OntologyChanged": 1}
     assert whole["fipa"].startswith("(inform") and ":ontology" in whole["fipa"]
     # After a change of files it is still found; once it is gone, that is said.
-    folder = settings.state_dir / one["keeper"]
+    folder = log_folder(settings.state_dir, one["keeper"])
     (folder / NAMES[0]).rename(folder / NAMES[1])
     assert (await viewer.get(path)).json() == whole
     (folder / NAMES[1]).unlink()
@@ -149,7 +148,7 @@ async def test_the_whole_message_is_what_was_said(viewer, logs, settings):
 
 async def test_a_damaged_log_shows_what_is_whole(viewer, logs, settings):
     logs("supervisor.gw1", 1)
-    path = settings.state_dir / settings.jid("supervisor", "gw1") / NAMES[0]
+    path = log_folder(settings.state_dir, settings.jid("supervisor", "gw1")) / NAMES[0]
     whole = path.read_bytes()
     path.write_bytes(whole + b"2 received - 5\n(xxx)\n" + whole[: len(whole) // 2])
     assert await times(viewer) == [1]

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
-from agents.console import knowledge as desk_module
 from ontology.records import Answer, OntologyAction, Query
 
 FACTS = {"action": "assert", "fragment": "<urn:x> a idps:Network .", "reason": "ticket 4711"}
 
 
 class Ontology:
-    """Answers as the ontology agent does, or not at all."""
+    """Answers as the ontology agent does."""
 
-    def __init__(self, desk) -> None:
-        self.desk, self.asked, self.done = desk, [], True
-        self.silent = False
+    def __init__(self) -> None:
+        self.asked, self.done = [], True
 
-    async def ask(self, record, performative, conversation) -> None:
-        self.asked.append((record, performative))
+    async def __call__(self, asker, performative, record):
+        self.asked.append((asker, record, performative))
         if isinstance(record, Query):
             said = {"head": {"vars": ["s"]}, "results": {"bindings": []}}
             text = json.dumps(said if self.done else {"error": "query took longer than 5 s"})
             answer = Answer(id="urn:uuid:a", query=record.id, results=text, truncated=True)
-        else:
-            answer = replace(record, detail="facts+1, 3 facts" if self.done else "READ-ONLY: no")
-        if not self.silent:
-            asyncio.get_running_loop().call_soon(
-                lambda: self.desk.answered(conversation, answer, done=self.done)
-            )
+            return "inform-ref" if self.done else "refuse", answer
+        answer = replace(record, detail="facts+1, 3 facts" if self.done else "READ-ONLY: no")
+        return "inform" if self.done else "refuse", answer
 
 
 @pytest.fixture
-def ontology(service):
-    made = Ontology(service.knowledge)
-    service.knowledge.ask = made.ask
-    return made
+def ontology(link):
+    link.ontology = Ontology()
+    return link.ontology
 
 
 @pytest.fixture
@@ -60,9 +54,9 @@ def client_of(browser, credentials):
     ("who", "asking", "telling"),
     [("nobody", 401, 401), ("viewer", 200, 403), ("operator", 200, 200), ("token", 200, 200)],
 )
-async def test_viewers_ask_and_operators_tell(service, ontology, client_of, who, asking, telling):
-    from contextlib import AsyncExitStack
-
+async def test_viewers_ask_and_operators_tell(
+    operations, ontology, client_of, who, asking, telling
+):
     async with AsyncExitStack() as stack:
         client = await client_of(stack, who)
         found = await client.post("/api/v1/ontology/query", json={"sparql": "SELECT * {}"})
@@ -73,8 +67,8 @@ async def test_viewers_ask_and_operators_tell(service, ontology, client_of, who,
         assert found.json()["results"] == {"bindings": []}
     if telling == 200:
         user = "user:cli" if who == "token" else "user:operator"
-        record, performative = ontology.asked[-1]
-        assert performative == "request"
+        asker, record, performative = ontology.asked[-1]
+        assert (asker, performative) == ("supervisor", "request")
         assert record == OntologyAction(
             id=record.id,
             ontology_action="assert",
@@ -82,31 +76,35 @@ async def test_viewers_ask_and_operators_tell(service, ontology, client_of, who,
             detail=f"{user}: ticket 4711",
         )
         assert told.json() == {"detail": "facts+1, 3 facts"}
-        (line,) = (x for x in service.ledger.audit_trail(limit=9) if "fact" in x.what)
+        (line,) = (x for x in operations.ledger.audit_trail(limit=9) if "fact" in x.what)
         assert (line.who, line.what) == (user, "facts asserted")
         assert "ticket 4711" in line.reason and FACTS["fragment"] in line.reason
 
 
 @pytest.mark.parametrize(
     ("silent", "status", "said", "what"),
-    [(False, 422, "READ-ONLY", "assert refused"), (True, 503, "answered", "assert unanswered")],
+    [
+        (None, 422, "READ-ONLY", "assert refused"),
+        ("ontology", 503, "has not answered within 30 s", "assert unanswered"),
+        ("supervisor", 504, "the supervisor does not answer", None),
+    ],
 )
 async def test_a_refusal_and_a_silence_are_told_and_audited(
-    service, ontology, client_of, monkeypatch, silent, status, said, what
+    operations, link, ontology, client_of, silent, status, said, what
 ):
-    from contextlib import AsyncExitStack
-
-    monkeypatch.setattr(desk_module, "ANSWER_LIMIT_S", 0.1)
-    ontology.done, ontology.silent = False, silent
+    ontology.done = False
+    if silent:
+        link.silent.add(silent)
     async with AsyncExitStack() as stack:
         client = await client_of(stack, "operator")
         answer = await client.post("/api/v1/ontology/facts", json=FACTS)
         assert answer.status_code == status
         assert said in answer.json()["detail"]
-        assert service.ledger.audit_trail(limit=1)[0].what == what
+        lines = operations.ledger.audit_trail(limit=9)
+        assert [x.what for x in lines if "assert" in x.what] == ([what] if what else [])
         found = await client.post("/api/v1/ontology/query", json={"sparql": "SELECT * {}"})
-        assert found.status_code == status
-    assert service.knowledge._waiting == {}
+        # Questions need no supervisor.
+        assert found.status_code == (503 if silent == "ontology" else 422)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +119,6 @@ async def test_a_refusal_and_a_silence_are_told_and_audited(
     ],
 )
 async def test_a_bad_wish_never_leaves(ontology, client_of, path, body):
-    from contextlib import AsyncExitStack
-
     async with AsyncExitStack() as stack:
         client = await client_of(stack, "operator")
         answer = await client.post(f"/api/v1/ontology/{path}", json=body)

@@ -35,7 +35,7 @@ async def test_changes_are_coalesced_by_key(hub):
     async with aclosing(hub.stream("s", lambda: True)) as stream:
         first = await anext(stream)
         assert b"event: hello" in first
-        assert data(first) == {"now_us": 42}
+        assert data(first) == {"now_us": 42, "heard_us": 42}
         for i in range(5):
             hub.publish("blocks", "a", Thing(text=str(i)))
         hub.publish("blocks", "b", Thing(text="line\nbreak </script>"))
@@ -74,6 +74,14 @@ async def test_a_flood_of_changes_becomes_a_resync(hub):
         await anext(stream)
         for i in range(MAX_PENDING + 10):
             hub.publish("alerts", str(i), Thing(text=""))
+        assert await anext(stream) == RESYNC
+
+
+async def test_after_a_snapshot_every_viewer_reads_anew(hub):
+    async with aclosing(hub.stream("s", lambda: True)) as stream:
+        await anext(stream)
+        hub.publish("blocks", "a", Thing(text="x"))
+        hub.anew()
         assert await anext(stream) == RESYNC
 
 

@@ -20,26 +20,23 @@ from agents.evaluation.captures import (
     wanted_of,
 )
 from ontology.records import Alert
+from tests.factories import make_alert
 
 ATTACKER, OTHER = "192.0.2.66", "192.0.2.7"
 HEAD = "file\tattack\tattacker\n"
 
 
 def alert(kind: str, source: str | None = ATTACKER, confidence: float = 0.9) -> Alert:
-    return Alert(
+    return make_alert(
         id=f"urn:uuid:{uuid.uuid4()}",
         classification=kind,
         source=ip_address(source) if source else None,
-        target=ip_address("198.51.100.18"),
-        protocol=6,
+        target="198.51.100.18",
         begin_us=1,
         end_us=2,
         count=3,
         confidence=confidence,
         verified_source=False,
-        sensor="sensor",
-        analyzer="analyzer",
-        explanation="because",
     )
 
 

@@ -16,6 +16,7 @@ from benchmarks.bench_packets import _frame, generate
 from datasets.captures.pcap import read_capture, write_capture
 from ontology.fragments import MAX_BYTES, encode
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
+from tests.factories import make_batch
 
 
 def replay(path: Path, core: SensorCore, block_bytes: int = 1 << 16) -> list[ConnectionBatch]:
@@ -91,10 +92,7 @@ def test_incompressible_batch_fits_a_message() -> None:
     rows["start_us"], rows["duration_us"] = abs(rows["start_us"]), abs(rows["duration_us"])
     rows["state"] %= len(CONNECTION_STATES)
     rows["ip_version"] = 4
-    batch = ConnectionBatch(
-        id="urn:uuid:00000000-0000-4000-8000-000000000000", sensor="s" * 200, begin_us=0,
-        end_us=1, packets=1, dropped=0, malformed=0, connections=rows,
-    )  # fmt: skip
+    batch = make_batch([], sensor="s" * 200, connections=rows)
     assert len(encode([batch])) < 198_000
 
 

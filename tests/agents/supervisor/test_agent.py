@@ -1,4 +1,4 @@
-"""The supervisor and a (dry-run) reaction agent as processes, on a real XMPP server."""
+"""Supervisor, console and a (dry-run) reaction agent as processes, on a real XMPP server."""
 
 from __future__ import annotations
 
@@ -103,8 +103,9 @@ def start(honeynet, honeynet_file):
 async def test_a_decision_is_propagated_reported_lifted_and_survives_kills(honeynet, start, kit):
     supervisor = start("supervisor")
     start("reaction")
+    start("console")
     token = honeynet.state_dir / "console-token"
-    await until(token.exists, "the supervisor makes its token")
+    await until(token.exists, "the console makes its token")
     correlation = Correlation(honeynet)
     made = replace(kit.decision(), origin=correlation.jid)
     allowed = replace(kit.decision("d2", "198.51.100.7"), origin=correlation.jid)
@@ -138,7 +139,7 @@ async def test_a_decision_is_propagated_reported_lifted_and_survives_kills(honey
             performative, name, reason = correlation.answers[1]
             assert (performative, name) == ("refuse", allowed.id)
             assert "allow-list" in reason
-            assert correlation.refused == ["content"]
+            assert correlation.refused == ["role"]
             assert gateways()["gw2"] == "pending"
             (block,) = client.blocks()
             detail = client.block(block["id"])

@@ -13,23 +13,21 @@ from ontology.records import (
     AgentDescription,
     Alert,
     Block,
-    Decision,
     GatewayAddresses,
     Record,
     Subscription,
     TrafficCluster,
 )
+from tests.factories import make_alert, make_decision
 
 KEY = Ed25519PrivateKey.generate().public_key()
-DECISION = Decision(
+DECISION = make_decision(
     id="urn:uuid:1",
-    action="block",
-    source=IPv4Address("192.0.2.1"),
+    source="192.0.2.1",
     classification="Manual",
     origin="user:x",
     decided_us=0,
     duration_s=60,
-    reason="",
 )
 
 
@@ -50,20 +48,17 @@ def block(gateway: str) -> Block:
 
 
 def finding(analyzer: str) -> Alert:
-    return Alert(
+    return make_alert(
         id="urn:uuid:5",
         classification="SynScan",
-        source=IPv4Address("192.0.2.1"),
-        target=IPv4Address("192.0.2.2"),
-        protocol=6,
+        source="192.0.2.1",
+        target="192.0.2.2",
         begin_us=0,
         end_us=0,
-        count=1,
         confidence=0.5,
         verified_source=False,
         sensor="s",
         analyzer=analyzer,
-        explanation="",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given, settings
@@ -20,15 +20,15 @@ from ontology.authoring.translation import (
 from ontology.fragments import decode, encode
 from ontology.records import Alert, Incident
 from ontology.vocabulary import ATTACK_CLASSES, INCIDENT_CLASSES, ONTOLOGY_IRI
+from tests.factories import make_alert
 
 MA = ONTOIDPSMA_IRI + "#"
-ALERT = Alert(
+ALERT = make_alert(
     id="urn:uuid:a",
     classification="SynScan",
-    source=ip_address("192.0.2.7"),
-    target=ip_address("2001:db8::5"),
+    source="192.0.2.7",
+    target="2001:db8::5",
     target_port=22,
-    protocol=6,
     begin_us=1_700_000_000_123_456,
     end_us=1_700_000_009_000_000,
     count=3,

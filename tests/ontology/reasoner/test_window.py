@@ -11,13 +11,13 @@ from pyoxigraph import NamedNode, RdfFormat, parse
 from ontology.reasoner.window import build_window, check_alert, host_iri, warm_up_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.vocabulary import IDPS
+from tests.factories import make_alert
 
-ALERT = Alert(
+ALERT = make_alert(
     id="urn:uuid:1",
     classification="SynScan",
-    source=IPv4Address("192.0.2.7"),
-    target=IPv4Address("198.51.100.5"),
-    protocol=6,
+    source="192.0.2.7",
+    target="198.51.100.5",
     begin_us=1,
     end_us=2,
     confidence=0.5,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from agents.sensor.core import SensorCore
 from agents.sensor.flows.decode import decode
-from agents.sensor.payloads.content import COLUMNS, MAX_LINE, ContentReader, add_counts
+from agents.sensor.flows.marks import CONTENT_COLUMNS, add_counts
+from agents.sensor.payloads.content import MAX_LINE, ContentReader
 from datasets.captures.pcap import PADDING, RawPackets
 from ontology.records import CONTENT_FLAGS
 
@@ -58,7 +59,7 @@ def said(port: int, lines: list[tuple[bool, bytes]], pieces: int = 0) -> dict[st
     core.on_packets(talk.raw())
     (batch,) = core.take_batches(core.last_us, final=True)
     rows: Any = batch.connections
-    out = {name: int(rows[name].sum()) for name in (*COLUMNS[:-1], "failed_logins")}
+    out = {name: int(rows[name].sum()) for name in (*CONTENT_COLUMNS[:-1], "failed_logins")}
     bits = np.bitwise_or.reduce(rows["content_flags"])
     out |= {name: int(bits >> number & 1) for number, name in enumerate(CONTENT_FLAGS)}
     return {name: value for name, value in out.items() if value}

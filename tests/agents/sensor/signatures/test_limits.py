@@ -15,26 +15,23 @@ from agents.sensor.signatures.limits import (
 )
 from ontology.fragments import decode, encode
 from ontology.records import Alert
+from tests.factories import make_alert
 
 T0 = 1_795_000_000_000_000
 VICTIM = IPv4Address("192.0.2.80")
 
 
 def alert(source: int, at_us: int = 0, *, verified: bool = False, port: int | None = 80) -> Alert:
-    return Alert(
+    return make_alert(
         id=uuid.uuid5(uuid.NAMESPACE_OID, f"{source} {at_us} {verified} {port}").urn,
         classification="WebAttack",
         source=IPv4Address(source),
         target=VICTIM,
         target_port=port,
-        protocol=6,
         begin_us=T0 + at_us,
         end_us=T0 + at_us,
-        count=1,
         confidence=0.7,
         verified_source=verified,
-        sensor="s",
-        analyzer="s",
         explanation="signature",
     )
 

@@ -1,0 +1,213 @@
+"""The console's shell: the page's listener, the feed that it is told by, and what it may open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from agents.base import AgentContext, BaseAgent
+from agents.base.conversations import NoAnswer, Reply
+from agents.base.message_log import log_folder, logs_folder
+from agents.clock import now_us
+from agents.console import confinement
+from agents.console.app import create_app
+from agents.console.confinement import READ, SOCKETS, WRITE, Allowed
+from agents.console.console import Console
+from agents.console.server import ConsoleServer, bind, is_unix
+from agents.console.sessions import FIRST_USER, Credentials, open_credentials
+from agents.console.store import ReadStore
+from agents.messages.acl import AclMessage
+from agents.settings.honeynet import Settings
+from agents.trust.identity import keys_directory
+from ontology.oversight import FeedPart
+from ontology.records import OntologyChanged, Record, Role, Subscription, TrafficCluster
+
+logger = logging.getLogger(__name__)
+
+FEED_TOPIC = "Oversight"
+"""What the supervisor offers."""
+LOOK_EVERY_S = 5.0
+"""How often we look whether the feed is whole."""
+ASK_AGAIN_S = 10.0
+"""After which a part that is missing is given up, and between two subscriptions."""
+QUIET_S = 50.0
+"""The supervisor says something every 15 s: after three of them it has forgotten us."""
+TRIM_EVERY_S = 60.0
+WISH_LIMIT_US = 60_000_000
+
+
+@dataclass(slots=True)
+class ConsoleRun:
+    """What a console works with once it has started."""
+
+    console: Console
+    store: ReadStore
+    server: ConsoleServer
+    told_s: float = 0.0
+    """When the last part came (monotonic seconds)."""
+    asked_s: float = -ASK_AGAIN_S
+    """When we subscribed last."""
+    trimmed_at: int = 0
+    """How many parts there had been when the store was trimmed last."""
+
+
+class ConsoleAgent(BaseAgent[ConsoleRun]):
+    """REST API and page; told by the supervisor, and asks it in the name of people."""
+
+    role = "console"
+    services = ("page", "rest")
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self._socket: socket.socket | None = None
+        self._credentials: Credentials | None = None
+
+    def enter_process(self) -> None:
+        """Take what later can't be had, then give up the right to open other agents' files.
+
+        Raises: ListenError, UsersError
+        """
+        self._take()
+        self.context.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_log = log_folder(self.settings.state_dir, self.jid)
+        sockets = self.settings.state_dir / "run" / self.node
+        for folder in (own_log, sockets):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        running = confinement.threads()
+        abi = confinement.confine(allowed(self.settings, self.jid, self.node))
+        if abi == 0:
+            logger.warning(
+                "this kernel has no Landlock: the page's process may open what its user may open"
+            )
+            return
+        logger.info("confined by Landlock (version %d)", abi)
+        if running > 1:
+            logger.warning("%d threads were running already and are not confined", running - 1)
+
+    def _take(self) -> tuple[socket.socket, Credentials]:
+        if self._credentials is None:
+            self._credentials = open_credentials(self.settings.state_dir)
+        if self._socket is None:
+            self._socket = bind(self.settings.console.listen)
+        return self._socket, self._credentials
+
+    async def on_start(self) -> ConsoleRun:
+        """Open the store and the page. Raises: StoreError, ListenError, UsersError"""
+        listen = self.settings.console.listen
+        sock, credentials = await asyncio.to_thread(self._take)
+        self.at_end(sock.close)
+        store = await asyncio.to_thread(ReadStore, self.context.state_dir / "store.sqlite3")
+        self.at_end(lambda: asyncio.to_thread(store.close))
+        console = Console(
+            self.settings,
+            store,
+            clock=now_us,
+            ask=self._ask,
+            tell=self._tell,
+            heard=self._heard,
+            counters=self.counters,
+        )
+        server = ConsoleServer(create_app(console, credentials, behind_proxy=is_unix(listen)), sock)
+        self.at_end(server.stop)
+        self.spawn(server.serve(), name="page")
+        self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
+        self.every(TRIM_EVERY_S, self._trim, name="store trim")
+        await self._subscribe("ontology", "TrafficCluster")
+        logger.info("page on %s", listen)
+        if credentials.first_start:
+            logger.warning(
+                "console: log in as %r; the password is in %s",
+                FIRST_USER,
+                credentials.password_file,
+            )
+        return ConsoleRun(console=console, store=store, server=server)
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        """Parts of the feed, and how clusters are called."""
+        run = self.running
+        if records and isinstance(records[0], FeedPart):
+            run.told_s = time.monotonic()
+            await run.console.on_feed(records)
+        elif any(isinstance(r, OntologyChanged) for r in records):
+            if any(isinstance(r, TrafficCluster) for r in records):
+                run.console.on_clusters(records)
+
+    # ---- the feed
+
+    async def _look_at_feed(self) -> None:
+        """Subscribe when nothing was told yet, when a part is missing, or after a long silence."""
+        run, now_s = self.running, time.monotonic()
+        intake = run.console.intake
+        quiet = now_s - run.told_s > (QUIET_S if intake.complete else ASK_AGAIN_S)
+        lacking = intake.behind and now_s - run.told_s > LOOK_EVERY_S
+        if (quiet or lacking) and now_s - run.asked_s >= ASK_AGAIN_S:
+            if intake.parts:
+                self.counters["feeds_again"] += 1
+            run.asked_s = now_s
+            await self._subscribe("supervisor", FEED_TOPIC)
+
+    async def _subscribe(self, role: Role, topic: str) -> None:
+        for publisher in self.settings.jids(role)[:1]:
+            await self.send(
+                publisher,
+                "subscribe",
+                [Subscription(id=uuid4().urn, topic=topic)],
+                protocol="fipa-subscribe",
+                # The supervisor is asked again; the ontology agent tells us unasked when it starts.
+                reply_by_us=now_us() + WISH_LIMIT_US,
+            )
+
+    async def _trim(self) -> None:
+        run = self.running
+        if run.console.intake.parts != run.trimmed_at:
+            run.trimmed_at = run.console.intake.parts
+            self.counters["pruned"] += await asyncio.to_thread(run.store.trim)
+
+    def _heard(self) -> int:
+        if self.supervisor_heard_s is None:
+            return 0
+        return now_us() - int((time.monotonic() - self.supervisor_heard_s) * 1e6)
+
+    # ---- other agents
+
+    async def _ask(self, role: Role, performative: str, record: Record, limit_s: float) -> Reply:
+        receivers = self.settings.jids(role)
+        if not receivers:
+            raise NoAnswer(role, 0)
+        return await self.ask(
+            receivers[0],
+            performative,
+            [record],
+            protocol="fipa-query" if performative.startswith("query") else "fipa-request",
+            limit_s=limit_s,
+        )
+
+    async def _tell(self, records: Sequence[Record]) -> None:
+        for supervisor in self.settings.jids("supervisor"):
+            await self.send(supervisor, "inform", records, protocol="fipa-request")
+
+
+def allowed(settings: Settings, jid: str, node: str) -> Allowed:
+    """What the page's process may open: the program, its own state, its own keys, the logs of
+    messages. Not: other agents' keys, mail, ledger, and knowledge."""
+    state, keys = settings.state_dir, keys_directory(settings)
+    paths = [
+        *confinement.program(state),
+        (state / jid, WRITE),
+        (log_folder(state, jid), WRITE),
+        (logs_folder(state), READ),
+        (state / "console", READ),
+        (state / "console-token", READ),
+        # Agents of one node speak over sockets in this folder.
+        (state / "run" / node, SOCKETS),
+        *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),
+        (keys / "ca.crt", READ),
+    ]
+    if settings.xmpp.ca is not None:
+        paths.append((settings.xmpp.ca, READ))
+    return Allowed(tuple(paths), connect=(settings.xmpp.port,))

@@ -1,0 +1,91 @@
+"""What operators do about addresses: requests to the supervisor in their name, and its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import uuid4
+
+from agents.base.conversations import NoAnswer, RefusedByPeer
+from agents.console.action_errors import SILENT, ActionError
+from agents.console.asking import Ask
+from agents.console.feed_intake import Intake, News
+from agents.console.views import BlockView, block_view
+from ontology.addresses import canonical
+from ontology.oversight import USER_PREFIX, Ban, BanAction
+from ontology.records import Address, Block, Decision
+
+LIMIT_S = 6.0
+"""A command line waits 10 s for us."""
+
+
+class Bans:
+    """Blocks, lifts and extensions by hand.
+
+    Args:
+        publish: tells the viewers what an answer changed.
+    """
+
+    def __init__(self, ask: Ask, intake: Intake, publish: Callable[[News], None]) -> None:
+        self._ask, self._intake, self._publish = ask, intake, publish
+
+    async def block(self, source: Address, duration_s: int, reason: str, user: str) -> BlockView:
+        """Block an address on every gateway. Raises: ActionError"""
+        return await self._request(
+            BanAction(
+                id=uuid4().urn,
+                ban_action="block",
+                # A scope id is free text of our own host, which no fragment can hold.
+                source=canonical(source),
+                duration_s=duration_s,
+                origin=USER_PREFIX + user,
+                reason=reason,
+            )
+        )
+
+    async def lift(self, ban: str, reason: str, user: str) -> BlockView:
+        """End a ban on every gateway. Raises: ActionError"""
+        return await self._request(
+            BanAction(
+                id=uuid4().urn,
+                ban_action="lift",
+                ban=ban,
+                origin=USER_PREFIX + user,
+                reason=reason,
+            )
+        )
+
+    async def extend(self, ban: str, seconds: int, reason: str, user: str) -> BlockView:
+        """Make a ban end later by ``seconds``. Raises: ActionError"""
+        return await self._request(
+            BanAction(
+                id=uuid4().urn,
+                ban_action="extend",
+                ban=ban,
+                duration_s=seconds,
+                origin=USER_PREFIX + user,
+                reason=reason,
+            )
+        )
+
+    async def _request(self, action: BanAction) -> BlockView:
+        asked_at = self._intake.parts
+        try:
+            reply = await self._ask("supervisor", "request", action, LIMIT_S)
+        except RefusedByPeer as e:
+            for record in e.records:
+                if isinstance(record, BanAction):
+                    raise ActionError(record.outcome or "refused", record.detail) from e
+            raise ActionError("refused", e.reason or "the supervisor refuses") from e
+        except (NoAnswer, RuntimeError) as e:
+            raise ActionError("supervisor silent", SILENT) from e
+        except ValueError as e:  # no fragment can hold it: a name that is no name, a surrogate
+            raise ActionError("refused", str(e)) from e
+        self._publish(await asyncio.to_thread(self._intake.take_answer, reply.records, asked_at))
+        for ban in reply.records:
+            if isinstance(ban, Ban):
+                cause = next(
+                    r for r in reply.records if isinstance(r, Decision) and r.id == ban.cause
+                )
+                return block_view(ban, cause, (r for r in reply.records if isinstance(r, Block)))
+        raise ActionError("refused", "the supervisor's answer names no ban")
