@@ -1,9 +1,11 @@
 """The whole honeynet of the demo, in its sandbox: what it costs idle, and how fast a block comes.
 
-`python benchmarks/bench_honeynet.py [--runs 20]`. Each run is a fresh attacker (nmap, then hydra)
-on one honeypot; the time goes from the first packet of the password attack to the nftables element
-on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the analyzer's alert),
-reason (to the incident), order (to the supervisor's orders), enforce (to the last kernel).
+`python benchmarks/bench_honeynet.py [--runs 20] [--load 8]`. Each run is a fresh attacker (nmap,
+then hydra) on one honeypot; the time goes from the first packet of the password attack to the
+nftables element on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the
+analyzer's alert), reason (to the incident), order (to the supervisor's orders), enforce (to the
+last kernel). With ``--load N`` the runs, not the idle part, go beside N busy loops at ordinary
+priority, each in a session of its own.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from agents.demo.world import World
 from datasets.laboratory.network import Lab, run_in_sandbox, why_unavailable
 
 IDLE_S = 20.0
+LOAD_LIMIT_S = 300.0
 PASSWORDS = 64
 LINE = re.compile(r"^(\S+ \S+) (\S+) \w+ [\w.]+: (.*)$")
 
@@ -50,20 +53,20 @@ def processes() -> dict[int, tuple[float, int, str]]:
     return found
 
 
-def idle() -> dict[str, Any]:
+def idle(seconds_long: float) -> dict[str, Any]:
     before = processes()
-    time.sleep(IDLE_S)
+    time.sleep(seconds_long)
     after = processes()
     cpu = sum(after[pid][0] - before[pid][0] for pid in after if pid in before)
     return {
         "processes": len(after),
-        "cpu_percent": 100 * cpu / IDLE_S,
+        "cpu_percent": 100 * cpu / seconds_long,
         "pss_mib": sum(pss for _, pss, _ in after.values()) / 1024,
         "each": sorted(
             (
                 (
                     re.sub(r"ontoidps-agent (\w+) (\w+).*", r"\1.\2", command)[-40:],
-                    round(100 * (seconds - before[pid][0]) / IDLE_S, 2),
+                    round(100 * (seconds - before[pid][0]) / seconds_long, 2),
                     pss // 1024,
                 )
                 for pid, (seconds, pss, command) in after.items()
@@ -72,6 +75,24 @@ def idle() -> dict[str, Any]:
             key=lambda row: -row[2],
         ),
     }
+
+
+class Load:
+    """Busy loops at ordinary priority. They end by themselves if nobody ends them."""
+
+    def __init__(self, count: int) -> None:
+        code = f"import time\nend = time.monotonic() + {LOAD_LIMIT_S}\n"
+        code += "while time.monotonic() < end: sum(range(10000))"
+        self._loops = [
+            subprocess.Popen([sys.executable, "-I", "-c", code], start_new_session=True)
+            for _ in range(count)
+        ]
+
+    def end(self) -> None:
+        """Each by its own process."""
+        for loop in self._loops:
+            loop.kill()
+            loop.wait()
 
 
 class Monitor:
@@ -163,7 +184,7 @@ def one(lab: Lab, world: World, monitors: list[Monitor], address: str) -> dict[s
     return parts | {"total": (last - begin) / 1e6}
 
 
-def inside(folder: Path, runs: int) -> None:
+def inside(folder: Path, runs: int, load: int, idle_s: float) -> None:
     with Lab() as lab:
         world = World(lab, folder, block_s=3600)
         world.file.with_name("passwords.txt").write_text(
@@ -176,10 +197,14 @@ def inside(folder: Path, runs: int) -> None:
                 raise RuntimeError("the agents did not come up")
             time.sleep(0.2)
         time.sleep(3.0)
-        out: dict[str, Any] = {"idle": idle(), "runs": []}
+        out: dict[str, Any] = {"idle": idle(idle_s), "runs": []}
         monitors = [Monitor(lab, g.namespace) for g in world.topology.gateways]
-        for number in range(runs):
-            out["runs"].append(one(lab, world, monitors, f"192.0.2.{130 + number}"))
+        busy = Load(load)
+        try:
+            for number in range(runs):
+                out["runs"].append(one(lab, world, monitors, f"192.0.2.{130 + number}"))
+        finally:
+            busy.end()
         world.stop()
     print(json.dumps(out))
 
@@ -195,16 +220,20 @@ def registered(world: World) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--load", type=int, default=0, help="busy loops beside the runs")
+    parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of the idle part")
     parser.add_argument("--inside", type=Path)
     arguments = parser.parse_args()
     if arguments.inside is not None:
-        inside(arguments.inside, arguments.runs)
+        inside(arguments.inside, arguments.runs, arguments.load, arguments.idle)
         return 0
     if (reason := why_unavailable()) is not None:
         print(f"bench_honeynet: not here: {reason}")
         return 0
     with tempfile.TemporaryDirectory(prefix="ontoidps-bench-") as folder:
-        words = [sys.executable, __file__, "--runs", str(arguments.runs), "--inside", folder]
+        words = [sys.executable, __file__, "--inside", folder]
+        words += ["--runs", str(arguments.runs), "--load", str(arguments.load)]
+        words += ["--idle", str(arguments.idle)]
         with run_in_sandbox(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             said, _ = process.communicate(timeout=900)
         if process.returncode:
@@ -212,12 +241,15 @@ def main() -> int:
     found = json.loads(said)
     rest = found["idle"]
     cpu = f"{rest['cpu_percent']:.1f} % of a core"
-    print(f"idle, {IDLE_S:.0f} s: {rest['processes']} processes, {cpu}")
+    print(f"idle, {arguments.idle:.0f} s: {rest['processes']} processes, {cpu}")
     print(f"memory (PSS, shared pages counted once): {rest['pss_mib']:.0f} MiB\n")
     print(f"{'process':<42}{'CPU %':>8}{'PSS MiB':>9}")
     for name, cpu, pss in rest["each"]:
         print(f"{name:<42}{cpu:>8.2f}{pss:>9}")
-    print(f"\nfirst password packet to block on all gateways, {len(found['runs'])} runs, seconds")
+    print(
+        f"\nfirst password packet to block on all gateways, {len(found['runs'])} runs beside "
+        f"{arguments.load} busy loops, seconds"
+    )
     print(f"{'part':<10}{'p50':>8}{'p95':>8}{'max':>8}")
     for name in ("detect", "reason", "order", "enforce", "total"):
         values = sorted(run[name] for run in found["runs"])

@@ -51,11 +51,15 @@ _PROPERTY = {
     "role": IDPS.agentRole,
     "state": IDPS.blockState,
     "scope": IDPS.decisionScope,
+    "kind": IDPS.knowledgeKind,
+    "digest": IDPS.contentDigest,
+    "data": IDPS.pieceData,
+    "announcement": IDPS.partOfAnnouncement,
 }
 _REFERENCES = frozenset(
     {
         *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
-        *("received", "agent"),
+        *("received", "agent", "announcement"),
     }
 )
 """Fields that hold ids of other records."""

@@ -31,6 +31,8 @@ DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
 OntologyActionName = Literal["assert", "retract", "translate"]
+KnowledgeKind = Literal["rules", "facts", "cluster-names"]
+"""``rules``: ontology, rules, attack models and reaction rules, which come into force together."""
 
 ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
 ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)
@@ -38,6 +40,7 @@ BLOCK_STATES: tuple[BlockState, ...] = get_args(BlockState)
 DECISION_SCOPES: tuple[DecisionScope, ...] = get_args(DecisionScope)
 ROLES: tuple[Role, ...] = get_args(Role)
 ONTOLOGY_ACTIONS: tuple[OntologyActionName, ...] = get_args(OntologyActionName)
+KNOWLEDGE_KINDS: tuple[KnowledgeKind, ...] = get_args(KnowledgeKind)
 
 
 # One network connection (a "flow record" of both directions: a biflow, RFC 5103), little endian and
@@ -330,16 +333,62 @@ class Subscription:
     id: str
     topic: str
     """Record name, e.g. ``Alert``."""
+    digest: str = ""
+    """Topic ``OntologyChanged``: the digest of the rules that the sender has in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OntologyChanged:
-    """A new version of the knowledge is in force."""
+    """A version of some knowledge is in force (from the ontology agent); or what a receiver made of
+    it: taken over, or refused for the reason in ``detail``."""
 
     id: str
+    kind: KnowledgeKind = "rules"
+    """One of `KNOWLEDGE_KINDS`."""
     version: str
+    """As people know it."""
+    digest: str = ""
+    """SHA-256 in hex over what is in force; equal digests are equal knowledge."""
     changed_us: int
+    """Of two announcements of one kind and agent the later one holds."""
+    piece_count: int = 0
+    """How many `KnowledgePiece` belong to it; 0 if the content is in records beside it."""
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        _check_time("changed_us", self.changed_us)
+        _check_member("kind", self.kind, KNOWLEDGE_KINDS)
+        if self.piece_count < 0:
+            raise ValueError(f"piece_count must not be negative, got {self.piece_count}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgePiece:
+    """A part of one file of the knowledge that an `OntologyChanged` announces."""
+
+    id: str
+    announcement: str
+    """Id of the `OntologyChanged`."""
+    file_name: str
+    piece_number: int
+    """From 1."""
+    piece_count: int
+    """Pieces of this file."""
+    file_bytes: int
+    """Length of the whole file."""
+    digest: str
+    """SHA-256 of the whole file, in hex."""
+    data: str
+    """The pieces of a file, one after the other, are its content as zlib stream (RFC 1950) in
+    base64 (RFC 4648)."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.piece_number <= self.piece_count:
+            raise ValueError(
+                f"piece_number must lie in [1, {self.piece_count}], got {self.piece_number}"
+            )
+        if self.file_bytes < 0:
+            raise ValueError(f"file_bytes must not be negative, got {self.file_bytes}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,6 +438,7 @@ Record = (
     | AgentDescription
     | Subscription
     | OntologyChanged
+    | KnowledgePiece
     | TrafficCluster
     | OntologyAction
     | Query

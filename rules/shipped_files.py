@@ -9,11 +9,12 @@ from pathlib import Path
 from rules.scenarios.attack_models import read_models
 from rules.scenarios.compile import Compiled, compile_models
 
-RULE_FILES = ("correlation.owl", "reaction.owl", "scenarios.owl")
+SCENARIOS_FILE = "scenarios.owl"
+RULE_FILES = ("correlation.owl", "reaction.owl", SCENARIOS_FILE)
 PAPER_FILE = "paper.owl"
 """Rules of the source paper, in force only where ``policy.paper_rules`` is set."""
 MODELS_FILE = "attacks.owl"
-"""Attack models: what ``scenarios.owl`` is made from. Never loaded into the reasoner."""
+"""Attack models: what `SCENARIOS_FILE` is made from. Never loaded into the reasoner."""
 SCENARIO_SAMPLES_FILE = "scenarios.samples.json"
 
 

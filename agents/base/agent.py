@@ -490,6 +490,12 @@ class BaseAgent(Generic[Running]):
 
     # --- registration (FIPA SC00023) ------------------------------------------------------------
 
+    @property
+    def ontology_version(self) -> str:
+        """Of the words that this agent was built with; of the rules in force, for those who reason
+        with them."""
+        return ONTOLOGY_VERSION
+
     def describe(self) -> AgentDescription:
         """This agent's directory entry."""
         health = " ".join(f"{name}={value}" for name, value in sorted(self.counters.items()))
@@ -499,7 +505,7 @@ class BaseAgent(Generic[Running]):
             role=self.role,
             node=self.node,
             services=tuple(sorted(self.services)),
-            ontology_version=ONTOLOGY_VERSION,
+            ontology_version=self.ontology_version,
             lease_s=LEASE_S,
             health=health[:_MAX_HEALTH],
         )

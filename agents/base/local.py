@@ -241,6 +241,8 @@ class LocalLinks:
     def transmit(self, message: AclMessage, to: str) -> None:
         """Write one signed message; dropped (and counted) if the peer has long stopped reading."""
         transport = self._links[to].transport
+        if transport.is_closing():
+            return  # the link is as good as lost; what is durable comes again over the next one
         if transport.get_write_buffer_size() > WRITE_MAXIMUM:
             self.counters["dropped_local_full"] += 1
             return

@@ -14,7 +14,7 @@ from pyoxigraph import RdfFormat, parse, serialize
 
 from agents.commands.replay import printable
 from agents.console.client import ConsoleClient
-from agents.knowledge.watch import knowledge_paths
+from agents.knowledge.files import knowledge_paths
 from agents.ontology.archive import Archive
 from agents.ontology.descriptions import SERVICE_IRI, describe
 from agents.ontology.query import QueryRunner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, Reply
+from agents.base.local import socket_directory
 from agents.base.message_log import log_folder, logs_folder
 from agents.clock import now_us
 from agents.console import confinement
@@ -39,6 +41,8 @@ QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
 TRIM_EVERY_S = 60.0
 WISH_LIMIT_US = 60_000_000
+NICE = 5
+"""How much the page gives way to the other agents of its host (nice(2))."""
 
 
 @dataclass(slots=True)
@@ -75,9 +79,11 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         self._take()
         self.context.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         own_log = log_folder(self.settings.state_dir, self.jid)
-        sockets = self.settings.state_dir / "run" / self.node
+        sockets = socket_directory(self.settings, self.node)
         for folder in (own_log, sockets):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Orders go first where the processors don't suffice for both.
+        os.nice(NICE)
         running = confinement.threads()
         abi = confinement.confine(allowed(self.settings, self.jid, self.node))
         if abi == 0:
@@ -204,7 +210,7 @@ def allowed(settings: Settings, jid: str, node: str) -> Allowed:
         (state / "console", READ),
         (state / "console-token", READ),
         # Agents of one node speak over sockets in this folder.
-        (state / "run" / node, SOCKETS),
+        (socket_directory(settings, node), SOCKETS),
         *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),
         (keys / "ca.crt", READ),
     ]

@@ -1,7 +1,7 @@
 """What the console shows, typed: made from records that it is told; their JSON is the API.
 
-The one contract between what is received (`feed_intake`), kept (`store`), asked for (`api`) and shown
-(`static`): a field is named here and nowhere else.
+The one contract between what is received (`feed_intake`), kept (`store`), asked for (`api`) and
+shown (`static`): a field is named here and nowhere else.
 """
 
 from __future__ import annotations

@@ -21,17 +21,10 @@ from agents.correlation.journal import Journal
 from agents.correlation.pipeline import Pipeline
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.correlation.scenarios import ScenarioTracker
-from agents.knowledge.load import (
-    find_joins,
-    keep_playbook,
-    keep_theory,
-    paper_rules,
-    start_playbook,
-    start_theory,
-)
+from agents.knowledge.load import RuleSet
+from agents.knowledge.receiver import Arrived, KnowledgeReceiver, Report, ontology_agent_of
 from agents.messages.acl import AclMessage
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import (
     Alert,
     Block,
@@ -60,10 +53,12 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
-        self._kept = context.state_dir / "knowledge.nt"
-        """Ontology and rules that were good last."""
-        self._kept_playbook = context.state_dir / "playbook.json"
-        """Attack models and reaction rules that were good last."""
+        self._knowledge = KnowledgeReceiver(
+            context.state_dir / "rules",
+            follows=ontology_agent_of(self.settings, self.node),
+            policy=self.settings.policy,
+            counters=self.counters,
+        )
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
         self._cells = tuple(j for j in self.settings.jids("correlation") if j != self.jid)
@@ -74,18 +69,15 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
 
-        Raises: StoreError; KnowledgeBaseError, TheoryError if the files are no good and there is
-            no earlier version.
+        Raises: StoreError; ValueError, OSError if the shipped rules are no good and no others were
+            ever announced.
         """
         journal = Journal(self.context.state_dir / "alerts.sqlite3")
         self.at_end(journal.close)
-        more = paper_rules(self.settings.policy)
-        theory = await asyncio.to_thread(lambda: start_theory(self._kept, more=more))
-        playbook = await asyncio.to_thread(lambda: start_playbook(self._kept_playbook))
-        joins = await asyncio.to_thread(lambda: find_joins(theory))
+        rules = await asyncio.to_thread(self._knowledge.start)
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reasoning")
         self.at_end(lambda: asyncio.to_thread(thread.shutdown))
-        worker = PelletWorker(theory)
+        worker = PelletWorker(rules.theory)
         ahead = ReasonerThread(worker)
         self.at_end(lambda: asyncio.to_thread(ahead.close))
         # Not in the threads, which may be waiting for the worker: this makes it answer.
@@ -97,9 +89,9 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             origin=self.jid,
             reasoner=worker,
             submit=ahead.submit,
-            reactions=playbook.reactions,
-            scenarios=ScenarioTracker(playbook.compiled),
-            joins=joins,
+            reactions=rules.playbook.reactions,
+            scenarios=ScenarioTracker(rules.playbook.compiled),
+            joins=rules.joins,
             protected=protected,
         )
         cooperation = None
@@ -149,9 +141,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             self.running.rule(blocks, message.sender)
         elif blocks:
             self.running.report(blocks)
-        for record in records:
-            if isinstance(record, OntologyChanged):
-                self._on_change(record, [r for r in records if isinstance(r, HostProfile)])
+        if any(isinstance(record, OntologyChanged) for record in records):
+            await self._on_change(message, records)
 
     async def _on_cell(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """A wish to hear of our decisions, or a decision of theirs. Raises: ValueError."""
@@ -172,38 +163,75 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.counters["refused_by_peers"] += 1
         logger.error("%s refused our message %s: %s", receiver, reply_with, reason)
 
-    def _on_change(self, change: OntologyChanged, hosts: Sequence[HostProfile]) -> None:
+    @property
+    def ontology_version(self) -> str:
+        """Of the rules in force here."""
+        return self._knowledge.version
+
+    async def _on_change(self, message: AclMessage, records: Sequence[Record]) -> None:
         """Of other rules, or of what is asserted of hosts (all of it at each change)."""
-        if not change.version.startswith("facts+"):
-            self.running.before_next(self._load_rules)
-        elif change.changed_us >= self._asserted[0]:
-            news = list(hosts) != self._asserted[1]
-            self._asserted = change.changed_us, list(hosts)
-            if news:
-                self.running.before_next(self._set_hosts)
+        report = self._knowledge.hear(message.sender, message.conversation_id, records)
+        if report is not None:
+            await self._report(report)
+        arrived = self._knowledge.arrived()
+        if arrived is not None:
+            self.spawn(self._take_over(arrived), name="new rules")
+        hosts = [record for record in records if isinstance(record, HostProfile)]
+        for change in records:
+            if (
+                isinstance(change, OntologyChanged)
+                and change.kind == "facts"
+                and message.sender == self._knowledge.follows
+                and change.changed_us >= self._asserted[0]
+            ):
+                news = hosts != self._asserted[1]
+                self._asserted = change.changed_us, hosts
+                if news:
+                    self.running.before_next(self._set_hosts)
+
+    async def _take_over(self, arrived: Arrived) -> None:
+        """Between two windows, in the thread that reasons about them."""
+        take_over = self._knowledge.take_over
+        await self._report(
+            await self.running.in_thread(lambda: take_over(arrived, self._use_rules))
+        )
+
+    async def _report(self, report: Report) -> None:
+        await self.send(
+            report.receiver,
+            report.performative,
+            [report.record],
+            protocol="fipa-subscribe",
+            conversation_id=report.conversation_id,
+        )
 
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        wishes = [(self.settings.analyzers_of(self.node), "Alert")]
-        wishes += [(self.settings.jids("ontology"), "HostProfile")]
+        wishes = [(self.settings.analyzers_of(self.node), _wish("Alert"))]
+        if self._knowledge.follows:
+            ontology = (self._knowledge.follows,)
+            wishes += [(ontology, _wish("HostProfile"))]
+            wishes += [(ontology, self._knowledge.subscription(uuid.uuid4().urn))]
         if self._is_gateway:
-            wishes += [(self._cells, COOPERATION)]
-        for receivers, topic in wishes:
-            await self._ask_for(receivers, topic, "subscribe")
+            wishes += [(self._cells, _wish(COOPERATION))]
+        for receivers, wish in wishes:
+            await self._ask_for(receivers, wish, "subscribe")
 
     async def _leave_others(self) -> None:
         """Analyzers that another cell serves may have been ours before the settings changed."""
         ours = self.settings.analyzers_of(self.node)
         others = tuple(jid for jid in self.settings.jids("analyzer") if jid not in ours)
-        await self._ask_for(others, "Alert", "cancel")
+        await self._ask_for(others, _wish("Alert"), "cancel")
 
-    async def _ask_for(self, receivers: Sequence[str], topic: str, performative: str) -> None:
+    async def _ask_for(
+        self, receivers: Sequence[str], wish: Subscription, performative: str
+    ) -> None:
         if not receivers:
             return
         await self.send_many(
             receivers,
             performative,
-            [Subscription(id=uuid.uuid4().urn, topic=topic)],
+            [wish],
             protocol="fipa-subscribe",
             # An analyzer that is away needs one request when it is back, not a hundred.
             reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
@@ -215,24 +243,21 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.running.engine.set_hosts(hosts)
         self.counters["hosts_taken"] += 1
 
-    def _load_rules(self) -> None:
-        """In the engine's thread: the old rules stay in force if the new ones are no good."""
+    def _use_rules(self, rules: RuleSet) -> None:
+        """In the engine's thread; all or nothing. Raises: ReasonerUnavailable: Pellet refuses."""
         worker, engine = self.running.worker, self.running.engine
-        try:
-            playbook = keep_playbook(self._kept_playbook)
-            theory = keep_theory(self._kept, more=paper_rules(self.settings.policy))
-            if theory != worker.theory:
-                worker.set_theory(theory)
-            # Together with the theory: what can meet follows from its rules.
-            engine.set_rules(playbook.compiled, playbook.reactions, find_joins(theory))
-        except (ValueError, OSError, ReasonerUnavailable) as e:
-            self.counters["rules_refused"] += 1
-            logger.error("the new rules are refused, the old ones stay: %s", e)
-            return
-        self.counters["rules_loaded"] += 1
+        if rules.theory != worker.theory:
+            worker.start()  # one that does not run would take any rules unseen
+            worker.set_theory(rules.theory)
+        # Together with the theory: what can meet follows from its rules.
+        engine.set_rules(rules.playbook.compiled, rules.playbook.reactions, rules.joins)
         logger.info(
-            "%d rules, version %.12s; %d reaction rules",
-            len(theory.rules),
-            theory.version,
-            len(playbook.reactions),
+            "%d rules, version %s; %d reaction rules",
+            len(rules.theory.rules),
+            rules.version,
+            len(rules.playbook.reactions),
         )
+
+
+def _wish(topic: str) -> Subscription:
+    return Subscription(id=uuid.uuid4().urn, topic=topic)

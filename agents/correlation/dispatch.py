@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from agents.clock import now_us
 from agents.correlation.outcome import Outcome
+from agents.knowledge.receiver import ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
@@ -58,7 +59,8 @@ class Dispatch:
         self._gateways = tuple(jid for jid in settings.jids("reaction") if jid == gateway)
         self._subscribers = subscribers
         self._supervisors = settings.jids("supervisor")
-        self._archives = settings.jids("ontology")
+        archive = ontology_agent_of(settings, node)
+        self._archives = (archive,) if archive else ()
         self._send = send
         self._counters = counters
 

@@ -30,6 +30,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from agents.launcher.priority import settle
+
 logger = logging.getLogger(__name__)
 
 HASH_SEED = "PYTHONHASHSEED"
@@ -303,6 +305,7 @@ def _become_agent(request: dict[str, Any], health: int) -> NoReturn:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
+        settle(request["role"])
         _reseed()
         gc.enable()
         _name_process(f"{request['role']}.{request['node']}", "ontoidps-agent", request)

@@ -25,6 +25,7 @@ from typing import Any
 
 from agents.clock import now_us
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
+from agents.launcher.priority import RAISED, raise_priority
 from agents.launcher.restarts import RestartPolicy
 from agents.launcher.xmpp_server import XmppServer
 from agents.settings.honeynet import Node, Settings
@@ -121,6 +122,8 @@ class Launcher:
         self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
         self._check_keys({node.name for node in self._nodes})
+        if raise_priority():
+            logger.info("from packet to block all runs at nice %d", RAISED)
         self._forks.start()
 
     async def run(self) -> int:

@@ -23,6 +23,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from agents.launcher.priority import carry_to_session
 from agents.settings.honeynet import Settings
 from agents.trust.identity import keys_directory, load_password
 from agents.trust.pki import issue_server_certificate
@@ -120,6 +121,7 @@ class XmppServer:
                 group=None if self._account is None else self._account.pw_gid,
                 extra_groups=None if self._account is None else [],
             )
+        carry_to_session(self._child.pid)
         logger.info("XMPP server started on %s port %d, pid %d", host, port, self._child.pid)
 
     def ready(self, timeout_s: float = 10.0) -> bool:

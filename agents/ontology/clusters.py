@@ -23,6 +23,7 @@ from ontology.clusters_file import (
 from ontology.knowledge_base import ontology_path
 from ontology.traffic_cluster import TrafficCluster
 from ontology.vocabulary import ONTOLOGY_IRI
+from ontology.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -148,13 +149,3 @@ def _catalog() -> bytes:
         clusters=quoteattr(CLUSTERS_IRI),
         file=CLUSTERS_FILE,
     ).encode()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """All or nothing, also when the power fails."""
-    partial = path.with_name(path.name + ".new")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

@@ -17,7 +17,6 @@ from typing import Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
 
-from agents.ontology.clusters import write_whole
 from agents.ontology.hosts import read_profile
 from ontology._values import address_text, host_address
 from ontology.checking.logic import LogicUnavailable, check_logic
@@ -27,6 +26,7 @@ from ontology.knowledge_base import OwlFile, in_import_order, read_owl_file
 from ontology.records import Address, HostProfile, Record
 from ontology.swrl import RDF, RDFS
 from ontology.vocabulary import HOST_CLASSES, HOST_PREFIX, IDPS, NAMESPACE, ONTOLOGY_IRI
+from ontology.whole_files import write_whole
 
 FACTS_IRI: Final = "urn:ontoidps:facts"
 FACTS_FILE: Final = "facts.nt"
@@ -69,7 +69,7 @@ class Terms:
 
     @classmethod
     def from_ntriples(cls, ntriples: bytes) -> Terms:
-        """As `agents.knowledge.watch.Knowledge.ntriples` has them. 50 ms or so."""
+        """As `agents.knowledge.checks.Knowledge.ntriples` has them. 50 ms or so."""
         triples = tuple(parse(ntriples, format=RdfFormat.N_TRIPLES))
         file = OwlFile(Path("in force"), b"", ONTOLOGY_IRI, "", (), triples)
         domains: dict[str, set[str]] = defaultdict(set)
@@ -270,9 +270,14 @@ class FactBook:
         self.facts = frozenset(Triple(q.subject, q.predicate, q.object) for q in quads)
 
     @property
+    def digest(self) -> str:
+        """SHA-256 over the file, in hex."""
+        return hashlib.sha256(_lines(self.facts)).hexdigest()
+
+    @property
     def version(self) -> str:
-        """``facts+`` and the first 12 digits of the SHA-256 over the file."""
-        return f"facts+{hashlib.sha256(_lines(self.facts)).hexdigest()[:12]}"
+        """``facts+`` and the first 12 digits of `digest`."""
+        return f"facts+{self.digest[:12]}"
 
     def after(self, action: str, fragment: str) -> frozenset[Triple]:
         """What the facts would be. Raises: FactRefused"""

@@ -16,6 +16,7 @@ from ontology.records import (
     Decision,
     Incident,
     OntologyAction,
+    OntologyChanged,
     Query,
     Record,
     Subscription,
@@ -23,6 +24,8 @@ from ontology.records import (
 )
 
 _NAMES = uuid.UUID("5b0c2b3e-30d9-5b36-8c55-5f5f6f1a2d11")
+TOPICS = ("OntologyChanged", "TrafficCluster", "HostProfile")
+"""What one may subscribe to."""
 
 
 class ServiceError(ValueError):
@@ -38,8 +41,10 @@ class Work:
     wishes: tuple[TrafficCluster, ...] = ()
     """Clusters with the names that they shall have."""
     subscriptions: tuple[Subscription, ...] = ()
-    """To the names of clusters, or to what is asserted of hosts."""
+    """To versions of the rules, the names of clusters, or what is asserted of hosts."""
     actions: tuple[OntologyAction, ...] = ()
+    reports: tuple[OntologyChanged, ...] = ()
+    """What a receiver made of a version: in force (``inform``) or not (``refuse``)."""
 
 
 def plan(performative: str, records: Sequence[Record]) -> Work:
@@ -52,6 +57,9 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
     """
     match performative:
         case "inform":
+            reports = _reports(records)
+            if reports:
+                return Work(reports=reports)
             kept: list[Archived] = []
             for record in records:
                 if not isinstance(record, Alert | Incident | Decision | Block):
@@ -76,11 +84,13 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
         case "subscribe":
             wanted = tuple(r for r in records if isinstance(r, Subscription))
             topics = [r.topic for r in wanted]
-            if len(records) != 1 or topics not in (["TrafficCluster"], ["HostProfile"]):
-                offer = "TrafficCluster and HostProfile"
-                raise ServiceError(f"the ontology agent offers {offer}, not {topics}")
+            if len(records) != 1 or len(topics) != 1 or topics[0] not in TOPICS:
+                raise ServiceError(f"the ontology agent offers {', '.join(TOPICS)}, not {topics}")
             return Work(subscriptions=wanted)
         case "agree" | "refuse" | "not-understood" | "failure":
+            reports = _reports(records)
+            if reports and performative == "refuse":
+                return Work(reports=reports)
             # Answers to our own subscriptions; nothing to do.
             if all(isinstance(record, Subscription) for record in records):
                 return Work()
@@ -88,6 +98,11 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
         "the ontology agent takes inform, query-ref, query-if, request and subscribe, "
         f"not {performative}"
     )
+
+
+def _reports(records: Sequence[Record]) -> tuple[OntologyChanged, ...]:
+    reports = tuple(r for r in records if isinstance(r, OntologyChanged))
+    return reports if len(reports) == len(records) else ()
 
 
 def to_answer(query: Query, results: str, *, truncated: bool) -> Answer:

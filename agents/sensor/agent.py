@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 BATCH_S = 0.1
 """How often finished connections are sent."""
+COUNT_S = 0.5
+"""How often what the sources count is shown."""
 _KEEP_US = 600_000_000
 """A batch the analyzer has not taken after this is given up."""
 INPUT_S = 0.5
@@ -73,6 +75,7 @@ class SensorAgent(BaseAgent[Observation]):
         # Also of a sensor that can't start; one that did has taken its last batches before.
         self.at_end(partial(asyncio.to_thread, sources.stop))
         self.every(BATCH_S, self._send_batches, name="batches")
+        self.every(COUNT_S, self._count, name="counters")
         followers = tuple(
             Follower(entry, sensor=context.jid, state_dir=context.state_dir, honeypots=honeypots)
             for entry in self._node.inputs
@@ -154,5 +157,7 @@ class SensorAgent(BaseAgent[Observation]):
                 protocol="fipa-subscribe",
                 reply_by_us=now_us() + _KEEP_US,
             )
+
+    async def _count(self) -> None:
         for name, count in self.running.sources.counters().items():
             self.counters[name] = count

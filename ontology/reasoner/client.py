@@ -7,6 +7,7 @@ its own timer only between two passes over the rules.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -119,7 +121,8 @@ class PelletWorker:
     def set_theory(self, theory: Theory) -> None:
         """Reason with other rules from the next window on.
 
-        Raises: ReasonerUnavailable if Pellet refuses them; the old ones then stay in force.
+        Raises: ReasonerUnavailable if Pellet refuses them, or they contradict each other: with such
+            no window is sound. The old ones then stay in force.
         """
         with self._lock:
             old, self._theory = self._theory, theory
@@ -127,10 +130,22 @@ class PelletWorker:
                 return
             try:
                 self._load()
-            except ReasonerUnavailable:
+                self._check_consistent()
+            except (ReasonerUnavailable, ReasonerTimeout, ReasonerCrashed) as e:
                 self._theory = old
-                self._kill()
-                raise
+                try:
+                    if self.pid is not None:
+                        self._load()  # it goes on with the old ones at once
+                except ReasonerUnavailable:
+                    self._kill()
+                raise ReasonerUnavailable(str(e)) from e
+
+    def _check_consistent(self) -> None:
+        nothing = {"op": "reason", "pairs": [], "classes": [], "values": [], "prefilter": False}
+        head = self._call(nothing, b"", START_TIMEOUT_S)
+        if not head["ok"]:
+            reasons = "; ".join(" ".join(premise) for premise in head.get("premises", ())[:10])
+            raise ReasonerUnavailable(f"Pellet: {head['error']}: {head.get('message', reasons)}")
 
     def close(self) -> None:
         """End the worker, also under a call that waits for it; only `start` starts it again."""
@@ -194,6 +209,10 @@ class PelletWorker:
             )
         except OSError as e:
             raise ReasonerUnavailable(f"the worker can't be started: {e}") from e
+        # A new session begins at priority 0, whatever ours is (sched(7), autogroup).
+        with contextlib.suppress(OSError):
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(nice), encoding="ascii")
         self.counters["starts"] += 1
         self._process = process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,11 @@ def source_paths(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in (MODELS_FILE, *TABLES))
 
 
-def compile_folder(folder: Path) -> CompiledFolder:
+def compile_folder(folder: Path, *, switched_off: Collection[str] = frozenset()) -> CompiledFolder:
     """Read ``attacks.owl`` and ``reaction_*.tsv`` and make all files; writes nothing.
+
+    Args:
+        switched_off: labels of the rules that are to be there, but not in force.
 
     Raises: ModelError, TableError (both ValueError), OSError.
     """
@@ -45,7 +48,7 @@ def compile_folder(folder: Path) -> CompiledFolder:
         compiled=compiled,
         reaction_rules=len(reactions),
         files={
-            "scenarios.owl": scenarios_owl(compiled),
+            "scenarios.owl": scenarios_owl(compiled, switched_off=switched_off),
             "scenarios.samples.json": scenario_samples(compiled),
             "anti_correlation.tsv": anti_table(compiled),
             REACTIONS_FILE: reactions_ttl(reactions),

@@ -6,7 +6,8 @@ and concludes a property of its own, so that each inference names its rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
 from ontology.vocabulary import IDPS, ONTOLOGY_IRI
@@ -148,9 +149,11 @@ def compiled_rules(compiled: Compiled) -> tuple[Rule, ...]:
     return tuple(sorted(rules, key=lambda rule: rule.label))
 
 
-def scenarios_owl(compiled: Compiled) -> str:
-    """The whole file, the same text for the same models."""
-    rules = compiled_rules(compiled)
+def scenarios_owl(compiled: Compiled, *, switched_off: Collection[str] = frozenset()) -> str:
+    """The whole file, the same text for the same models; ``switched_off`` are labels of rules."""
+    rules = [
+        replace(rule, enabled=rule.label not in switched_off) for rule in compiled_rules(compiled)
+    ]
     lines = _HEAD.splitlines()
     lines += ["", f'    <owl:AnnotationProperty rdf:about="{_ENABLED}"/>']
     links = {step_property(link): link for step in compiled.steps for link in step.links}

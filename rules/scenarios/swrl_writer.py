@@ -57,6 +57,8 @@ class Rule:
     comment: str
     body: tuple[Atom, ...]
     head: tuple[Atom, ...]
+    enabled: bool = True
+    """False: in the file, but not in force."""
 
     @property
     def variables(self) -> set[str]:
@@ -81,9 +83,11 @@ def variables_xml(rules: Iterable[Rule]) -> list[str]:
 
 def rule_xml(rule: Rule) -> list[str]:
     """One ``swrl:Imp``, as lines."""
+    enabled = "true" if rule.enabled else "false"
     return [
         "    <swrl:Imp>",
-        f'        <swrla:isRuleEnabled rdf:datatype="{_XSD}boolean">true</swrla:isRuleEnabled>',
+        f'        <swrla:isRuleEnabled rdf:datatype="{_XSD}boolean">'
+        f"{enabled}</swrla:isRuleEnabled>",
         f"        <rdfs:label>{escape(rule.label)}</rdfs:label>",
         f"        <rdfs:comment>{escape(rule.comment)}</rdfs:comment>",
         "        <swrl:body>",

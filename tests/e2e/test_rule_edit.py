@@ -135,9 +135,10 @@ class Net:
             explanation="a test",
         )
         correlation = self["correlation"]
+        pipeline = correlation.running
         windows = correlation.counters["senior"]
         await self["analyzer"].send(correlation.jid, "inform", [alert], protocol="fipa-subscribe")
-        await until(lambda: correlation.counters["senior"] > windows and correlation.running.idle)
+        await until(lambda: correlation.counters["senior"] > windows and pipeline.idle)
 
 
 @pytest.fixture
@@ -165,15 +166,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     folder = tmp_path / "knowledge"
     folder.mkdir()
     paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
-    monkeypatch.setattr("agents.ontology.agent.knowledge_paths", lambda: tuple(paths))
-    monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
-    monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
-    shipped = models_path().parent
-    beside = ("anti_correlation.tsv", "scenarios.samples.json")
-    for path in (*shipped.glob("reaction*.*"), models_path(), *(shipped / name for name in beside)):
+    for path in (*models_path().parent.glob("reaction*.t*"), models_path()):
         shutil.copy(path, folder)
-    for module in ("agents.knowledge.load", "agents.knowledge.sources"):
-        monkeypatch.setattr(f"{module}.models_path", lambda: folder / "attacks.owl")
+    monkeypatch.setattr("agents.knowledge.files.ontology_path", lambda: paths[0])
+    for module in ("files", "sources"):
+        monkeypatch.setattr(
+            f"agents.knowledge.{module}.models_path", lambda: folder / "attacks.owl"
+        )
     return paths
 
 
@@ -281,7 +280,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         assert "for 7 times the configured time, D3-ITF. Tried by night." in longer.reason
         # A bad value in it: refused with file, row, value and reason; nothing changes.
         refused = ontology.counters["ontology_refused"]
-        version = ontology._archive.ontology_version
+        version = ontology.running.publication.version
         table.write_text(policy + row.format("lots"), encoding="utf-8")
         await until(lambda: ontology.counters["ontology_refused"] > refused)
         line = [m for r in caplog.records if "edit refused" in (m := r.getMessage())][-1]
@@ -293,7 +292,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         text = models.read_text(encoding="utf-8").replace(">host-sweep<", ">sweep-of-hosts<")
         models.write_text(text, encoding="utf-8")
         await until(lambda: correlation.counters["rules_loaded"] == 3)
-        assert ontology._archive.ontology_version != version
+        assert ontology.running.publication.version != version
         assert any("SweepOfHosts" in rule.label for rule in correlation.running.worker.theory.rules)
         # Nothing was concluded without saying from what.
         assert all("\nbecause " in order.reason for order in reaction.orders.values())

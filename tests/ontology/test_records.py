@@ -77,6 +77,15 @@ VALID: dict[type, dict[str, Any]] = {
     },
     r.Subscription: {"topic": "Alert"},
     r.OntologyChanged: {"version": "1.0.0", "changed_us": 0},
+    r.KnowledgePiece: {
+        "announcement": "urn:uuid:2",
+        "file_name": "correlation.owl",
+        "piece_number": 1,
+        "piece_count": 1,
+        "file_bytes": 0,
+        "digest": "0" * 64,
+        "data": "",
+    },
     r.TrafficCluster: {
         "model_digest": "0" * 64,
         "cluster_number": 0,
@@ -202,6 +211,12 @@ def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
         (o.BanAction, {"duration_s": 5}),
         (o.BanAction, {"duration_s": -1}),
         (o.BanAction, {"outcome": "pending"}),
+        (r.OntologyChanged, {"kind": "news"}),
+        (r.OntologyChanged, {"piece_count": -1}),
+        (r.OntologyChanged, {"changed_us": -1}),
+        (r.KnowledgePiece, {"piece_number": 0}),
+        (r.KnowledgePiece, {"piece_number": 2}),
+        (r.KnowledgePiece, {"file_bytes": -1}),
     ],
 )
 def test_records_refuse(kind: type, changes: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 QUEUE_BLOCKS = 16
 """Reads of at most 4 MiB between capture and decoding; beyond, packets are dropped and counted."""
-_READ_S = 0.2
+_READ_S = 1.0
+"""Longest wait for a packet; the ring and the queue wake their readers as soon as there is one."""
 _REOPEN_S = 1.0
 _MAX_REOPEN_S = 30.0
 _GATHER_S = 0.05
@@ -290,7 +291,7 @@ class Sources:
                 self._count(f"capture.{name}.overrun", len(raw))
             if missing:
                 lane.on_dropped(missing)
-            if len(raw) < _SMALL_READ:
+            if 0 < len(raw) < _SMALL_READ:
                 self._ended.wait(_GATHER_S)
 
     def _follow_file(self, lane: Lane, path: Path) -> None:

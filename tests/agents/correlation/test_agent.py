@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,13 +17,12 @@ from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
 from agents.correlation.pipeline import MAX_QUEUE
-from agents.knowledge.load import start_theory
+from agents.knowledge.files import FileSet, shipped_files
+from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
-from agents.settings.honeynet import Settings
+from agents.settings.honeynet import Policy, Settings
 from ontology.fragments import FragmentError
-from ontology.knowledge_base import KnowledgeBaseError, ontology_path
 from ontology.records import Alert, Block, Decision, Incident, OntologyChanged, Record, Subscription
-from rules.shipped_files import models_path, rule_paths
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 
@@ -73,6 +71,7 @@ CELLS = (
     {"name": "gw2", "agents": ["sensor", "analyzer", "correlation", "reaction"]},
     {"name": "gw3", "agents": ["sensor", "analyzer", "reaction"]},
 )
+KNOWLEDGE = replace(MESSAGE, sender="ontology.gw1@honeynet.localdomain", conversation_id="rules")
 
 
 @asynccontextmanager
@@ -125,10 +124,11 @@ def decisions(agent: Probe, receiver: str) -> list[Decision]:
 
 async def test_alerts_become_a_request_with_everything_it_rests_on(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        await until(lambda: len(agent.sent) == 2)
+        await until(lambda: len(agent.sent) == 3)
         assert [(to, how, getattr(r, "topic", "")) for to, how, (r,) in agent.sent] == [
             ("analyzer", "subscribe", "Alert"),
             ("ontology", "subscribe", "HostProfile"),
+            ("ontology", "subscribe", "OntologyChanged"),
         ]
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "ontology")) == 1)
@@ -386,33 +386,27 @@ async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_p
         await until(lambda: not agent.running.journal.read(done=False))
 
 
-@pytest.fixture
-def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that the agent works with, where a test may edit them."""
-    folder = tmp_path / "knowledge"
-    folder.mkdir()
-    paths = [Path(shutil.copy(p, folder / p.name)) for p in (ontology_path(), *rule_paths())]
-    monkeypatch.setattr("agents.knowledge.load.ontology_path", lambda: paths[0])
-    monkeypatch.setattr("agents.knowledge.load.rule_paths", lambda: tuple(paths[1:]))
-    for path in (models_path(), *models_path().parent.glob("reaction*.*")):
-        shutil.copy(path, folder)
-    monkeypatch.setattr("agents.knowledge.load.models_path", lambda: folder / "attacks.owl")
-    return paths
+def announced(edit: Callable[[dict[str, bytes]], None]) -> tuple[Record, ...]:
+    """The shipped files after an edit, as the ontology agent sends them."""
+    contents = dict(shipped_files(Policy()).contents)
+    edit(contents)
+    files = FileSet(contents)
+    version = f"1.0.0+{files.digest[:12]}"
+    change = OntologyChanged(id="urn:uuid:1", version=version, changed_us=now_us())
+    change, pieces = split(change, files)
+    return change, *pieces
 
 
-def add_rule(paths: list[Path]) -> None:
+def add_rule(contents: dict[str, bytes]) -> None:
     """As in Protégé: a class for the conclusion, and a rule like one that is there."""
-    text = paths[0].read_text(encoding="utf-8")
     finding = "https://w3id.org/ontoidps#HoneypotScanFinding"
-    paths[0].write_text(
-        text.replace(
-            "</rdf:RDF>",
-            f'<owl:Class rdf:about="{finding}"><rdfs:subClassOf rdf:resource='
-            '"https://w3id.org/ontoidps#Finding"/></owl:Class></rdf:RDF>',
-        ),
-        encoding="utf-8",
+    declared = (
+        f'<owl:Class rdf:about="{finding}"><rdfs:subClassOf rdf:resource='
+        '"https://w3id.org/ontoidps#Finding"/></owl:Class></rdf:RDF>'
     )
-    text = paths[1].read_text(encoding="utf-8")
+    words = contents["ontoidps.owl"]
+    contents["ontoidps.owl"] = words.replace(b"</rdf:RDF>", declared.encode())
+    text = contents["correlation.owl"].decode("utf-8")
     rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
     rule = rule.partition("</swrl:Imp>")[0]
     for old, new in (
@@ -422,57 +416,73 @@ def add_rule(paths: list[Path]) -> None:
     ):
         assert old in rule
         rule = rule.replace(old, new)
-    new = f"<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>"
-    paths[1].write_text(text.replace("</rdf:RDF>", new), encoding="utf-8")
+    added = f"<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>"
+    contents["correlation.owl"] = text.replace("</rdf:RDF>", added).encode()
 
 
-async def test_a_rule_that_was_added_by_hand_blocks_without_a_restart(
-    tmp_path: Path, edited: list[Path]
-) -> None:  # slow: Pellet, about 5 s
+def contradict(contents: dict[str, bytes]) -> None:
+    """Somebody who is a host and a record: nothing that an agent reads in the files, but Pellet
+    finds no window sound with it."""
+    words = contents["ontoidps.owl"]
+    types = "".join(
+        f'<rdf:type rdf:resource="https://w3id.org/ontoidps#{name}"/>'
+        for name in ("Host", "Record")
+    )
+    both = f'<owl:NamedIndividual rdf:about="urn:x">{types}</owl:NamedIndividual></rdf:RDF>'
+    contents["ontoidps.owl"] = words.replace(b"</rdf:RDF>", both.encode())
+
+
+def reports(agent: Probe) -> list[tuple[str, OntologyChanged]]:
+    return [
+        (how, record)
+        for to, how, records in agent.sent
+        if to == "ontology"
+        for record in records
+        if isinstance(record, OntologyChanged)
+    ]
+
+
+async def test_a_rule_that_arrives_blocks_without_a_restart_and_after_one(
+    tmp_path: Path,
+) -> None:  # slow: Pellet, about 10 s
     async with running(tmp_path) as agent:
         await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 60),))
         await until(lambda: agent.counters["alerts"] == 1)
         assert decisions(agent, "supervisor") == []
-        add_rule(edited)
-        changed = OntologyChanged(id="urn:uuid:1", version="2", changed_us=now_us())
-        await agent.on_message(MESSAGE, (changed,))
-        await until(lambda: agent.counters["rules_loaded"] == 1)
+        records = announced(add_rule)
+        await agent.on_message(KNOWLEDGE, records)
+        await until(lambda: bool(reports(agent)))
+        ((how, report),) = reports(agent)
+        assert (how, report.digest) == ("inform", records[0].digest)  # type: ignore[union-attr]
+        assert agent.describe().ontology_version == report.version
         await agent.on_message(MESSAGE, (alert(2, "FinScan", 5),))
         await until(lambda: bool(decisions(agent, "supervisor")))
         (decision,) = decisions(agent, "supervisor")
         assert decision.classification == "CustomIncident"
         assert decision.reason.startswith("Rule HoneypotScan: ")
         assert "\nRule BlockCandidateFinding: " in decision.reason
-
-
-async def test_a_restart_while_the_files_are_broken_goes_on_with_the_last_good_ones(
-    tmp_path: Path, edited: list[Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    add_rule(edited)
-    async with running(tmp_path):
-        pass
-    edited[1].write_text("<half a sav", encoding="utf-8")
-    table = edited[0].with_name("reaction_assets.tsv")
-    table.write_text("asset\n", encoding="utf-8")
     async with running(tmp_path) as agent:
-        await agent.on_message(MESSAGE, (alert(1, "ConnectScan", 5),))
-        await until(lambda: bool(decisions(agent, "supervisor")))
-        assert decisions(agent, "supervisor")[0].reason.startswith("Rule HoneypotScan: ")
-    line, other = [r.getMessage() for r in caplog.records if r.name == "agents.knowledge.load"]
-    assert str(edited[1]) in line and "last good version" in line
-    assert f"{table}:" in other and "the last good models and reaction rules" in other
+        assert agent.describe().ontology_version == report.version
+        await agent.on_message(
+            MESSAGE, (replace(alert(3, "XmasScan", 2), source=ip_address("192.0.2.9")),)
+        )
+        await until(
+            lambda: any(d.source == ip_address("192.0.2.9") for d in decisions(agent, "supervisor"))
+        )
+        wishes = [r for _, how, rs in agent.sent if how == "subscribe" for r in rs]
+        digests = [r.digest for r in wishes if isinstance(r, Subscription)]
+        assert report.digest in digests, "it says what it has"
 
 
-async def test_broken_files_and_nothing_kept_is_one_clear_line(
-    tmp_path: Path, edited: list[Path]
-) -> None:
-    edited[1].write_text("<half a sav", encoding="utf-8")
-    with pytest.raises(KnowledgeBaseError, match="not RDF/XML"):
-        start_theory(tmp_path / "knowledge.nt")
-
-
-async def test_a_new_ontology_is_taken_over(tmp_path: Path) -> None:
+async def test_what_its_pellet_refuses_is_refused_and_it_goes_on(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
-        changed = OntologyChanged(id="urn:uuid:1", version="2", changed_us=now_us())
-        await agent.on_message(MESSAGE, (changed,))
-        await until(lambda: agent.counters["rules_loaded"] == 1)
+        version = agent.describe().ontology_version
+        await agent.on_message(KNOWLEDGE, announced(contradict))
+        await until(lambda: bool(reports(agent)))
+        ((how, report),) = reports(agent)
+        assert how == "refuse" and report.detail.startswith("Pellet: inconsistent: ")
+        assert "urn:x" in report.detail
+        assert agent.counters["rules_refused"] == 1
+        assert agent.describe().ontology_version == version
+        await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
+        await until(lambda: len(decisions(agent, "supervisor")) == 1)

@@ -1,59 +1,57 @@
-"""Attack models and reaction rules: read, kept, and found again while the files are broken."""
+"""A version from a folder: ready to be reasoned with, or one line saying what is wrong where."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from agents.knowledge.load import keep_playbook, one_line, start_playbook
-from rules.shipped_files import models_path
+from agents.knowledge.load import load_rule_set, load_theory, one_line, paper_rules
+from agents.settings.honeynet import Policy
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    found = tmp_path / "rules"
-    found.mkdir()
-    shipped = models_path().parent
-    for path in (shipped / "attacks.owl", *shipped.glob("reaction*")):
-        shutil.copy(path, found)
-    monkeypatch.setattr("agents.knowledge.load.models_path", lambda: found / "attacks.owl")
-    return found
+def test_a_folder_gives_what_the_installed_files_give(installed: Path) -> None:
+    (installed / "paper.owl").unlink()
+    found = load_rule_set(installed, "ab" * 32)
+    assert found.theory == load_theory()
+    assert (found.version, found.digest) == ("1.0.0+abababababab", "ab" * 32)
+    assert found.joins is not None and len(found.playbook.reactions) > 1000
+    assert found.playbook.compiled.steps
+
+
+def test_the_papers_rules_count_where_the_version_has_them(installed: Path) -> None:
+    more = paper_rules(Policy(paper_rules=True))
+    assert load_rule_set(installed, "").theory.rules == load_theory(more=more).rules
+    assert paper_rules(Policy()) == ()
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "old", "new", "said"),
     [
-        ("attacks.owl", "<half a sav", "attacks.owl"),
-        ("reaction_assets.tsv", "asset\n", "the columns must be"),
-        ("reactions.ttl", "nonsense", "reactions.ttl: not Turtle"),
+        ("correlation.owl", "</rdf:RDF>", "", "correlation.owl: not RDF/XML"),
+        ("correlation.owl", "swrlb#lessThanOrEqual", "swrlb#addDayTimeDurations", "builtin"),
+        ("ontoidps.owl", "ontoidps#hasSource", "ontoidps#hasOrigin", "hasSource"),
+        ("attacks.owl", ">RpcProbe<", ">RpcProb<", "attacks.owl: model "),
+        ("reaction_assets.tsv", "asset", "", "reaction_assets.tsv:"),
+        ("reactions.ttl", "@prefix", "nonsense", "reactions.ttl: not Turtle"),
     ],
 )
-def test_a_start_with_a_broken_file_goes_on_with_the_last_good_ones(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, text: str, said: str
+def test_what_is_wrong_is_one_line_that_names_the_file(
+    installed: Path, name: str, old: str, new: str, said: str
 ) -> None:
-    kept = tmp_path / "state" / "playbook.json"
-    good = start_playbook(kept)
-    (folder / name).write_text(text)
-    again = start_playbook(kept)
-    assert again.reactions.rules == good.reactions.rules
-    assert again.compiled.links == good.compiled.links
-    (line,) = [r.getMessage() for r in caplog.records]
-    assert str(folder / name) in line and said in line and "last good" in line
+    text = (installed / name).read_text(encoding="utf-8")
+    assert old in text
+    (installed / name).write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError) as refused:
-        keep_playbook(kept)
+        load_rule_set(installed, "")
     assert said in str(refused.value) and "\n" not in str(refused.value)
-    # A damaged copy is no help, and does not hide what is wrong.
-    kept.write_text("[1]")
-    with pytest.raises(ValueError, match=said):
-        start_playbook(kept)
+    assert str(installed) not in str(refused.value), "our folder means nothing to others"
 
 
-def test_a_file_that_is_gone_and_nothing_kept_is_told(folder: Path, tmp_path: Path) -> None:
-    (folder / "reaction_assets.tsv").unlink()
+def test_a_file_that_is_gone_is_named(installed: Path) -> None:
+    (installed / "reaction_assets.tsv").unlink()
     with pytest.raises(FileNotFoundError, match="reaction_assets"):
-        start_playbook(tmp_path / "playbook.json")
+        load_rule_set(installed, "")
 
 
 def test_of_several_slips_the_first_is_told_and_how_many_more() -> None:

@@ -1,42 +1,42 @@
-"""Edits of attack models and policy tables: compiled when all is well, else nothing changes."""
+"""Edits: compiled and checked apart from where people edit, in force as a whole or not at all."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from agents.knowledge.sources import PolicySources
-from agents.knowledge.watch import Knowledge, load_knowledge
-from ontology.knowledge_base import KnowledgeBaseError, ontology_path
-from rules.scenarios.compiled_files import compile_folder
-from rules.shipped_files import models_path
+from agents.knowledge.files import FileSet
+from agents.knowledge.sources import Sources
+from agents.settings.honeynet import Policy
+from ontology.knowledge_base import KnowledgeBaseError
 
 POLICY = "reaction_policy.tsv"
+TABLE_EDIT = (POLICY, "Bots that guess Telnet passwords", "Those who guess Telnet passwords")
+MODEL_EDIT = ("attacks.owl", ">host-sweep<", ">sweep-of-hosts<")
+ENABLED = 'isRuleEnabled rdf:datatype="http://www.w3.org/2001/XMLSchema#boolean">'
 
 
 class Bench:
-    """The files, the agent's state, and what was asked of Java."""
+    """The installed files, an agent's state, and what was asked of Java."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.state = folder, folder / "state"
-        self.paths = [
-            folder / name
-            for name in ("ontoidps.owl", "correlation.owl", "reaction.owl", "scenarios.owl")
-        ]
+    def __init__(self, folder: Path, state: Path) -> None:
+        self.folder, self._state = folder, state
         self.asked: list[Sequence[Path]] = []
-        self.against = ""
-        self.sources = PolicySources(self.state)
+        self.against: Callable[[Sequence[Path]], str] = lambda _: ""
+        self.sources = self.restart()
 
-    def check(self, paths: Sequence[Path], ntriples: bytes) -> None:
+    def restart(self) -> Sources:
+        self.sources = Sources(
+            self._state, Policy(), origin="ontology.gw1@honeynet.test", check=self._check
+        )
+        return self.sources
+
+    def _check(self, paths: Sequence[Path], ntriples: bytes) -> None:
         self.asked.append(paths)
-        if self.against:
-            raise ValueError(self.against)
-
-    def load(self, *, checked: str = "", starting: bool = False) -> Knowledge:
-        return self.sources.load(self.paths, check=self.check, checked=checked, starting=starting)
+        if against := self.against(paths):
+            raise ValueError(against)
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.folder / name
@@ -44,65 +44,94 @@ class Bench:
         assert old in text
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def text(self, name: str) -> str:
-        return (self.folder / name).read_text(encoding="utf-8")
+    def in_force(self, name: str) -> str:
+        assert self.sources.in_force is not None
+        return self.sources.in_force.files.contents[name].decode("utf-8")
+
+    @property
+    def version(self) -> str:
+        assert self.sources.in_force is not None
+        return self.sources.in_force.kept.version
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    shipped = models_path().parent
-    for path in (ontology_path(), *shipped.glob("*.owl"), *shipped.glob("reaction*")):
-        shutil.copy(path, tmp_path)
-    for name in ("anti_correlation.tsv", "scenarios.samples.json"):
-        shutil.copy(shipped / name, tmp_path)
-    monkeypatch.setattr("agents.knowledge.sources.models_path", lambda: tmp_path / "attacks.owl")
-    return Bench(tmp_path)
+def bench(installed: Path, tmp_path: Path) -> Bench:
+    return Bench(installed, tmp_path / "state")
 
 
-def test_what_is_installed_is_taken_as_it_stands(bench: Bench) -> None:
-    off = 'isRuleEnabled rdf:datatype="http://www.w3.org/2001/XMLSchema#boolean">'
-    bench.edit("scenarios.owl", f"{off}true<", f"{off}false<")
-    found = bench.load(starting=True)
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_shipped_is_in_force_without_java(bench: Bench, shipped: FileSet) -> None:
+    assert bench.sources.start(5) == ""
     assert bench.asked == []
-    assert sum(rule.enabled for rule in found.rules) < len(found.rules)
-    assert f"{off}true<" not in bench.text("scenarios.owl")
-    # The version is also that of models and tables.
-    assert found.version != load_knowledge(bench.paths).version
-    assert PolicySources(bench.state).digest == bench.sources.digest
+    assert bench.sources.in_force is not None
+    # A receiver that has the shipped files need not be sent anything.
+    assert bench.sources.in_force.files == shipped
+    assert bench.version == f"1.0.0+{shipped.digest[:12]}"
+    assert not bench.sources.take_over(6), "nothing has changed"
+    assert bench.restart().start(9) == ""
+    assert bench.sources.in_force is not None and bench.sources.in_force.kept.changed_us == 5
 
 
 def test_an_edit_of_a_table_makes_reaction_rules_without_java(bench: Bench) -> None:
-    before = bench.load(starting=True)
-    bench.edit(POLICY, "Bots that guess Telnet passwords", "Those who guess Telnet passwords")
-    after = bench.load(checked=before.digest)
-    assert (after.digest, bench.asked) == (before.digest, [])
-    assert after.version != before.version
-    assert "Those who guess Telnet passwords" in bench.text("reactions.ttl")
-    assert bench.load(checked=before.digest).version == after.version
+    bench.sources.start(1)
+    before, installed = bench.version, contents(bench.folder)
+    bench.edit(*TABLE_EDIT)
+    assert bench.sources.take_over(2)
+    assert bench.asked == [] and bench.version != before
+    assert "Those who guess Telnet passwords" in bench.in_force("reactions.ttl")
+    changed = {name for name, data in contents(bench.folder).items() if installed[name] != data}
+    assert changed == {POLICY}, "nothing is written where people edit"
 
 
 def test_an_edit_of_a_model_makes_rules_that_are_checked_first(bench: Bench) -> None:
-    before = bench.load(starting=True)
-    scenarios = bench.text("scenarios.owl")
-    bench.edit("attacks.owl", ">host-sweep<", ">sweep-of-hosts<")
-    bench.against = "Pellet says no"
-    with pytest.raises(KnowledgeBaseError, match="Pellet says no"):
-        bench.load(checked=before.digest)
-    assert bench.text("scenarios.owl") == scenarios
-    bench.against = ""
-    after = bench.load(checked=before.digest)
-    assert len(bench.asked) == 2 and after.digest != before.digest
-    assert "sweep-of-hosts makes" in bench.text("scenarios.owl")
-    assert after.digest == load_knowledge(bench.paths).digest, "what was tried is what was written"
+    bench.sources.start(1)
+    before, installed = bench.version, contents(bench.folder)
+    bench.edit(*MODEL_EDIT)
+    bench.against = lambda paths: f"{paths[-1]}: Pellet says no"
+    with pytest.raises(KnowledgeBaseError) as refused:
+        bench.sources.take_over(2)
+    where = bench.folder / "attacks.owl"
+    assert str(refused.value) == f"scenarios.owl (made from {where}): Pellet says no"
+    assert bench.version == before
+    bench.against = lambda _: ""
+    assert bench.sources.take_over(3)
+    assert len(bench.asked) == 2 and bench.version != before
+    assert "sweep-of-hosts makes" in bench.in_force("scenarios.owl")
+    changed = {name for name, data in contents(bench.folder).items() if installed[name] != data}
+    assert changed == {"attacks.owl"}
 
 
-def test_an_edit_while_the_agent_was_down_is_made_up_for(bench: Bench) -> None:
-    before = bench.load(starting=True)
-    bench.edit("attacks.owl", ">host-sweep<", ">sweep-of-hosts<")
-    bench.sources = PolicySources(bench.state)
-    after = bench.load(starting=True)
-    assert after.version != before.version and len(bench.asked) == 1
-    assert "sweep-of-hosts makes" in bench.text("scenarios.owl")
+def test_a_rule_that_was_switched_off_stays_off_when_models_change(bench: Bench) -> None:
+    """Somebody unticked a generated rule in Protégé."""
+    bench.sources.start(1)
+    text = (bench.folder / "scenarios.owl").read_text(encoding="utf-8")
+    label = "<rdfs:label>SadmindProbeThenSadmindOverflow</rdfs:label>"
+    before, after = text.split(label)
+    head, tail = before.rsplit(f"{ENABLED}true<", 1)
+    off = f"{head}{ENABLED}false<{tail}{label}{after}"
+    (bench.folder / "scenarios.owl").write_text(off, encoding="utf-8")
+    assert bench.folder / "scenarios.owl" in bench.sources.watched()
+    assert bench.sources.take_over(2)
+    assert bench.in_force("scenarios.owl") == off
+    bench.edit(*MODEL_EDIT)
+    assert bench.sources.take_over(3)
+    found = bench.in_force("scenarios.owl")
+    assert "sweep-of-hosts makes" in found and found.count(f"{ENABLED}false<") == 1
+    assert bench.sources.in_force is not None
+    (rule,) = [r for r in bench.sources.in_force.knowledge.rules if not r.enabled]
+    assert rule.label == "SadmindProbeThenSadmindOverflow"
+
+
+def test_an_edit_while_the_agent_was_down_is_made_up_for_and_checked(bench: Bench) -> None:
+    bench.sources.start(1)
+    before = bench.version
+    bench.edit(*MODEL_EDIT)
+    assert bench.restart().start(2) == ""
+    assert bench.version != before and len(bench.asked) == 1
+    assert "sweep-of-hosts makes" in bench.in_force("scenarios.owl")
 
 
 @pytest.mark.parametrize(
@@ -112,42 +141,62 @@ def test_an_edit_while_the_agent_was_down_is_made_up_for(bench: Bench) -> None:
         (POLICY, "BruteForce\ttelnet", "BruteForc\ttelnet", "attack 'BruteForc' is no class"),
         ("attacks.owl", ">RpcProbe<", ">RpcProb<", "attacks.owl: model "),
         ("attacks.owl", "</rdf:RDF>", "", "attacks.owl: not RDF/XML: no element"),
+        ("correlation.owl", "</rdf:RDF>", "", "correlation.owl: not RDF/XML"),
+        ("scenarios.owl", "</rdf:RDF>", "", "scenarios.owl: not RDF/XML"),
     ],
 )
 def test_a_bad_edit_is_one_line_and_changes_nothing(
-    bench: Bench, name: str, old: str, new: str, said: str, caplog: pytest.LogCaptureFixture
+    bench: Bench, name: str, old: str, new: str, said: str
 ) -> None:
-    before = bench.load(starting=True)
-    reactions, scenarios = bench.text("reactions.ttl"), bench.text("scenarios.owl")
+    bench.sources.start(1)
+    before, good = bench.version, (bench.folder / name).read_bytes()
     bench.edit(name, old, new)
     with pytest.raises(KnowledgeBaseError) as refused:
-        bench.load(checked=before.digest)
+        bench.sources.take_over(2)
     assert said in str(refused.value) and "\n" not in str(refused.value)
-    assert str(bench.folder / name) in str(refused.value)
-    assert (bench.text("reactions.ttl"), bench.text("scenarios.owl")) == (reactions, scenarios)
-    # An agent that starts meanwhile comes up, and says it.
-    bench.sources = PolicySources(bench.state)
-    assert bench.load(starting=True).version == before.version
-    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert said in line
+    assert str(bench.folder / name) in str(refused.value), "the file that a person can mend"
+    assert bench.version == before
+    # An agent that starts meanwhile comes up with what was in force, and says it.
+    assert said in bench.restart().start(3)
+    assert bench.version == before
+    (bench.folder / name).write_bytes(good)
+    assert not bench.sources.take_over(4)
 
 
-def test_a_file_that_is_gone_is_named(bench: Bench) -> None:
-    bench.load(starting=True)
+def test_nothing_is_in_force_if_nothing_ever_was_any_good(bench: Bench) -> None:
+    bench.edit("ontoidps.owl", "</rdf:RDF>", "")
+    assert "ontoidps.owl: not RDF/XML" in bench.sources.start(1)
+    assert bench.sources.in_force is None and bench.sources.last_version() == ""
+
+
+def test_a_damaged_store_is_no_reason_to_stay_down(bench: Bench, tmp_path: Path) -> None:
+    bench.sources.start(1)
+    before = bench.version
+    (tmp_path / "state" / "in-force.json").write_text("{")
+    assert bench.restart().start(2) == ""
+    assert bench.version == before
+
+
+def test_a_clock_that_went_back_gives_no_older_version(bench: Bench) -> None:
+    bench.sources.start(1_000)
+    bench.edit(*TABLE_EDIT)
+    bench.sources.take_over(10)
+    assert bench.sources.in_force is not None
+    assert bench.sources.in_force.kept.changed_us == 1_001
+
+
+def test_files_that_are_gone_or_can_not_be_kept_are_named(bench: Bench, tmp_path: Path) -> None:
+    bench.sources.start(1)
+    before = bench.version
+    text = (bench.folder / POLICY).read_bytes()
     (bench.folder / POLICY).unlink()
     with pytest.raises(KnowledgeBaseError, match=r"reaction_policy\.tsv: No such file"):
-        bench.load()
-
-
-def test_what_can_not_be_written_is_refused(bench: Bench) -> None:
-    before = bench.load(starting=True)
-    bench.edit(POLICY, "Bots that guess Telnet passwords", "Those who guess Telnet passwords")
-    (bench.folder / ".reactions.ttl.new").mkdir()
-    with pytest.raises(KnowledgeBaseError, match=r"reactions\.ttl\.new: Is a directory, so rules"):
-        bench.load(checked=before.digest)
-    assert bench.sources.digest == PolicySources(bench.state).digest
-    # Somebody who may, compiles: then there is nothing left to write.
-    made = compile_folder(bench.folder).files["reactions.ttl"]
-    (bench.folder / "reactions.ttl").write_text(made, encoding="utf-8")
-    assert bench.folder / "reactions.ttl" in bench.sources.watched()
-    assert bench.load(checked=before.digest).version != before.version
+        bench.sources.take_over(2)
+    (bench.folder / POLICY).write_bytes(text)
+    bench.edit(*TABLE_EDIT)
+    state = tmp_path / "state"
+    state.rename(tmp_path / "gone")
+    state.write_text("a file where the folder was")
+    with pytest.raises(KnowledgeBaseError, match=f"{state}.*: "):
+        bench.sources.take_over(3)
+    assert bench.version == before

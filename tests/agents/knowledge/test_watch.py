@@ -1,4 +1,4 @@
-"""Edits of the ontology and rule files: noticed once, taken over only when valid."""
+"""Edits of files: noticed once, and only when they have settled."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.knowledge.watch import FileWatch, knowledge_paths, load_knowledge
-from ontology.knowledge_base import KnowledgeBaseError
+from agents.knowledge.files import knowledge_paths
+from agents.knowledge.watch import FileWatch
 
 
 @pytest.fixture
@@ -22,57 +22,6 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def test_shipped_knowledge_is_valid_and_its_version_tells_content(paths: list[Path]) -> None:
-    first = load_knowledge(paths)
-    assert first.version.startswith("1.0.0+")
-    assert first == load_knowledge(paths)
-    edit(paths[0], "Half-open scan", "A half-open scan")
-    assert load_knowledge(paths).version != first.version
-
-
-def test_clusters_and_cases_never_reach_the_reasoner() -> None:
-    """2,500 individuals in every window would cost Pellet seconds."""
-    ntriples = load_knowledge(knowledge_paths()).ntriples
-    for name in (b"TrafficCluster", b"TrafficCase"):
-        own = b"<https://w3id.org/ontoidps#" + name + b">"
-        assert own in ntriples  # the class is known
-        assert b"#type> " + own not in ntriples
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("</rdf:RDF>", "", "not RDF/XML"),
-        ("https://w3id.org/ontoidps#hasSource", "https://w3id.org/ontoidps#hasOrigin", "hasSource"),
-        ("<rdf:RDF ", '<!DOCTYPE rdf:RDF [<!ENTITY a "b">]><rdf:RDF ', "document type"),
-        (
-            "<owl:versionIRI ",
-            '<owl:imports rdf:resource="http://192.0.2.1/x.owl"/><owl:versionIRI ',
-            "never downloaded",
-        ),
-    ],
-)
-def test_an_invalid_edit_is_refused_in_one_line(
-    paths: list[Path], old: str, new: str, message: str
-) -> None:
-    text = paths[0].read_text(encoding="utf-8")
-    assert old in text
-    paths[0].write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(KnowledgeBaseError, match=message) as refusal:
-        load_knowledge(paths)
-    assert "\n" not in str(refusal.value)
-    assert str(paths[0]) in str(refusal.value)
-
-
-def test_the_last_check_can_refuse(paths: list[Path]) -> None:
-    def inconsistent(_: object, ntriples: bytes) -> None:
-        assert b"ontoidps#Alert" in ntriples
-        raise ValueError("a contradiction\nin two lines")
-
-    with pytest.raises(KnowledgeBaseError, match="a contradiction in two lines"):
-        load_knowledge(paths, check=inconsistent)
 
 
 def test_an_edit_is_reported_once_and_only_when_settled(paths: list[Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyoxigraph import NamedNode
 
-from agents.knowledge.watch import knowledge_paths
+from agents.knowledge.files import knowledge_paths
 from agents.ontology.actions import FactDesk
 from agents.ontology.facts import (
     FactBook,

@@ -9,7 +9,15 @@ import pytest
 
 from agents.ontology.query import QueryRefused
 from agents.ontology.service import ServiceError, Work, plan, to_answer, to_refusal, to_truth
-from ontology.records import Block, OntologyAction, Query, Record, Subscription, TrafficCluster
+from ontology.records import (
+    Block,
+    OntologyAction,
+    OntologyChanged,
+    Query,
+    Record,
+    Subscription,
+    TrafficCluster,
+)
 
 BLOCK = Block(
     id="urn:uuid:b",
@@ -31,6 +39,7 @@ CLUSTER = TrafficCluster(
     member_count=1,
     case_count=0,
 )
+CHANGED = OntologyChanged(id="urn:uuid:o", version="1", changed_us=1)
 QUERY = Query(id="urn:uuid:q", sparql="ASK { ?a a idps:Alert }")
 
 
@@ -49,6 +58,11 @@ def test_a_query_is_to_be_answered() -> None:
     assert plan("query-ref", [QUERY]) == Work(queries=(QUERY,))
 
 
+@pytest.mark.parametrize("performative", ["inform", "refuse"])
+def test_a_receiver_says_what_it_made_of_a_version(performative: str) -> None:
+    assert plan(performative, [CHANGED]) == Work(reports=(CHANGED,))
+
+
 @pytest.mark.parametrize("performative", ["agree", "refuse", "failure", "not-understood"])
 def test_answers_to_our_subscriptions_are_taken_note_of(performative: str) -> None:
     assert plan(performative, [Subscription(id="urn:uuid:s", topic="Alert")]) == Work()
@@ -65,8 +79,10 @@ def test_answers_to_our_subscriptions_are_taken_note_of(performative: str) -> No
         ("request", [BLOCK], "one TrafficCluster"),
         ("request", [CLUSTER, CLUSTER], "one TrafficCluster"),
         ("subscribe", [Subscription(id="urn:uuid:s", topic="Alert")], "not .'Alert'."),
-        ("subscribe", [], "offers TrafficCluster"),
+        ("subscribe", [], "offers OntologyChanged, TrafficCluster, HostProfile, not"),
         ("agree", [BLOCK], "not agree"),
+        ("agree", [CHANGED], "not agree"),
+        ("inform", [CHANGED, BLOCK], "OntologyChanged is not archived"),
     ],
 )
 def test_anything_else_is_not_understood(

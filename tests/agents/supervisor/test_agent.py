@@ -3,101 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
 
-from agents.base import AgentContext, BaseAgent
-from agents.console.client import ConsoleClient, ConsoleError
-from agents.launcher.xmpp_server import XmppServer
-from agents.messages.acl import AclMessage
-from agents.settings.honeynet import load_settings
-from agents.trust.identity import ensure_keys
+from agents.console.client import ConsoleClient
+from tests.agents.processes import (
+    Correlation,
+    agent_processes,
+    needs_prosody,
+    served_honeynet,
+    until,
+)
 
-pytestmark = [
-    pytest.mark.xmpp,
-    pytest.mark.e2e,
-    pytest.mark.skipif(
-        shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
-    ),
-]
-LIMIT_S = 30
-
-
-class Correlation(BaseAgent[None]):
-    """Sends what it is told to, and keeps the answers."""
-
-    role = "correlation"
-
-    def __init__(self, settings) -> None:
-        super().__init__(AgentContext(settings=settings, role="correlation", node="gw1"))
-        self.answers: list[tuple[str, str, str]] = []
-        self.started = asyncio.Event()
-        self.refused: list[str] = []
-
-    async def on_start(self) -> None:
-        self.started.set()
-
-    async def on_message(self, message: AclMessage, records) -> None:
-        for record in records:
-            self.answers.append((message.performative, record.id, record.reason))
-
-    async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
-        self.refused.append(reason)
-
-
-async def until(condition, what):
-    """Wait for a condition that may ask the console (in a thread)."""
-    deadline = time.monotonic() + LIMIT_S
-    while True:
-        with contextlib.suppress(ConsoleError, LookupError):
-            found = await asyncio.to_thread(condition)
-            if found:
-                return found
-        assert time.monotonic() < deadline, f"not in {LIMIT_S} s: {what}"
-        await asyncio.sleep(0.05)
+pytestmark = [pytest.mark.xmpp, pytest.mark.e2e, needs_prosody]
 
 
 @pytest.fixture
 def honeynet(honeynet_file, new_port):
-    with honeynet_file.open("a") as file:
-        file.write('[policy]\ndry_run = true\nallow = ["198.51.100.0/24"]\n')
-        file.write(f'[console]\nlisten = "127.0.0.1:{new_port()}"\n')
-    settings = load_settings(honeynet_file)
-    ensure_keys(settings)
-    server = XmppServer(settings)
-    server.start()
-    assert server.ready()
-    yield settings
-    server.stop()
+    with served_honeynet(honeynet_file, new_port()) as settings:
+        yield settings
 
 
 @pytest.fixture
 def start(honeynet, honeynet_file):
-    """Starts agents as processes; ends them after the test, cleanly."""
-    processes = {}
-    log = (honeynet_file.parent / "agents.log").open("ab")
-
-    def run(role, node="gw1"):
-        command = [sys.executable, "-m", "agents.launcher.process", role, node, str(honeynet_file)]
-        processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log)
-        return processes[role, node]
-
-    yield run
-    for process in processes.values():
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    codes = {name: process.wait(20) for name, process in processes.items()}
-    log.close()
-    text = (honeynet_file.parent / "agents.log").read_text()
-    assert set(codes.values()) <= {0, -signal.SIGKILL}, f"{codes}\n{text}"
-    assert "Traceback" not in text, text
+    with agent_processes(honeynet_file) as run:
+        yield run
 
 
 async def test_a_decision_is_propagated_reported_lifted_and_survives_kills(honeynet, start, kit):

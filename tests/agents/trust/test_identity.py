@@ -24,7 +24,7 @@ def test_files_are_private(honeynet: Settings) -> None:
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(honeynet.state_dir.stat().st_mode) == 0o700
     private = [p for p in directory.iterdir() if p.suffix in (".key", ".password")]
-    assert len(private) == 2 * 9 + 1  # nine agents, and the CA
+    assert len(private) == 2 * 10 + 1  # ten agents, and the CA
     assert {stat.S_IMODE(p.stat().st_mode) for p in private} == {0o600}
 
 

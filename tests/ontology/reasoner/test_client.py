@@ -176,6 +176,24 @@ def test_a_runaway_rule_is_killed_in_time_and_the_next_call_works(
         assert worker.counters["starts"] == 2
 
 
+def test_rules_that_contradict_themselves_are_refused_and_the_old_ones_go_on(
+    knowledge: bytes, theory: Theory
+) -> None:
+    """With them every window would be refused: an agent would see nothing any more."""
+    of_two_kinds = b"".join(
+        b"<urn:x> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> "
+        b"<https://w3id.org/ontoidps#" + name + b"> .\n"
+        for name in (b"Host", b"Record")
+    )
+    with PelletWorker(theory) as worker:
+        first, answered = worker.pid, worker.counters["windows"]
+        with pytest.raises(ReasonerUnavailable, match=r"inconsistent: .*urn:x .*#Record"):
+            worker.set_theory(Theory.from_ntriples(knowledge + of_two_kinds))
+        assert worker.theory == theory and worker.pid == first
+        assert worker.counters["windows"] == answered, "nobody asked about a window"
+        assert conclusions(worker.reason(PLAIN, 30.0))
+
+
 def test_out_of_memory_is_a_crash_with_that_name(knowledge: bytes) -> None:
     worker = PelletWorker(Theory.from_ntriples(knowledge), heap_mib=40)
     with worker:

@@ -1,0 +1,204 @@
+"""The side of an agent that reasons with what the ontology agent announces.
+
+It follows one ontology agent, takes exactly the version that was announced or refuses it with the
+line why, and starts again with the last good one. Files of its own host count only until it has
+heard of any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agents.knowledge.files import shipped_files
+from agents.knowledge.knowledge_store import Kept, KnowledgeStore
+from agents.knowledge.load import RuleSet, load_rule_set, one_line
+from agents.knowledge.pieces import Assembly, PieceError
+from agents.settings.honeynet import Policy, Settings
+from ontology.reasoner.inferences import ReasonerUnavailable
+from ontology.records import KnowledgePiece, OntologyChanged, Record, Subscription
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "OntologyChanged"
+"""Of the subscription to new versions."""
+MAX_REASON = 1000
+
+
+def ontology_agent_of(settings: Settings, node: str) -> str:
+    """Bare JID of the ontology agent that agents of a node follow: the one of that node, or the
+    first. Empty if there is none."""
+    every = settings.jids("ontology")
+    own = settings.jid("ontology", node)
+    return own if own in every else next(iter(every), "")
+
+
+def followers(settings: Settings, ontology: str, role: str) -> tuple[str, ...]:
+    """Bare JIDs of the agents of a role that follow this ontology agent."""
+    return tuple(
+        settings.jid(role, node)
+        for found, node in settings.agents()
+        if found == role and ontology_agent_of(settings, node) == ontology
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the ontology agent is told of an announcement."""
+
+    receiver: str
+    performative: str
+    """``inform``: it is in force; ``refuse``: it is not, for the reason in ``record.detail``."""
+    record: OntologyChanged
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A version of which all pieces are there; nothing about it is checked yet."""
+
+    pieces: Assembly
+    conversation_id: str
+
+
+class KnowledgeReceiver:
+    """What is in force here, and what is on its way.
+
+    `hear` and `arrived` belong to the event loop; `start` and `take_over` block, and belong to the
+    thread that reasons.
+
+    Args:
+        folder: for the last good version.
+        follows: bare JID of the ontology agent.
+        policy: says which of the shipped rules are in force.
+        counters: the agent's; ``rules_loaded`` and ``rules_refused`` count announced versions.
+    """
+
+    def __init__(
+        self, folder: Path, *, follows: str, policy: Policy, counters: Counter[str]
+    ) -> None:
+        self._store = KnowledgeStore(folder)
+        self.follows = follows
+        """Bare JID of the ontology agent whose word counts."""
+        self._policy = policy
+        self._counters = counters
+        self._incoming: Assembly | None = None
+        self._arrived: Arrived | None = None
+        self._changed_us = 0
+        """Of the newest announcement that was heard."""
+        self.version = ""
+        """In force."""
+        self.digest = ""
+        """Of all files of the version in force."""
+
+    def start(self) -> RuleSet:
+        """The last good version, or the shipped files if none was ever announced.
+
+        Raises: ValueError with one line that names the file, OSError: neither is any good.
+        """
+        found = self._store.read()
+        if found is not None:
+            kept, files = found
+            try:
+                rules = load_rule_set(self._store.lay_out(files), files.digest)
+            except (ValueError, OSError) as e:
+                logger.error("the last good version %s is of no use any more: %s", kept.version, e)
+            else:
+                if kept.origin == self.follows:
+                    self._changed_us = kept.changed_us
+                return self._in_force(rules)
+        files = shipped_files(self._policy)
+        folder = self._store.lay_out(files)
+        rules = load_rule_set(folder, files.digest)
+        return self._in_force(rules)
+
+    def subscription(self, name: str) -> Subscription:
+        """The wish for new versions, which says what is in force here already."""
+        return Subscription(id=name, topic=TOPIC, digest=self.digest)
+
+    def hear(self, sender: str, conversation_id: str, records: Sequence[Record]) -> Report | None:
+        """Take an announcement with its pieces, or some of them; what to answer at once, if
+        anything."""
+        if sender != self.follows:
+            logger.warning("%s announces rules, but we follow %s", sender, self.follows or "nobody")
+            return None
+        for change in records:
+            if isinstance(change, OntologyChanged) and change.kind == "rules":
+                break
+        else:
+            return None
+        if change.changed_us < self._changed_us:
+            return None  # a newer one has overtaken it
+        self._changed_us = change.changed_us
+        if change.digest == self.digest:
+            return Report(sender, "inform", _answer(change), conversation_id)
+        try:
+            incoming = self._incoming
+            if incoming is None or incoming.change != change:
+                incoming = self._incoming = Assembly(change)
+            for piece in records:
+                if isinstance(piece, KnowledgePiece):
+                    incoming.add(piece)
+        except PieceError as e:
+            self._incoming = None
+            return self._refuse(change, conversation_id, e)
+        if not incoming.missing:
+            self._incoming = None
+            self._arrived = Arrived(incoming, conversation_id)
+        return None
+
+    def arrived(self) -> Arrived | None:
+        """A version for `take_over`, once; the newest if several have come."""
+        arrived, self._arrived = self._arrived, None
+        return arrived
+
+    def take_over(self, arrived: Arrived, use: Callable[[RuleSet], None]) -> Report:
+        """Check a version, use it and keep it; or refuse it, and what was in force stays.
+
+        Args:
+            use: puts it in force; raises ValueError or ReasonerUnavailable if it can't, and must
+                have changed nothing then.
+        """
+        change, conversation_id = arrived.pieces.change, arrived.conversation_id
+        if change.digest == self.digest:  # it came twice
+            return Report(self.follows, "inform", _answer(change), conversation_id)
+        try:
+            files = arrived.pieces.files()
+            rules = load_rule_set(self._store.lay_out(files), files.digest)
+            if rules.version != change.version:
+                raise ValueError(f"announced as {change.version[:80]!r}, but is {rules.version}")
+            use(rules)
+        except (ValueError, OSError, ReasonerUnavailable) as e:
+            return self._refuse(change, conversation_id, e)
+        self._in_force(rules)
+        self._counters["rules_loaded"] += 1
+        kept = Kept(
+            version=rules.version,
+            digest=rules.digest,
+            origin=self.follows,
+            changed_us=change.changed_us,
+        )
+        try:
+            self._store.keep(kept)
+        except OSError as e:
+            # In force all the same; after a restart the ontology agent sends it again.
+            logger.warning("version %s can't be kept: %s", rules.version, e)
+        return Report(self.follows, "inform", _answer(change), conversation_id)
+
+    def _in_force(self, rules: RuleSet) -> RuleSet:
+        self.version, self.digest = rules.version, rules.digest
+        return rules
+
+    def _refuse(self, change: OntologyChanged, conversation_id: str, error: Exception) -> Report:
+        why = one_line(ValueError(str(error)))
+        self._counters["rules_refused"] += 1
+        logger.error("version %.80s is refused, %s stays in force: %s", change.version,
+                     self.version, why)  # fmt: skip
+        return Report(self.follows, "refuse", _answer(change, why), conversation_id)
+
+
+def _answer(change: OntologyChanged, why: str = "") -> OntologyChanged:
+    return replace(change, piece_count=0, detail=why[:MAX_REASON])

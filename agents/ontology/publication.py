@@ -1,0 +1,180 @@
+"""Ontology and rules: an edit is checked, put in force and sent to those who reason with it.
+
+What became of it is kept by receiver: who has which version in force, and who refused it and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from pathlib import Path
+from typing import Any
+
+from agents.base import BaseAgent
+from agents.base.health import give_back_memory
+from agents.clock import now_us
+from agents.knowledge.pieces import by_message, split
+from agents.knowledge.receiver import followers
+from agents.knowledge.sources import Edition, Sources
+from agents.knowledge.watch import FileWatch
+from agents.messages.acl import AclMessage
+from agents.ontology.archive import Archive
+from agents.ontology.asserted_facts import AssertedFacts
+from agents.ontology.descriptions import SERVICE_IRI, describe
+from agents.ontology.receivers import Receivers
+from agents.ontology.service import ServiceError
+from ontology.knowledge_base import KnowledgeBaseError
+from ontology.records import OntologyChanged, Record, Subscription
+
+logger = logging.getLogger(__name__)
+
+WATCH_EVERY_S = 0.2
+"""An edit counts once two looks agree, and is to be in force within 2 s."""
+AUDIENCE = "correlation"
+"""The role that reasons; all others work with the words that they were built with."""
+
+
+class Publication:
+    """The rules in force, and those who are to have them. One agent's, in its event loop.
+
+    Args:
+        agent: who speaks.
+        folder: for what is in force and what receivers reported.
+    """
+
+    def __init__(
+        self, agent: BaseAgent[Any], folder: Path, archive: Archive, facts: AssertedFacts
+    ) -> None:
+        self._agent = agent
+        self._archive = archive
+        self._facts = facts
+        self._sources = Sources(folder / "rules", agent.settings.policy, origin=agent.jid)
+        self._watch: FileWatch
+        self.receivers = Receivers(folder / "receivers.json")
+
+    @property
+    def version(self) -> str:
+        """In force; empty if nothing is."""
+        return self._sources.in_force.kept.version if self._sources.in_force else ""
+
+    async def start(self) -> None:
+        """Put in force what is on disk, or what was in force last while that is no good."""
+        # First: an edit between the first reading and the first look must not go unseen.
+        self._watch = await asyncio.to_thread(FileWatch, self._sources.watched)
+        before = await asyncio.to_thread(self._sources.last_version)
+        wrong = await asyncio.to_thread(self._sources.start, now_us())
+        if wrong:
+            self._refuse(wrong)
+        edition = self._sources.in_force
+        if edition is None:
+            return
+        await self._put_in_force(edition)
+        if before and before != self.version:
+            await self._announce(edition, self._followers())
+
+    async def look(self) -> None:
+        """Take over what somebody has saved since the last look."""
+        if not self._watch.stirred() or not await asyncio.to_thread(self._watch.poll):
+            return
+        try:
+            changed = await asyncio.to_thread(self._sources.take_over, now_us())
+        except KnowledgeBaseError as e:
+            self._refuse(str(e))
+        else:
+            edition = self._sources.in_force
+            if changed and edition is not None:
+                # Those who decide come first, the archive can wait.
+                await self._announce(edition, self._followers())
+                await self._put_in_force(edition)
+        give_back_memory()
+
+    async def on_subscription(self, message: AclMessage, subscription: Subscription) -> None:
+        """Send the version in force, unless the subscriber says that it has it."""
+        edition = self._sources.in_force
+        if edition is None or message.sender not in self._followers():
+            await self._agent.reply(message, "refuse", [subscription])
+            return
+        await self._agent.reply(message, "agree", [subscription])
+        now = now_us()
+        if subscription.digest == edition.kept.digest:
+            self.receivers.took(message.sender, _change(edition), now)
+        elif self.receivers.asks(
+            message.sender, subscription.digest, edition.kept.digest, now_us=now
+        ):
+            await self._announce(edition, (message.sender,))
+        self._count_behind()
+
+    def on_report(self, message: AclMessage, report: OntologyChanged) -> None:
+        """A receiver says what it made of a version.
+
+        Raises: ServiceError (not understood) if it is none of ours.
+        """
+        if report.kind != "rules" or message.sender not in self._followers():
+            raise ServiceError("only those who were sent rules can say what they made of them")
+        name = message.sender
+        if message.performative == "inform":
+            self.receivers.took(name, report, now_us())
+            self._agent.counters["rules_taken"] += 1
+            logger.info("%s: %.80s is in force", name, report.version)
+        else:
+            self.receivers.refused(name, report, now_us())
+            self._agent.counters["rules_refused"] += 1
+            logger.error("%s refuses %.80s: %.500s", name, report.version, report.detail)
+        self._count_behind()
+
+    def _followers(self) -> tuple[str, ...]:
+        return followers(self._agent.settings, self._agent.jid, AUDIENCE)
+
+    def _refuse(self, why: str) -> None:
+        self._agent.counters["ontology_refused"] += 1
+        logger.error("ontology edit refused, %s stays in force: %s", self.version or "nothing", why)
+
+    async def _put_in_force(self, edition: Edition) -> None:
+        """For those who ask and assert here."""
+        version, knowledge = edition.kept.version, edition.knowledge
+        if version != self._archive.ontology_version:
+            await asyncio.to_thread(self._archive.set_ontology, knowledge.ntriples, version)
+            self._agent.counters["ontology_versions"] += 1
+            for warning in knowledge.warnings:
+                logger.warning("ontology: %s", warning)
+        enabled = sum(rule.enabled for rule in knowledge.rules)
+        logger.info("ontology %s in force, %d rules enabled", version, enabled)
+        described = await asyncio.to_thread(describe, edition.paths, version)
+        await asyncio.to_thread(self._archive.set_graph, SERVICE_IRI, described)
+        await self._facts.fit(edition)
+        self._count_behind()
+
+    async def _announce(self, edition: Edition, receivers: tuple[str, ...]) -> None:
+        change, pieces = await asyncio.to_thread(split, _change(edition), edition.files)
+        for group in by_message(pieces):
+            records: list[Record] = [change, *group]
+            await self._agent.send_many(
+                receivers,
+                "inform",
+                records,
+                protocol="fipa-subscribe",
+                conversation_id=f"rules-{edition.kept.digest[:32]}",
+            )
+        self._agent.counters["rules_sent"] += len(receivers)
+
+    def _count_behind(self) -> None:
+        current = self._sources.in_force.kept.digest if self._sources.in_force else ""
+        known = self.receivers.known
+        self._agent.counters["receivers_behind"] = sum(
+            name not in known or known[name].digest != current for name in self._followers()
+        )
+
+
+def _change(edition: Edition) -> OntologyChanged:
+    """The announcement: the same version is the same announcement, so that pieces that are sent
+    again fit to those that have arrived."""
+    kept = edition.kept
+    return OntologyChanged(
+        id=uuid.uuid5(uuid.NAMESPACE_URL, f"{kept.origin} {kept.digest} {kept.changed_us}").urn,
+        kind="rules",
+        version=kept.version,
+        digest=kept.digest,
+        changed_us=kept.changed_us,
+        detail=f"{len(edition.knowledge.rules)} rules",
+    )

@@ -1,0 +1,186 @@
+"""An edit is sent to those who reason with it, whole, and what they make of it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.knowledge.files import FileSet
+from agents.knowledge.pieces import Assembly
+from agents.ontology.service import ServiceError
+from ontology.records import HostProfile, KnowledgePiece, OntologyChanged, Subscription
+
+Unconnected = Any
+World = Any
+Until = Any
+CORRELATION = "correlation.gw1@honeynet.test"
+
+
+def received(agent: Unconnected, receiver: str = CORRELATION) -> FileSet | None:
+    """What the receiver has of the last announcement of rules; None if there was none."""
+    assembly: Assembly | None = None
+    for sent in agent.sent:
+        change = sent.records[0]
+        if sent.receiver == receiver and isinstance(change, OntologyChanged):
+            if change.kind == "rules" and sent.performative == "inform":
+                if assembly is None or assembly.change != change:
+                    assembly = Assembly(change)
+                for piece in sent.records[1:]:
+                    assert isinstance(piece, KnowledgePiece)
+                    assembly.add(piece)
+    return assembly.files() if assembly is not None else None
+
+
+def change_of(agent: Unconnected) -> OntologyChanged:
+    found = [r for s in agent.sent for r in s.records if isinstance(r, OntologyChanged)]
+    return next(change for change in reversed(found) if change.kind == "rules")
+
+
+async def look(agent: Unconnected) -> None:
+    """An edit counts once two looks agree."""
+    for _ in range(2):
+        await agent.running.publication.look()
+
+
+async def test_a_valid_edit_goes_whole_to_those_who_reason(
+    agent: Unconnected, world: World, until: Until
+) -> None:  # slow: Pellet checks the edit, about 3 s
+    agent.sent.clear()
+    before = agent.running.publication.version
+    world.edit("ontoidps.owl", "Half-open scan", "A half-open scan")
+    await look(agent)
+    await until(lambda: received(agent) is not None)
+    files = received(agent)
+    assert files is not None
+    edited = (world.installed / "ontoidps.owl").read_bytes()
+    assert files.contents["ontoidps.owl"] == edited and b"A half-open scan" in edited
+    change = change_of(agent)
+    assert change.version == agent.running.publication.version != before
+    assert change.version.endswith("+" + files.digest[:12])
+    # Neither the supervisor nor a gateway reasons.
+    assert {sent.receiver for sent in agent.sent} == {CORRELATION}
+    assert agent.counters["receivers_behind"] == 1
+    await until(lambda: agent.running.archive.ontology_version == change.version)
+
+
+async def test_an_invalid_edit_is_refused_and_the_last_good_one_kept(
+    agent: Unconnected, world: World, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent.sent.clear()
+    before = agent.running.archive.ontology_version
+    (world.installed / "correlation.owl").write_text("<broken", encoding="utf-8")
+    await look(agent)
+    # The agent's own watch runs beside these looks, and may be the one that saw the edit.
+    await until(lambda: agent.counters["ontology_refused"] == 1)
+    assert agent.sent == []
+    assert agent.running.publication.version == agent.running.archive.ontology_version == before
+    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert str(world.installed / "correlation.owl") in line
+    assert before in line
+
+
+async def test_an_edit_made_while_it_was_down_is_announced_at_start(world: World) -> None:
+    async with world.running() as agent:
+        assert received(agent) is None, "who has the shipped files needs nothing"
+    world.edit("reaction_policy.tsv", "Bots that guess", "Those who guess")
+    async with world.running() as agent:
+        files = received(agent)
+        assert files is not None and b"Those who guess" in files.contents["reactions.ttl"]
+    async with world.running() as agent:
+        assert received(agent) is None
+
+
+async def test_a_start_while_a_file_is_broken_goes_on_with_the_last_good_one(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.running() as agent:
+        version = agent.running.publication.version
+    (world.installed / "attacks.owl").write_text("<half a sav", encoding="utf-8")
+    async with world.running() as agent:
+        assert agent.running.publication.version == version
+        (line,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+        assert f"{version} stays in force: {world.installed / 'attacks.owl'}: not RDF/XML" in line
+
+
+def wish(digest: str) -> Subscription:
+    return Subscription(id="urn:uuid:s", topic="OntologyChanged", digest=digest)
+
+
+async def test_a_subscriber_gets_what_it_has_not(agent: Unconnected) -> None:
+    agent.sent.clear()
+    await agent.hear("subscribe", wish(""), sender=CORRELATION)
+    assert agent.sent[0].performative == "agree"
+    files = received(agent)
+    assert files is not None
+    assert agent.counters["receivers_behind"] == 1
+    agent.sent.clear()
+    await agent.hear("subscribe", wish(files.digest), sender=CORRELATION)
+    assert [sent.performative for sent in agent.sent] == ["agree"]
+    assert agent.counters["receivers_behind"] == 0
+    known = agent.running.publication.receivers.known[CORRELATION]
+    assert (known.digest, known.version) == (files.digest, agent.running.publication.version)
+    agent.sent.clear()
+    await agent.hear("subscribe", wish(""), sender="correlation.gw2@honeynet.test")
+    assert [sent.performative for sent in agent.sent] == ["refuse"]
+
+
+async def test_what_receivers_make_of_it_is_logged_counted_and_kept(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.running() as agent:
+        await agent.hear("subscribe", wish("other"), sender=CORRELATION)
+        change = replace(change_of(agent), piece_count=0)
+        refusal = replace(change, detail="correlation.owl: rule 'X': Pellet can't run it")
+        await agent.hear("refuse", refusal, sender=CORRELATION)
+        assert agent.counters["rules_refused"] == agent.counters["receivers_behind"] == 1
+        line = f"{CORRELATION} refuses {change.version}: correlation.owl: rule 'X': Pellet"
+        assert any(line in record.getMessage() for record in caplog.records)
+        # It asks again every minute, and is not sent the same again at once.
+        agent.sent.clear()
+        await agent.hear("subscribe", wish("other"), sender=CORRELATION)
+        assert received(agent) is None
+    async with world.running() as agent:
+        known = agent.running.publication.receivers.known[CORRELATION]
+        assert (known.refused, known.reason) == (change.digest, refusal.detail)
+        await agent.hear("inform", change, sender=CORRELATION)
+        assert agent.counters["rules_taken"] == 1 and agent.counters["receivers_behind"] == 0
+        assert agent.running.publication.receivers.known[CORRELATION].refused == ""
+
+
+async def test_a_report_of_anybody_else_is_not_understood(agent: Unconnected) -> None:
+    change = OntologyChanged(id="urn:uuid:1", version="1", changed_us=1)
+    for kind, sender in (("rules", "correlation.gw2@honeynet.test"), ("facts", CORRELATION)):
+        with pytest.raises(ServiceError):
+            await agent.hear("inform", replace(change, kind=kind), sender=sender)
+    assert agent.running.publication.receivers.known == {}
+
+
+async def test_facts_are_told_to_those_who_follow(agent: Unconnected) -> None:
+    agent.sent.clear()
+    topic = Subscription(id="urn:uuid:s", topic="HostProfile")
+    await agent.hear("subscribe", topic, sender="correlation.gw2@honeynet.test")
+    assert [sent.performative for sent in agent.sent] == ["refuse"]
+    await agent.hear("subscribe", topic, sender=CORRELATION)
+    (change, *hosts) = agent.sent[-1].records
+    assert isinstance(change, OntologyChanged) and change.kind == "facts"
+    assert change.version == f"facts+{change.digest[:12]}"
+    assert all(isinstance(host, HostProfile) for host in hosts)
+
+
+async def test_nothing_is_written_where_people_edit(
+    agent: Unconnected, world: World, until: Until
+) -> None:
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    agent.sent.clear()
+    world.edit("reaction_policy.tsv", "Bots that guess", "Those who guess")
+    before = contents(world.installed)
+    await look(agent)
+    await until(lambda: received(agent) is not None)
+    await asyncio.sleep(0)
+    assert contents(world.installed) == before
