@@ -56,6 +56,7 @@ def finding(analyzer: str) -> Alert:
         end_us=0,
         confidence=0.5,
         verified_source=False,
+        sensor="s",
         analyzer=analyzer,
     )
 
