@@ -83,7 +83,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/reasoner/inferences.py",
     ),
     "plug-ins and their options: test_plugins": ("agents/analyzer/detectors.py",),
-    "one call of the standard library": ("agents/clock.py",),
     "single values of honeynet.toml: test_honeynet": ("agents/settings/fields.py",),
     "XMPP and its stanzas: test_agent with a real server, tests/e2e": (
         "agents/base/bus.py",
@@ -119,7 +118,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/ontology/descriptions.py",
         "agents/reaction/firewall.py",
         "agents/reaction/ruleset.py",
-        "agents/reaction/store.py",
         "agents/supervisor/changes.py",
         "agents/supervisor/feed.py",
         "agents/supervisor/feed_records.py",
