@@ -79,7 +79,9 @@ class Bans:
             raise ActionError("refused", e.reason or "the supervisor refuses") from e
         except (NoAnswer, RuntimeError) as e:
             raise ActionError("supervisor silent", SILENT) from e
-        except ValueError as e:  # no fragment can hold it: a name that is no name, a surrogate
+        except ValueError as e:  # no fragment can hold it
+            if action.ban is not None:
+                raise ActionError("unknown", "there is no such block") from e
             raise ActionError("refused", str(e)) from e
         self._publish(await asyncio.to_thread(self._intake.take_answer, reply.records, asked_at))
         for ban in reply.records:

@@ -235,7 +235,7 @@ async def test_asking_telling_and_translating(
                 return [i.classification for i, _ in supervisor.running.ledger.incidents(limit=9)]
 
             await report(2)
-            await until(lambda: correlation.counters["alerts"] and not correlation._undone)
+            await until(lambda: correlation.counters["alerts"] and not correlation.running._undone)
             assert incidents() == []
 
             # The operator asserts it, in Turtle and from the command line.
