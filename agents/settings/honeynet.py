@@ -32,6 +32,7 @@ from agents.settings.fields import (
     Seconds,
 )
 from agents.settings.hosts import Honeypot, NodeHost
+from ontology.addresses import canonical, canonical_network, purpose
 from ontology.records import Address, HostProfile, Network, Role
 
 # What pydantic says in Python's words, in the file's.
@@ -240,14 +241,10 @@ class Settings(Part):
                 raise ValueError(f"exactly one node must run the {role} agent, {found} do")
         if sum("console" in n.agents for n in self.node) > 1:
             raise ValueError("at most one node may run the console agent")
-        pots = [pot.address for pot in self.honeypot]
+        self._check_addresses()
         for pot in self.honeypot:
-            if pots.count(pot.address) > 1:
-                raise ValueError(f"two honeypots have the address {pot.address}")
             if pot.node not in names:
                 raise ValueError(f"honeypot {pot.address} names unknown node {pot.node!r}")
-            if any(pot.address in network for network in self.allow_networks()):
-                raise ValueError(f"honeypot {pot.address} is on the allow-list")
         if self.xmpp.node is not None and self.xmpp.node not in names:
             raise ValueError(f"xmpp.node names unknown node {self.xmpp.node!r}")
         if not self.xmpp.embedded and self.xmpp.ca is None:
@@ -260,6 +257,27 @@ class Settings(Part):
                         "could be told to block it"
                     )
         return self
+
+    def _check_addresses(self) -> None:
+        """Raises: ValueError: an address of no host, of two hosts, or of a host and the
+        allow-list."""
+        allowed = [canonical_network(network) for network in self.allow_networks()]
+        owners: dict[Address, str] = {}
+        for node in self.node:
+            for given in node.addresses:
+                address = canonical(given)
+                what = f"node {node.name!r}"
+                _check_host_address(what, address)
+                if owners.setdefault(address, what) != what:
+                    raise ValueError(f"{owners[address]} and {what} have the address {given}")
+        for pot in self.honeypot:
+            address = canonical(pot.address)
+            _check_host_address("a honeypot", address)
+            if owners.get(address) == "a honeypot":
+                raise ValueError(f"two honeypots have the address {pot.address}")
+            if any(address in network for network in allowed):
+                raise ValueError(f"honeypot {address} is on the allow-list")
+            owners[address] = "a honeypot"
 
     def _on_one_host(self) -> bool:
         """Whether nobody but this host can reach the XMPP server."""
@@ -318,6 +336,11 @@ class Settings(Part):
                 for address in node.addresses
             ),
         )
+
+
+def _check_host_address(what: str, address: Address) -> None:
+    if not address.is_loopback and (kind := purpose(address)) is not None:
+        raise ValueError(f"{what} can't have the address {address}: it is {kind}, no host's")
 
 
 def _literal(host: str) -> Address | None:

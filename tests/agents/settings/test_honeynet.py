@@ -110,6 +110,29 @@ def test_the_message_server_is_never_blocked(tmp_path: Path) -> None:
     assert ip_network("203.0.113.250/32") in settings.allow_networks()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("198.51.100.5", "0.0.0.0", "a honeypot can't have the address 0.0.0.0: it is the unspec"),  # noqa: S104
+        ("198.51.100.5", "224.0.0.5", "it is a multicast address, no host's"),
+        ("198.51.100.5", "::ffff:192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
+        ('"203.0.113.1"', '"0.1.2.3"', "can't have the address 0.1.2.3: it is a reserved address"),
+    ],
+)
+def test_an_address_of_no_host_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(SettingsError) as error:
+        load_settings(write(tmp_path, GOOD.replace(old, new)))
+    assert said in str(error.value)
+
+
+def test_two_nodes_never_have_one_address(tmp_path: Path) -> None:
+    """However it is written."""
+    mapped = 'addresses = ["::ffff:203.0.113.1"]\n[[honeypot]]'
+    with pytest.raises(SettingsError, match=r"and node 'gw1' have the address"):
+        load_settings(write(tmp_path, GOOD.replace("[[honeypot]]", mapped, 1)))
+
+
 INPUT = 'interfaces = ["eth0"]\ninputs = [{ kind = "eve", path = "logs/eve.json" }]'
 
 
