@@ -19,7 +19,7 @@ LIMIT_S = 6.0
 """A command line waits 10 s for us."""
 
 
-class Bans:
+class BanRequests:
     """Blocks, lifts and extensions by hand.
 
     Args:
