@@ -251,4 +251,7 @@ def _report(title: str, emitter: subprocess.Popen[str], collector: subprocess.Po
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    sys.exit(act(*words[:3], Path(words[3])) if len(words) == 4 else main())
+    if len(words) != 4:
+        sys.exit(main())
+    job, role, node, file = words
+    sys.exit(act(job, role, node, Path(file)))

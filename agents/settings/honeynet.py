@@ -235,11 +235,13 @@ class Settings(Part):
                 raise ValueError(f"two nodes are named {name!r}")
         for name in self.policy.sensor_priority.keys() - set(names):
             raise ValueError(f"policy.sensor_priority: there is no node {name!r}")
-        for role in ("supervisor", "correlation", "ontology"):
-            found = sum(role in n.agents for n in self.node)
-            if found != 1:
-                raise ValueError(f"exactly one node must run the {role} agent, {found} do")
-        if sum("console" in n.agents for n in self.node) > 1:
+        if not self.jids("correlation"):
+            raise ValueError("no node runs a correlation agent, at least one must")
+        if not self.jids("ontology"):
+            raise ValueError("no node runs an ontology agent, at least one must")
+        if len(self.jids("supervisor")) > 1:
+            raise ValueError("several nodes run a supervisor agent, one may")
+        if len(self.jids("console")) > 1:
             raise ValueError("at most one node may run the console agent")
         self._check_addresses()
         for pot in self.honeypot:
@@ -297,6 +299,21 @@ class Settings(Part):
     def jids(self, role: Role) -> tuple[str, ...]:
         """Every agent of one role, in file order."""
         return tuple(self.jid(r, n) for r, n in self.agents() if r == role)
+
+    def correlation_of(self, node: str) -> str:
+        """Bare JID of the correlation agent that serves a node: its own, or the first one."""
+        own = self.jid("correlation", node)
+        every = self.jids("correlation")
+        return own if own in every else every[0]
+
+    def analyzers_of(self, node: str) -> tuple[str, ...]:
+        """The analyzers that the correlation agent of a node serves, in file order."""
+        served = self.jid("correlation", node)
+        return tuple(
+            self.jid(role, name)
+            for role, name in self.agents()
+            if role == "analyzer" and self.correlation_of(name) == served
+        )
 
     def node_named(self, name: str) -> Node:
         """Raises: SettingsError if there is none."""

@@ -46,6 +46,9 @@ PERMITTED = (
     _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
     _rule("supervisor", "request", "Decision", "reaction"),
     _rule("correlation", "request", "Decision", "reaction"),
+    _rule("correlation", "subscribe cancel", "Subscription", "correlation"),
+    _rule("correlation", "agree refuse", "Subscription", "correlation"),
+    _rule("correlation", "inform", "Decision Incident Alert", "correlation"),
     _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
     _rule("reaction", "inform", "GatewayAddresses", "supervisor correlation"),
     _rule("*", "request", "AgentDescription", "supervisor"),
@@ -141,6 +144,8 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
                 honest = record.gateway == sender.node
             case GatewayAddresses():
                 honest = record.node == sender.node
+            case Decision() if sender.role == "correlation":
+                honest = record.origin == sender.jid
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
             case Alert() if sender.role == "sensor":

@@ -156,7 +156,9 @@ def arp_spoof(arguments: argparse.Namespace) -> None:
         time.sleep(0.5)
     for _ in range(3):
         for claimed, receiver in (hosts, hosts[::-1]):
-            truth = ARP(op=2, hwsrc=macs[claimed], psrc=claimed, pdst=receiver, hwdst=macs[receiver])
+            truth = ARP(
+                op=2, hwsrc=macs[claimed], psrc=claimed, pdst=receiver, hwdst=macs[receiver]
+            )
             wire.send(Ether(src=own, dst=macs[receiver]) / truth)
         time.sleep(0.3)
 

@@ -70,12 +70,24 @@ def finding(analyzer: str) -> Alert:
 def test_the_supervisor_and_the_correlation_agent_of_the_node_order_a_gateway(
     role: str, node: str
 ) -> None:
-    order = replace(DECISION, origin=f"{role}.{node}@honeynet.test")
+    order = DECISION if role == "supervisor" else replace(DECISION, origin=peer(role, node).jid)
     if role == "supervisor" or (role, node) == ("correlation", "gw2"):
         check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
     else:
         with pytest.raises(Refused, match="role"):
             check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
+
+
+def test_a_cell_publishes_its_own_decisions_to_cells() -> None:
+    cell, other = peer("correlation"), peer("correlation", "gw2")
+    check_roles(other, cell, "subscribe", [Subscription(id="urn:uuid:3", topic="Cooperation")])
+    check_roles(cell, other, "inform", [replace(DECISION, origin=cell.jid)])
+    for origin in (other.jid, "user:x"):
+        with pytest.raises(Refused, match="another"):
+            check_roles(cell, other, "inform", [replace(DECISION, origin=origin)])
+    # No cell orders another, nor another's gateway.
+    with pytest.raises(Refused, match="role"):
+        check_roles(cell, other, "request", [replace(DECISION, origin=cell.jid)])
 
 
 def test_a_gateway_answers_the_correlation_agent_of_its_node() -> None:
