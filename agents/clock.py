@@ -1,8 +1,52 @@
-"""The one place where the wall clock is read; everything below takes ``now_us`` as an argument."""
+"""The one place where clocks are read; everything below takes times as arguments.
+
+The wall clock says when something was, in words for people and other hosts. How long something
+lasts is counted on ``CLOCK_BOOTTIME``, which nobody sets: it begins at 0 with the boot, never goes
+back, and counts the time asleep.
+"""
+
+from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 
 def now_us() -> int:
     """Microseconds since the Unix epoch."""
     return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Both clocks of this host at one moment, to be kept on disk."""
+
+    boot: str
+    """Which boot of the host (``/proc/sys/kernel/random/boot_id``)."""
+    steady_s: float
+    """Seconds since that boot."""
+    wall_us: int
+    """Microseconds since the Unix epoch."""
+
+
+def read_clocks() -> ClockReading:
+    """Both clocks now."""
+    return ClockReading(_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME), now_us())
+
+
+def passed_s(before: ClockReading, now: ClockReading) -> float:
+    """Seconds that are known to have passed between two readings, never negative.
+
+    Within one boot that is exact, whatever the wall clock did. After another boot it is at least
+    the time since that boot; more if the wall clock says so. A wall clock that was set back (no
+    battery, no network yet) makes it too little, never too much.
+    """
+    if before.boot == now.boot:
+        return max(0.0, now.steady_s - before.steady_s)
+    return max(now.steady_s, (now.wall_us - before.wall_us) / 1e6)
+
+
+@cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -7,8 +7,8 @@ from typing import Final
 
 from ontology.host_profile import Address
 
-MAX_ADDRESSES: Final = 1000
-"""Most addresses of one kind in a record; each takes about 150 bytes of a message."""
+MAX_ADDRESSES: Final = 250
+"""Most addresses of one kind in a record; each takes about 200 bytes of a message of 200,000."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontology.addresses import Network as Network
+from ontology.gateway_addresses import GatewayAddresses as GatewayAddresses
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
 from ontology.oversight import OversightRecord
@@ -26,6 +27,7 @@ from ontology.traffic_cluster import TrafficCluster as TrafficCluster
 AlertStage = Literal["original", "junior", "senior"]
 """AFF: from an analyzer, filtered, fused and assessed."""
 DecisionAction = Literal["block", "unblock"]
+DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
 OntologyActionName = Literal["assert", "retract", "translate"]
@@ -35,6 +37,7 @@ KnowledgeKind = Literal["rules", "facts", "cluster-names"]
 ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
 ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)
 BLOCK_STATES: tuple[BlockState, ...] = get_args(BlockState)
+DECISION_SCOPES: tuple[DecisionScope, ...] = get_args(DecisionScope)
 ROLES: tuple[Role, ...] = get_args(Role)
 ONTOLOGY_ACTIONS: tuple[OntologyActionName, ...] = get_args(OntologyActionName)
 KNOWLEDGE_KINDS: tuple[KnowledgeKind, ...] = get_args(KnowledgeKind)
@@ -260,12 +263,17 @@ class Decision:
     """Who decided: bare JID of the correlation agent, or ``user:NAME``."""
     decided_us: int
     duration_s: int
-    """How long a block lasts, from when the gateway applies it; 0 for ``unblock``."""
+    """``block``: how long it lasts, from when the gateway applies it. ``unblock``: for how long the
+    gateway takes no block of this address but a supervisor's; 0: a minute."""
     reason: str
+    scope: DecisionScope = "own"
+    """``own``: it rests on the decider's own evidence, and the gateway of its node has the order
+    already. ``cooperative``: it rests on what another correlation agent published."""
 
     def __post_init__(self) -> None:
         _check_time("decided_us", self.decided_us)
         _check_member("action", self.action, ACTIONS)
+        _check_member("scope", self.scope, DECISION_SCOPES)
         if not 0 <= self.duration_s <= 366 * 86400:
             raise ValueError(f"duration_s must lie in [0, 31622400], got {self.duration_s}")
         if self.action == "block" and self.duration_s == 0:
@@ -279,7 +287,7 @@ class Block:
     id: str
     decision: str
     gateway: str
-    """Node name."""
+    """Node name; ``*`` where a supervisor says it of the whole honeynet."""
     source: Address
     state: BlockState
     """One of `BLOCK_STATES`."""
@@ -426,6 +434,7 @@ Record = (
     | Decision
     | Block
     | HostProfile
+    | GatewayAddresses
     | AgentDescription
     | Subscription
     | OntologyChanged

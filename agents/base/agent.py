@@ -511,6 +511,9 @@ class BaseAgent(Generic[Running]):
         )
 
     async def _keep_registered(self) -> None:
+        if not self.settings.jids("supervisor"):
+            self.registered.set()  # there is nobody to register with
+            return
         while True:
             self._register()
             first = not self.registered.is_set()

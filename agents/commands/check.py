@@ -40,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
         else:
             found.append(f"node {node.name}: {_rules(settings, node)}")
+    if not settings.jids("reaction"):
+        warnings.append("no node runs a reaction agent: nobody will be blocked anywhere")
     agents = list(settings.agents())
     print(
         f"{arguments.file}: good: {len(settings.node)} nodes, {len(agents)} agents, "

@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.protected import Protected
+from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
+from agents.correlation.cooperation import Cooperation, publications
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.hosts import with_asserted
@@ -26,6 +28,7 @@ from ontology.reasoner.client import PelletWorker
 from ontology.records import (
     Alert,
     Block,
+    Decision,
     HostProfile,
     OntologyChanged,
     Record,
@@ -38,6 +41,8 @@ logger = logging.getLogger(__name__)
 SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
+COOPERATION = "Cooperation"
+"""Topic: decisions with their incident and alerts, for the other correlation agents."""
 
 
 class CorrelationAgent(BaseAgent[Pipeline]):
@@ -56,6 +61,10 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         )
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
+        self._cells = tuple(j for j in self.settings.jids("correlation") if j != self.jid)
+        """The other correlation agents."""
+        self._subscribers = Subscribers(context.state_dir / "subscribers.json")
+        self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
@@ -73,6 +82,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.at_end(lambda: asyncio.to_thread(ahead.close))
         # Not in the threads, which may be waiting for the worker: this makes it answer.
         self.at_end(lambda: asyncio.to_thread(worker.close))
+        protected = Protected.from_settings(self.settings)
         engine = CorrelationEngine(
             self.settings.host_profiles(),
             self.settings.policy,
@@ -82,14 +92,32 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             reactions=rules.playbook.reactions,
             scenarios=ScenarioTracker(rules.playbook.compiled),
             joins=rules.joins,
-            protected=Protected.from_settings(self.settings),
+            protected=protected,
         )
-        dispatch = Dispatch(self.settings, self.send_many, self.counters)
+        cooperation = None
+        if self._cells and self._is_gateway:
+            cooperation = Cooperation(
+                self.jid, self._cells, self.settings.policy, protected, self.counters
+            )
+        dispatch = Dispatch(
+            self.settings,
+            self.node,
+            self.send_many,
+            self.counters,
+            lambda: self._subscribers.to(COOPERATION),
+        )
         pipeline = Pipeline(
-            engine, worker, journal, dispatch, thread=thread, counters=self.counters
+            engine,
+            worker,
+            journal,
+            dispatch,
+            thread=thread,
+            counters=self.counters,
+            cooperation=cooperation,
         )
         await pipeline.begin()
         self.spawn(pipeline.start_reasoner(), name="reasoner start")
+        self.spawn(self._leave_others(), name="end of old subscriptions")
         self.every(SUBSCRIBE_EVERY_S, self._subscribe, name="subscription")
         # The tick itself waits for work; `every` keeps it going whatever happens in it.
         self.every(0.0, pipeline.tick, name="reasoning")
@@ -98,15 +126,37 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         return pipeline
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """Alerts, reports of what is in force, news of the ontology; answers need no answer."""
+        """Alerts, what other cells decided, reports of what is in force, news of the ontology.
+
+        Answers need no answer.
+        """
+        if message.sender in self._cells:
+            await self._on_cell(message, records)
+            return
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
             self.running.take(alerts)
         blocks = [record for record in records if isinstance(record, Block)]
-        if blocks:
+        if message.sender in self.settings.jids("supervisor"):
+            self.running.rule(blocks, message.sender)
+        elif blocks:
             self.running.report(blocks)
         if any(isinstance(record, OntologyChanged) for record in records):
             await self._on_change(message, records)
+
+    async def _on_cell(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        """A wish to hear of our decisions, or a decision of theirs. Raises: ValueError."""
+        for record in records:
+            if isinstance(record, Subscription) and message.performative in ("subscribe", "cancel"):
+                if record.topic != COOPERATION:
+                    raise ValueError(f"a correlation agent offers {COOPERATION} only")
+                if message.performative == "cancel":
+                    self._subscribers.remove(message.sender, COOPERATION)
+                elif self._subscribers.add(message.sender, COOPERATION):
+                    logger.info("%s subscribes to our decisions", message.sender)
+                await self.reply(message, "agree", [record])
+        if any(isinstance(record, Decision) for record in records):
+            self.running.hear(publications(message.sender, records))
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """Nothing more can be done than to show it."""
@@ -157,22 +207,35 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        topics = [(self.settings.jids("analyzer"), Subscription(id=_new_id(), topic="Alert"))]
+        wishes = [(self.settings.analyzers_of(self.node), _wish("Alert"))]
         if self._knowledge.follows:
             ontology = (self._knowledge.follows,)
-            topics += [
-                (ontology, Subscription(id=_new_id(), topic="HostProfile")),
-                (ontology, self._knowledge.subscription(_new_id())),
-            ]
-        for receivers, record in topics:
-            await self.send_many(
-                receivers,
-                "subscribe",
-                [record],
-                protocol="fipa-subscribe",
-                # An analyzer that is away needs one request when it is back, not a hundred.
-                reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
-            )
+            wishes += [(ontology, _wish("HostProfile"))]
+            wishes += [(ontology, self._knowledge.subscription(uuid.uuid4().urn))]
+        if self._is_gateway:
+            wishes += [(self._cells, _wish(COOPERATION))]
+        for receivers, wish in wishes:
+            await self._ask_for(receivers, wish, "subscribe")
+
+    async def _leave_others(self) -> None:
+        """Analyzers that another cell serves may have been ours before the settings changed."""
+        ours = self.settings.analyzers_of(self.node)
+        others = tuple(jid for jid in self.settings.jids("analyzer") if jid not in ours)
+        await self._ask_for(others, _wish("Alert"), "cancel")
+
+    async def _ask_for(
+        self, receivers: Sequence[str], wish: Subscription, performative: str
+    ) -> None:
+        if not receivers:
+            return
+        await self.send_many(
+            receivers,
+            performative,
+            [wish],
+            protocol="fipa-subscribe",
+            # An analyzer that is away needs one request when it is back, not a hundred.
+            reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
+        )
 
     def _set_hosts(self) -> None:
         """In the engine's thread."""
@@ -196,5 +259,5 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         )
 
 
-def _new_id() -> str:
-    return uuid.uuid4().urn
+def _wish(topic: str) -> Subscription:
+    return Subscription(id=uuid.uuid4().urn, topic=topic)

@@ -1,7 +1,7 @@
 """Belief: how sure correlation is of what it concluded, as a severity in [0, 1].
 
 Today that is the weight of the kind of incident and the confidence of the alerts behind it;
-reliability and risk (`agents.correlation.ratings`) are told beside it and change no decision.
+reliability and risk (`agents.correlation.ratings`) stand in the explanation and change no decision.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Case:
         return weight
 
 
-def tell_case(case: Case) -> list[str]:
+def describe_case(case: Case) -> list[str]:
     """The case in lines: scenario, steps in order, objectives, what is expected."""
     lines = [f"Scenario {case.label}: {len(case.steps)} steps, {case.share:.0%} of the way."]
     for number, (name, alert) in enumerate(case.steps, 1):

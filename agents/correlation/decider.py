@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from agents.base.protected import Protected, canonical
 from agents.correlation.cases import Case
 from agents.correlation.findings import Finding
-from agents.correlation.reports import make_decision, tell_block, tell_case_block
-from agents.correlation.response import block_seconds, blocks, choose_reaction, tell_reaction
+from agents.correlation.reports import block_reason, case_block_reason, make_decision
+from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
 from agents.settings.honeynet import Policy
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
@@ -113,7 +113,7 @@ class Decider:
             or not self._may_block(source)
         ):
             return chosen, None
-        why = tell_block(finding, level, self._policy.minimum_severity)
+        why = block_reason(finding, level, self._policy.minimum_severity)
         first = source not in self._said
         return chosen, Recommendation(source, finding.target, chosen, why, first)
 
@@ -136,7 +136,7 @@ class Decider:
                 continue
             chosen = choose_reaction([alert], self._hosts, self._reactions)
             if blocks(chosen) and self._due(source, now_us, fresh=True) and self._may_block(source):
-                why = tell_case_block(case, *rule, level, limit)
+                why = case_block_reason(case, *rule, level, limit)
                 first = source not in self._said
                 found[source] = Recommendation(source, alert.target, chosen, why, first)
         return list(found.values())
@@ -155,7 +155,7 @@ class Decider:
             one.source,
             one.target,
             block_seconds(one.chosen, policy.block_duration, policy.maximum_duration),
-            f"{incident.explanation}\n{tell_reaction(one.chosen)}\n{one.why}",
+            f"{incident.explanation}\n{describe_reaction(one.chosen)}\n{one.why}",
             origin=self._origin,
             now_us=now_us,
         )

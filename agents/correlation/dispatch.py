@@ -1,19 +1,26 @@
-"""Outcomes as messages: decisions with their evidence to the supervisor, all to the archive."""
+"""Outcomes as messages. The gateway of this node comes first: nobody is asked before it acts. Then
+decisions go with their evidence to the supervisor and to the other cells, all of it to the archive.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
 
+from agents.clock import now_us
 from agents.correlation.outcome import Outcome
+from agents.knowledge.receiver import ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError
-from ontology.records import Alert, Record
+from ontology.records import Alert, Decision, Record
 
 logger = logging.getLogger(__name__)
+
+ORDERS_PER_MESSAGE: Final = 50
+"""A few kB each at most: far below the 200 kB of a stanza."""
 
 
 class Send(Protocol):
@@ -26,6 +33,7 @@ class Send(Protocol):
         records: Sequence[Record],
         *,
         protocol: str,
+        reply_by_us: int | None = None,
     ) -> Awaitable[tuple[AclMessage, ...]]: ...
 
 
@@ -33,13 +41,26 @@ class Dispatch:
     """Who hears of an outcome.
 
     Args:
+        node: of this correlation agent; its reaction agent is ordered directly.
         send: stores a message for each receiver.
+        subscribers: bare JIDs of the other cells that want to hear of decisions.
         counters: counts here what could not be sent whole.
     """
 
-    def __init__(self, settings: Settings, send: Send, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        node: str,
+        send: Send,
+        counters: Counter[str],
+        subscribers: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        gateway = settings.jid("reaction", node)
+        self._gateways = tuple(jid for jid in settings.jids("reaction") if jid == gateway)
+        self._subscribers = subscribers
         self._supervisors = settings.jids("supervisor")
-        self._archives = settings.jids("ontology")
+        archive = ontology_agent_of(settings, node)
+        self._archives = (archive,) if archive else ()
         self._send = send
         self._counters = counters
 
@@ -55,6 +76,7 @@ class Dispatch:
             ", ".join(f"block {d.source} for {d.duration_s} s" for d in outcome.decisions)
             or "no block",
         )
+        await self.order_own_gateway(outcome.decisions)
         try:
             await self._send_outcome(outcome, outcome.alerts)
         except (MessageError, FragmentError) as e:
@@ -62,23 +84,51 @@ class Dispatch:
             self._counters["incidents_cut"] += 1
             await self._send_cut(outcome)
 
+    async def order_own_gateway(self, decisions: Sequence[Decision]) -> None:
+        """At once; there is nothing to do if this node is no gateway."""
+        for start in range(0, len(decisions), ORDERS_PER_MESSAGE):
+            part = decisions[start : start + ORDERS_PER_MESSAGE]
+            await self._to(self._gateways, "request", part, "fipa-request", _end_us(part))
+
     async def _send_cut(self, outcome: Outcome) -> None:
-        """Without alerts (too large, most likely), or at least the orders themselves."""
-        try:
-            await self._send_outcome(outcome, ())
-        except (MessageError, FragmentError) as e:
-            self._counters["incidents_unsendable"] += 1
-            logger.error("incident %s can't be sent at all: %s", outcome.incident.id, e)
-            for decision in outcome.decisions:
-                await self._order([decision])
+        """With half of the alerts, a quarter, none; or at least the orders themselves."""
+        alerts = outcome.alerts
+        while alerts:
+            alerts = alerts[-(len(alerts) // 2) :] if len(alerts) > 1 else ()
+            try:
+                await self._send_outcome(outcome, alerts)
+            except (MessageError, FragmentError):
+                continue
+            return
+        self._counters["incidents_unsendable"] += 1
+        logger.error("incident %s can't be sent at all", outcome.incident.id)
+        for decision in outcome.decisions:
+            await self._to(self._supervisors, "request", [decision], "fipa-request")
 
     async def _send_outcome(self, outcome: Outcome, alerts: tuple[Alert, ...]) -> None:
         records: list[Record] = [*outcome.decisions, outcome.incident, *alerts]
         if outcome.decisions:
-            await self._order(records)
+            await self._to(self._supervisors, "request", records, "fipa-request")
+            until_us = _end_us(outcome.decisions)
+            await self._to(self._subscribers(), "inform", records, "fipa-subscribe", until_us)
         else:
-            await self._send(self._supervisors, "inform", records, protocol="fipa-subscribe")
-        await self._send(self._archives, "inform", records, protocol="fipa-subscribe")
+            await self._to(self._supervisors, "inform", records, "fipa-subscribe")
+        await self._to(self._archives, "inform", records, "fipa-subscribe")
 
-    async def _order(self, records: Sequence[Record]) -> None:
-        await self._send(self._supervisors, "request", records, protocol="fipa-request")
+    async def _to(
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        protocol: str,
+        reply_by_us: int | None = None,
+    ) -> None:
+        if receivers:
+            await self._send(
+                receivers, performative, records, protocol=protocol, reply_by_us=reply_by_us
+            )
+
+
+def _end_us(decisions: Sequence[Decision]) -> int:
+    """When the last of these blocks is over: nobody needs to hear of it later."""
+    return now_us() + max(decision.duration_s for decision in decisions) * 1_000_000

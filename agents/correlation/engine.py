@@ -19,7 +19,7 @@ from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
-from agents.correlation.findings import Finding, collect_findings
+from agents.correlation.findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.fusion import Fuser
 from agents.correlation.incident_kinds import kind_of
 from agents.correlation.intake import Intake
@@ -29,7 +29,7 @@ from agents.correlation.outcome import Outcome
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
-from agents.correlation.response import blocks, by_address, tell_reaction
+from agents.correlation.response import blocks, by_address, describe_reaction
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import ScenarioTracker
 from agents.settings.honeynet import Policy
@@ -211,6 +211,19 @@ class CorrelationEngine:
         """What was concluded of scenarios since the last call, to be stored for `restore`."""
         return self._scenarios.changes()
 
+    def called_for(self, alerts: Sequence[Alert]) -> frozenset[str]:
+        """Ids of those alerts whose sources the rules want blocked, on these alerts alone.
+
+        What is asked about is not remembered, and nothing is reported of it. Alerts must have
+        passed `check_alert`. Raises: ReasonerError.
+        """
+        found = self._reasoning.ask(alerts)
+        return frozenset(m.individual for m in found.members if m.name in CANDIDATES)
+
+    def has_seen(self, source: Address) -> bool:
+        """Whether an alert from this source is remembered that could not be forged."""
+        return self._memory.has_verified(source)
+
     def alerts_of(self, incident: Incident) -> tuple[Alert, ...]:
         """The senior alerts that an incident rests on, as far as they are still remembered."""
         found = (self._memory.get(i) for i in incident.alerts)
@@ -269,13 +282,13 @@ class CorrelationEngine:
             self.counters["folded"] += 1
             return []
         self._remember(self._reported, key, (now_us, level))
-        incident = self._rater.told(
+        incident = self._rater.with_rating(
             make_incident(finding, kind.classification, level), finding.later
         )
         if not blocks(chosen):
             # That no block comes is explained, too.
-            told = f"{incident.explanation}\n{tell_reaction(chosen)}"
-            incident = replace(incident, explanation=told)
+            explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
+            incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]
 
@@ -293,7 +306,7 @@ class CorrelationEngine:
         return [self._outcome(self._case_incident(case), advice, now_us)]
 
     def _case_incident(self, case: Case) -> Incident:
-        return self._rater.told(case_incident(case, case_level(case)), case.alerts)
+        return self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
 
     def _outcome(
         self, incident: Incident, advice: Iterable[Recommendation] = (), now_us: int = 0

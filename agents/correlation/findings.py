@@ -16,8 +16,8 @@ Conclusion = tuple[str, str, str]
 
 _INDIRECT = IDPS.indirectlyCorrelatedWith.local_name
 _CANDIDATE = IDPS.BlockCandidate.local_name
-_NO_FINDINGS = frozenset({_CANDIDATE, IDPS.ScenarioBlockCandidate.local_name})
-"""Classes that say what to do about an alert."""
+CANDIDATES = frozenset({_CANDIDATE, IDPS.ScenarioBlockCandidate.local_name})
+"""Classes of alerts whose source a rule wants blocked: no findings by themselves."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ def collect_findings(
     conclusions += [
         (m.explanation, m.individual, m.individual)
         for m in inferences.members
-        if m.name not in _NO_FINDINGS
+        if m.name not in CANDIDATES
     ]
     candidates = {m.individual: m for m in inferences.members if m.name == _CANDIDATE}
     findings: dict[tuple[str, Address | None, Address | None], Finding] = {}

@@ -1,6 +1,6 @@
 """What kind of incident each rule concludes, and how severe it is.
 
-Reliability and risk, the paper's assessment, stand beside it (`agents.correlation.assessment`).
+Reliability and risk, the paper's assessment, stand next to it (`agents.correlation.assessment`).
 """
 
 from __future__ import annotations

@@ -132,6 +132,14 @@ class AlertMemory:
         """How many remembered alerts name this source."""
         return sum(len(b.members) for b in self._places.get((SOURCE, source), {}).values())
 
+    def has_verified(self, source: Address) -> bool:
+        """Does a remembered alert name this source, and could not be forged?"""
+        return any(
+            member.alert.verified_source
+            for bucket in self._places.get((SOURCE, source), {}).values()
+            for member in bucket.members.values()
+        )
+
     def put(self, alert: Alert, replaces: Iterable[str] = ()) -> None:
         """Remember an alert in place of its earlier self and of ``replaces`` (ids)."""
         for old in (alert.id, *replaces):

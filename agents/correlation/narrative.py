@@ -14,7 +14,7 @@ MAX_ALERTS = 8
 MAX_FACTS = 8
 
 
-def tell_alert(alert: Alert) -> str:
+def describe_alert(alert: Alert) -> str:
     """``SynScan from 192.0.2.7 on 198.51.100.5 at 2026-… UTC (1000 connections, …)``."""
     notes = [f"{alert.count} connection" + ("s" if alert.count != 1 else "")]
     if alert.target_port is not None:
@@ -28,7 +28,7 @@ def tell_alert(alert: Alert) -> str:
     )
 
 
-def tell_incident(
+def describe_incident(
     rule: str, comment: str, alerts: Sequence[Alert], explanations: Iterable[Explanation]
 ) -> str:
     """The whole derivation in lines.
@@ -40,22 +40,22 @@ def tell_incident(
     """
     lines = [f"Rule {rule}: {comment}" if comment else f"Rule {rule}"]
     if len(alerts) > MAX_ALERTS:
-        told = [*alerts[: MAX_ALERTS // 2], *alerts[-MAX_ALERTS // 2 :]]
+        chosen = [*alerts[: MAX_ALERTS // 2], *alerts[-MAX_ALERTS // 2 :]]
         gap = f"({len(alerts) - MAX_ALERTS} more alerts)"
     else:
-        told, gap = list(alerts), ""
-    for number, alert in enumerate(told):
+        chosen, gap = list(alerts), ""
+    for number, alert in enumerate(chosen):
         if gap and number == MAX_ALERTS // 2:
             lines.append(gap)
-        lines.append(("then " if number else "") + tell_alert(alert))
+        lines.append(("then " if number else "") + describe_alert(alert))
     facts = {fact for e in explanations for fact in e.facts}
-    because = {tell_role(fact) for fact in facts} - {""}
-    because |= {tell_kinds(alert.classification, facts) for alert in alerts} - {""}
+    because = {describe_role(fact) for fact in facts} - {""}
+    because |= {describe_kinds(alert.classification, facts) for alert in alerts} - {""}
     lines += [f"because {fact}" for fact in sorted(because)[:MAX_FACTS]]
     return "\n".join(lines)
 
 
-def tell_role(fact: Fact) -> str:
+def describe_role(fact: Fact) -> str:
     """``198.51.100.5 is a Honeypot``; "" for premises that the alerts themselves already say."""
     names = _names(fact)
     if fact.kind == "type" and names[0].startswith(HOST_PREFIX) and names[1] != "Host":
@@ -63,7 +63,7 @@ def tell_role(fact: Fact) -> str:
     return ""
 
 
-def tell_kinds(name: str, facts: Iterable[Fact]) -> str:
+def describe_kinds(name: str, facts: Iterable[Fact]) -> str:
     """``SynScan is a kind of PortScan, and that of Scan``: as far up as the premises go, or ""."""
     pairs = [_names(fact) for fact in facts if fact.kind == "subClassOf"]
     above = {pair[0]: pair[1] for pair in sorted(pairs) if len(pair) == 2}

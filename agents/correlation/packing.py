@@ -35,7 +35,7 @@ class Packed:
 
     fresh: dict[str, Member] = field(default_factory=dict)
     """By id, as below."""
-    beside: dict[str, Member] = field(default_factory=dict)
+    context: dict[str, Member] = field(default_factory=dict)
     """Those that were reasoned about before."""
     needed: dict[str, Hosts] = field(default_factory=dict)
     """Of those with several, the hosts that can matter."""
@@ -43,7 +43,7 @@ class Packed:
     """What the reasoner gets, as soon as it is made."""
 
     def __len__(self) -> int:
-        return len(self.fresh) + len(self.beside)
+        return len(self.fresh) + len(self.context)
 
 
 class Packer:
@@ -52,15 +52,18 @@ class Packer:
     Args:
         memory: where the context of new alerts comes from.
         joins: which alerts can meet in a rule; None if that is not known.
-        told: what is said of a host: those of `Joins.host_classes` that it belongs to.
+        classes_of: what is said of a host: those of `Joins.host_classes` that it belongs to.
     """
 
     def __init__(
-        self, memory: AlertMemory, joins: Joins | None, told: Callable[[Address], frozenset[str]]
+        self,
+        memory: AlertMemory,
+        joins: Joins | None,
+        classes_of: Callable[[Address], frozenset[str]],
     ) -> None:
         self._memory = memory
         self._joins = joins
-        self._told = told
+        self._classes_of = classes_of
         self.left_out = 0
         """Alerts of a context for which even a window of its own had no room."""
 
@@ -90,7 +93,7 @@ class Packer:
             _with_hosts(member.alert, window.needed[alert_id])
             if alert_id in window.needed
             else member.alert
-            for alert_id, member in (*window.fresh.items(), *window.beside.items())
+            for alert_id, member in (*window.fresh.items(), *window.context.items())
         ]
 
     def _split(
@@ -104,10 +107,10 @@ class Packer:
             if part.fresh and self._too_many(more, source):
                 yield part
                 more = self._with_needs(one)
-            while more.beside and self._too_many(more, source):
+            while more.context and self._too_many(more, source):
                 # The least telling ones.
-                for alert_id in list(more.beside)[len(more.beside) // 2 :]:
-                    del more.beside[alert_id]
+                for alert_id in list(more.context)[len(more.context) // 2 :]:
+                    del more.context[alert_id]
                     self.left_out += 1
                 more = self._with_needs(more)
             part = more
@@ -115,7 +118,7 @@ class Packer:
 
     def _too_many(self, part: Packed, source: Address | None) -> bool:
         """Of one source, for one window."""
-        members = (*part.fresh.items(), *part.beside.items())
+        members = (*part.fresh.items(), *part.context.items())
         if self._joins is None:
             return sum(member.alert.source == source for _, member in members) > SOURCE_ALERTS
         if len(members) > SOURCE_ALERTS:
@@ -130,7 +133,7 @@ class Packer:
     def _with_needs(self, part: Packed) -> Packed:
         if self._joins is None or not self._joins.any_host:
             return part
-        members = [*part.fresh.values(), *part.beside.values()]
+        members = [*part.fresh.values(), *part.context.values()]
         index: dict[tuple[str, Address], list[Member]] = {}
         for member in members:
             for role, hosts in member.hosts.items():
@@ -141,7 +144,7 @@ class Packer:
             for member in members
             if member.weight > 1
         }
-        return Packed(part.fresh, part.beside, needed)
+        return Packed(part.fresh, part.context, needed)
 
     def _needed(
         self, member: Member, index: Mapping[tuple[str, Address], list[Member]], joins: Joins
@@ -156,7 +159,7 @@ class Packer:
             for host in sorted(
                 member.hosts[role], key=lambda h: (h not in needed[role], h != chief, int(h))
             ):
-                classes = {*self._told(host), ""}
+                classes = {*self._classes_of(host), ""}
                 if any(missing.get(name, 0) > 0 for name in classes):
                     needed[role].add(host)
                     for name in classes & missing.keys():
@@ -196,14 +199,14 @@ def _with_hosts(alert: Alert, needed: Hosts) -> Alert:
 
 def _joined(one: Packed, other: Packed) -> Packed:
     fresh = one.fresh | other.fresh
-    beside: dict[str, Member] = {}
-    for alert_id, member in (*one.beside.items(), *other.beside.items()):
-        known = beside.get(alert_id)
+    context: dict[str, Member] = {}
+    for alert_id, member in (*one.context.items(), *other.context.items()):
+        known = context.get(alert_id)
         if alert_id not in fresh:
             free = member.free if known is None else known.free | member.free
-            beside[alert_id] = member._replace(free=free)
+            context[alert_id] = member._replace(free=free)
     needed = dict(one.needed)
     for alert_id, hosts in other.needed.items():
         mine = needed.get(alert_id, {SOURCE: set(), TARGET: set()})
         needed[alert_id] = {role: mine[role] | hosts[role] for role in hosts}
-    return Packed(fresh, beside, needed)
+    return Packed(fresh, context, needed)

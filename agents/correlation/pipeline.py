@@ -16,14 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from agents.clock import now_us
+from agents.correlation.cooperation import Cooperation, Publication
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.correlation.outcome import Outcome
 from agents.correlation.scenario_memory import Row
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.inferences import ReasonerUnavailable
-from ontology.records import Alert, Block
+from ontology.reasoner.inferences import ReasonerError, ReasonerUnavailable
+from ontology.records import Address, Alert, Block, Decision
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ BATCH_S = 0.02
 MAX_BATCH = 500
 MAX_QUEUE = 10_000
 """Alerts waiting in memory; beyond that messages stay unacknowledged and come again."""
+MAX_PUBLICATIONS = 1000
+"""Of other cells, waiting to be judged; the oldest go first, counted."""
 
 
 class Pipeline:
@@ -43,6 +46,7 @@ class Pipeline:
         thread: with one worker, in which everything that touches the engine runs.
         worker: the engine's reasoner.
         dispatch: puts outcomes into the outbox.
+        cooperation: judges what other cells publish; None if there is no gateway to order.
         counters: of the agent.
     """
 
@@ -55,11 +59,19 @@ class Pipeline:
         *,
         thread: ThreadPoolExecutor,
         counters: Counter[str],
+        cooperation: Cooperation | None = None,
     ) -> None:
         self.engine = engine
         self.worker = worker
         self.journal = journal
         self._dispatch = dispatch
+        self._cooperation = cooperation
+        self._publications: deque[Publication] = deque(maxlen=MAX_PUBLICATIONS)
+        self._rulings: deque[tuple[Block, str]] = deque(maxlen=MAX_QUEUE)
+        """Of the supervisor, with its bare JID."""
+        self._seen: set[Address] = set()
+        """Sources of own alerts that could not be forged, since the last look at others' words."""
+        self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
         self._queue: deque[Alert] = deque()
@@ -98,12 +110,33 @@ class Pipeline:
     def report(self, blocks: Sequence[Block]) -> None:
         """What is in force, or no longer."""
         self._reports.extend(blocks)
+        if self._cooperation is not None:
+            self._lifted.update(block.source for block in blocks if block.state == "lifted")
         self._work.set()
+
+    def hear(self, publications: Sequence[Publication]) -> None:
+        """Decisions that another cell published."""
+        lost = len(self._publications) + len(publications) - MAX_PUBLICATIONS
+        self._counters["publications_dropped"] += max(0, lost)
+        self._publications.extend(publications)
+        self._work.set()
+
+    def rule(self, rulings: Sequence[Block], by: str) -> None:
+        """What the supervisor has in force, or no longer."""
+        if self._cooperation is not None:
+            self._rulings.extend((ruling, by) for ruling in rulings)
+        self.report(rulings)
 
     def before_next(self, errand: Callable[[], None]) -> None:
         """Do this in the engine's thread before the next batch."""
         self._errands.append(errand)
         self._work.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that came was reasoned about, and what follows is in the outbox."""
+        waiting = (self._queue, self._undone, self._reports, self._errands, self._publications)
+        return not any(waiting)
 
     async def start_reasoner(self) -> None:
         """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again."""
@@ -131,6 +164,8 @@ class Pipeline:
         while self._outgoing:
             await self._dispatch.send(self._outgoing[0])
             self._outgoing.popleft()
+        if self._cooperation is not None:
+            await self._cooperate(self._cooperation)
         done: list[str] = []
         if not self.engine.pending:
             done, self._undone = self._undone, []
@@ -156,7 +191,58 @@ class Pipeline:
         now = now_us()
         outcomes = [*self.engine.on_blocks(reports, now), *self.engine.on_alerts(batch, now)]
         self._conclusions += self.engine.conclusions()
+        if self._cooperation is not None:
+            self._seen |= {
+                alert.source
+                for alert in batch
+                if alert.source is not None and alert.verified_source
+            }
         return outcomes
+
+    async def _cooperate(self, cooperation: Cooperation) -> None:
+        heard = list(self._publications)
+        self._publications.clear()
+        rulings = list(self._rulings)
+        self._rulings.clear()
+        seen, self._seen = self._seen, set()
+        lifted, self._lifted = self._lifted, set()
+
+        def judge() -> list[Decision]:
+            for source in lifted:
+                cooperation.ended(source)
+            orders = [self._judge(cooperation, one) for one in heard]
+            now = now_us()
+            orders += [cooperation.on_ruling(block, by, now) for block, by in rulings]
+            orders += [cooperation.confirm(one, "evidence of its own", now) for one in seen]
+            return [order for order in orders if order is not None]
+
+        if not (heard or rulings or seen or lifted):
+            return
+        orders = await self.in_thread(judge)
+        for order in orders:
+            logger.info("on others' word: block %s for %d s", order.source, order.duration_s)
+        await self._dispatch.order_own_gateway(orders)
+
+    def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
+        """In the engine's thread, which has the reasoner."""
+        now = now_us()
+        refusal = cooperation.refusal(one, now)
+        if refusal is not None:
+            self._counters["publications_refused"] += 1
+            logger.warning(
+                "the decision of %s on %s is not followed: %s",
+                *(one.cell, one.decision.source, refusal),
+            )
+            return None
+        try:
+            called = self.engine.called_for(one.alerts)
+        except ReasonerError as e:
+            self._counters["publications_unjudged"] += 1
+            logger.error("the evidence of %s can't be judged: %s", one.cell, e)
+            return None
+        self._counters["publications_judged"] += 1
+        seen = self.engine.has_seen(one.decision.source)
+        return cooperation.accept(one, called, now, seen=seen)
 
     def _count(self) -> None:
         found = self.engine.counters | self.worker.counters

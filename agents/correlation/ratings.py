@@ -60,7 +60,7 @@ class Rater:
         """The highest risk among alerts that an incident rests on: at least one."""
         return max((self._rate(alert) for alert in alerts), key=lambda r: (r.risk, r.reliability))
 
-    def told(self, incident: Incident, alerts: Iterable[Alert]) -> Incident:
+    def with_rating(self, incident: Incident, alerts: Iterable[Alert]) -> Incident:
         """The incident with its rating as the last line of its explanation."""
         return replace(incident, explanation=f"{incident.explanation}\n{self.rate(alerts)}")
 

@@ -84,7 +84,7 @@ class Reasoning:
         self._submit = submit
         self._memory = memory
         self._rater = rater
-        self._packer = Packer(memory, joins, partial(_told, joins, rater))
+        self._packer = Packer(memory, joins, partial(_classes_of, joins, rater))
         self._counters = counters
         self._timeout_s = timeout_s
         self._capacity = capacity
@@ -96,7 +96,7 @@ class Reasoning:
     def set_joins(self, joins: Joins | None) -> None:
         """From the next window on choose by this table."""
         left_out = self._packer.left_out
-        self._packer = Packer(self._memory, joins, partial(_told, joins, self._rater))
+        self._packer = Packer(self._memory, joins, partial(_classes_of, joins, self._rater))
         self._packer.left_out = left_out
 
     def infer(self, fresh: list[Alert]) -> Iterator[tuple[list[Alert], Inferences]]:
@@ -127,9 +127,9 @@ class Reasoning:
                 if len(part) > 1:
                     half = len(part) // 2
                     todo += [*self._pack(part[half:]), *self._pack(part[:half])]
-                elif window.beside:
-                    telling = list(window.beside.items())
-                    todo.append(Packed(window.fresh, dict(telling[: len(telling) // 2])))
+                elif window.context:
+                    context = list(window.context.items())
+                    todo.append(Packed(window.fresh, dict(context[: len(context) // 2])))
                 else:
                     self._quarantine(part[0].id, str(e))
                 if failures >= MAX_FAILURES:
@@ -143,6 +143,10 @@ class Reasoning:
             for alert in part:
                 self.pending.pop(alert.id, None)
             yield part, inferences
+
+    def ask(self, alerts: Sequence[Alert]) -> Inferences:
+        """What follows from these alerts alone. Raises: ReasonerError."""
+        return self._submit(self._rater.window(alerts), self._timeout_s).result()
 
     def _start(self, packed: Packed) -> tuple[Packed, Answer]:
         self._write(packed)
@@ -179,7 +183,7 @@ class Reasoning:
             self.quarantine.popitem(last=False)
 
 
-def _told(joins: Joins | None, rater: Rater, host: Address) -> frozenset[str]:
+def _classes_of(joins: Joins | None, rater: Rater, host: Address) -> frozenset[str]:
     return frozenset() if joins is None else joins.asked_of(rater.roles(host))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from agents.correlation.cases import Case, tell_case
+from agents.correlation.cases import Case, describe_case
 from agents.correlation.findings import Finding
-from agents.correlation.narrative import tell_incident
+from agents.correlation.narrative import describe_incident
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, Incident
 
@@ -17,7 +17,7 @@ _NAMESPACE = uuid.UUID("c0d0a3f5-6b6e-5f0e-8f0c-2c5c3b0f6d42")
 
 def make_incident(finding: Finding, classification: str, level: float) -> Incident:
     """The incident that a finding is; ``level`` is its severity."""
-    alerts = _told_alerts(finding.alerts)
+    alerts = _named_alerts(finding.alerts)
     ids = tuple(sorted(a.id for a in alerts))
     name = "\n".join((finding.rule, *ids))
     return Incident(
@@ -32,16 +32,16 @@ def make_incident(finding: Finding, classification: str, level: float) -> Incide
         end_us=max(a.end_us for a in alerts),
         severity=level,
         verified_source=any(a.verified_source for a in finding.later),
-        explanation=tell_incident(finding.rule, finding.comment, alerts, finding.explanations),
+        explanation=describe_incident(finding.rule, finding.comment, alerts, finding.explanations),
     )
 
 
 def case_incident(case: Case, level: float) -> Incident:
     """The incident that a case is; it keeps its id while the case grows."""
-    alerts = _told_alerts(case.alerts)
+    alerts = _named_alerts(case.alerts)
     verified = next((a for a in case.alerts if a.verified_source), case.alerts[0])
     targets = {host for alert in case.alerts for host in alert_hosts(alert)[1]}
-    lines = [*tell_case(case), *tell_incident(case.rule, "", alerts, ()).splitlines()]
+    lines = [*describe_case(case), *describe_incident(case.rule, "", alerts, ()).splitlines()]
     return Incident(
         id=_name(f"case {case.id}"),
         classification="ScenarioIncident",
@@ -86,7 +86,7 @@ def make_decision(
     )
 
 
-def tell_block(finding: Finding, severity: float, limit: float) -> str:
+def block_reason(finding: Finding, severity: float, limit: float) -> str:
     """One line: the rule, and the limit that was reached."""
     rule = "The reaction rules call for a block."
     if finding.block_rule:
@@ -95,7 +95,7 @@ def tell_block(finding: Finding, severity: float, limit: float) -> str:
     return f"{rule} Severity {severity:.2f}, at least {limit:.2f} is needed."
 
 
-def tell_case_block(case: Case, rule: str, comment: str, severity: float, limit: float) -> str:
+def case_block_reason(case: Case, rule: str, comment: str, severity: float, limit: float) -> str:
     """The same for a case."""
     said = f"Rule {rule}: {comment}".rstrip(": ")
     said += "" if said.endswith(".") else "."
@@ -105,7 +105,7 @@ def tell_case_block(case: Case, rule: str, comment: str, severity: float, limit:
     )
 
 
-def _told_alerts(alerts: tuple[Alert, ...]) -> tuple[Alert, ...]:
+def _named_alerts(alerts: tuple[Alert, ...]) -> tuple[Alert, ...]:
     if len(alerts) <= INCIDENT_ALERTS:
         return alerts
     half = INCIDENT_ALERTS // 2

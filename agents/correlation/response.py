@@ -37,7 +37,7 @@ def block_seconds(chosen: Chosen, block_duration: int, maximum_duration: int) ->
     return max(1, min(seconds, maximum_duration))
 
 
-def tell_reaction(chosen: Chosen) -> str:
+def describe_reaction(chosen: Chosen) -> str:
     """``Reaction rule SshBruteForce_ssh_honeypot: block, D3-ITF. …`` in one line."""
     rule = chosen.rule
     said = rule.response

@@ -1,26 +1,29 @@
 """The reaction agent: one per gateway, the only one that touches a firewall.
 
-Takes block and unblock decisions from the supervisor; answers ``refuse``, or ``agree`` and then
-``inform`` or ``failure``, each with the state of the block on this gateway.
+Takes block and unblock decisions from the supervisor and from the correlation agent of its node;
+answers ``refuse``, or ``agree`` and then ``inform`` or ``failure``, each with the state of the
+block on this gateway. What one of them ordered, or what ended, the others are informed of.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
-from agents.reaction.desk import ReactionDesk
+from agents.reaction.enforcement import Enforcement, Report
 from agents.reaction.firewall import DryRunFirewall, Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.responders import ResponderOptions, Team, make_team
-from agents.reaction.store import BlockStore
-from ontology.records import Block, Decision, Record, Role
+from agents.reaction.store import ClaimStore
+from ontology.records import Block, BlockState, Decision, GatewayAddresses, Record, Role
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +31,29 @@ _T = TypeVar("_T")
 
 TICK_S = 1.0
 """How soon an ended block is reported, and a flushed rule set repaired, at the latest."""
+KERNEL_EVERY_S = 30.0
+"""How often the kernel is asked for its addresses and routes."""
 _PER_MESSAGE = 50
-_ANSWERS = {"active": "inform", "lifted": "inform", "failed": "failure", "refused": "refuse"}
+_ANSWERS: Final[dict[BlockState, str]] = {
+    "active": "inform",
+    "lifted": "inform",
+    "failed": "failure",
+    "refused": "refuse",
+}
 
 
-class ReactionAgent(BaseAgent[None]):
-    """Shell around `ReactionDesk`: firewall and disk work in a thread of their own."""
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What a reaction agent works with while it runs."""
+
+    enforcement: Enforcement
+    policy: ReactionPolicy
+    team: Team | None
+    """The node's responders; None in a dry run."""
+
+
+class ReactionAgent(BaseAgent[Gateway]):
+    """Shell around `Enforcement`: firewall and disk work in a thread of their own."""
 
     role: ClassVar[Role] = "reaction"
     services: ClassVar[tuple[str, ...]] = ("block", "unblock")
@@ -41,18 +61,26 @@ class ReactionAgent(BaseAgent[None]):
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="firewall")
-        self._desk: ReactionDesk | None = None
-        self._team: Team | None = None
+        self._supervisors = self.settings.jids("supervisor")
+        self._correlation = self.settings.jid("correlation", self.node)
+        """The correlation agent of this node, where it has one: nobody else but a supervisor
+        orders."""
         self._trouble = ""
+        self._kernel_trouble = ""
+        self._kernel_reported = ""
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> Gateway:
         """Install the rules and report the blocks in force.
 
-        Raises: FirewallError (no capability, no nft): the agent ends with one line.
+        Raises: FirewallError (no capability, no nft), StoreError: the agent ends with one line.
         """
+        self.at_end(self._end_worker)
         policy = ReactionPolicy(self.settings)
+        if (kernel := await self._ask_kernel()) is not None:
+            policy.protected = policy.protected.with_kernel(kernel)
         node = self.settings.node_named(self.node)
         firewall: Firewall
+        team: Team | None = None
         note = ""
         if self.settings.policy.dry_run:
             firewall, note = DryRunFirewall(), "dry run: nothing is really blocked"
@@ -60,48 +88,54 @@ class ReactionAgent(BaseAgent[None]):
             options = ResponderOptions(
                 gateway=self.node, allow=tuple(policy.allow), interfaces=node.interfaces
             )
-            firewall = self._team = await self._in_worker(
-                lambda: make_team(node.responders, options)
-            )
-        store = BlockStore(self.context.state_dir / "blocks.sqlite3")
-        desk = ReactionDesk(policy, firewall, store, gateway=self.node, note=note)
-        self._desk = desk
-        active = await self._in_worker(lambda: desk.start(now_us()))
-        if self._team is not None:
-            self._team.catch_up({b.source: (b.expires_us - now_us()) / 1e6 for b in active})
+            firewall = team = await self._in_worker(lambda: make_team(node.responders, options))
+        store = ClaimStore(self.context.state_dir / "blocks.sqlite3")
+        enforcement = Enforcement(
+            policy,
+            firewall,
+            store,
+            gateway=self.node,
+            authorities=self._supervisors,
+            note=note,
+        )
+        self.at_end(lambda: self._in_worker(enforcement.close))
+        active = await self._in_worker(enforcement.start)
+        if team is not None:
+            now = now_us()
+            team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
         logger.info("%d blocks in force%s", len(active), f" ({note})" if note else "")
-        await self._tell(active)
+        await self._report(active)
         self.every(TICK_S, self._tick, name="firewall watch")
+        self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
+        return Gateway(enforcement, policy, team)
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """A request with decisions; anything else from the supervisor needs no answer."""
+        """A request with decisions; anything else needs no answer."""
         if message.performative != "request":
             return
         decisions = [record for record in records if isinstance(record, Decision)]
         if len(decisions) != len(records):
             raise ValueError("only decisions can be requested of a reaction agent")
-        desk = self._enforcement()
-        blocks = await self._in_worker(lambda: desk.handle(decisions, now_us()))
+        enforcement = self.running.enforcement
+        reports = await self._in_worker(lambda: enforcement.handle(decisions, message.sender))
         self._count()
         by_answer: dict[str, list[Block]] = {}
-        for block in blocks:
-            by_answer.setdefault(_ANSWERS[block.state], []).append(block)
+        for report in reports:
+            by_answer.setdefault(_ANSWERS[report.block.state], []).append(report.block)
         # FIPA SC00026: agree comes first. It is sent after the work, which takes less time than it.
         if by_answer.keys() != {"refuse"}:
             await self.reply(message, "agree", ())
         for performative, part in by_answer.items():
             await self.reply(message, performative, part)
+        await self._report(reports, but=message.sender)
 
-    async def on_stop(self) -> None:
-        """Rules and blocks stay: a stopped agent must not open the door."""
-        if self._desk is not None:
-            await self._in_worker(self._desk.close)
+    async def _end_worker(self) -> None:
+        # Rules and blocks stay: a stopped agent must not open the door.
         self._worker.shutdown(wait=True)
 
     async def _tick(self) -> None:
-        desk = self._enforcement()
         try:
-            ended = await self._in_worker(lambda: desk.tick(now_us()))
+            ended = await self._in_worker(self.running.enforcement.tick)
         except FirewallError as e:
             self.counters["firewall_errors"] += 1
             if str(e) != self._trouble:  # once, not every second
@@ -110,27 +144,57 @@ class ReactionAgent(BaseAgent[None]):
             return
         self._trouble = ""
         self._count()
-        await self._tell(ended)
+        await self._report(ended)
 
-    async def _tell(self, blocks: Sequence[Block]) -> None:
-        """Report to the supervisor what it didn't ask for."""
-        for supervisor in self.settings.jids("supervisor"):
-            for start in range(0, len(blocks), _PER_MESSAGE):
-                part = blocks[start : start + _PER_MESSAGE]
-                await self.send(supervisor, "inform", part, protocol="fipa-request")
+    async def _look_at_kernel(self) -> None:
+        """Never block what the kernel has as its own, and tell the supervisors what that is."""
+        kernel = await self._ask_kernel()
+        if kernel is None or kernel.id == self._kernel_reported:
+            return
+        running = self.running
+        protected = running.policy.protected.with_kernel(kernel)
+        ended = await self._in_worker(lambda: running.enforcement.protect(protected))
+        await self._report(ended)
+        own = [n for n in self.settings.jids("correlation") if n == self._correlation]
+        await self.send_many(
+            [*self._supervisors, *own], "inform", [kernel], protocol="fipa-request"
+        )
+        self._kernel_reported = kernel.id
 
-    def _enforcement(self) -> ReactionDesk:
-        if self._desk is None:
-            raise RuntimeError("the reaction agent has not started")
-        return self._desk
+    async def _ask_kernel(self) -> GatewayAddresses | None:
+        try:
+            kernel = await asyncio.to_thread(read_kernel_addresses, self.node)
+        except KernelAddressesError as e:
+            self.counters["kernel_address_errors"] += 1
+            if str(e) != self._kernel_trouble:  # once, not every time
+                logger.error("the kernel's own addresses are not known: %s", e)
+            self._kernel_trouble = str(e)
+            return None
+        self._kernel_trouble = ""
+        return kernel
+
+    async def _report(self, reports: Iterable[Report], *, but: str = "") -> None:
+        """Inform the supervisors, and whoever claims the address, of what they didn't order."""
+        by_receiver: dict[str, list[Block]] = {name: [] for name in self._supervisors}
+        for report in reports:
+            claimants = report.claimants & {self._correlation}
+            for name in {*self._supervisors, *claimants} - {but}:
+                by_receiver.setdefault(name, []).append(report.block)
+        for receiver, blocks in by_receiver.items():
+            await self._send_blocks(receiver, blocks)
+
+    async def _send_blocks(self, receiver: str, blocks: Sequence[Block]) -> None:
+        for start in range(0, len(blocks), _PER_MESSAGE):
+            part = blocks[start : start + _PER_MESSAGE]
+            await self.send(receiver, "inform", part, protocol="fipa-request")
 
     def _count(self) -> None:
-        desk = self._enforcement()
-        for name, value in desk.counters.items():
+        enforcement, team = self.running.enforcement, self.running.team
+        for name, value in enforcement.counters.items():
             self.counters[f"blocks_{name}"] = value
-        self.counters["blocks_active"] = desk.active
-        if self._team is not None:
-            for name, value in self._team.health().items():
+        self.counters["blocks_active"] = enforcement.active
+        if team is not None:
+            for name, value in team.health().items():
                 self.counters[name] = value
 
     async def _in_worker(self, work: Callable[[], _T]) -> _T:

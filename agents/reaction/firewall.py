@@ -48,6 +48,12 @@ class Firewall(Protocol):
         Returns the seconds that the block now has. Raises: FirewallError.
         """
 
+    def reblock(self, address: Address, seconds: float) -> float:
+        """Block until ``seconds`` from now, also if the present end is later.
+
+        Returns the seconds that the block now has. Raises: FirewallError.
+        """
+
     def block_many(self, wanted: Mapping[Address, float]) -> None:
         """`block` for many addresses at once. Raises: FirewallError."""
 
@@ -108,6 +114,10 @@ class DryRunFirewall:
         self._ends[address] = end
         self.orders.append(("block", address, end - now))
         return end - now
+
+    def reblock(self, address: Address, seconds: float) -> float:
+        self._ends.pop(address, None)
+        return self.block(address, seconds)
 
     def block_many(self, wanted: Mapping[Address, float]) -> None:
         for address, seconds in wanted.items():

@@ -106,6 +106,11 @@ class Nftables:
         with self._lock:
             return self._block(address, seconds)
 
+    def reblock(self, address: Address, seconds: float) -> float:
+        self._check(address, seconds)
+        with self._lock:
+            return self._block(address, seconds, shorten=True)
+
     def block_many(self, wanted: Mapping[Address, float]) -> None:
         for address, seconds in wanted.items():
             self._check(address, seconds)
@@ -223,11 +228,11 @@ class Nftables:
             self._generation = after if after == (before + 1) & 0xFFFFFFFF else None
         return 0
 
-    def _block(self, address: Address, seconds: float) -> float:
+    def _block(self, address: Address, seconds: float, *, shorten: bool = False) -> float:
         name, key, wanted = _set_name(address), address.packed, math.ceil(seconds * 1000)
         for _ in range(_ATTEMPTS):
             present = self._present(address)
-            if present is not None and present * 1000 >= wanted:
+            if present is not None and present * 1000 >= wanted and not shorten:
                 return present
             changes = [Change("add", name, [key], [wanted])]
             if present is not None:

@@ -43,8 +43,7 @@ class ReactionPolicy:
         policy = settings.policy
         self._maximum_s = policy.maximum_duration
         self._rate = policy.maximum_blocks_per_minute
-        self.protected = Protected.from_settings(settings)
-        """Who must never be blocked; the agent adds what the kernel says."""
+        self._protected = Protected.from_settings(settings)
         self.allow: tuple[Network, ...] = tuple(
             dict.fromkeys(canonical_network(network) for network in settings.allow_networks())
         )
@@ -54,28 +53,36 @@ class ReactionPolicy:
         self._recent: deque[int] = deque()
         self._applied: OrderedDict[str, Address] = OrderedDict()
         self._refused: OrderedDict[str, Verdict] = OrderedDict()
-        self._lifted_us: OrderedDict[Address, int] = OrderedDict()
+
+    @property
+    def protected(self) -> Protected:
+        """Who must never be blocked; the agent adds what the kernel says."""
+        return self._protected
+
+    @protected.setter
+    def protected(self, protected: Protected) -> None:
+        self._protected = protected
+        self._refused.clear()
 
     def judge(self, decision: Decision, now_us: int, *, renewal: bool = False) -> Verdict:
         """Permit or refuse; the same decision gets the same answer again.
 
         A permitted block may be repeated (the supervisor sends its active blocks again when this
         agent comes back): neither that nor a ``renewal``, of an address that is blocked already,
-        uses up any of the rate. A refusal for the rate is not remembered: the same decision may
-        come again later.
+        uses up any of the rate. A refusal for its time or the rate is not remembered: the same
+        decision may come again, with the time that is left by then.
         """
         address = canonical(decision.source)
         if (refused := self._refused.get(decision.id)) is not None:
             self.counters["repeated"] += 1
             return refused
         if decision.action == "unblock":
-            _remember(self._lifted_us, address, decision.decided_us)
             return Verdict(permitted=True, address=address, duration_s=0)
         refusal = self.protected.judge(address)
         found = (
             (refusal.rule, refusal.reason)
             if refusal is not None
-            else self._untimely(decision, address, now_us)
+            else self._untimely(decision, now_us)
         )
         if found is None and not renewal and self._applied.get(decision.id) != address:
             found = self._too_many(now_us)
@@ -85,7 +92,7 @@ class ReactionPolicy:
             verdict = Verdict(
                 permitted=False, address=address, duration_s=0, reason=reason, rule=rule
             )
-            if rule != "rate":
+            if rule not in ("rate", "stale"):
                 _remember(self._refused, decision.id, verdict)
             return verdict
         _remember(self._applied, decision.id, address)
@@ -94,20 +101,17 @@ class ReactionPolicy:
             self.counters["shortened"] += 1
         return Verdict(permitted=True, address=address, duration_s=duration_s)
 
-    def _untimely(
-        self, decision: Decision, address: Address, now_us: int
-    ) -> tuple[str, str] | None:
+    @staticmethod
+    def _untimely(decision: Decision, now_us: int) -> tuple[str, str] | None:
         end_us = decision.decided_us + decision.duration_s * 1_000_000
         if end_us <= now_us:
             over_s = (now_us - end_us) // 1_000_000
             return "stale", f"the decision's time was over {over_s} s before it came"
-        lifted_us = self._lifted_us.get(address)
-        if lifted_us is not None and decision.decided_us <= lifted_us:
-            return "lifted", f"the block of {address} was lifted after this was decided"
         return None
 
     def _too_many(self, now_us: int) -> tuple[str, str] | None:
-        while self._recent and self._recent[0] <= now_us - _WINDOW_US:
+        # What is in the future was counted before the wall clock was set back.
+        while self._recent and not now_us - _WINDOW_US < self._recent[0] <= now_us:
             self._recent.popleft()
         if len(self._recent) >= self._rate:
             return "rate", f"{self._rate} blocks in the last minute already, no more are allowed"

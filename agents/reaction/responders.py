@@ -83,6 +83,10 @@ class Adapted:
     def block(self, address: Address, seconds: float) -> float:
         return float(self._ask(lambda: self._responder.block(address, seconds)))
 
+    def reblock(self, address: Address, seconds: float) -> float:
+        self.unblock(address)
+        return self.block(address, seconds)
+
     def block_many(self, wanted: Mapping[Address, float]) -> None:
         for address, seconds in wanted.items():
             self.block(address, seconds)
@@ -217,7 +221,7 @@ class Assistant:
 
 
 class Team:
-    """One responder that leads and others that assist, as the one `Firewall` of the desk."""
+    """One responder that leads and others that assist, as the one `Firewall` of the gateway."""
 
     def __init__(self, lead: Firewall, assistants: Sequence[Assistant] = ()) -> None:
         self._lead = lead
@@ -230,6 +234,11 @@ class Team:
 
     def block(self, address: Address, seconds: float) -> float:
         got = self._lead.block(address, seconds)
+        self._tell({address: got})
+        return got
+
+    def reblock(self, address: Address, seconds: float) -> float:
+        got = self._lead.reblock(address, seconds)
         self._tell({address: got})
         return got
 

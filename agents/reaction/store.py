@@ -1,95 +1,137 @@
-"""The blocks that this gateway should have, on disk: a reboot empties the kernel.
+"""The claims on this gateway's addresses, on disk: a reboot empties the kernel.
 
-The kernel's set knows addresses and ends; which decision each rests on, only this file knows.
+The kernel's set knows addresses and ends; who claims them, and on which decision, only this file
+knows. Ends stand on the clock of the boot in which they were written, beside a reading of both
+clocks, so that what remains after another boot never exceeds what was ordered.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
+from agents.base.storage import open_store, transaction
+from agents.clock import ClockReading, passed_s
+from agents.reaction.claims import AddressClaims, Claim, Veto
 from ontology.records import Address
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS block (
-  address TEXT PRIMARY KEY, decision TEXT NOT NULL, since_us INTEGER NOT NULL,
-  expires_us INTEGER NOT NULL
-) WITHOUT ROWID, STRICT
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS claim (
+  address TEXT NOT NULL, claimant TEXT NOT NULL, decision TEXT NOT NULL,
+  decided_us INTEGER NOT NULL, since_us INTEGER NOT NULL, end REAL NOT NULL,
+  PRIMARY KEY (address, claimant, decision)) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS veto (
+  address TEXT PRIMARY KEY, decided_us INTEGER NOT NULL, end REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS clock (
+  one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, steady_s REAL NOT NULL,
+  wall_us INTEGER NOT NULL) STRICT;
 """
+_VERSION: Final = 2
+# Version 1 had ends by the wall clock alone; the supervisor sends its blocks again.
+_MIGRATIONS: Final = {1: "DROP TABLE block"}
+
+MAX_VETOES: Final = 10_000
+"""Lifts kept on disk; the oldest go first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldBlock:
-    """One block that is in force here."""
-
-    address: Address
-    decision: str
-    """Id of the decision that set its end."""
-    since_us: int
-    expires_us: int
-    """By the wall clock when it was last set; the kernel counts by its own."""
-
-
-class BlockStore:
-    """A small SQLite file; one writer, any thread."""
+class ClaimStore:
+    """A small SQLite file; one writer, any thread. Raises (all methods): sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
-        """Raises: sqlite3.Error if the file is no such file."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            # The outbox keeps what matters across a power cut; here an fsync would cost more than
-            # a lost row: the supervisor sends its blocks again.
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute(_SCHEMA)
-        except BaseException:
-            self._database.close()
-            raise
-
-    def load(self) -> list[HeldBlock]:
-        """Everything stored, also what has ended since; rows that can't be read are dropped."""
-        out = []
-        for address, decision, since_us, expires_us in self._database.execute(
-            "SELECT address, decision, since_us, expires_us FROM block"
-        ):
-            try:
-                parsed = ip_address(address)
-            except ValueError:
-                continue
-            out.append(
-                HeldBlock(
-                    address=parsed, decision=decision, since_us=since_us, expires_us=expires_us
-                )
-            )
-        return out
-
-    def put(self, blocks: Iterable[HeldBlock]) -> None:
-        """Store or replace."""
-        self._write(
-            "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)",
-            [(str(b.address), b.decision, b.since_us, b.expires_us) for b in blocks],
+        """Raises: StoreError"""
+        # The outbox keeps what matters across a power cut; here an fsync would cost more than a
+        # lost row: the supervisor sends its blocks again.
+        self._database = open_store(
+            path, schema=_SCHEMA, version=_VERSION, migrations=_MIGRATIONS, any_thread=True
         )
 
-    def remove(self, addresses: Iterable[Address]) -> None:
-        """Forget."""
-        self._write("DELETE FROM block WHERE address = ?", [(str(a),) for a in addresses])
+    def load(self, now: ClockReading) -> dict[Address, AddressClaims]:
+        """Everything stored, with ends on the clock of this boot; also what has ended since.
+
+        Rows that can't be read are left out. What remains of a claim is what remained when the
+        clocks were last noted, less what is known to have passed.
+        """
+        row = self._database.execute("SELECT boot, steady_s, wall_us FROM clock").fetchone()
+        noted = now if row is None else ClockReading(*row)
+        if noted.boot == now.boot:
+            shift = 0.0
+        else:
+            shift = now.steady_s - noted.steady_s - passed_s(noted, now)
+        claims: dict[Address, list[Claim]] = {}
+        for address, claimant, decision, decided_us, since_us, end in self._database.execute(
+            "SELECT address, claimant, decision, decided_us, since_us, end FROM claim"
+        ):
+            if (parsed := _parsed(address)) is not None:
+                claim = Claim(
+                    claimant=claimant,
+                    decision=decision,
+                    decided_us=decided_us,
+                    since_us=since_us,
+                    end=end + shift,
+                )
+                claims.setdefault(parsed, []).append(claim)
+        found = {address: AddressClaims(claims=tuple(part)) for address, part in claims.items()}
+        for address, decided_us, end in self._database.execute(
+            "SELECT address, decided_us, end FROM veto ORDER BY rowid"
+        ):
+            if (parsed := _parsed(address)) is not None:
+                known = found.get(parsed, AddressClaims())
+                found[parsed] = replace(known, veto=Veto(decided_us, end + shift))
+        return found
+
+    def save(self, changed: Mapping[Address, AddressClaims], now: ClockReading) -> None:
+        """Store what stands of these addresses, and the clocks."""
+        with transaction(self._database):
+            self._note(now)
+            for address, state in changed.items():
+                text = str(address)
+                self._database.execute("DELETE FROM claim WHERE address = ?", (text,))
+                self._database.executemany(
+                    "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        (text, c.claimant, c.decision, c.decided_us, c.since_us, c.end)
+                        for c in state.claims
+                    ],
+                )
+                if state.veto is not None:
+                    self._database.execute(
+                        "INSERT OR REPLACE INTO veto VALUES (?, ?, ?)",
+                        (text, state.veto.decided_us, state.veto.end),
+                    )
+            if any(state.veto is not None for state in changed.values()):
+                self._database.execute(
+                    "DELETE FROM veto WHERE rowid <= (SELECT max(rowid) FROM veto) - ?",
+                    (MAX_VETOES,),
+                )
+
+    def rewrite(self, states: Mapping[Address, AddressClaims], now: ClockReading) -> None:
+        """Store these states in place of everything, with ends on the clock of this boot."""
+        with transaction(self._database):
+            self._database.execute("DELETE FROM claim")
+            self._database.execute("DELETE FROM veto")
+            self.save(states, now)
+
+    def note(self, now: ClockReading) -> None:
+        """Note that this much time has passed."""
+        with transaction(self._database):
+            self._note(now)
 
     def close(self) -> None:
+        """Close the file."""
         self._database.close()
 
-    def _write(self, statement: str, rows: list[tuple[object, ...]]) -> None:
-        if not rows:
-            return
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            self._database.executemany(statement, rows)
-            self._database.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled it back already, and must be what is said.
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise
+    def _note(self, now: ClockReading) -> None:
+        self._database.execute(
+            "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)",
+            (now.boot, now.steady_s, now.wall_us),
+        )
+
+
+def _parsed(text: str) -> Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -32,6 +32,7 @@ from agents.settings.fields import (
     Seconds,
 )
 from agents.settings.hosts import Honeypot, NodeHost
+from ontology.addresses import canonical, canonical_network, purpose
 from ontology.records import Address, HostProfile, Network, Role
 
 # What pydantic says in Python's words, in the file's.
@@ -234,20 +235,18 @@ class Settings(Part):
                 raise ValueError(f"two nodes are named {name!r}")
         for name in self.policy.sensor_priority.keys() - set(names):
             raise ValueError(f"policy.sensor_priority: there is no node {name!r}")
-        for role in ("supervisor", "correlation", "ontology"):
-            found = sum(role in n.agents for n in self.node)
-            if found != 1:
-                raise ValueError(f"exactly one node must run the {role} agent, {found} do")
-        if sum("console" in n.agents for n in self.node) > 1:
+        if not self.jids("correlation"):
+            raise ValueError("no node runs a correlation agent, at least one must")
+        if not self.jids("ontology"):
+            raise ValueError("no node runs an ontology agent, at least one must")
+        if len(self.jids("supervisor")) > 1:
+            raise ValueError("several nodes run a supervisor agent, one may")
+        if len(self.jids("console")) > 1:
             raise ValueError("at most one node may run the console agent")
-        pots = [pot.address for pot in self.honeypot]
+        self._check_addresses()
         for pot in self.honeypot:
-            if pots.count(pot.address) > 1:
-                raise ValueError(f"two honeypots have the address {pot.address}")
             if pot.node not in names:
                 raise ValueError(f"honeypot {pot.address} names unknown node {pot.node!r}")
-            if any(pot.address in network for network in self.allow_networks()):
-                raise ValueError(f"honeypot {pot.address} is on the allow-list")
         if self.xmpp.node is not None and self.xmpp.node not in names:
             raise ValueError(f"xmpp.node names unknown node {self.xmpp.node!r}")
         if not self.xmpp.embedded and self.xmpp.ca is None:
@@ -260,6 +259,27 @@ class Settings(Part):
                         "could be told to block it"
                     )
         return self
+
+    def _check_addresses(self) -> None:
+        """Raises: ValueError: an address of no host, of two hosts, or of a host and the
+        allow-list."""
+        allowed = [canonical_network(network) for network in self.allow_networks()]
+        owners: dict[Address, str] = {}
+        for node in self.node:
+            for given in node.addresses:
+                address = canonical(given)
+                what = f"node {node.name!r}"
+                _check_host_address(what, address)
+                if owners.setdefault(address, what) != what:
+                    raise ValueError(f"{owners[address]} and {what} have the address {given}")
+        for pot in self.honeypot:
+            address = canonical(pot.address)
+            _check_host_address("a honeypot", address)
+            if owners.get(address) == "a honeypot":
+                raise ValueError(f"two honeypots have the address {pot.address}")
+            if any(address in network for network in allowed):
+                raise ValueError(f"honeypot {address} is on the allow-list")
+            owners[address] = "a honeypot"
 
     def _on_one_host(self) -> bool:
         """Whether nobody but this host can reach the XMPP server."""
@@ -279,6 +299,21 @@ class Settings(Part):
     def jids(self, role: Role) -> tuple[str, ...]:
         """Every agent of one role, in file order."""
         return tuple(self.jid(r, n) for r, n in self.agents() if r == role)
+
+    def correlation_of(self, node: str) -> str:
+        """Bare JID of the correlation agent that serves a node: its own, or the first one."""
+        own = self.jid("correlation", node)
+        every = self.jids("correlation")
+        return own if own in every else every[0]
+
+    def analyzers_of(self, node: str) -> tuple[str, ...]:
+        """The analyzers that the correlation agent of a node serves, in file order."""
+        served = self.jid("correlation", node)
+        return tuple(
+            self.jid(role, name)
+            for role, name in self.agents()
+            if role == "analyzer" and self.correlation_of(name) == served
+        )
 
     def node_named(self, name: str) -> Node:
         """Raises: SettingsError if there is none."""
@@ -318,6 +353,11 @@ class Settings(Part):
                 for address in node.addresses
             ),
         )
+
+
+def _check_host_address(what: str, address: Address) -> None:
+    if not address.is_loopback and (kind := purpose(address)) is not None:
+        raise ValueError(f"{what} can't have the address {address}: it is {kind}, no host's")
 
 
 def _literal(host: str) -> Address | None:

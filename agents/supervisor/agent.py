@@ -12,18 +12,22 @@ from agents.base.conversations import Reply
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
+from agents.supervisor.bans import Entry, in_force
 from agents.supervisor.changes import Changes
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import TOPIC
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.operations import Operations
 from agents.supervisor.propagation import Order
+from agents.supervisor.steady_clock import SteadyClock
+from agents.supervisor.timekeeper import Timekeeper
 from ontology.oversight import AuditLine, BanAction
 from ontology.records import (
     AgentDescription,
     Alert,
     Block,
     Decision,
+    GatewayAddresses,
     Incident,
     OntologyAction,
     Record,
@@ -38,6 +42,8 @@ ORDERS_PER_MESSAGE = 50
 UNBLOCK_LIMIT_S = 3600
 """An unblock that waited longer is given up; the gateway gets it again when it registers."""
 OWN_RENEWAL_S = 5.0
+NEWS_LIMIT_US = 60_000_000
+"""What is in force is told a correlation agent within this, or when it registers."""
 FEED_LIMIT_S = 60
 """A part of the feed that waited longer is given up: the console asks for everything anew."""
 MAX_CHANGES = 16
@@ -50,6 +56,7 @@ class SupervisorRun:
 
     ledger: Ledger
     operations: Operations
+    timekeeper: Timekeeper
     changes: Changes
     subscribers: Subscribers
     sweeping: asyncio.Lock
@@ -68,17 +75,20 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         """Open the ledger, and tell a console that had subscribed before. Raises: LedgerError"""
         folder = self.context.state_dir
         ledger = await asyncio.to_thread(Ledger, folder / "ledger.sqlite3")
+        clock = SteadyClock(ledger.clock()[0])
         operations = Operations(
             self.settings,
             ledger,
-            clock=now_us,
+            clock=clock,
             send=self._send_orders,
             archive=self._archive,
             counters=self.counters,
+            publish=self._publish,
         )
         run = SupervisorRun(
             ledger=ledger,
             operations=operations,
+            timekeeper=Timekeeper(clock, ledger, operations.propagation),
             changes=Changes(ledger, now_us, self._ask_ontology),
             subscribers=Subscribers(folder / "subscribers.json"),
             sweeping=asyncio.Lock(),
@@ -114,6 +124,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     await self._decide(message, record, incident, alerts)
                 case Block():
                     await operations.report(record)
+                case GatewayAddresses():
+                    await operations.protect(record)
                 case Subscription():
                     await self._subscribe(message, record)
                 case BanAction():
@@ -191,15 +203,38 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         incident: Incident | None,
         alerts: dict[str, Alert],
     ) -> None:
-        if decision.origin != message.sender:
+        others = self.settings.jids("correlation") if decision.scope == "cooperative" else ()
+        if decision.origin not in (message.sender, *others):
             # ``user:…`` and other agents' names belong to those who have them.
             raise ValueError(f"{message.sender} decides in the name of {decision.origin!r}")
         evidence = _of(incident, alerts) if incident is not None else ()
-        plan = await self.running.operations.decide(decision, incident, evidence)
+        plan = await self.running.operations.decide(
+            decision, incident, evidence, ordered_at=self._ordered_at(message.sender, decision)
+        )
+        if message.performative != "request":
+            return
         if plan.accepted:
             await self.reply(message, "agree", [decision])
         else:
             await self.reply(message, "refuse", [replace(decision, reason=plan.detail)])
+
+    def _ordered_at(self, sender: str, decision: Decision) -> str:
+        """The gateway that a correlation agent has ordered before it told us: that of its node."""
+        for node in self.running.operations.propagation.gateways:
+            if decision.action == "block" and sender == self.settings.jid("correlation", node):
+                return node
+        return ""
+
+    async def _publish(self, entries: Sequence[Entry]) -> None:
+        """Tell correlation agents what is in force, or no longer; one that starts gets all."""
+        for start in range(0, len(entries), ORDERS_PER_MESSAGE):
+            await self.send_many(
+                self.settings.jids("correlation"),
+                "inform",
+                [in_force(entry) for entry in entries[start : start + ORDERS_PER_MESSAGE]],
+                protocol="fipa-subscribe",
+                reply_by_us=now_us() + NEWS_LIMIT_US,
+            )
 
     async def _send_orders(self, orders: Sequence[Order]) -> None:
         """One message per gateway and 50 orders. An order that comes too late isn't delivered."""
@@ -226,6 +261,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         run = self.running
         async with run.sweeping:
             if run.open:
+                step_us = await asyncio.to_thread(run.timekeeper.tick)
+                run.operations.directory.move(step_us)
                 await run.operations.sweep()
         await run.operations.feed.beat()
 

@@ -99,6 +99,16 @@ class Directory:
                 lapsed.append(down)
         return tuple(lapsed)
 
+    def move(self, step_us: int) -> None:
+        """The clock was set by ``step_us``: leases end as much later, or sooner."""
+        for name, entry in self._entries.items():
+            self._entries[name] = Registration(
+                entry.description,
+                entry.since_us + step_us,
+                entry.renewed_us + step_us,
+                up=entry.up,
+            )
+
     def is_up(self, jid: str) -> bool:
         """Whether the agent held its lease at the last `lapse`."""
         entry = self._entries.get(jid)

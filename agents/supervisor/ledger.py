@@ -14,25 +14,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agents.base.protected import canonical
-from agents.supervisor.propagation import Entry, GatewayState, Outcome, expired
-from agents.supervisor.store import AuditLine, LedgerError, Store
-from ontology.records import Address, Alert, Decision, Incident
+from agents.clock import ClockReading
+from agents.supervisor.bans import Outcome
+from agents.supervisor.entry_store import CHUNK, DECISION, EntryStore, dump
+from agents.supervisor.store import AuditLine, LedgerError
+from ontology.records import Alert, Decision, GatewayAddresses, Incident
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
-    cause TEXT NOT NULL, decision TEXT NOT NULL, state TEXT NOT NULL,
-    since_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, ended_us INTEGER NOT NULL,
-    ended_by TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS one_active_entry ON entry (source) WHERE state = 'active';
-CREATE INDEX IF NOT EXISTS entry_end ON entry (state, expires_us);
-CREATE TABLE IF NOT EXISTS gateway (
-    entry TEXT NOT NULL REFERENCES entry (id) ON DELETE CASCADE, gateway TEXT NOT NULL,
-    wanted TEXT NOT NULL, state TEXT NOT NULL, since_us INTEGER NOT NULL,
-    expires_us INTEGER NOT NULL, reported_us INTEGER NOT NULL, detail TEXT NOT NULL,
-    decision TEXT NOT NULL,
-    PRIMARY KEY (entry, gateway)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, steady_s REAL NOT NULL,
+    wall_us INTEGER NOT NULL, last_order_us INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS kernel (node TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decision (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record TEXT NOT NULL,
     outcome TEXT NOT NULL, detail TEXT NOT NULL, entry TEXT, received_us INTEGER NOT NULL);
@@ -47,9 +39,9 @@ CREATE TABLE IF NOT EXISTS alert (
     received_us INTEGER NOT NULL);
 """
 
-_DECISION = TypeAdapter(Decision)
 _INCIDENT = TypeAdapter(Incident)
 _ALERT = TypeAdapter(Alert)
+_KERNEL = TypeAdapter(GatewayAddresses)
 
 MAX_INCIDENTS = 50
 """Incidents of the source that are returned beside those of its decisions."""
@@ -57,8 +49,6 @@ BEFORE_US = 60_000_000
 MAX_EVIDENCE = 200
 """Alerts returned with one explanation."""
 __all__ = ["AuditLine", "Explanation", "Ledger", "LedgerError", "Retention", "Ruling"]
-_CHUNK = 500
-"""Variables per SQL statement, below SQLite's old limit of 999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +81,7 @@ class Explanation:
     alerts: tuple[Alert, ...]
 
 
-class Ledger(Store):
+class Ledger(EntryStore):
     """See the module's docstring.
 
     Raises: LedgerError if the file can't be opened or isn't a ledger.
@@ -120,18 +110,18 @@ class Ledger(Store):
             self._db.execute(
                 "INSERT OR IGNORE INTO decision (id, record, outcome, detail, entry, received_us)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (decision.id, _dump(_DECISION, decision), outcome, detail, entry, now_us),
+                (decision.id, dump(DECISION, decision), outcome, detail, entry, now_us),
             )
 
     def add_incident(self, incident: Incident, now_us: int) -> None:
         """Keep an incident; a later version of the same id replaces the earlier one."""
-        self._upsert("incident", incident.id, _dump(_INCIDENT, incident), now_us)
+        self._upsert("incident", incident.id, dump(_INCIDENT, incident), now_us)
 
     def add_alerts(self, alerts: Iterable[Alert], now_us: int) -> None:
         """Keep alerts; a later version of the same id replaces the earlier one."""
         with self.transaction():
             for alert in alerts:
-                self._upsert("alert", alert.id, _dump(_ALERT, alert), now_us)
+                self._upsert("alert", alert.id, dump(_ALERT, alert), now_us)
 
     def _upsert(self, table: str, key: str, record: str, now_us: int) -> None:
         with self.transaction():
@@ -189,8 +179,8 @@ class Ledger(Store):
 
     def _records(self, table: str, ids: Sequence[str]) -> list[str]:
         out: list[str] = []
-        for start in range(0, len(ids), _CHUNK):
-            part = ids[start : start + _CHUNK]
+        for start in range(0, len(ids), CHUNK):
+            part = ids[start : start + CHUNK]
             marks = ",".join("?" * len(part))
             rows = self._all(
                 f"SELECT record FROM {table} WHERE id IN ({marks}) ORDER BY seq",  # noqa: S608
@@ -199,157 +189,30 @@ class Ledger(Store):
             out.extend(record for (record,) in rows)
         return out
 
-    # ---- blocks
+    # ---- the clock that ends go by, and what gateways' kernels have
 
-    def save(self, entry: Entry) -> None:
-        """Write an entry and its gateways' states, new or changed."""
-        with self.transaction():
-            self._db.execute(
-                "INSERT INTO entry (id, source, cause, decision, state, since_us, expires_us,"
-                " ended_us, ended_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET"
-                " decision = excluded.decision, state = excluded.state,"
-                " expires_us = excluded.expires_us, ended_us = excluded.ended_us,"
-                " ended_by = excluded.ended_by",
-                (
-                    entry.id,
-                    str(entry.source),
-                    _dump(_DECISION, entry.cause),
-                    _dump(_DECISION, entry.decision),
-                    entry.state,
-                    entry.since_us,
-                    entry.expires_us,
-                    entry.ended_us,
-                    entry.ended_by,
-                ),
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO gateway VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        entry.id,
-                        g.gateway,
-                        g.wanted,
-                        g.state,
-                        g.since_us,
-                        g.expires_us,
-                        g.reported_us,
-                        g.detail,
-                        g.decision,
-                    )
-                    for g in entry.gateways
-                ],
-            )
+    def clock(self) -> tuple[ClockReading | None, int]:
+        """The clock's reading when it was last noted, and the time of the newest order by then."""
+        row = self._one("SELECT boot, steady_s, wall_us, last_order_us FROM clock")
+        return (None, 0) if row is None else (ClockReading(*row[:3]), row[3])
 
-    def entry(self, entry_id: str) -> Entry | None:
-        """By its own id."""
-        return next(iter(self._entries("WHERE id = ?", entry_id)), None)
-
-    def entry_of_decision(self, decision_id: str) -> Entry | None:
-        """The entry that a block or unblock decision was about."""
-        row = self._one("SELECT entry FROM decision WHERE id = ?", decision_id)
-        return None if row is None or row[0] is None else self.entry(row[0])
-
-    def active_for(self, source: Address) -> Entry | None:
-        """The active entry of an address."""
-        key = str(canonical(source))
-        found = self._entries("WHERE source = ? AND state = 'active'", key)
-        return next(iter(found), None)
-
-    def latest_for(self, source: Address) -> Entry | None:
-        """The newest entry of an address, active or not."""
-        key = str(canonical(source))
-        found = self._entries("WHERE source = ? ORDER BY seq DESC LIMIT 1", key)
-        return next(iter(found), None)
-
-    def lifted(self, now_us: int) -> tuple[Entry, ...]:
-        """Lifted entries that a gateway which missed the lift would still run.
-
-        The newest of each source only, and none whose source is blocked again.
-        """
-        return self._entries(
-            "WHERE state = 'lifted' AND expires_us > ? AND seq ="
-            " (SELECT max(seq) FROM entry AS e WHERE e.source = entry.source) ORDER BY seq",
-            now_us,
+    def note_clock(self, reading: ClockReading, last_order_us: int) -> None:
+        """Keep them for the next process."""
+        self._write(
+            "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)",
+            *(reading.boot, reading.steady_s, reading.wall_us, last_order_us),
         )
 
-    def active(self, now_us: int) -> tuple[Entry, ...]:
-        """Every entry that is in force, oldest first."""
-        return self._entries("WHERE state = 'active' AND expires_us > ? ORDER BY seq", now_us)
-
-    def entries(
-        self,
-        *,
-        state: str = "all",
-        source: Address | None = None,
-        gateway: str | None = None,
-        limit: int,
-        offset: int = 0,
-    ) -> tuple[Entry, ...]:
-        """Newest first. ``state``: ``active``, ``ended``, ``lifted``, ``expired`` or ``all``."""
-        where, values = ["1"], list[object]()
-        if state == "ended":
-            where.append("state <> 'active'")
-        elif state != "all":
-            where.append("state = ?")
-            values.append(state)
-        if source is not None:
-            where.append("source = ?")
-            values.append(str(canonical(source)))
-        if gateway is not None:
-            where.append("id IN (SELECT entry FROM gateway WHERE gateway = ?)")
-            values.append(gateway)
-        clause = f"WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ? OFFSET ?"
-        return self._entries(clause, *values, limit, offset)
-
-    def expire(self, now_us: int) -> tuple[Entry, ...]:
-        """End the entries whose time is over; returns them as they are now."""
-        with self.transaction():
-            due = self._entries("WHERE state = 'active' AND expires_us <= ?", now_us)
-            ended = tuple(expired(entry) for entry in due)
-            for entry in ended:
-                self.save(entry)
-        return ended
-
-    def _entries(self, clause: str, *values: object) -> tuple[Entry, ...]:
-        with self._lock:
-            columns = "id, cause, decision, state, since_us, expires_us, ended_us, ended_by"
-            rows = self._all(f"SELECT {columns} FROM entry {clause}", *values)  # noqa: S608
-            states: dict[str, list[GatewayState]] = {row[0]: [] for row in rows}
-            ids = list(states)
-            for start in range(0, len(ids), _CHUNK):
-                part = ids[start : start + _CHUNK]
-                marks = ",".join("?" * len(part))
-                for g in self._all(
-                    f"SELECT * FROM gateway WHERE entry IN ({marks}) ORDER BY gateway",  # noqa: S608
-                    *part,
-                ):
-                    states[g[0]].append(
-                        GatewayState(
-                            gateway=g[1],
-                            wanted=g[2],
-                            state=g[3],
-                            since_us=g[4],
-                            expires_us=g[5],
-                            reported_us=g[6],
-                            detail=g[7],
-                            decision=g[8],
-                        )
-                    )
-        return tuple(
-            Entry(
-                id=row[0],
-                cause=_DECISION.validate_json(row[1]),
-                decision=_DECISION.validate_json(row[2]),
-                state=row[3],
-                since_us=row[4],
-                expires_us=row[5],
-                ended_us=row[6],
-                ended_by=row[7],
-                gateways=tuple(states[row[0]]),
-            )
-            for row in rows
+    def add_kernel(self, kernel: GatewayAddresses) -> None:
+        """Keep what a gateway's kernel has, in place of what it had before."""
+        self._write(
+            "INSERT OR REPLACE INTO kernel VALUES (?, ?)", kernel.node, dump(_KERNEL, kernel)
         )
+
+    def kernels(self) -> tuple[GatewayAddresses, ...]:
+        """What the kernels of gateways have, as they last said."""
+        rows = self._all("SELECT record FROM kernel ORDER BY node")
+        return tuple(_KERNEL.validate_json(text) for (text,) in rows)
 
     # ---- bounds
 
@@ -391,9 +254,5 @@ class Ledger(Store):
         return out
 
 
-def _dump(adapter: TypeAdapter[Any], record: object) -> str:
-    return adapter.dump_json(record).decode()
-
-
 def _ruling(row: tuple[Any, ...]) -> Ruling:
-    return Ruling(_DECISION.validate_json(row[0]), row[1], row[2], row[3])
+    return Ruling(DECISION.validate_json(row[0]), row[1], row[2], row[3])

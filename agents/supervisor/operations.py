@@ -22,17 +22,27 @@ from agents.supervisor.feed import Feed
 from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
+from agents.supervisor.reconciliation import Reconciliation
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
-from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident, Record
+from ontology.records import (
+    Address,
+    AgentDescription,
+    Alert,
+    Block,
+    Decision,
+    GatewayAddresses,
+    Incident,
+    Record,
+)
 
 logger = logging.getLogger(__name__)
 
 SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
 Archive = Callable[[Sequence[Record]], Awaitable[None]]
+Publish = Callable[[Sequence[Entry]], Awaitable[None]]
+"""Tells those who order blocks of their own what is in force."""
 
 TRIM_EVERY_S = 60
-RECONCILE_EVERY_S = 15
-"""How often gateways that are up get what they have not confirmed."""
 
 
 class Operations:
@@ -47,6 +57,7 @@ class Operations:
         send: SendOrders,
         archive: Archive,
         counters: Counter[str] | None = None,
+        publish: Publish | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -55,10 +66,14 @@ class Operations:
         self.feed = Feed(ledger, self.directory, clock=clock)
         self.clock = clock
         self.counters = Counter[str]() if counters is None else counters
+        self.reconciliation = Reconciliation(
+            ledger, self.propagation, self.directory, self.counters, clock()
+        )
         self._send = send
         self._archive = archive
+        self._publish = publish
+        self.propagation.last_order_us = ledger.clock()[1]
         self._last_trim_us = 0
-        self._last_reconcile_us = clock()
 
     # ---- from the agents
 
@@ -67,14 +82,19 @@ class Operations:
         decision: Decision,
         incident: Incident | None,
         alerts: Sequence[Alert],
+        *,
+        ordered_at: str = "",
     ) -> Plan:
         """Rule on a decision, keep it with its evidence, and send the orders it takes.
 
         Idempotent by the decision's id: a repeat gets the first ruling and sends no orders.
+
+        Args:
+            ordered_at: gateway that has the order already, from its own node.
         """
         decision = replace(decision, source=canonical(decision.source))
         now_us = self.clock()
-        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us)
+        plan = await asyncio.to_thread(self._decide, decision, incident, alerts, now_us, ordered_at)
         if plan.outcome == "known":
             self.counters["decisions_repeated"] += 1
             # A crash may have come between the ledger and the outbox. The orders come again when
@@ -95,6 +115,9 @@ class Operations:
             decision.reason,
         )
         await self._dispatch(plan.orders)
+        if plan.entry is not None:
+            self.reconciliation.expect(plan.entry, ordered_at, now_us)
+            await self._announce([plan.entry])
         await self._tell(decision, plan, incident, alerts, now_us)
         await self._archive([decision])
         return plan
@@ -105,6 +128,7 @@ class Operations:
         incident: Incident | None,
         alerts: Sequence[Alert],
         now_us: int,
+        ordered_at: str,
     ) -> Plan:
         ledger = self.ledger
         with ledger.transaction():
@@ -117,7 +141,12 @@ class Operations:
             ledger.expire(now_us)
             current = ledger.active_for(decision.source)
             plan = self.propagation.on_decision(
-                decision, current, new_id=uuid4().urn, now_us=now_us
+                decision,
+                current,
+                ledger.latest_for(decision.source),
+                new_id=uuid4().urn,
+                now_us=now_us,
+                ordered_at=ordered_at,
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -149,34 +178,27 @@ class Operations:
 
     async def report(self, block: Block) -> bool:
         """Take in a gateway's report; False if it is about nothing we know."""
-        known, entry = await asyncio.to_thread(self._report, block, self.clock())
+        entries = await asyncio.to_thread(self.reconciliation.report, block, self.clock())
+        known = entries is not None
         self.counters["reports" if known else "reports_unknown"] += 1
         if not known:
             logger.warning(
                 "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
                 block.decision,
             )  # fmt: skip
-        if entry is not None:
+        for entry in entries or ():
             self.feed.ban(entry.id)
+        await self._announce([e for e in entries or () if e.reach == "reported"])
         if known:
             # Also a repeat: a crash may have come between the ledger and the outbox.
             await self._archive([block])
         return known
 
-    def _report(self, block: Block, now_us: int) -> tuple[bool, Entry | None]:
-        ledger = self.ledger
-        with ledger.transaction():
-            entry = ledger.entry_of_decision(block.decision) or ledger.latest_for(block.source)
-            if entry is None:
-                return False, None
-            new = self.propagation.on_report(entry, block)
-            if new is None:
-                return True, None
-            ledger.save(new)
-            if block.state in ("refused", "failed"):
-                who = self.propagation.gateways[block.gateway]
-                ledger.audit(who, f"block {block.state}", entry.id, block.detail, now_us)
-        return True, new
+    async def protect(self, kernel: GatewayAddresses) -> None:
+        """Never block what a gateway's kernel has, and lift what is blocked of it."""
+        found = await asyncio.to_thread(self.reconciliation.protect, kernel, self.clock())
+        for entry, refusal in found:
+            await self._lift(entry, refusal, self.settings.jids("supervisor")[0])
 
     async def register(self, description: AgentDescription, sender: str) -> Change:
         """Enter an agent; a reaction agent that came (back) gets the blocks that it lacks.
@@ -195,41 +217,18 @@ class Operations:
             await self._audit(sender, f"agent {change}", sender, description.health, now_us)
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
+            elif description.role == "correlation":
+                await self._announce(await asyncio.to_thread(self.ledger.active, now_us))
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
     async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        orders = self.propagation.on_registration(
-            gateway, active, lifted, fresh=fresh, now_us=now_us
+        orders = await asyncio.to_thread(
+            self.reconciliation.restore, gateway, fresh=fresh, now_us=now_us
         )
         if orders:
             logger.info("gateway %s gets %d orders again", gateway, len(orders))
         await self._dispatch(orders)
-
-    async def _reconcile(self, now_us: int) -> None:
-        """Tell each gateway that is up again what it ought to have done by now.
-
-        It mends a failed order, and a lift and a block of one source that overtook each other.
-        """
-        before_us = now_us - RECONCILE_EVERY_S * 1_000_000
-        active, lifted = await asyncio.to_thread(self._wanted, now_us)
-        for gateway, jid in self.propagation.gateways.items():
-            if not self.directory.is_up(jid):
-                continue
-            orders = self.propagation.on_registration(
-                gateway,
-                (e for e in active if _stands_since(e, gateway) <= before_us),
-                (e for e in lifted if e.ended_us <= before_us),
-                fresh=False,
-                now_us=now_us,
-            )
-            self.counters["orders_again"] += len(orders)
-            await self._dispatch(orders)
-
-    def _wanted(self, now_us: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        with self.ledger.transaction():
-            return self.ledger.active(now_us), self.ledger.lifted(now_us)
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
@@ -237,15 +236,14 @@ class Operations:
         for entry in await asyncio.to_thread(self._expire, now_us):
             self.counters["blocks_expired"] += 1
             self.feed.ban(entry.id)
+            await self._announce([entry])
         lapsed = self.directory.lapse(now_us)
         for registration in lapsed:
             name = registration.description.name
             logger.warning("agent %s is silent", name)
             await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
             self.feed.agent(name)
-        if now_us - self._last_reconcile_us >= RECONCILE_EVERY_S * 1_000_000:
-            self._last_reconcile_us = now_us
-            await self._reconcile(now_us)
+        await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
         if now_us - self._last_trim_us >= TRIM_EVERY_S * 1_000_000:
             self._last_trim_us = now_us
             await asyncio.to_thread(self.ledger.trim)
@@ -309,12 +307,15 @@ class Operations:
     async def lift(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
         """End a block on every gateway. Raises: ServiceError"""
         entry = await self._active(entry_id)
+        return await self._lift(entry, reason, USER_PREFIX + user, decision_id)
+
+    async def _lift(self, entry: Entry, reason: str, origin: str, decision_id: str = "") -> Entry:
         decision = Decision(
             id=decision_id or uuid4().urn,
             action="unblock",
             source=entry.source,
             classification=entry.cause.classification,
-            origin=USER_PREFIX + user,
+            origin=origin,
             decided_us=self.clock(),
             duration_s=0,
             reason=reason,
@@ -381,12 +382,11 @@ class Operations:
         await asyncio.to_thread(self.ledger.audit, who, what, subject, reason, at_us)
         self.feed.touch()
 
+    async def _announce(self, entries: Sequence[Entry]) -> None:
+        if entries and self._publish is not None:
+            await self._publish(entries)
+
     async def _dispatch(self, orders: Sequence[Order]) -> None:
         if orders:
             self.counters["orders"] += len(orders)
             await self._send(orders)
-
-
-def _stands_since(entry: Entry, gateway: str) -> int:
-    state = entry.on(gateway)
-    return entry.since_us if state is None else state.since_us

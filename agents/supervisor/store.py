@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from agents.base.storage import StoreError, open_store, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -55,23 +56,21 @@ class Store:
     Raises: LedgerError if the file can't be opened or isn't ours.
     """
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(
+        self, path: Path, schema: str, *, version: int, migrations: Mapping[int, str]
+    ) -> None:
         self._path = path
         self._lock = threading.RLock()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as e:
-            raise LedgerError(f"{path}: {e}") from e
-        try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.executescript(_SCHEMA + schema)
-        except sqlite3.Error as e:
-            self._db.close()
-            raise LedgerError(f"{path}: {e}") from e
+            self._db = open_store(
+                path,
+                schema=_SCHEMA + schema,
+                version=version,
+                migrations=migrations,
+                any_thread=True,
+            )
+        except StoreError as e:
+            raise LedgerError(str(e)) from e
 
     def close(self) -> None:
         """Close the file; it can't be used afterwards."""
@@ -82,16 +81,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing, and nobody else in between. May be nested."""
         with self._lock:
-            if self._db.in_transaction:
+            with transaction(self._db):
                 yield
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
 
     def audit(self, who: str, what: str, subject: str, reason: str, now_us: int) -> AuditLine:
         """Append one line to the trail."""
@@ -135,6 +126,10 @@ class Store:
                     raise LedgerError(f"{self._path}: audit line {seq + 1} was altered or removed")
                 seq, head = row[0], row[6]
         return head
+
+    def _write(self, sql: str, *values: object) -> None:
+        with self.transaction():
+            self._db.execute(sql, values)
 
     def _meta(self, key: str) -> Any:
         return self._scalar("SELECT value FROM meta WHERE key = ?", key)

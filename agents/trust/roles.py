@@ -17,6 +17,7 @@ from ontology.records import (
     Block,
     ConnectionBatch,
     Decision,
+    GatewayAddresses,
     OntologyAction,
     Record,
     TrafficCluster,
@@ -41,10 +42,15 @@ PERMITTED = (
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
     _rule("correlation", "request", "Decision Incident Alert", "supervisor"),
-    _rule("correlation", "inform", "Incident Alert", "supervisor"),
+    _rule("correlation", "inform", "Decision Incident Alert", "supervisor"),
     _rule("supervisor", "agree refuse inform failure", "Decision Block", "correlation"),
     _rule("supervisor", "request", "Decision", "reaction"),
-    _rule("reaction", "agree refuse inform failure", "Block", "supervisor"),
+    _rule("correlation", "request", "Decision", "reaction"),
+    _rule("correlation", "subscribe cancel", "Subscription", "correlation"),
+    _rule("correlation", "agree refuse", "Subscription", "correlation"),
+    _rule("correlation", "inform", "Decision Incident Alert", "correlation"),
+    _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
+    _rule("reaction", "inform", "GatewayAddresses", "supervisor correlation"),
     _rule("*", "request", "AgentDescription", "supervisor"),
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
@@ -88,8 +94,11 @@ ASSERTERS = frozenset({"supervisor"})
 SPOKESMEN = frozenset({"console", "supervisor"})
 """Roles that may speak in the name of a person: the console asks, the supervisor passes it on."""
 
-_SAME_NODE = frozenset({("sensor", "analyzer")})
-"""A sensor reports to the analyzer beside it and to no other."""
+_SAME_NODE = frozenset(
+    {("sensor", "analyzer"), ("correlation", "reaction"), ("reaction", "correlation")}
+)
+"""A sensor reports to the analyzer of its node and to no other; a correlation agent orders the
+gateway of its node and no other."""
 
 _BARE = frozenset({"agree", "refuse", "failure", "not-understood", "cancel", "confirm", "inform"})
 """Performatives of answers, which may come without records, from any agent to any."""
@@ -133,6 +142,10 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
                 honest = claimed == (sender.jid, sender.role, sender.node)
             case Block() if sender.role == "reaction":
                 honest = record.gateway == sender.node
+            case GatewayAddresses():
+                honest = record.node == sender.node
+            case Decision() if sender.role == "correlation":
+                honest = record.origin == sender.jid
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
             case Alert() if sender.role == "sensor":

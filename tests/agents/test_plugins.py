@@ -23,12 +23,13 @@ from agents import plugins
 from agents.analyzer import plugin_guard
 from agents.analyzer.clustering import ClusterModel
 from agents.analyzer.core import AnalyzerCore, load_model
+from agents.clock import ClockReading
 from agents.plugins import PluginError
-from agents.reaction.desk import ReactionDesk
+from agents.reaction.enforcement import Enforcement
 from agents.reaction.firewall import DryRunFirewall, FirewallError
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.responders import Assistant, ResponderOptions, Team, make_team
-from agents.reaction.store import BlockStore
+from agents.reaction.store import ClaimStore
 from agents.sensor.inputs.events import Options, host, pack_row
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
@@ -339,15 +340,23 @@ def test_the_responder_may_lead(
     monkeypatch.setenv("DENY_FILE", str(file))
     policy = ReactionPolicy(honeynet_settings)
     team = make_team(["deny-file"], ResponderOptions(allow=tuple(policy.allow)))
-    desk = ReactionDesk(policy, team, BlockStore(tmp_path / "b.sqlite3"), gateway="gw1")
-    desk.start(T0)
+    store = ClaimStore(tmp_path / "b.sqlite3")
+    enforcement = Enforcement(
+        policy,
+        team,
+        store,
+        gateway="gw1",
+        authorities=["s"],
+        clocks=lambda: ClockReading("boot", 5.0, T0),
+    )
+    enforcement.start()
     order = make_decision(source=STRANGER, decided_us=T0, duration_s=60)
-    assert [b.state for b in desk.handle([order], T0)] == ["active"]
+    assert [r.block.state for r in enforcement.handle([order], "s")] == ["active"]
     assert file.read_text() == f"deny {STRANGER};\n"
     team._lead.unblock(ip_address(STRANGER))  # somebody else did
-    desk.tick(T0 + 1_000_000)
+    enforcement.tick()
     assert file.read_text() == f"deny {STRANGER};\n"
-    desk.close()
+    enforcement.close()
 
 
 @pytest.mark.usefixtures("others")

@@ -74,6 +74,7 @@ DECISION = st.fixed_dictionaries(
         "origin": texts,
         "decided_us": times,
         "reason": texts,
+        "scope": st.sampled_from(r.DECISION_SCOPES),
     }
 )
 STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
@@ -157,6 +158,14 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         fixed_vulnerabilities=sets(st.from_regex(r"CVE-[0-9]{4}-[0-9]{4,7}", fullmatch=True)),
         protected_by=sets(host_texts),
         agents=sets(host_texts),
+    ),
+    r.GatewayAddresses: st.builds(
+        r.GatewayAddresses,
+        id=ids,
+        node=texts,
+        own_addresses=sets(addresses),
+        routers=sets(addresses),
+        broadcasts=sets(addresses),
     ),
     r.AgentDescription: st.builds(
         r.AgentDescription,

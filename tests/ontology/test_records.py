@@ -66,6 +66,7 @@ VALID: dict[type, dict[str, Any]] = {
         "expires_us": 0,
     },
     r.HostProfile: {"address": TARGET, "roles": ("Honeypot",)},
+    r.GatewayAddresses: {"node": "gw1", "own_addresses": (TARGET,)},
     r.AgentDescription: {
         "name": "sensor.gw1@example.org",
         "role": "sensor",
@@ -190,6 +191,8 @@ def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
         (r.Block, {"expires_us": -1}),
         (r.HostProfile, {"asset_value": 6}),
         (r.OntologyAction, {"ontology_action": "delete"}),
+        (r.Decision, {"scope": "foreign"}),
+        (r.GatewayAddresses, {"routers": (TARGET,) * 251}),
         (r.HostProfile, {"open_ports": (70000,)}),
         (r.AgentDescription, {"role": "king"}),
         (o.FeedPart, {"part_number": 0}),

@@ -49,6 +49,12 @@ class Probe(CorrelationAgent):
             self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
         return (MESSAGE,) * len(receivers)
 
+    async def reply(
+        self, message: AclMessage, performative: str, records: Sequence[Record]
+    ) -> AclMessage:
+        self.sent.append((message.sender.partition(".")[0], performative, tuple(records)))
+        return MESSAGE
+
 
 MESSAGE = AclMessage(
     performative="inform",
@@ -57,21 +63,25 @@ MESSAGE = AclMessage(
 )
 
 
+CENTRE = (
+    {"name": "gw1", "agents": ["sensor", "analyzer", "ontology", "correlation", "supervisor"]},
+)
+CELLS = (
+    {"name": "gw1", "agents": ["sensor", "analyzer", "ontology", "correlation", "reaction"]},
+    {"name": "gw2", "agents": ["sensor", "analyzer", "correlation", "reaction"]},
+    {"name": "gw3", "agents": ["sensor", "analyzer", "reaction"]},
+)
 KNOWLEDGE = replace(MESSAGE, sender="ontology.gw1@honeynet.localdomain", conversation_id="rules")
 
 
 @asynccontextmanager
-async def running(state: Path, kind: type[Probe] = Probe) -> AsyncIterator[Probe]:
+async def running(
+    state: Path, kind: type[Probe] = Probe, nodes: Sequence[dict[str, Any]] = CENTRE
+) -> AsyncIterator[Probe]:
     settings = Settings.model_validate(
         {
             "state_dir": state,
-            "node": [
-                {
-                    "name": "gw1",
-                    "agents": ["sensor", "analyzer", "ontology", "correlation", "supervisor"],
-                    "interfaces": ["eth0"],
-                }
-            ],
+            "node": [{**node, "interfaces": ["eth0"]} for node in nodes],
             "honeypot": [{"address": "198.51.100.5", "node": "gw1"}],
         }
     )
@@ -244,6 +254,106 @@ async def test_what_is_in_force_changes_what_a_case_expects(tmp_path: Path) -> N
         incident = records[0]
         assert (to, how) == ("supervisor", "inform") and isinstance(incident, Incident)
         assert "No longer expected: install-mstream, since block-source" in incident.explanation
+
+
+OTHER_CELL = "correlation.gw2@honeynet.localdomain"
+
+
+def from_cell(performative: str) -> AclMessage:
+    return AclMessage(performative=performative, sender=OTHER_CELL, receivers=MESSAGE.receivers)
+
+
+async def test_a_cell_asks_its_own_analyzers_and_the_other_cells(tmp_path: Path) -> None:
+    async with running(tmp_path, nodes=CELLS) as agent:
+        await until(lambda: len(agent.sent) == 5)
+        assert sorted((to, how, getattr(r, "topic", "")) for to, how, (r,) in agent.sent) == [
+            ("analyzer", "cancel", "Alert"),  # of gw2, which has a cell of its own
+            ("analyzer", "subscribe", "Alert"),
+            ("analyzer", "subscribe", "Alert"),  # of gw3, which has none
+            ("correlation", "subscribe", "Cooperation"),
+            ("ontology", "subscribe", "HostProfile"),
+        ]
+
+
+async def test_a_cell_orders_its_own_gateway_first_and_publishes_to_subscribers(
+    tmp_path: Path,
+) -> None:
+    wish = Subscription(id="urn:s", topic="Cooperation")
+    async with running(tmp_path, nodes=CELLS) as agent:
+        await agent.on_message(from_cell("subscribe"), (wish,))
+        assert agent.sent[-1] == ("correlation", "agree", (wish,))
+        with pytest.raises(ValueError, match="Cooperation only"):
+            await agent.on_message(
+                from_cell("subscribe"), (Subscription(id="urn:s", topic="Alert"),)
+            )
+    # A restart keeps the subscriber.
+    async with running(tmp_path, nodes=CELLS) as agent:
+        await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
+        await until(lambda: len(decisions(agent, "ontology")) == 1)
+        sent = [(to, how, rs) for to, how, rs in agent.sent if how in ("request", "inform")]
+        (decision,) = decisions(agent, "ontology")
+        assert sent[0] == ("reaction", "request", (decision,)) and decision.scope == "own"
+        assert [(to, how) for to, how, _ in sent[1:3]] == [
+            ("correlation", "inform"),
+            ("ontology", "inform"),
+        ]
+        published = sent[1][2]
+        assert any(isinstance(r, Incident) for r in published)
+        assert sum(isinstance(r, Alert) for r in published) == 2
+        await agent.on_message(from_cell("cancel"), (wish,))
+        assert agent._subscribers.to("Cooperation") == ()
+
+
+async def test_what_another_cell_publishes_is_judged_by_the_own_rules(tmp_path: Path) -> None:
+    attack = alert(1, "FtpBruteForce", 5)
+    incident = Incident(
+        id="urn:i",
+        classification="HoneypotBruteForceIncident",
+        source=attack.source,
+        targets=(),
+        alerts=(attack.id,),
+        rule="HoneypotBruteForce",
+        begin_us=attack.begin_us,
+        end_us=attack.end_us,
+        severity=0.9,
+        verified_source=True,
+        explanation="",
+    )
+    decision = Decision(
+        id="urn:d",
+        action="block",
+        source=ip_address("192.0.2.7"),
+        classification=incident.classification,
+        incident=incident.id,
+        origin=OTHER_CELL,
+        decided_us=now_us(),
+        duration_s=3600,
+        reason="",
+    )
+    async with running(tmp_path, nodes=CELLS) as agent:
+        harmless = replace(attack, classification="HoneypotContact")
+        await agent.on_message(from_cell("inform"), (decision, incident, harmless))
+        await until(lambda: agent.counters["cooperation_not_convinced"] == 1)
+        assert decisions(agent, "reaction") == []
+        await agent.on_message(from_cell("inform"), (decision, incident, attack))
+        await until(lambda: bool(decisions(agent, "reaction")))
+        (order,) = decisions(agent, "reaction")
+        assert (order.scope, order.duration_s) == ("cooperative", 60)
+        # Evidence of others is no alert of ours, and nothing is reported of it.
+        assert agent.counters["alerts"] == 0 and decisions(agent, "ontology") == []
+        # The supervisor rules on the same decision: the word counts in full.
+        ruling = Block(
+            id="urn:b",
+            decision=decision.id,
+            gateway="*",
+            source=order.source,
+            state="active",
+            since_us=now_us(),
+            expires_us=now_us() + 3600 * 1_000_000,
+        )
+        agent.running.rule([ruling], "supervisor.gw9@honeynet.localdomain")
+        await until(lambda: len(decisions(agent, "reaction")) == 2)
+        assert decisions(agent, "reaction")[1].duration_s > 3500
 
 
 async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) -> None:

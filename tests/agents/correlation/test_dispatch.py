@@ -71,6 +71,7 @@ class Outbox:
         records: Sequence[Record],
         *,
         protocol: str,
+        reply_by_us: int | None = None,
     ) -> tuple[AclMessage, ...]:
         if any(isinstance(record, self._too_large) for record in records):
             raise MessageError("too large")
@@ -79,8 +80,8 @@ class Outbox:
         return ()
 
 
-def settings(tmp_path: Path) -> Settings:
-    agents = ["ontology", "correlation", "supervisor"]
+def settings(tmp_path: Path, *more: str) -> Settings:
+    agents = ["ontology", "correlation", *more]
     return Settings.model_validate(
         {"state_dir": tmp_path, "node": [{"name": "gw1", "agents": agents}]}
     )
@@ -89,7 +90,7 @@ def settings(tmp_path: Path) -> Settings:
 async def test_decisions_go_out_as_one_request_with_their_evidence(tmp_path: Path) -> None:
     outbox, counters = Outbox(), Counter[str]()
     both = (decision(0), decision(1))
-    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    dispatch = Dispatch(settings(tmp_path, "supervisor"), "gw1", outbox.send, counters)
     await dispatch.send(Outcome(INCIDENT, both, (ALERT,)))
     everything = (*both, INCIDENT, ALERT)
     assert outbox.sent == [
@@ -101,13 +102,14 @@ async def test_decisions_go_out_as_one_request_with_their_evidence(tmp_path: Pat
 
 async def test_an_incident_alone_is_told(tmp_path: Path) -> None:
     outbox = Outbox()
-    await Dispatch(settings(tmp_path), outbox.send, Counter()).send(Outcome(INCIDENT, (), (ALERT,)))
+    dispatch = Dispatch(settings(tmp_path, "supervisor"), "gw1", outbox.send, Counter())
+    await dispatch.send(Outcome(INCIDENT, (), (ALERT,)))
     assert [how for _, how, _ in outbox.sent] == ["inform", "inform"]
 
 
 async def test_what_is_too_large_goes_without_its_alerts(tmp_path: Path) -> None:
     outbox, counters = Outbox(Alert), Counter[str]()
-    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    dispatch = Dispatch(settings(tmp_path, "supervisor"), "gw1", outbox.send, counters)
     await dispatch.send(Outcome(INCIDENT, (decision(0),), (ALERT,)))
     assert outbox.sent[0] == ("supervisor", "request", (decision(0), INCIDENT))
     assert counters == {"incidents_cut": 1}
@@ -116,7 +118,47 @@ async def test_what_is_too_large_goes_without_its_alerts(tmp_path: Path) -> None
 async def test_every_order_is_sent_though_its_incident_can_not_be(tmp_path: Path) -> None:
     outbox, counters = Outbox(Incident), Counter[str]()
     both = (decision(0), decision(1))
-    dispatch = Dispatch(settings(tmp_path), outbox.send, counters)
+    dispatch = Dispatch(settings(tmp_path, "supervisor"), "gw1", outbox.send, counters)
     await dispatch.send(Outcome(INCIDENT, both, ()))
     assert outbox.sent == [("supervisor", "request", (one,)) for one in both]
     assert counters == {"incidents_cut": 1, "incidents_unsendable": 1}
+
+
+async def test_the_own_gateway_is_ordered_before_anybody_is_asked(tmp_path: Path) -> None:
+    outbox = Outbox()
+    both = (decision(0), decision(1))
+    dispatch = Dispatch(
+        settings(tmp_path, "supervisor", "reaction"),
+        "gw1",
+        outbox.send,
+        Counter(),
+        lambda: ("correlation.gw2@honeynet.localdomain",),
+    )
+    await dispatch.send(Outcome(INCIDENT, both, (ALERT,)))
+    everything = (*both, INCIDENT, ALERT)
+    assert outbox.sent == [
+        ("reaction", "request", both),
+        ("supervisor", "request", everything),
+        ("correlation", "inform", everything),
+        ("ontology", "inform", everything),
+    ]
+    # An incident without a decision is no business of others.
+    outbox.sent.clear()
+    await dispatch.send(Outcome(INCIDENT, (), (ALERT,)))
+    assert [to for to, _, _ in outbox.sent] == ["supervisor", "ontology"]
+
+
+async def test_without_a_supervisor_the_own_gateway_is_ordered_all_the_same(
+    tmp_path: Path,
+) -> None:
+    outbox = Outbox(Incident)
+    dispatch = Dispatch(settings(tmp_path, "reaction"), "gw1", outbox.send, Counter())
+    await dispatch.send(Outcome(INCIDENT, (decision(0),), (ALERT,)))
+    assert outbox.sent == [("reaction", "request", (decision(0),))]
+
+
+async def test_many_orders_go_out_in_several_messages(tmp_path: Path) -> None:
+    outbox = Outbox()
+    dispatch = Dispatch(settings(tmp_path, "reaction"), "gw1", outbox.send, Counter())
+    await dispatch.order_own_gateway([decision(number) for number in range(120)])
+    assert [len(records) for _, _, records in outbox.sent] == [50, 50, 20]

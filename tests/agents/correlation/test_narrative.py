@@ -5,10 +5,10 @@ from ipaddress import IPv6Address, ip_address
 
 from agents.correlation.narrative import (
     MAX_ALERTS,
-    tell_alert,
-    tell_incident,
-    tell_kinds,
-    tell_role,
+    describe_alert,
+    describe_incident,
+    describe_kinds,
+    describe_role,
 )
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Alert
@@ -32,19 +32,19 @@ ALERT = Alert(
 
 
 def test_an_alert_in_words() -> None:
-    assert tell_alert(ALERT) == (
+    assert describe_alert(ALERT) == (
         "SynScan from 192.0.2.7 on 2001:db8::5 at 2026-09-21 14:13:20 UTC "
         "(1000 connections, confidence 0.90, source not verified)"
     )
     flood = replace(ALERT, source=None, source_count=40, count=1, target_port=80)
-    assert tell_alert(flood).startswith("SynScan from 40 hosts on 2001:db8::5")
-    assert "(1 connection, port 80, " in tell_alert(flood)
+    assert describe_alert(flood).startswith("SynScan from 40 hosts on 2001:db8::5")
+    assert "(1 connection, port 80, " in describe_alert(flood)
 
 
 def test_facts_that_alerts_do_not_say_themselves() -> None:
     pot = Fact("type", ("urn:ontoidps:host:2001:db8::5", IDPS.Honeypot))
-    assert tell_role(pot) == "2001:db8::5 is a Honeypot"
-    assert tell_role(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x"))) == ""
+    assert describe_role(pot) == "2001:db8::5 is a Honeypot"
+    assert describe_role(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x"))) == ""
 
 
 def test_kinds_are_told_up_to_the_class_that_the_rule_names() -> None:
@@ -53,17 +53,17 @@ def test_kinds_are_told_up_to_the_class_that_the_rule_names() -> None:
         Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan)),
         Fact("subClassOf", (IDPS.FtpBruteForce, IDPS.BruteForce)),
     ]
-    assert tell_kinds("SynScan", facts) == "SynScan is a kind of PortScan, and that of Scan"
-    assert tell_kinds("FtpBruteForce", facts) == "FtpBruteForce is a kind of BruteForce"
-    assert tell_kinds("UdpScan", facts) == ""
+    assert describe_kinds("SynScan", facts) == "SynScan is a kind of PortScan, and that of Scan"
+    assert describe_kinds("FtpBruteForce", facts) == "FtpBruteForce is a kind of BruteForce"
+    assert describe_kinds("UdpScan", facts) == ""
     circle = [Fact("subClassOf", ("A", "B")), Fact("subClassOf", ("B", "A"))]
-    assert tell_kinds("A", circle) == "A is a kind of B, and that of A"
+    assert describe_kinds("A", circle) == "A is a kind of B, and that of A"
 
 
 def test_a_long_story_is_cut_in_the_middle() -> None:
     alerts = [replace(ALERT, target_port=port) for port in range(50)]
     why = Explanation("R", "why", ("R",), ())
-    lines = tell_incident("R", "why", alerts, [why]).splitlines()
+    lines = describe_incident("R", "why", alerts, [why]).splitlines()
     assert lines[0] == "Rule R: why" and len(lines) == 1 + MAX_ALERTS + 1
     assert "port 0," in lines[1] and "port 49," in lines[-1]
     assert lines[1 + MAX_ALERTS // 2] == f"({50 - MAX_ALERTS} more alerts)"

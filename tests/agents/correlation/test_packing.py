@@ -76,8 +76,8 @@ def packed(alerts: Sequence[Alert], joins: Joins | None) -> tuple[list[Packed], 
     fresh = [alert_id for window in windows for alert_id in window.fresh]
     assert sorted(fresh) == sorted(alert.id for alert in alerts)
     for window in windows:
-        assert window.fresh.keys().isdisjoint(window.beside)
-        assert [a.id for a in packer.alerts(window)] == [*window.fresh, *window.beside]
+        assert window.fresh.keys().isdisjoint(window.context)
+        assert [a.id for a in packer.alerts(window)] == [*window.fresh, *window.context]
     return windows, packer
 
 

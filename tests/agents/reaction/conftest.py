@@ -36,7 +36,7 @@ def _other_python() -> tuple[str, dict[str, str]] | str:
     """(interpreter, environment) that user 65534 can run our code with, or why there is none."""
     if os.geteuid() != 0:
         return "already an ordinary user"
-    paths = [Path(lab.__file__).parents[1], Path(np.__file__).parents[1]]
+    paths = [Path(lab.__file__).parents[2], Path(np.__file__).parents[1]]
     environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     check = "import sys, subprocess, ontology.records as r; subprocess.check_call([sys.executable])"
     for python in (sys.executable, "/usr/bin/python3"):

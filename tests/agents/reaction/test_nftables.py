@@ -160,8 +160,9 @@ def test_other_tables_are_left_alone(traffic: Traffic) -> None:
 
 
 def test_agent_core_on_the_kernel(traffic: Traffic) -> None:
-    result = traffic("desk")
+    result = traffic("enforcement")
     assert result["states"] == ["active", "active", "refused", "refused", "refused", "active"]
+    assert 15 < result["shortened"] <= 20
     assert result["ended"] == ["203.0.113.77 expired"]
     assert result["expired_s"] < 3
     assert result["mended"] == [False, False]

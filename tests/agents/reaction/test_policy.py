@@ -131,12 +131,22 @@ def test_same_decision_same_answer() -> None:
     assert judge.judge(good, NOW_US) == judge.judge(good, NOW_US + 1)
 
 
-def test_order_from_before_a_lift_is_refused() -> None:
+def test_an_order_that_came_too_late_may_come_again_with_less_time() -> None:
     judge = policy()
-    lift = decision("203.0.113.5", action="unblock", decided_us=NOW_US + 10)
-    assert judge.judge(lift, NOW_US + 20).permitted
-    assert judge.judge(decision("203.0.113.5"), NOW_US + 30).rule == "lifted"
-    assert judge.judge(decision("203.0.113.5", decided_us=NOW_US + 11), NOW_US + 30).permitted
+    assert (
+        judge.judge(decision("203.0.113.5", ident="urn:x:1"), NOW_US + 61_000_000).rule == "stale"
+    )
+    again = decision("203.0.113.5", ident="urn:x:1", decided_us=NOW_US + 60_000_000)
+    assert judge.judge(again, NOW_US + 61_000_000).permitted
+
+
+def test_a_wall_clock_set_back_does_not_use_up_the_rate() -> None:
+    judge = policy(maximum_blocks_per_minute=1)
+    day_us = 86_400_000_000
+    assert judge.judge(decision("203.0.113.5", duration_s=172_800), NOW_US).permitted
+    assert not judge.judge(decision("203.0.113.6", duration_s=172_800), NOW_US).permitted
+    earlier = decision("203.0.113.7", decided_us=NOW_US - day_us)
+    assert judge.judge(earlier, NOW_US - day_us).permitted
 
 
 def test_allow_listed_address_may_be_unblocked() -> None:

@@ -54,7 +54,7 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("15m", "15 minutes", "policy.block_duration: '15 minutes' is not a duration"),
         ('"2001:db8::5"', '"2001:db8::zz"', "policy.allow.1"),
         ('name = "gw1"', 'name = "control"', "two nodes are named 'control'"),
-        ('"ontology", ', "", "exactly one node must run the ontology agent, 0 do"),
+        ('"ontology", ', "", "no node runs an ontology agent, at least one must"),
         ('interfaces = ["eth0"]', "", "node 'gw1' has a sensor but no interfaces"),
         ('node = "gw1"', 'node = "gw9"', "honeypot 198.51.100.5 names unknown node 'gw9'"),
         ("198.51.100.5", "192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
@@ -102,6 +102,29 @@ def test_the_message_server_is_never_blocked(tmp_path: Path) -> None:
     text = addressed.replace("[policy]", '[xmpp]\nhost = "203.0.113.250"\n[policy]', 1)
     settings = load_settings(write(tmp_path, text))
     assert ip_network("203.0.113.250/32") in settings.allow_networks()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("198.51.100.5", "0.0.0.0", "a honeypot can't have the address 0.0.0.0: it is the unspec"),  # noqa: S104
+        ("198.51.100.5", "224.0.0.5", "it is a multicast address, no host's"),
+        ("198.51.100.5", "::ffff:192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
+        ('"203.0.113.1"', '"0.1.2.3"', "can't have the address 0.1.2.3: it is a reserved address"),
+    ],
+)
+def test_an_address_of_no_host_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(SettingsError) as error:
+        load_settings(write(tmp_path, GOOD.replace(old, new)))
+    assert said in str(error.value)
+
+
+def test_two_nodes_never_have_one_address(tmp_path: Path) -> None:
+    """However it is written."""
+    mapped = 'addresses = ["::ffff:203.0.113.1"]\n[[honeypot]]'
+    with pytest.raises(SettingsError, match=r"and node 'gw1' have the address"):
+        load_settings(write(tmp_path, GOOD.replace("[[honeypot]]", mapped, 1)))
 
 
 INPUT = 'interfaces = ["eth0"]\ninputs = [{ kind = "eve", path = "logs/eve.json" }]'
@@ -174,4 +197,42 @@ def test_a_bad_source_is_refused_by_name(tmp_path: Path, line: str, said: str) -
 def test_only_a_sensor_reads_log_groups(tmp_path: Path) -> None:
     text = GOOD.replace('addresses = ["203.0.113.1"]', "nflog = [5]")
     with pytest.raises(SettingsError, match="has nflog or captures but no sensor"):
+        load_settings(write(tmp_path, text))
+
+
+CELLS = """
+[xmpp]
+host = "127.0.0.1"
+[[node]]
+name = "gw0"
+agents = ["sensor", "analyzer", "reaction"]
+interfaces = ["eth0"]
+[[node]]
+name = "gw1"
+agents = ["sensor", "analyzer", "correlation", "ontology", "reaction"]
+interfaces = ["eth0"]
+[[node]]
+name = "gw2"
+agents = ["sensor", "analyzer", "correlation", "ontology", "reaction"]
+interfaces = ["eth0"]
+"""
+
+
+def test_nodes_without_a_correlation_agent_are_served_by_the_first(tmp_path: Path) -> None:
+    """Several correlation and ontology agents, and no supervisor."""
+    settings = load_settings(write(tmp_path, CELLS))
+    assert [settings.correlation_of(node) for node in ("gw0", "gw1", "gw2")] == [
+        settings.jid("correlation", node) for node in ("gw1", "gw1", "gw2")
+    ]
+    assert settings.analyzers_of("gw1") == (
+        settings.jid("analyzer", "gw0"),
+        settings.jid("analyzer", "gw1"),
+    )
+    assert settings.analyzers_of("gw2") == (settings.jid("analyzer", "gw2"),)
+    assert settings.jids("supervisor") == ()
+
+
+def test_two_supervisors_are_refused(tmp_path: Path) -> None:
+    text = CELLS.replace('"ontology", ', '"ontology", "supervisor", ')
+    with pytest.raises(SettingsError, match="several nodes run a supervisor agent, one may"):
         load_settings(write(tmp_path, text))

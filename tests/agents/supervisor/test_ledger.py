@@ -111,7 +111,7 @@ def test_only_the_newest_lift_of_a_source_counts_as_missed(ledger, settings, kit
     def lift(name):
         order = kit.decision(f"u-{name}", action="unblock", duration_s=0)
         current = ledger.active_for(order.source)
-        ledger.save(propagation.lift(current, order, kit.T0).entry)
+        ledger.save(propagation.bans.lift(current, order, kit.T0).entry)
 
     def block(name):
         made = kit.decision(name)

@@ -9,6 +9,7 @@ import pytest
 from agents.supervisor.directory import DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.operations import Operations
+from ontology.records import GatewayAddresses
 
 
 async def confirm(operations, kit, made, state="active", at_us=None, gateways=None):
@@ -57,9 +58,174 @@ async def test_reports_reach_the_entry_by_either_decision(operations, kit, clock
 
 
 async def test_a_report_about_nothing_is_counted_not_believed(operations, kit):
-    assert not await operations.report(kit.report(kit.decision("unheard"), "gw1"))
-    assert operations.counters["reports_unknown"] == 1
+    for state in ("expired", "lifted", "refused"):
+        assert not await operations.report(kit.report(kit.decision("unheard"), "gw1", state))
+    assert not await operations.report(kit.report(kit.decision("unheard"), "gw9"))
+    protected = kit.decision("unheard", "198.51.100.3")
+    assert not await operations.report(kit.report(protected, "gw1"))
+    assert operations.counters["reports_unknown"] == 5
     assert operations.ledger.counts()["entry"] == 0
+
+
+async def test_what_a_node_blocked_alone_is_adopted_and_ordered_nowhere(
+    operations, settings, post, kit, clock
+):
+    """The supervisor was away: a gateway reports a block that nobody told it of."""
+    for name in kit.GATEWAYS:
+        jid = settings.jid("reaction", name)
+        await operations.register(kit.describe(settings, "reaction", name), jid)
+    made = kit.decision("unheard")
+    assert await operations.report(kit.report(made, "gw2"))
+    (entry,) = operations.ledger.active(clock())
+    assert (entry.reach, entry.decision.id, entry.remaining_s(clock())) == (
+        "reported",
+        made.id,
+        900,
+    )
+    assert [(g.gateway, g.state) for g in entry.gateways] == [("gw2", "active")]
+    assert "gw2" in entry.cause.reason
+    for _ in range(40):
+        clock.turn(1)
+        await operations.sweep()
+    assert post.take() == []
+    # Then its decision comes: every gateway shall do it, and gw2 has it.
+    plan = await operations.decide(made, *kit.evidence(made), ordered_at="gw2")
+    assert (plan.outcome, plan.entry.reach) == ("blocked", "everywhere")
+    assert plan.entry.cause.reason == made.reason
+    assert [o.gateway for o in post.take()] == ["gw1", "gw3"]
+    assert operations.ledger.counts()["entry"] == 1
+
+
+async def test_an_adopted_block_ends_when_its_gateway_says_so(operations, kit, clock):
+    made = kit.decision("unheard")
+    await operations.report(kit.report(made, "gw2"))
+    clock.turn(5)
+    await operations.report(kit.report(made, "gw2", "lifted", clock()))
+    (entry,) = operations.ledger.entries(limit=9)
+    assert (entry.state, entry.ended_by) == ("lifted", "gateway gw2")
+
+
+async def test_a_late_report_of_a_lifted_block_leaves_none_behind(operations, post, kit, clock):
+    made, alone = kit.decision("d1"), kit.decision("d2")
+    await operations.decide(made, None, ())
+    entry = await operations.lift(operations.ledger.entry_of_decision(made.id).id, "mistake", "ana")
+    await operations.report(kit.report(alone, "gw2"))  # was under way
+    clock.turn(1)
+    (unblock,) = {o.decision for o in post.take() if o.decision.action == "unblock"}
+    await operations.report(kit.report(unblock, "gw2", "lifted", clock()))
+    assert operations.ledger.active(clock()) == ()
+    assert operations.ledger.entry(entry.id).state == "lifted"
+
+
+async def test_what_a_node_ordered_itself_is_not_ordered_there_again(
+    operations, settings, post, kit, clock
+):
+    for name in kit.GATEWAYS:
+        jid = settings.jid("reaction", name)
+        await operations.register(kit.describe(settings, "reaction", name), jid)
+    made = kit.decision()
+    await operations.decide(made, *kit.evidence(made), ordered_at="gw1")
+    assert [o.gateway for o in post.take()] == ["gw2", "gw3"]
+    await confirm(operations, kit, made)
+    for _ in range(40):
+        clock.turn(1)
+        await operations.sweep()
+        for name in kit.GATEWAYS:
+            jid = settings.jid("reaction", name)
+            await operations.register(kit.describe(settings, "reaction", name), jid)
+    assert post.take() == []
+
+
+async def test_what_a_node_says_it_ordered_and_did_not_is_ordered(operations, post, kit, clock):
+    made = kit.decision()
+    await operations.decide(made, None, (), ordered_at="gw1")
+    post.take()
+    clock.turn(1)
+    await operations.sweep()
+    assert post.take() == []
+    clock.turn(1)
+    await operations.sweep()
+    ((gateway, again),) = [(o.gateway, o.decision) for o in post.take()]
+    assert (gateway, again.id, again.duration_s) == ("gw1", made.id, 898)
+
+
+async def test_a_decision_from_before_a_lift_does_not_undo_it(operations, kit, clock, post):
+    first, late = kit.decision("d1"), kit.decision("d2", decided_us=kit.T0 + 5)
+    await operations.decide(first, None, ())
+    clock.turn(10)
+    await operations.lift(operations.ledger.entry_of_decision(first.id).id, "mistake", "ana")
+    post.take()
+    plan = await operations.decide(late, None, ())
+    assert not plan.accepted and "lifted after" in plan.detail
+    assert post.take() == []
+    later = kit.decision("d3", decided_us=clock() + 1)
+    assert (await operations.decide(later, None, ())).outcome == "blocked"
+
+
+async def test_orders_of_one_source_get_later_also_when_the_clock_is_set_back(
+    operations, kit, clock, post
+):
+    """A gateway goes by the newest order."""
+    made = kit.decision()
+    await operations.decide(made, None, ())
+    clock.turn(-3600)
+    entry = operations.ledger.entry_of_decision(made.id)
+    await operations.lift(entry.id, "mistake", "ana")
+    await operations.block(made.source, 60, "after all", "ana")
+    stamps = [o.decision.decided_us for o in post.take() if o.gateway == "gw1"]
+    assert len(stamps) == 3 and stamps == sorted(set(stamps))
+
+
+async def test_what_a_kernel_has_is_refused_at_once_and_lifted(
+    operations, settings, ledger, kit, clock, post
+):
+    made = kit.decision(source="203.0.113.255")
+    await operations.decide(made, None, ())
+    post.take()
+    kernel = GatewayAddresses(
+        id=kit.urn("kernel"), node="gw2", broadcasts=(ip_address("203.0.113.255"),)
+    )
+    await operations.protect(kernel)
+    (entry,) = ledger.entries(limit=9)
+    assert entry.state == "lifted"
+    assert {o.decision.action for o in post.take()} == {"unblock"}
+    reborn = Operations(settings, ledger, clock=clock, send=post.send, archive=post.archive)
+    for judge in (operations, reborn):
+        with pytest.raises(ServiceError, match="broadcast address of a network of gateway gw2"):
+            await judge.block(ip_address("203.0.113.255"), 60, "why not", "ana")
+
+
+@pytest.mark.parametrize("source", ["169.254.1.1", "fe80::1", "240.0.0.1", "0.1.2.3"])
+async def test_what_no_gateway_would_block_is_refused_at_once(operations, post, source):
+    with pytest.raises(ServiceError, match="not the address of one host"):
+        await operations.block(ip_address(source), 60, "why not", "ana")
+    assert post.take() == []
+
+
+async def test_correlation_agents_hear_what_is_in_force(settings, ledger, clock, post, kit):
+    heard = []
+
+    async def publish(entries):
+        heard.extend((str(e.source), e.state) for e in entries)
+
+    operations = Operations(
+        settings, ledger, clock=clock, send=post.send, archive=post.archive, publish=publish
+    )
+    made = kit.decision()
+    await operations.decide(made, None, ())
+    await operations.decide(kit.decision("d2", "203.0.113.10"), None, ())
+    await operations.lift(ledger.entry_of_decision(made.id).id, "mistake", "ana")
+    jid = settings.jid("correlation", "gw1")
+    await operations.register(kit.describe(settings, "correlation", "gw1"), jid)
+    clock.turn(900)
+    await operations.sweep()
+    assert heard == [
+        ("203.0.113.9", "active"),
+        ("203.0.113.10", "active"),
+        ("203.0.113.9", "lifted"),
+        ("203.0.113.10", "active"),
+        ("203.0.113.10", "expired"),
+    ]
 
 
 async def test_a_restarted_gateway_gets_what_remains(operations, settings, post, kit, clock):

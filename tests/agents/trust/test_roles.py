@@ -13,6 +13,7 @@ from ontology.records import (
     AgentDescription,
     Alert,
     Block,
+    GatewayAddresses,
     Record,
     Subscription,
     TrafficCluster,
@@ -56,17 +57,47 @@ def finding(analyzer: str) -> Alert:
         end_us=0,
         confidence=0.5,
         verified_source=False,
+        sensor="s",
         analyzer=analyzer,
     )
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_only_the_supervisor_orders_a_reaction_agent(role: str) -> None:
-    if role == "supervisor":
-        check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+@pytest.mark.parametrize("node", ["gw1", "gw2"])
+def test_the_supervisor_and_the_correlation_agent_of_the_node_order_a_gateway(
+    role: str, node: str
+) -> None:
+    order = DECISION if role == "supervisor" else replace(DECISION, origin=peer(role, node).jid)
+    if role == "supervisor" or (role, node) == ("correlation", "gw2"):
+        check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
     else:
         with pytest.raises(Refused, match="role"):
-            check_roles(peer(role), peer("reaction", "gw2"), "request", [DECISION])
+            check_roles(peer(role, node), peer("reaction", "gw2"), "request", [order])
+
+
+def test_a_cell_publishes_its_own_decisions_to_cells() -> None:
+    cell, other = peer("correlation"), peer("correlation", "gw2")
+    check_roles(other, cell, "subscribe", [Subscription(id="urn:uuid:3", topic="Cooperation")])
+    check_roles(cell, other, "inform", [replace(DECISION, origin=cell.jid)])
+    for origin in (other.jid, "user:x"):
+        with pytest.raises(Refused, match="another"):
+            check_roles(cell, other, "inform", [replace(DECISION, origin=origin)])
+    # No cell orders another, nor another's gateway.
+    with pytest.raises(Refused, match="role"):
+        check_roles(cell, other, "request", [replace(DECISION, origin=cell.jid)])
+
+
+def test_a_gateway_answers_the_correlation_agent_of_its_node() -> None:
+    check_roles(peer("reaction"), peer("correlation"), "inform", [block("gw1")])
+    with pytest.raises(Refused, match="role"):
+        check_roles(peer("reaction"), peer("correlation", "gw2"), "inform", [block("gw1")])
+
+
+def test_a_gateway_speaks_of_its_own_kernel_only() -> None:
+    own = GatewayAddresses(id="urn:uuid:9", node="gw1")
+    check_roles(peer("reaction"), peer("supervisor", "gw2"), "inform", [own])
+    with pytest.raises(Refused, match="another"):
+        check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [own])
 
 
 @pytest.mark.parametrize("performative", ["inform", "agree", "propose", "query-ref"])

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -305,11 +306,11 @@ class Scenarios:
         nft("delete table ip other")
         return {"same": before == after, "tables": [t for t in tables if t]}
 
-    def desk(self) -> dict[str, Any]:
+    def enforcement(self) -> dict[str, Any]:
         """The agent's core on the real kernel: tampering, a restart, a reboot."""
-        from agents.reaction.desk import ReactionDesk
+        from agents.reaction.enforcement import Enforcement
         from agents.reaction.policy import ReactionPolicy
-        from agents.reaction.store import BlockStore
+        from agents.reaction.store import ClaimStore
         from agents.settings.honeynet import Settings
         from ontology.records import Decision
 
@@ -331,14 +332,16 @@ class Scenarios:
                 }
             )
 
-            def make() -> ReactionDesk:
+            supervisor = settings.jid("supervisor", "gw1")
+
+            def make() -> Enforcement:
                 policy = ReactionPolicy(settings)
                 firewall = Nftables(policy.allow)
-                store = BlockStore(Path(folder) / "blocks.sqlite3")
-                return ReactionDesk(policy, firewall, store, gateway="gw1")
+                store = ClaimStore(Path(folder) / "blocks.sqlite3")
+                return Enforcement(policy, firewall, store, gateway="gw1", authorities=[supervisor])
 
-            desk = make()
-            desk.start(now_us)
+            gateway = make()
+            gateway.start()
             orders = [
                 Decision(
                     id=f"urn:x:{number}",
@@ -361,31 +364,36 @@ class Scenarios:
                     ]
                 )
             ]
-            states = [block.state for block in desk.handle(orders, now_us)]
+            states = [r.block.state for r in gateway.handle(orders, supervisor)]
+            shorter = replace(orders[0], id="urn:x:s", decided_us=now_us + 1, duration_s=20)
+            gateway.handle([shorter], supervisor)
+            with contextlib.closing(Nftables()) as kernel:
+                shortened = kernel.remaining(attacker.ipv4)
             ended: list[str] = []
 
             def tick() -> bool:
-                ended.extend(f"{b.source} {b.state}" for b in desk.tick(time.time_ns() // 1000))
+                ended.extend(f"{r.block.source} {r.block.state}" for r in gateway.tick())
                 return bool(ended)
 
             expired_s = wait_for(tick)
             nft("flush ruleset")
-            desk.tick(time.time_ns() // 1000)
+            gateway.tick()
             mended = [passes(attacker, self.pot, version) for version in (4, 6)]
-            drift = desk.counters["drift"]
-            desk.close()
+            drift = gateway.counters["drift"]
+            gateway.close()
 
             again = make()
-            kept = sorted(str(b.source) for b in again.start(time.time_ns() // 1000))
+            kept = sorted(str(r.block.source) for r in again.start())
             again.close()
             nft("flush ruleset")  # what a reboot does
             rebooted = make()
-            restored = sorted(str(b.source) for b in rebooted.start(time.time_ns() // 1000))
+            restored = sorted(str(r.block.source) for r in rebooted.start())
             after = [passes(attacker, self.pot, version) for version in (4, 6)]
             rebooted.close()
         Nftables().remove()
         return {
             "states": states,
+            "shortened": shortened,
             "ended": ended,
             "expired_s": expired_s,
             "mended": mended,
