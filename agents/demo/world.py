@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,9 +19,18 @@ ONTOIDPS = (sys.executable, "-m", "agents.main")
 CURL = ("curl", "--silent", "--output", os.devnull, "--max-time", "1.5")
 
 
-def honeynet_toml(topology: HoneynetTopology, folder: Path, block_s: int) -> str:
-    """The file an operator would write for this topology."""
+def honeynet_toml(
+    topology: HoneynetTopology, folder: Path, block_s: int, *, cells: bool = False
+) -> str:
+    """The file an operator would write for this topology.
+
+    Args:
+        cells: a correlation agent on every gateway, instead of one on the control host.
+    """
     control = topology.control
+    central = ["supervisor", "ontology", "console"]
+    local = ["sensor", "analyzer", "reaction"]
+    (local if cells else central).append("correlation")
     lines = [
         'name = "demo"',
         f'state_dir = "{folder / "state"}"',
@@ -36,7 +46,7 @@ def honeynet_toml(topology: HoneynetTopology, folder: Path, block_s: int) -> str
         f'allow = ["{topology.monitor.ipv4}", "{topology.monitor.ipv6}"]',
         "[[node]]",
         'name = "control"',
-        'agents = ["supervisor", "ontology", "correlation", "console"]',
+        f"agents = {json.dumps(central)}",
         f'addresses = ["{control.ipv4}", "{control.ipv6}"]',
     ]
     for gateway in topology.gateways:
@@ -44,7 +54,7 @@ def honeynet_toml(topology: HoneynetTopology, folder: Path, block_s: int) -> str
         lines += [
             "[[node]]",
             f'name = "{gateway.namespace}"',
-            'agents = ["sensor", "analyzer", "reaction"]',
+            f"agents = {json.dumps(local)}",
             f'interfaces = ["{gateway.wan.interface}"]',
             f"addresses = [{own}]",
         ]
@@ -63,14 +73,17 @@ def honeynet_toml(topology: HoneynetTopology, folder: Path, block_s: int) -> str
 class World:
     """Topology, decoys and launchers, all running; used inside a sandbox."""
 
-    def __init__(self, lab: Lab, folder: Path, block_s: int) -> None:
+    def __init__(self, lab: Lab, folder: Path, block_s: int, *, cells: bool = False) -> None:
         self._lab = lab
         self._folder = folder
         self.topology = build_honeynet(lab, GATEWAYS)
         self.file = folder / "honeynet.toml"
-        self.file.write_text(honeynet_toml(self.topology, folder, block_s), encoding="utf-8")
+        self.file.write_text(
+            honeynet_toml(self.topology, folder, block_s, cells=cells), encoding="utf-8"
+        )
         self.settings: Settings = load_settings(self.file)
-        self._launchers: list[subprocess.Popen[str]] = []
+        self.launchers: dict[str, subprocess.Popen[str]] = {}
+        """By node."""
 
     @property
     def log(self) -> Path:
@@ -90,32 +103,36 @@ class World:
             )
             if decoy.stdout is None or decoy.stdout.readline() != "ready\n":
                 raise LabError(f"the decoy in {host.namespace} did not start")
+        for node in self.settings.node:
+            self.start_launcher(node.name)
+
+    def start_launcher(self, node: str) -> None:
+        """Start a node's launcher, at first or after its host has died."""
         with self.log.open("a", encoding="utf-8") as log:
-            for node in self.settings.node:
-                launcher = self._lab.popen(
-                    node.name,
-                    [*ONTOIDPS, "up", str(self.file), "--node", node.name],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    # Ctrl-C is for the demo, which then stops the launchers in order.
-                    start_new_session=True,
-                    env=os.environ,
-                )
-                self._launchers.append(launcher)
+            self.launchers[node] = self._lab.popen(
+                node,
+                [*ONTOIDPS, "up", str(self.file), "--node", node],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for the demo, which then stops the launchers in order.
+                start_new_session=True,
+                env=os.environ,
+            )
 
     def dead_launcher(self) -> str | None:
         """What the log's last line says, if a launcher ended by itself."""
-        if all(launcher.poll() is None for launcher in self._launchers):
+        if all(launcher.poll() is None for launcher in self.launchers.values()):
             return None
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-1] if lines else "a launcher ended without a word"
 
     def stop(self) -> list[int]:
         """SIGTERM to every launcher; their exit codes."""
-        for launcher in reversed(self._launchers):
+        launchers = [*self.launchers.values()]
+        for launcher in reversed(launchers):
             launcher.terminate()
-        return [launcher.wait(20) for launcher in self._launchers]
+        return [launcher.wait(20) for launcher in launchers]
 
     def reaches(self, host: LabHost, honeypot: LabHost) -> bool:
         """Does ``host`` get the honeypot's web page (a full TCP connection) within 1.5 s?"""
