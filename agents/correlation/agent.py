@@ -30,6 +30,7 @@ from ontology.records import (
     Alert,
     Block,
     Decision,
+    GatewayAddresses,
     HostProfile,
     OntologyChanged,
     Record,
@@ -62,6 +63,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         )
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
+        self._protected = Protected.from_settings(self.settings)
+        """With what the kernel of this node's gateway has, once it has said so."""
         self._cells = tuple(j for j in self.settings.jids("correlation") if j != self.jid)
         """The other correlation agents."""
         self._subscribers = Subscribers(context.state_dir / "subscribers.json")
@@ -83,7 +86,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.at_end(lambda: asyncio.to_thread(ahead.close))
         # Not in the threads, which may be waiting for the worker: this makes it answer.
         self.at_end(lambda: asyncio.to_thread(worker.close))
-        protected = Protected.from_settings(self.settings)
+        protected = self._protected
         engine = CorrelationEngine(
             self.settings.host_profiles(),
             self.settings.policy,
@@ -137,6 +140,10 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
             self.running.take(alerts)
+        for record in records:
+            if isinstance(record, GatewayAddresses):
+                self._protected = self._protected.with_kernel(record)
+                self.running.protect(self._protected)
         blocks = [record for record in records if isinstance(record, Block)]
         if message.sender in self.settings.jids("supervisor"):
             self.running.rule(blocks, message.sender)

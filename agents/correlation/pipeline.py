@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agents.base.protected import Protected
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, Publication
 from agents.correlation.dispatch import Dispatch
@@ -113,6 +114,12 @@ class Pipeline:
         if self._cooperation is not None:
             self._lifted.update(block.source for block in blocks if block.state == "lifted")
         self._work.set()
+
+    def protect(self, protected: Protected) -> None:
+        """Recommend and confirm no block of what this protects, from the next batch on."""
+        if self._cooperation is not None:
+            self._cooperation.set_protected(protected)
+        self.before_next(lambda: self.engine.set_protected(protected))
 
     def hear(self, publications: Sequence[Publication]) -> None:
         """Decisions that another cell published."""

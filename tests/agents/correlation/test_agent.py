@@ -22,7 +22,16 @@ from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Policy, Settings
 from ontology.fragments import FragmentError
-from ontology.records import Alert, Block, Decision, Incident, OntologyChanged, Record, Subscription
+from ontology.records import (
+    Alert,
+    Block,
+    Decision,
+    GatewayAddresses,
+    Incident,
+    OntologyChanged,
+    Record,
+    Subscription,
+)
 
 ANALYZER = "analyzer.gw1@honeynet.localdomain"
 
@@ -139,6 +148,19 @@ async def test_alerts_become_a_request_with_everything_it_rests_on(tmp_path: Pat
         incident = next(r for r in request if isinstance(r, Incident))
         assert request[0] == decision and decision.incident == incident.id
         assert {a.id for a in request if isinstance(a, Alert)} == set(incident.alerts)
+
+
+async def test_what_the_kernel_of_the_gateway_has_is_shown_and_not_ordered(tmp_path: Path) -> None:
+    scan, brute = alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)
+    assert scan.source is not None
+    kernel = GatewayAddresses(id="urn:uuid:1", node="gw1", routers=(scan.source,))
+    async with running(tmp_path) as agent:
+        await agent.on_message(MESSAGE, (kernel,))
+        await agent.on_message(MESSAGE, (scan, brute))
+        await until(lambda: any(isinstance(r, Incident) for _, _, rs in agent.sent for r in rs))
+        await until(lambda: agent.running.idle)
+        assert decisions(agent, "supervisor") == []
+        assert agent.counters["protected"] > 0
 
 
 async def test_a_restart_remembers_the_scan_and_repeats_nothing(tmp_path: Path) -> None:
