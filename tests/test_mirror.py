@@ -113,7 +113,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/correlation/pipeline.py",
         "agents/correlation/reports.py",
         "agents/launcher/logs.py",
-        "agents/launcher/priority.py",
         "agents/ontology/actions.py",
         "agents/ontology/asserted_facts.py",
         "agents/ontology/descriptions.py",
