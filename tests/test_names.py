@@ -18,6 +18,7 @@ SAME_THING = {
     "intake.py": "what comes in, checked and freed of repeats before it is worked on",
     "hosts.py": "profiles of hosts: from the settings, asserted at run time, joined",
     "clusters.py": "names of clusters: the ontology agent keeps them, the console shows them",
+    "bans.py": "who is blocked until when: the supervisor keeps it, operators ask it for changes",
     "events.py": "events as they pass by: the lines of a log, the changes on the page",
 }
 

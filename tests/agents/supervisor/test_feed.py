@@ -119,6 +119,19 @@ async def test_a_flood_of_changes_becomes_a_snapshot(operations, told, monkeypat
     assert operations.feed.snapshots == 2
 
 
+async def test_after_the_clock_was_set_everything_is_told_again(operations, told, ledger, clock):
+    await operations.decide(decision(), None, ())
+    await operations.feed.flush()
+    told.messages.clear()
+    (before,) = ledger.active(clock())
+    ledger.move_ends(3600_000_000, clock() + 3600_000_000)
+    operations.feed.anew()
+    await operations.feed.flush()
+    assert told.parts[0].opens_snapshot
+    (ban,) = told.take(Ban)
+    assert ban.expires_us == before.expires_us + 3600_000_000
+
+
 async def test_what_can_not_be_written_leaves_no_gap(operations, told):
     first = told.parts[-1].part_number
     told.messages.clear()
