@@ -118,7 +118,7 @@ def main(folder: Path) -> dict[str, Any]:
             ]
             return lab.run("gw1", wanted, check=False).returncode == 0
 
-        seen["blocked"] = until(blocked, 30)
+        seen["blocked"] = until(blocked, 90)
         guess.kill()
         guess.wait()
         time.sleep(2.0)  # what the launcher knows is a second old
