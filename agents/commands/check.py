@@ -42,6 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
             found.append(f"node {node.name}: {_rules(settings, node)}")
     if not settings.jids("reaction"):
         warnings.append("no node runs a reaction agent: nobody will be blocked anywhere")
+    if not settings.jids("console"):
+        warnings.append(
+            "no node runs a console agent: there is no page, and `ontoidps blocks` asks nobody"
+        )
     agents = list(settings.agents())
     print(
         f"{arguments.file}: good: {len(settings.node)} nodes, {len(agents)} agents, "

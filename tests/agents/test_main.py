@@ -36,6 +36,17 @@ def test_bad_input_is_one_line_and_exit_1(
     assert said.count("\n") == 1 and "node: must be a list (got 7)" in said
 
 
+def test_a_honeynet_without_a_page_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "honeynet.toml"
+    text = '[[node]]\nname = "a"\nagents = ["supervisor", "ontology", "correlation"{}]\n'
+    for more, warned in (("", True), (', "console"', False)):
+        path.write_text(text.format(more))
+        assert main(["check", str(path)]) == 0
+        assert ("no node runs a console agent" in capsys.readouterr().err) == warned
+
+
 def test_installed_command_runs() -> None:
     script = Path(sys.executable).with_name("ontoidps")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
