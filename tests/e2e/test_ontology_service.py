@@ -275,10 +275,10 @@ async def test_asking_telling_and_translating(
 
             # Facts survive the ontology agent; a correlation agent that starts later hears of them.
             await stop()
-            version = ontology._facts.book.version
+            version = ontology.running.facts.version
             ontology = await start(OntologyAgent, "ontology")
-            await until(lambda: ontology._facts is not None and ontology._facts._terms)
-            assert ontology._facts.book.version == version
+            await until(lambda: ontology.health()["connected"] and ontology._ready.is_set())
+            assert ontology.running.facts.version == version
             facts.write_text(PROFILE)
             code, out, err = await cli("retract", str(honeynet), str(facts), *reason)
             assert (code, err) == (0, "")
