@@ -114,7 +114,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/ontology/descriptions.py",
         "agents/reaction/firewall.py",
         "agents/reaction/ruleset.py",
-        "agents/reaction/store.py",
         "agents/supervisor/store.py",
     ),
 }

@@ -37,6 +37,11 @@ class AssertedFacts:
         """The ontology in force, without the rules: none fires on what may be asserted, and they
         take 10 s more."""
 
+    @property
+    def version(self) -> str:
+        """Of the facts in force; empty if the file is damaged."""
+        return self._desk.book.version if self._desk is not None else ""
+
     async def open(self, folder: Path) -> None:
         """Read the file. One that is damaged is left for a person to look at."""
         try:

@@ -275,10 +275,10 @@ async def test_asking_telling_and_translating(
 
             # Facts survive the ontology agent; a correlation agent that starts later hears of them.
             await stop()
-            version = ontology.running.facts._desk.book.version
+            version = ontology.running.facts.version
             ontology = await start(OntologyAgent, "ontology")
-            await until(lambda: ontology.has_started and ontology.running.facts._desk._terms)
-            assert ontology.running.facts._desk.book.version == version
+            await until(lambda: ontology.health()["connected"] and ontology.has_started)
+            assert ontology.running.facts.version == version
             facts.write_text(PROFILE)
             code, out, err = await cli("retract", str(honeynet), str(facts), *reason)
             assert (code, err) == (0, "")

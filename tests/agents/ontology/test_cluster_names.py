@@ -30,7 +30,7 @@ async def test_a_saved_name_is_told_to_those_who_use_it(
     agent: Unconnected, context: AgentContext, until: Until
 ) -> None:
     everyone = {f"analyzer.{gw}@honeynet.test" for gw in ("gw1", "gw2")}
-    everyone.add("supervisor.gw1@honeynet.test")
+    everyone.add("console.gw1@honeynet.test")
     assert all(len(names_told(agent, receiver)) == 25 for receiver in everyone)
     before = names_told(agent, "analyzer.gw1@honeynet.test")
     cases = wish(agent).case_count
