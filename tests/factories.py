@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.captures.capture_files import RawPackets
 from ontology.host_profile import HostProfile
 from ontology.records import (
     CONNECTION,
@@ -166,3 +167,11 @@ def make_batch(
         "connections": table,
     }
     return ConnectionBatch(**(values | changes))
+
+
+def make_packets(*frames: bytes, times_us: Iterable[int] = (), link_type: int = 1) -> RawPackets:
+    """Frames as a capture gives them, a millisecond apart from T0 on if no times are named."""
+    lengths = np.array([len(frame) for frame in frames], np.int64)
+    times = np.array([*times_us] or [T0 + 1000 * n for n in range(len(frames))], np.int64)
+    data = np.frombuffer(b"".join(frames), np.uint8)
+    return RawPackets(data, np.cumsum(lengths) - lengths, lengths, lengths, times, link_type)

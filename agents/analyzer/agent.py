@@ -101,7 +101,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
     async def _ask_for_names(self) -> None:
         for ontology in self.settings.jids("ontology"):
             wish = Subscription(id=uuid.uuid4().urn, topic="TrafficCluster")
-            # One that starts later tells us unasked.
+            # One that starts later announces them unasked.
             limit = now_us() + WISH_LIMIT_US
             await self.send(
                 ontology, "subscribe", [wish], protocol="fipa-subscribe", reply_by_us=limit

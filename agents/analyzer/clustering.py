@@ -9,7 +9,7 @@ its *radius* the distance beyond which at most one in a thousand connections of 
 * every finding of a detector carries a histogram of its connections over the clusters: clusters of
   the same family of attacks raise its confidence, clusters of normal traffic lower it
   (`ClusterModel.agreement`), and the explanation names the cluster that holds most of them;
-* beside the clusters stands a supervised network (`agents.analyzer.hybrid_verdicts`).
+* the clusters are supplemented by a supervised network (`agents.analyzer.hybrid_verdicts`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ClusterModel:
     names: tuple[str, ...] = ()
     """Per cluster the name that somebody gave it, or "" (`agents.analyzer.naming`)."""
     hybrid: HybridModel | None = None
-    """The network beside the clusters; None: clusters alone."""
+    """The supervised network; None: clusters alone."""
     _product: NDArray[np.float64] = field(init=False, repr=False)
     _squares: NDArray[np.float64] = field(init=False, repr=False)
 
@@ -178,7 +178,7 @@ class ClusterModel:
             )
         if str(arrays["features"]) != FEATURES_HASH:
             raise ModelError("trained on other features; train it again with `ontoidps train`")
-        beside = {
+        network = {
             name.removeprefix(_HYBRID): values
             for name, values in arrays.items()
             if name.startswith(_HYBRID)
@@ -189,7 +189,7 @@ class ClusterModel:
             purity=arrays["purity"].astype(np.float64),
             radius=arrays["radius"].astype(np.float64),
             sizes=arrays["sizes"].astype(np.int64),
-            hybrid=HybridModel.from_arrays(beside, LIVE) if beside else None,
+            hybrid=HybridModel.from_arrays(network, LIVE) if network else None,
         )
 
 

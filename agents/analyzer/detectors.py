@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorOptions:
-    """What a detector is told about the honeynet when it is made."""
+    """What a detector gets to know of the honeynet when it is made."""
 
     honeypots: tuple[Address, ...] = ()
     protected: tuple[Address, ...] = ()
@@ -109,7 +109,7 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
 
 
 class DetectorBoard:
-    """Runs all detectors of a node over each batch; one that fails is counted and told once.
+    """Runs all detectors of a node over each batch; one that fails is counted and logged once.
 
     Ours are called as they are, others through `Guarded`.
     """
@@ -117,7 +117,7 @@ class DetectorBoard:
     def __init__(self, options: DetectorOptions, names: Sequence[str] | None = None) -> None:
         """``names``: as in ``detectors`` of honeynet.toml; None: all of ours.
 
-        One that can't be made is left out, told, and counted as ``detector.NAME.missing``.
+        One that can't be made is left out, logged, and counted as ``detector.NAME.missing``.
         """
         self._detectors: list[tuple[str, Detector]] = []
         self._counters: Counter[str] = Counter()

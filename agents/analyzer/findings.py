@@ -27,7 +27,7 @@ log2(n) + one a minute alerts for n connections."""
 SAMPLE = 16
 """Addresses named when there are several (`Alert.sources`)."""
 MAX_COUNTED = 65_536
-"""Distinct sources told apart per finding; beyond, the count is a lower bound."""
+"""Distinct sources kept per finding; beyond, the count is a lower bound."""
 CLUSTER_WEIGHT = 0.1
 """Clusters move a finding's confidence by at most this much either way: they were trained on one
 small sample, so they may tip a weak finding but neither make nor silence a clear one."""

@@ -2,7 +2,7 @@
 
 A flood with forged sources consists of them: nearly every pair of hosts tries once and never again.
 A pair that does come back needs a track (sets, dictionaries, a finding: 2 kB); for the first
-attempt a row of 80 bytes will do, from which the track is made if there is a second.
+attempt a row of 68 bytes will do, from which the track is made if there is a second.
 """
 
 from __future__ import annotations

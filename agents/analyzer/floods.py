@@ -80,7 +80,7 @@ class _Flow:
     payload: int = 0
     """Bytes."""
     ports: Counter[int] = field(default_factory=Counter)
-    """Flows per destination port (amplification: per source port, which tells the service)."""
+    """Flows per destination port (amplification: per source port, which is the service)."""
     per_source: Counter[bytes] = field(default_factory=Counter)
 
     def take(

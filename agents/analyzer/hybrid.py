@@ -14,7 +14,7 @@ is measured on the same held-out records). That gives three outcomes:
 `HybridModel.explain` says which cluster, how far, which cases are nearest and which features
 mattered. Training is `agents.analyzer.hybrid_training`; on disk a model is .npz without pickles.
 
-One class serves two kinds of record, told apart by their `Encoding`: KDD Cup 99's
+One class serves two kinds of record, distinguished by their `Encoding`: KDD Cup 99's
 (`agents.analyzer.kdd_features`), and live connections (`agents.analyzer.hybrid_verdicts`), whose
 model travels within the analyzer's `ClusterModel`.
 """
@@ -111,7 +111,7 @@ class HybridModel:
 
     encoding: Encoding
     classes: tuple[str, ...]
-    """What it tells apart; normal traffic first."""
+    """What it distinguishes; normal traffic first."""
     networks: tuple[Layers, ...]
     """Averaged; outputs in the order of ``classes``."""
     cases: NDArray[np.float32]

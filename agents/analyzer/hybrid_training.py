@@ -196,7 +196,7 @@ def learn(
     Args:
         features: (n, encoding.columns).
         labels: (n,) names that cases carry, ``classes[0]`` for normal records.
-        kinds: (n,) of ``classes``, which the network tells apart.
+        kinds: (n,) of ``classes``, which the network distinguishes.
         held: (n,) normal records kept aside, to measure rarity and thresholds on.
         lines: (n,) where a person finds each record.
 

@@ -1,7 +1,7 @@
 """Names of clusters that people gave them, in place of those that training found.
 
-The ontology's file is the truth; the ontology agent tells it, this module checks that the names are
-for the model in use, and keeps the last ones on disk for a restart while nobody tells.
+The ontology's file is the truth; the ontology agent announces it, this module checks that they are
+for the model in use, and keeps the last ones on disk for a restart while nobody announces them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class KeptNames:
         write_whole(self._path, encode(records).encode())
 
     def load(self) -> tuple[Record, ...]:
-        """Nothing if there is none, or it can't be read: the ontology agent tells it again."""
+        """Nothing if there is none, or it can't be read: the ontology agent announces it again."""
         try:
             return decode(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -27,7 +27,7 @@ WALK = 4
 STEALTH_PORTS = 5
 """FIN, NULL and Xmas first packets do not occur in ordinary traffic: five ports will do."""
 PROTOCOLS = 5
-"""Distinct IP protocols beside TCP, UDP and ICMP; hosts that talk two (ESP, GRE) are common."""
+"""Distinct IP protocols besides TCP, UDP and ICMP; hosts that talk two (ESP, GRE) are common."""
 PROBED_PORTS = 2
 """Ports with a version probe in the payload; one may be a health check."""
 MAX_PAIRS = 10_000
@@ -46,7 +46,7 @@ _STEALTH = {
 }
 STEALTH_FLAGS = tuple(flags for flags in _STEALTH if flags not in (ACK, FIN | ACK))
 """Flags of first packets that no stack sends."""
-# Uses of one table, beside TCP and UDP.
+# Uses of one table, besides TCP and UDP.
 _STEALTH_TAG, _PROTOCOLS_TAG = 64, 255
 # Both also end connections that began before the capture did.
 _LATE = ("AckScan", "MaimonScan")
@@ -302,7 +302,7 @@ class Sweeps:
             if not (silent or many) or not track.finding.due(kind):
                 continue
             where = f" on port {number}" if protocol in (TCP, UDP) else ""
-            # ARP can't be told from a gateway that looks for the hosts of somebody else's sweep.
+            # ARP looks the same as a gateway that looks for the hosts of somebody else's sweep.
             sure = 0.45 if kind == "ArpSweep" else certainty(failed, succeeded, SILENT_HOSTS)
             claim = Claim(
                 classification=kind,

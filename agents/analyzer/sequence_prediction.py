@@ -199,7 +199,7 @@ class SequencePrediction:
                 return []
             login = self._logins.get(key)
         finding = login.finding
-        # A session is told in several reports; only one of them may hold the command.
+        # A session comes in several reports; only one of them may hold the command.
         login.reasons |= reasons
         finding.add(view, rows, reporter.clusters)
         finding.verified = False

@@ -115,7 +115,7 @@ def fit_rows(rows: TrainingRows, *, clusters: int = CLUSTERS, seed: int = SEED) 
         rows.features.astype(np.float32),
         rows.labels,
         rows.labels,
-        # A fold of normal traffic, in runs of neighbours, tells what normal may look like.
+        # A fold of normal traffic, in runs of neighbours, shows what normal may look like.
         (rows.labels == NORMAL) & (rows.folds == CALIBRATION_FOLDS - 1),
         np.random.default_rng(seed),
         lines=np.arange(1, len(rows.labels) + 1),

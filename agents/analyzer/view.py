@@ -65,7 +65,7 @@ class View:
         # bytes of this report.
         spoke = (rows["resp_bytes"] > 0) | (answer & (PSH | FIN) > 0)
         self.verified = self.completed & spoke
-        # A handshake after which nothing is asked and nothing told is a probe too; a client that
+        # A handshake after which nothing is asked or answered is a probe too; a client that
         # only listens (FTP data, a banner) gets bytes and does not abort.
         self.probe = self.completed & (
             (rows["orig_bytes"] == 0)
@@ -186,7 +186,7 @@ class View:
         return chosen[order], bounds
 
     def pair_keys(self, tag: int, rows: NDArray[np.int64]) -> list[bytes]:
-        """For each row a key of both addresses; ``tag`` (0 to 255) tells a table's uses apart."""
+        """For each row a key of both addresses; ``tag`` (0 to 255) separates a table's uses."""
         out = np.empty((len(rows), 33), np.uint8)
         out[:, 0] = tag
         out[:, 1:17] = self.rows["src"][rows]

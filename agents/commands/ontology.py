@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     maker.add_argument(
         "--model", type=Path, default=SHIPPED_MODEL, metavar="FILE", help="default: the shipped one"
     )
-    maker.add_argument("--out", type=Path, metavar="FILE", help="default: beside the model")
+    maker.add_argument("--out", type=Path, metavar="FILE", help="default: next to the model")
     maker.add_argument("--cases", type=int, default=CASES, help=f"at most; default: {CASES}")
     shower = words.add_parser("show", help="count what files hold")
     shower.add_argument(

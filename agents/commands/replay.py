@@ -204,7 +204,7 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
         return
     if isinstance(record, Alert):
         if record.stage == "senior":
-            return  # its originals were shown, and the incident's explanation tells it again
+            return  # its originals were shown, and the incident's explanation has it again
         head = (
             f"  alert     {iso_time(record.end_us)}  {record.classification}  "
             f"{record.source or 'many sources'} -> {record.target or 'many hosts'}  "

@@ -127,11 +127,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "       %(prog)s nsl-kdd FILE --out FILE [--clusters K] [--seed N]"
     )
     parser.description = (
-        "Train the analyzer's model, K-Means and the network beside it, on the captures that "
+        "Train the analyzer's model, K-Means and the supervised network, on the captures that "
         "CAPTURES/manifest.tsv names (made by `python -m datasets.recipe.traffic CAPTURES`); or, "
         f"with {NSL_KDD!r}, the hybrid classifier of KDD records on an NSL-KDD file, for `ontoidps "
         "evaluate nsl-kdd --model`. The same data and seed give the same model. Clusters and "
-        "labelled cases are written beside a model of captures as .owl (those of the shipped "
+        "labelled cases are written next to a model of captures as .owl (those of the shipped "
         "model to ontology/clusters.owl)."
     )
     parser.add_argument(

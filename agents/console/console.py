@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from agents.console.asking import Ask, Tell
-from agents.console.bans import Bans
+from agents.console.ban_requests import BanRequests
 from agents.console.clusters import ClusterNames
 from agents.console.events import Hub
 from agents.console.feed_intake import Intake, News
@@ -47,7 +47,7 @@ class Console:
         self.heard = heard or clock
         self.hub = Hub(clock, self.heard)
         self.intake = Intake(store)
-        self.bans = Bans(ask, self.intake, self._publish)
+        self.bans = BanRequests(ask, self.intake, self._publish)
         self.clusters = ClusterNames(ask)
         self.knowledge = Knowledge(ask)
         self.messages = MessageMonitor(settings)

@@ -127,7 +127,7 @@ class World:
         return done.returncode == 0
 
     def kernel_blocks(self, gateway: str, address: str) -> bool:
-        """Is the address in the gateway's nftables set, as the kernel tells it?"""
+        """Is the address in the gateway's nftables set, as the kernel has it?"""
         done = self._lab.run(
             gateway, ["nft", "get", "element", "inet", "ontoidps", "block4", f"{{ {address} }}"],
             check=False,

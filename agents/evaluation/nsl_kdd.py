@@ -78,7 +78,7 @@ def _types_table(test: KddRecords, judged: Judged, to_normal: NDArray[np.float64
         tuple(rows[:_WORST]),
         "to normal: median distance to the nearest normal case; the test's own normal records have "
         f"{np.median(to_normal[test.classes == NORMAL]):.4f}. An attack as near as that can't be "
-        "told from normal traffic by these 41 features.",
+        "distinguished from normal traffic by these 41 features.",
     )
 
 

@@ -18,8 +18,13 @@ ORDINARY_ROLES = frozenset({"ontology", "console"})
 
 
 def raise_priority(nice: int = RAISED) -> bool:
-    """Give this process, and what it starts from now on, this priority. False if that is not
-    allowed."""
+    """Give this process, and what it starts from now on, this priority.
+
+    False, and nothing changed, if that is not allowed, or if whoever started us has chosen one
+    (nice(1), systemd's ``Nice=``).
+    """
+    if os.getpriority(os.PRIO_PROCESS, 0) != 0:
+        return False
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
     except PermissionError:

@@ -52,7 +52,7 @@ class Replay:
         joins: which alerts can meet in its rules; None if that is not known.
         hosts: what is known of hosts (honeypots, own addresses).
         policy: allow-list, minimum severity and duration, as live.
-        signatures: rules that are matched beside the detectors.
+        signatures: rules that are matched besides the detectors.
     """
 
     def __init__(

@@ -101,9 +101,11 @@ class ClaimStore:
                         "INSERT OR REPLACE INTO veto VALUES (?, ?, ?)",
                         (text, state.veto.decided_us, state.veto.end),
                     )
-            self._database.execute(
-                "DELETE FROM veto WHERE rowid <= (SELECT max(rowid) FROM veto) - ?", (MAX_VETOES,)
-            )
+            if any(state.veto is not None for state in changed.values()):
+                self._database.execute(
+                    "DELETE FROM veto WHERE rowid <= (SELECT max(rowid) FROM veto) - ?",
+                    (MAX_VETOES,),
+                )
 
     def rewrite(self, states: Mapping[Address, AddressClaims], now: ClockReading) -> None:
         """Store these states in place of everything, with ends on the clock of this boot."""

@@ -263,6 +263,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             if run.open:
                 step_us = await asyncio.to_thread(run.timekeeper.tick)
                 run.operations.directory.move(step_us)
+                if step_us:
+                    run.operations.feed.anew()
                 await run.operations.sweep()
         await run.operations.feed.beat()
 

@@ -74,6 +74,7 @@ class Feed:
         self._agents: dict[str, None] = {}
         self._renewed: dict[str, None] = {}
         self._audited = 0
+        self._tell_all = False
         self.snapshots = 0
         self.unwritten = 0
         """Messages that could not be written (a record above the limit)."""
@@ -112,6 +113,12 @@ class Feed:
         wait = max(FIRST_S, self._last_s + NEXT_S - loop.time())
         self._timer = loop.call_later(wait, self._due)
 
+    def anew(self) -> None:
+        """So much changed that only a snapshot tells it: the clock was set, say."""
+        if self._post is not None:
+            self._tell_all = True
+            self.touch()
+
     def _mark(self, group: Group) -> None:
         if self._post is not None:
             self._groups[group[0].id] = group
@@ -136,6 +143,7 @@ class Feed:
             pass
 
     def _forget(self) -> None:
+        self._tell_all = False
         for marks in (self._bans, self._groups, self._agents, self._renewed):
             marks.clear()
 
@@ -167,7 +175,7 @@ class Feed:
             if self._post is None:
                 return
             self._last_s = asyncio.get_running_loop().time()
-            if len(self._bans) + len(self._groups) > MAX_MARKED:
+            if self._tell_all or len(self._bans) + len(self._groups) > MAX_MARKED:
                 await self._snapshot()
                 return
             agents, self._agents = self._agents, {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, cast
 from uuid import NAMESPACE_URL, uuid5
 
@@ -128,22 +129,28 @@ def agent_group(entry: Registration) -> Group:
     return (entry.description, status)
 
 
+_ADDRESS: Final = 320
+"""An address as a value, and the description of its host."""
+
+
 def weight(record: Record) -> int:
     """About how many bytes a record takes in a fragment, and not less than it does.
 
     Text counts as JSON writes it, which escapes at least what Turtle does; a property's name and
     a host's description are counted as constants.
     """
-    total = 200
+    total = 120
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, str):
-            total += 60 + len(json.dumps(value))
+            total += 40 + len(json.dumps(value))
         elif isinstance(value, tuple):
-            total += sum(130 + len(json.dumps(str(item))) for item in value)
+            total += sum(_ADDRESS if not isinstance(v, str) else 20 + len(v) for v in value)
+        elif isinstance(value, IPv4Address | IPv6Address):
+            total += _ADDRESS
         else:
-            # A time is written twice; an address brings the description of its host.
-            total += 260 if field.name.endswith("_us") or "source" in field.name else 130
+            # A time is written twice, once for people.
+            total += 140 if field.name.endswith("_us") else 60
     return total
 
 

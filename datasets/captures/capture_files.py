@@ -79,7 +79,7 @@ class CaptureStats:
 class Buffers:
     """Memory for blocks, used again when nobody holds a view of it: the kernel need not clear it.
 
-    A view of an array keeps a reference to it, so CPython's count tells.
+    A view of an array keeps a reference to it, so CPython's count shows it.
     """
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class Compressed:
         while missing > 0:
             if self._problem is not None:
                 if out:
-                    break  # what came before counts; the next read tells
+                    break  # what came before counts; the next read raises
                 raise self._problem
             try:
                 piece = self._piece(missing)

@@ -1,6 +1,6 @@
 """How far a growing capture has been read, kept on disk between two runs of its reader.
 
-A place is a number of packets, not an offset: pcapng tells of its interfaces on the way, so a
+A place is a number of packets, not an offset: pcapng describes its interfaces on the way, so a
 reader begins at the file's start in any case and passes over what it knows.
 """
 
@@ -19,7 +19,7 @@ from ontology.whole_files import write_whole
 HEAD = 1024
 """First bytes that are hashed: the file's header and the times of its first packets."""
 MAX_SIBLINGS = 4096
-"""Files looked at beside the capture, to find what it was renamed to."""
+"""Files looked at next to the capture, to find what it was renamed to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def read_source(
 ) -> Iterator[RawPackets]:
     """The packets of an open source; see `read_capture`.
 
-    Of a ``growing`` one an empty block tells that just now there is no more.
+    Of a ``growing`` one an empty block means that just now there is no more.
     """
     magic = source.read(4)
     if magic in _PCAP_MAGIC:

@@ -1,4 +1,4 @@
-"""Where the records of a pcap buffer begin: a chain, since each tells only its own length.
+"""Where the records of a pcap buffer begin: a chain, since each holds only its own length.
 
 In Python one step a record costs as much as all of a packet's headers. So the chain is walked from
 many places at once, at which a record seems to begin, and what is found counts only where the walk
@@ -27,7 +27,7 @@ _FEW = 16
 _STEPS = 8
 """Steps of all walks before it is seen who has come to the next place."""
 _SMALL = 8
-"""The walks take at most one step in so many bytes: beside long ones, short ones would go on."""
+"""The walks take at most one step in so many bytes: after long ones, short ones would go on."""
 
 
 def record_offsets(data: NDArray[np.uint8], end: int, order: str) -> Ints:

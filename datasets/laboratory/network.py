@@ -313,7 +313,7 @@ class Lab:
         timeout: float = 30.0,
         **kwargs: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a namespace and wait; its output is captured unless told otherwise.
+        """Run a command in a namespace and wait; its output is captured by default.
 
         Raises:
             LabError: a non-zero exit with ``check``, or ``timeout`` seconds went by.

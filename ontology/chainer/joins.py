@@ -76,7 +76,7 @@ class Joins:
         }
 
     def kind(self, classification: str) -> int:
-        """Number of the group of classes that no rule tells apart from this one (a local name);
+        """Number of the group of classes that no rule separates from this one (a local name);
         -1 if an alert of it can't take part in any rule."""
         kind = self._signatures.get(NAMESPACE + classification, self._signatures[""])
         return kind if kind in self._companies else -1

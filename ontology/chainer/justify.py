@@ -1,6 +1,6 @@
 """Explanations without idle facts.
 
-Pellet traces the first derivation of a fact, but may put further premises beside it (a host's type
+Pellet traces the first derivation of a fact, but may add further premises to it (a host's type
 by a domain, where another premise already gives it). Here each premise without which the conclusion
 still follows from the others is dropped, as the chainer says. Explanations are alike up to names
 and values, so the answer is worked out once per shape.

@@ -138,7 +138,7 @@ class _Values:
         return False
 
     def kind(self, argument: Argument | None, vocabulary: Vocabulary) -> str:
-        """``integer``, ``number``, ``string`` or another datatype; empty if it can't be told."""
+        """``integer``, ``number``, ``string`` or another datatype; empty if nobody knows."""
         if isinstance(argument, Literal):
             return _kind(argument.datatype.value)
         if argument in self._operations:

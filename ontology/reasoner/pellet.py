@@ -48,7 +48,7 @@ def start_jvm(heap_mib: int, *options: str) -> None:
     """Start the JVM of this process, once; its memory stays near ``heap_mib`` + 150 MiB.
 
     Args:
-        options: of the JVM, beside the usual ones.
+        options: of the JVM, besides the usual ones.
     """
     package = importlib.util.find_spec("owlready2")
     if package is None or package.origin is None:

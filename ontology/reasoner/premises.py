@@ -149,7 +149,7 @@ _FACTS = {"prop": 3, "type": 2}
 
 
 class _Functions:
-    """What Java's collections are told to do with each element, without coming back to Python."""
+    """What Java's collections do with each element, without coming back to Python."""
 
     def __init__(self, numbers: Any) -> None:
         java = jpype.JClass

@@ -49,7 +49,7 @@ def _die_with(parent: int) -> None:
     os._exit(0)
 
 
-class _Desk:
+class _Service:
     """Theory and prefilter in force, and the answers."""
 
     def __init__(self) -> None:
@@ -123,12 +123,12 @@ def main(arguments: list[str]) -> None:
     # Whatever Java prints must not fall between our frames.
     os.dup2(2, 1)
     start_jvm(heap_mib)
-    desk = _Desk()
+    service = _Service()
     idle = select.poll()
     idle.register(stdin.fileno(), select.POLLIN)
     runtime = jpype.JClass("java.lang.Runtime").getRuntime()
     while (frame := frames.read(stdin)) is not None:
-        stdout.write(frames.encode(desk.answer(*frame)))
+        stdout.write(frames.encode(service.answer(*frame)))
         stdout.flush()
         # A full collection takes 50 ms: when nobody waits, so that few fall into an answer.
         used = runtime.totalMemory() - runtime.freeMemory()

@@ -1,6 +1,6 @@
 """The policy tables of reactions, which people edit, and the reaction rules that follow from them.
 
-Four tab-separated files beside this one: what each class of attack gets, what services and hosts
+Four tab-separated files in ``rules/``: what each class of attack gets, what services and hosts
 add to it, and exceptions. Every slip gets a line that names file, row and reason.
 """
 

@@ -131,7 +131,7 @@ def shipped_reactions() -> Reactions:
 
 
 def read_reactions(path: Path) -> Reactions:
-    """Rules from a file, services and assets from the tables beside it.
+    """Rules from a file, services and assets from the tables next to it.
 
     Raises: TableError (a ValueError), OSError.
     """

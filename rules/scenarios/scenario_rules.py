@@ -58,7 +58,7 @@ def towards_class(objective: Model) -> str:
 def objective_class(objective: ObjectiveRule) -> str:
     """IRI of the class that an objective's rule concludes: a subclass of `towards_class`.
 
-    Pellet keeps one derivation of a membership: two rules with one class could not be told apart.
+    Pellet keeps one derivation of a membership: two rules with one class would look the same.
     """
     return NAMESPACE + objective.label
 

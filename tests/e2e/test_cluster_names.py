@@ -19,6 +19,7 @@ import pytest
 
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
+from agents.console.agent import ConsoleAgent
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
@@ -51,7 +52,7 @@ port = {port}
 listen = "127.0.0.1:{console}"
 [[node]]
 name = "gw1"
-agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reaction"]
+agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "console", "reaction"]
 interfaces = ["lo"]
 """
 ANALYZER = "analyzer.gw1@honeynet.test"
@@ -182,6 +183,7 @@ async def started(file: Path) -> AsyncIterator[Net]:
             await net.start(OntologyAgent, "ontology")
             await net.start(AnalyzerAgent, "analyzer")
             await net.start(SupervisorAgent, "supervisor")
+            await net.start(ConsoleAgent, "console")
             yield net
         finally:
             await net.stop_all()

@@ -16,6 +16,7 @@ import pytest
 
 from agents.base import AgentContext, BaseAgent
 from agents.clock import now_us
+from agents.console.agent import ConsoleAgent
 from agents.correlation.agent import CorrelationAgent
 from agents.launcher.xmpp_server import XmppServer
 from agents.main import main
@@ -46,7 +47,7 @@ port = {port}
 listen = "127.0.0.1:{console}"
 [[node]]
 name = "gw1"
-agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "reaction"]
+agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "console", "reaction"]
 interfaces = ["lo"]
 [[honeypot]]
 address = "198.51.100.78"
@@ -161,6 +162,7 @@ async def test_asking_telling_and_translating(
             sensor, analyzer = await start(Peer, "sensor"), await start(Peer, "analyzer")
             correlation: Any = await start(CorrelationAgent, "correlation")
             supervisor = await start(SupervisorAgent, "supervisor")
+            await start(ConsoleAgent, "console")
             ontology = await start(OntologyAgent, "ontology")
 
             # Which ontologies there are: anybody may ask.
@@ -230,7 +232,7 @@ async def test_asking_telling_and_translating(
                 await analyzer.send(CORRELATION, "inform", found, protocol="fipa-subscribe")
 
             def incidents() -> list[str]:
-                return [i.classification for i, _ in supervisor._service.ledger.incidents(limit=9)]
+                return [i.classification for i, _ in supervisor.running.ledger.incidents(limit=9)]
 
             await report(2)
             await until(lambda: correlation.counters["alerts"] and correlation.running.idle)
@@ -264,7 +266,7 @@ async def test_asking_telling_and_translating(
             assert code != 0 and "INCONSISTENT" in err and "clash" in err
             code, out, err = await cli("query", str(honeynet), "DROP ALL")
             assert code != 0 and "not answered" in err
-            lines = supervisor._service.ledger.audit_trail(limit=9)
+            lines = supervisor.running.ledger.audit_trail(limit=9)
             assert [x.what for x in lines if "assert" in x.what] == [
                 "assert refused",
                 "assert refused",
@@ -273,10 +275,10 @@ async def test_asking_telling_and_translating(
 
             # Facts survive the ontology agent; a correlation agent that starts later hears of them.
             await stop()
-            version = ontology._facts.book.version
+            version = ontology.running.facts._desk.book.version
             ontology = await start(OntologyAgent, "ontology")
-            await until(lambda: ontology._facts is not None and ontology._facts._terms)
-            assert ontology._facts.book.version == version
+            await until(lambda: ontology.has_started and ontology.running.facts._desk._terms)
+            assert ontology.running.facts._desk.book.version == version
             facts.write_text(PROFILE)
             code, out, err = await cli("retract", str(honeynet), str(facts), *reason)
             assert (code, err) == (0, "")

@@ -135,10 +135,9 @@ class Net:
             explanation="a test",
         )
         correlation = self["correlation"]
-        pipeline = correlation.running
         windows = correlation.counters["senior"]
         await self["analyzer"].send(correlation.jid, "inform", [alert], protocol="fipa-subscribe")
-        await until(lambda: correlation.counters["senior"] > windows and pipeline.idle)
+        await until(lambda: correlation.counters["senior"] > windows and correlation.running.idle)
 
 
 @pytest.fixture

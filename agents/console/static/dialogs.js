@@ -90,15 +90,12 @@ export function addDialog(me, added) {
   });
 }
 
-export function sheet(title, ...body) {
+// A sheet over the page for one view; onclose is called however it is closed.
+export function sheet(title, onclose) {
+  const host = h("div", { class: "sheet-body" });
   const dialog = h("dialog", { class: "sheet", "aria-labelledby": "dialog-title" },
-    h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), body, h("menu", null, h("button", { type: "submit" }, "Close"))));
+    h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), host, h("menu", null, h("button", { type: "submit" }, "Close"))));
+  dialog.addEventListener("close", onclose);
   show(dialog);
-  return dialog;
-}
-
-export function helpDialog() {
-  const keys = [["j", "next block"], ["k", "previous block"], ["l", "lift the selected block"], ["e", "extend it"], ["b", "block an address"],
-    ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["m", "messages"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
-  sheet("Keyboard", h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, h("kbd", null, k)), h("dd", null, what)])));
+  return { dialog, host };
 }

@@ -44,7 +44,7 @@ export function follow({ read, apply, time, state }) {
     }
     down = false;
     heard = performance.now();
-    if (message.kind === "hello" || message.kind === "tick") time(JSON.parse(message.data).now_us);
+    if (message.kind === "hello" || message.kind === "tick") time(JSON.parse(message.data));
     if (message.kind === "hello" || message.kind === "resync") resync();
     else if (waiting === null) state("live");
     if (message.kind === "change") {

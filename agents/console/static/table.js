@@ -2,10 +2,9 @@
 import { h } from "./dom.js";
 
 export class Table {
-  // columns: [{ title, name, make() -> element, fill(element, row) }]
-  constructor(host, { columns, label, empty, order, onSelect, onOpen }) {
-    Object.assign(this, { host, columns, order, onSelect, onOpen });
-    this.rows = new Map();
+  // rows: a Map of the store, read at each `touch`; columns: [{ title, name, make() -> element, fill(element, row) }]
+  constructor(host, { rows, columns, label, empty, order, onSelect, onOpen }) {
+    Object.assign(this, { host, rows, columns, order, onSelect, onOpen });
     this.view = [];
     this.drawn = new Map();
     this.selected = null;
@@ -22,7 +21,8 @@ export class Table {
       this.body, this.empty, this.fresh,
     );
     this.body.addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => this.touch()).observe(this.body);
+    this.resized = new ResizeObserver(() => this.touch());
+    this.resized.observe(this.body);
     // Rows must not move under the pointer: what is new waits until it has left.
     this.body.addEventListener("pointerenter", (e) => { this.frozen = e.pointerType === "mouse"; });
     this.body.addEventListener("pointerleave", () => this.thaw());
@@ -37,14 +37,8 @@ export class Table {
     this.body.addEventListener("keydown", (e) => this.key(e));
   }
 
-  set(rows) {
-    this.rows = new Map(rows.map((r) => [r.id, r]));
-    this.touch();
-  }
-
-  patch(row) {
-    this.rows.set(row.id, row);
-    this.touch();
+  close() {
+    this.resized.disconnect();
   }
 
   thaw() {

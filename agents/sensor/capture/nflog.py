@@ -79,7 +79,7 @@ def messages(datagram: memoryview) -> Iterator[tuple[int, int, memoryview]]:
 
 
 class Gathered:
-    """Packets of datagrams, as Ethernet frames: netfilter tells the protocol, not the whole frame.
+    """Packets of datagrams, as Ethernet frames: netfilter gives the protocol, not the whole frame.
 
     The addresses of the Ethernet header are all zero.
     """
@@ -212,7 +212,7 @@ class NflogCapture:
                 break
             except OSError as e:
                 if e.errno == errno.ENOBUFS:
-                    continue  # the next packet's number tells how many were lost
+                    continue  # the next packet's number shows how many were lost
                 raise CaptureError(f"{self.name}: {e.strerror or e}") from e
             self._gathered.take_in(memoryview(datagram), now_us())
         return self._gathered.take()

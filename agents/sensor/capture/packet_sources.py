@@ -115,7 +115,7 @@ class Lane:
         return self._blocks.empty() and self._core.open_flows < _LIGHT
 
     def take_alerts(self) -> list[Alert]:
-        """What the packets alone told (ARP); see `SensorCore.take_alerts`."""
+        """Alerts that need no connection (ARP); see `SensorCore.take_alerts`."""
         with self._lock:
             return self._core.take_alerts()
 

@@ -33,7 +33,7 @@ MAX_SEGMENTS = 1 << 14
 RETRANSMITTED_US = 15_000_000
 """1, 3, 7 and 15 s after the first: four time-outs of a connection (RFC 6298)."""
 _HEAD = 64
-"""Compared of a frame, beside length and time: all headers, with TCP's checksum over the rest."""
+"""Compared of a frame, after length and time: all headers, with TCP's checksum over the rest."""
 
 
 @dataclass(slots=True, eq=False)

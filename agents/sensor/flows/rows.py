@@ -66,7 +66,7 @@ REPORT = (
     "login_attempts",
     "indicators",
 )
-"""What begins at 0 in each report, beside ``content``."""
+"""What begins at 0 in each report, as ``content`` does."""
 _HIGHEST = {
     name: min(int(np.iinfo(CONNECTION[name]).max), int(np.iinfo(np.int64).max))
     for name in REPORT[1:]

@@ -88,7 +88,7 @@ Sighting = bytes | Claim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a parser is told about where its log comes from."""
+    """What a parser knows of the place that its log comes from."""
 
     address: Address | None = None
     """The honeypot's public address, where its log knows only a private one."""

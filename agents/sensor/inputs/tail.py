@@ -2,7 +2,7 @@
 
 A place in a file is its inode, an offset and a hash of the file's first bytes: an inode number is
 used again after a file is deleted, and a file that was copied and truncated keeps its inode, but
-neither keeps the first bytes. What was rotated away while nobody looked is found beside the file
+neither keeps the first bytes. What was rotated away while nobody looked is found next to the file
 (``name.1``, ``name-20261121``) by the same hash.
 
 A stretch is first promised on disk (`Tail.promise`), then handed out, then settled (`Tail.settle`).

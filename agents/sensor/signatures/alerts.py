@@ -33,7 +33,7 @@ WAIT_US = 10_000_000
 MAX_WAITING = 20_000
 """Findings that wait; beyond, the oldest is given out early."""
 _FLOWS = 64
-"""Connections of one finding that are told apart, and matches of it that wait for their proof."""
+"""Connections of one finding that are kept apart, and matches of it that wait for their proof."""
 _ACK_ROOM = 65_536
 """An acknowledgement proves a payload that ends at most this far before it: one in 65,536 payloads
 of somebody who doesn't know the sequence number hits by chance."""

@@ -26,7 +26,7 @@ _CLOSED, _MIDSTREAM, _CONFIRMED = 16, 32, 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flows:
-    """Columns beside `Packets`."""
+    """Columns for the packets of `Packets`."""
 
     to_server: NDArray[np.bool_]
     established: NDArray[np.bool_]

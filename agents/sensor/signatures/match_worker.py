@@ -52,7 +52,7 @@ def unpack(head: dict[str, Any], body: bytes) -> RawPackets:
 
 
 class RuleReloader:
-    """The rules in use. A new set is built beside it, and takes over only when it is good."""
+    """The rules in use. A new set is built first, and takes over only when it is good."""
 
     def __init__(self, order: dict[str, Any], limiter: AlertLimiter) -> None:
         self._paths = [Path(path) for path in order["paths"]]
@@ -158,7 +158,7 @@ class Worker:
             return []
         for name, count in old.alerts.matcher.counters.items():
             self._before[name] = self._before.get(name, 0) + count
-        return old.alerts.finish()  # what waits there is told by nobody else
+        return old.alerts.finish()  # what waits there is reported by nobody else
 
     def _tell(self, alerts: Sequence[Alert]) -> None:
         counters = dict(self._counts)

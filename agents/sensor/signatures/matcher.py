@@ -68,7 +68,7 @@ class SignatureMatcher:
     """The enabled, executable ones of the given signatures, ready to match.
 
     Args:
-        variables: what ``$HOME_NET`` and the others stand for, beside and before
+        variables: what ``$HOME_NET`` and the others stand for, besides and before
             `signature_headers.VARIABLES`.
         multi_pattern: without it every rule is tried on every packet whose headers agree: slow and
             plain, for comparison.

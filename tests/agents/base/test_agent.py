@@ -143,9 +143,9 @@ async def test_every_task_ends_at_the_stop_also_when_there_is_news(
 ) -> None:
     async with running(honeynet, "analyzer") as (analyzer,):
         for turns in range(5):
-            pump = analyzer.spawn(analyzer._pump(), name="outbox")
+            pump = analyzer.spawn(analyzer._exchange.keep_sending(), name="outbox")
             await asyncio.sleep(0.05)
-            analyzer._wake.set()
+            analyzer._exchange.wake.set()
             for _ in range(turns):  # in one of them asyncio.wait_for forgot the cancellation
                 await asyncio.sleep(0)
             pump.cancel()
@@ -179,7 +179,7 @@ async def test_what_a_handler_sends_leaves_when_it_is_over(
 
 async def test_a_killed_behaviour_is_started_again(honeynet: Settings, server: XmppServer) -> None:
     async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
-        for behaviour in list(correlation._bus.behaviours):
+        for behaviour in list(correlation._exchange.bus.behaviours):
             behaviour.kill()
         await analyzer.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
         await until(lambda: correlation.got and not analyzer.pending)

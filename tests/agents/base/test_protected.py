@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.base.protected import Protected, canonical
+from agents.correlation.decider import Decider
+from agents.correlation.findings import Finding
 from agents.reaction.policy import ReactionPolicy
 from agents.settings.honeynet import Settings
 from agents.supervisor.propagation import Propagation
 from ontology.gateway_addresses import GatewayAddresses
 from ontology.records import Address, Decision
+from rules.reactions.reaction_rules import shipped_reactions
+from tests.factories import make_alert
 
 NOW_US = 1_800_000_000_000_000
 ALLOW = ("192.0.2.0/28", "::ffff:203.0.113.0/120", "2001:db8:77::/48")
@@ -47,6 +52,7 @@ def settings() -> Settings:
 
 SETTINGS = settings()
 PROTECTED = Protected.from_settings(SETTINGS).with_kernel(KERNEL)
+REACTIONS = shipped_reactions()
 
 
 def forms(inner: IPv4Address) -> list[Address]:
@@ -159,8 +165,25 @@ def order(source: Address) -> Decision:
     )
 
 
+def recommended(source: Address) -> bool:
+    """Whether correlation recommends a block of this source, where a rule calls for one."""
+    alert = make_alert(classification="SqlInjection", source=source, confidence=0.9)
+    finding = Finding("HoneypotExploit", "Why.", source, None, block_candidate=True)
+    finding.by_id = finding.later_by_id = {alert.id: alert}
+    decider = Decider(
+        {},
+        SETTINGS.policy,
+        PROTECTED,
+        REACTIONS,
+        origin="correlation@test",
+        counters=Counter(),
+        capacity=10,
+    )
+    return decider.judge_finding(finding, 0.9, NOW_US, fresh=True)[1] is not None
+
+
 @given(source=addresses)
-def test_supervisor_and_gateway_say_what_the_judge_says(source: Address) -> None:
+def test_correlation_supervisor_and_gateway_say_what_the_judge_says(source: Address) -> None:
     refusal = PROTECTED.refusal(source)
     assert refusal == PROTECTED.refusal(canonical(source))
     supervisor = Propagation.from_settings(SETTINGS)
@@ -171,4 +194,4 @@ def test_supervisor_and_gateway_say_what_the_judge_says(source: Address) -> None
     verdict = gateway.judge(order(source), NOW_US)
     assert (plan.detail or None) == refusal
     assert (verdict.reason or None) == refusal
-    assert plan.accepted == verdict.permitted == (refusal is None)
+    assert plan.accepted == verdict.permitted == recommended(source) == (refusal is None)

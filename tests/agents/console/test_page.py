@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from agents.base.message_log import MessageLog
+from agents.base.message_log import MessageLog, log_folder
 from agents.messages.acl import AclMessage
 from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
@@ -65,15 +64,15 @@ def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, se
     from selenium.webdriver.support.ui import WebDriverWait
 
     running = serve("127.0.0.1:0")
-    now = running.service.clock()
+    now = running.operations.clock()
     made = kit.decision(reason=HOSTILE, decided_us=now)
     incident, alerts = kit.evidence(made)
     incident = replace(incident, explanation=f"{HOSTILE}\n{HOSTILE}", rule=HOSTILE)
     alerts = tuple(replace(a, explanation=HOSTILE, sensor=HOSTILE) for a in alerts)
-    running.call(running.service.decide(made, incident, alerts))
+    running.call(running.operations.decide(made, incident, alerts))
     for gateway in kit.GATEWAYS:
         found = kit.report(made, gateway, at_us=now, detail=HOSTILE)
-        running.call(running.service.report(found))
+        running.call(running.operations.report(found))
 
     def css(selector):
         return chromium.find_elements(By.CSS_SELECTOR, selector)
@@ -93,7 +92,7 @@ def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, se
     wait(lambda: css("#link")[0].text == "live", "the stream is live")
 
     # A second block arrives by itself.
-    running.call(running.service.block(ip_address("2001:db8::77"), 600, "by hand", "ana"))
+    running.call(running.operations.block(ip_address("2001:db8::77"), 600, "by hand", "ana"))
     wait(lambda: len(css(".rows .row")) == 2, "the new block appears without a reload")
 
     chromium.find_element(By.XPATH, "//b[text()='203.0.113.9']").click()
@@ -109,11 +108,11 @@ def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, se
     css("dialog[open] input")[0].send_keys("false positive" + Keys.ENTER)
     wait(lambda: "lifting" in css(".rows")[0].text, "wanted, but not yet confirmed")
     for gateway in kit.GATEWAYS:
-        later = running.service.clock()
+        later = running.operations.clock()
         found = kit.report(made, gateway, "lifted", later)
-        running.call(running.service.report(found))
+        running.call(running.operations.report(found))
     wait(lambda: len(css(".rows .row")) == 1, "the confirmed lift leaves the active blocks")
-    entry = running.service.ledger.entry_of_decision(made.id)
+    entry = running.operations.ledger.entry_of_decision(made.id)
     assert (entry.state, entry.ended_by) == ("lifted", "user:operator")
 
     # Keyboard: history, filter, help.
@@ -147,8 +146,8 @@ def log_in(chromium, url):
     chromium.find_element(By.ID, "password").send_keys("operator pass" + Keys.ENTER)
 
 
-def test_after_a_restart_of_the_supervisor_the_page_leads_to_the_login(chromium, serve):
-    """Sessions end with the supervisor: a page that only tries again would do so for ever."""
+def test_after_a_restart_of_the_console_the_page_leads_to_the_login(chromium, serve):
+    """Sessions end with the console: a page that only tries again would do so for ever."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -186,15 +185,15 @@ def test_what_the_engine_says_is_told_in_parts_and_once(chromium, serve, kit):
     made = kit.decision(
         reason=f"{REASON}\n{LIMIT}",
         classification="ScanThenBruteForceIncident",
-        decided_us=running.service.clock(),
+        decided_us=running.operations.clock(),
     )
     incident, alerts = kit.evidence(made)
     incident = replace(incident, explanation=REASON, rule="ScanThenBruteForce")
     alerts = tuple(replace(a, classification="SynScan") for a in alerts)
-    running.call(running.service.decide(made, incident, alerts))
+    running.call(running.operations.decide(made, incident, alerts))
     for gateway in kit.GATEWAYS:
-        refused = kit.report(made, gateway, "refused", running.service.clock(), detail="why not")
-        running.call(running.service.report(refused))
+        refused = kit.report(made, gateway, "refused", running.operations.clock(), detail="why not")
+        running.call(running.operations.report(refused))
     log_in(chromium, running.url)
     wait = WebDriverWait(chromium, LIMIT_S)
     wait.until(lambda _: texts(".rows .row"))
@@ -226,20 +225,19 @@ def test_an_operator_renames_a_cluster(chromium, serve):
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
     running = serve("127.0.0.1:0")
-    desk = running.service.clusters
     told = [
         OntologyChanged(id="urn:uuid:1", version="clusters+0", changed_us=1),
         *read_clusters(clusters_path()).clusters,
     ]
 
-    async def ask(wanted, conversation):
-        done = wanted.traffic_class != "AckScan"
-        answer = wanted if done else replace(wanted, detail=f"refused {HOSTILE}")
-        asyncio.get_running_loop().call_soon(lambda: desk.answered(conversation, answer, done=done))
+    async def ontology(asker, performative, wanted):
+        if wanted.traffic_class == "AckScan":
+            return "refuse", replace(wanted, detail=f"refused {HOSTILE}")
+        return "inform", wanted
 
     async def begin():
-        desk.ask = ask
-        desk.told(told)
+        running.link.ontology = ontology
+        running.link.console.on_clusters(told)
 
     def texts(selector):
         found = chromium.find_elements(By.CSS_SELECTOR, selector)
@@ -292,7 +290,7 @@ def test_an_operator_renames_a_cluster(chromium, serve):
         chromium.save_screenshot(f"{shots}/renamed.png")
 
     async def elsewhere():
-        desk.told(
+        running.link.console.on_clusters(
             [
                 replace(told[0], changed_us=3),
                 *(replace(c, cluster_name=f"n{c.cluster_number}") for c in told[1:]),
@@ -304,7 +302,7 @@ def test_an_operator_renames_a_cluster(chromium, serve):
     # The refusal is all that the browser itself had to say.
     (line,) = chromium.get_log("browser")
     assert "422" in line["message"]
-    assert running.service.ledger.audit_trail(limit=1)[0].what == "cluster renamed"
+    assert running.operations.ledger.audit_trail(limit=1)[0].what == "cluster renamed"
 
 
 def test_the_message_monitor(chromium, serve, settings):
@@ -315,9 +313,8 @@ def test_the_message_monitor(chromium, serve, settings):
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
     keeper, sender = settings.jid("supervisor", "gw1"), settings.jid("ontology", "gw1")
-    (settings.state_dir / keeper).mkdir()
     running = serve("127.0.0.1:0")
-    with closing(MessageLog(settings.state_dir / keeper, 1 << 20, Counter())) as log:
+    with closing(MessageLog(log_folder(settings.state_dir, keeper), 1 << 20, Counter())) as log:
         for number in range(130):
             change = OntologyChanged(
                 id=f"urn:uuid:{number}", version=HOSTILE, changed_us=0, detail=f"no. {number}"
@@ -330,7 +327,7 @@ def test_the_message_monitor(chromium, serve, settings):
                 protocol="fipa-subscribe",
                 conversation_id=f"{HOSTILE}{number}",
             )
-            at_us = running.service.clock() - (130 - number) * 1_000_000
+            at_us = running.operations.clock() - (130 - number) * 1_000_000
             log.add(message, "received", at_us, "-" if number % 40 else "stale")
 
     def texts(selector):
@@ -381,3 +378,83 @@ def test_the_message_monitor(chromium, serve, settings):
         chromium.save_screenshot(f"{shots}/messages-{theme}.png")
     assert chromium.title == "testnet · OntoIDPS"
     assert chromium.get_log("browser") == []
+
+
+def test_the_address_says_what_is_open_and_back_leads_back(chromium, serve, kit):
+    """One router: a selected block, the history and each sheet have an address of their own."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def texts(selector):
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        return [e.get_attribute("textContent") for e in found]
+
+    def until(condition, what):
+        WebDriverWait(chromium, LIMIT_S).until(lambda _: condition(), what)
+
+    def where():
+        return chromium.current_url.partition("#")[2]
+
+    running = serve("127.0.0.1:0")
+    made = kit.decision(decided_us=running.operations.clock())
+    entry = running.call(running.operations.decide(made, *kit.evidence(made))).entry
+    short = entry.id.removeprefix("urn:uuid:")
+    log_in(chromium, running.url)
+    until(lambda: texts("#link") == ["live"], "the stream is live")
+    until(lambda: len(texts(".rows .row")) == 1, "the block is there")
+    body = chromium.find_element(By.CSS_SELECTOR, "body")
+    body.send_keys("j")
+    until(lambda: texts("#detail .facts"), "its explanation is shown")
+    assert where() == f"/blocks/{short}"
+    shots = os.environ.get("ONTOIDPS_SHOTS")
+    for theme in ("light", "dark") if shots else ():
+        chromium.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+        chromium.save_screenshot(f"{shots}/blocks-{theme}.png")
+    body.send_keys("c")
+    until(lambda: texts("dialog.sheet h2") == ["Clusters"], "the clusters are open")
+    assert where() == "/clusters"
+    chromium.find_element(By.CSS_SELECTOR, "#agents")
+    chromium.back()
+    until(lambda: not texts("dialog.sheet"), "back closes the sheet")
+    assert where() == f"/blocks/{short}"
+    assert texts("#detail .facts"), "and leaves the block as it was"
+
+    # An address can be opened, also one that names nothing.
+    chromium.get(f"{running.url}/#/agents")
+    chromium.refresh()
+    until(lambda: len(texts("dialog.sheet tbody tr")) == 13, "the agents are open")
+    if shots:
+        chromium.save_screenshot(f"{shots}/agents.png")
+    chromium.find_element(By.CSS_SELECTOR, "dialog.sheet").send_keys(Keys.ESCAPE)
+    until(lambda: where() == "/blocks", "closing leads to the page")
+    for nonsense in ("#/ended/none", "#/<img src=x>/%%%", "#nothing"):
+        chromium.get(f"{running.url}/{nonsense}")
+        chromium.refresh()
+        until(lambda: texts("#link") == ["live"], "the page is alive")
+    until(lambda: len(texts(".rows .row")) == 1, "what is unknown is the blocks")
+    refused = [line for line in chromium.get_log("browser") if "404" not in line["message"]]
+    assert refused == []
+
+
+def test_a_silent_supervisor_is_told_though_the_console_answers(chromium, serve):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def text(selector):
+        return chromium.find_element(By.CSS_SELECTOR, selector).get_attribute("textContent")
+
+    running = serve("127.0.0.1:0")
+    hub = running.link.console.hub
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: text("#link") == "live")
+    heard_us = running.operations.clock() - 30_000_000
+    hub._heard = lambda: heard_us
+    wait.until(lambda _: text("#link") == "no supervisor")
+    assert text("#stale").startswith("The supervisor has not been heard since")
+    if os.environ.get("ONTOIDPS_SHOTS"):
+        chromium.save_screenshot(os.environ["ONTOIDPS_SHOTS"] + "/alone.png")
+    hub._heard = running.operations.clock
+    wait.until(lambda _: text("#link") == "live")
+    assert chromium.find_element(By.CSS_SELECTOR, "#stale").is_displayed() is False

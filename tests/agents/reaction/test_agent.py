@@ -48,6 +48,16 @@ def test_orders_reports_restart_and_refusals(tmp_path: Path) -> None:
     assert result["elements"] == ["192.0.2.66"]
     assert result["mended_s"] < 5
 
+    # The correlation agent of the node orders as well; the supervisor's lift ends it all.
+    alone = result["alone"]
+    assert alone["block"] == alone["kept"] == [["agree", ""], ["inform", "active"]]
+    assert alone["withdrawn"] == [["agree", ""], ["inform", "active"]], "for the supervisor, still"
+    assert alone["blocked"] is True
+    assert alone["lift"] == [["agree", ""], ["inform", "lifted"]]
+    assert alone["vetoed"] == [["refuse", "refused"]]
+    assert alone["elements"] == ["192.0.2.66"]
+    assert isinstance(result["own"], list)
+
     # Neither SIGKILL nor a clean stop opens the door; a restart tells what is in force.
     assert result["after_kill"] == result["after_stop"] == ["192.0.2.66"]
     assert result["reported_again"] == ["192.0.2.66"]

@@ -48,6 +48,11 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert control.roles == ("ProtectedHost",)
 
 
+TWO_CONSOLES = "".join(
+    f'[[node]]\nname = "{name}"\nagents = ["console"]\n' for name in ("page1", "page2")
+)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -75,6 +80,7 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("[policy]", '[xmpp]\nhost = "0.0.0.0"\n[policy]', "xmpp.host: no agent can connect"),
         ("[policy]", '[xmpp]\nhost = "192.0.2.9"\n[policy]', "node 'gw1' has no addresses"),
         ('name = "lab"', 'domain = "a..b"', "domain: not a domain"),
+        ("[[honeypot]]", f"{TWO_CONSOLES}[[honeypot]]", "at most one node may run the console"),
         (
             "[[honeypot]]",
             '[[honeypot]]\naddress = "198.51.100.5"\nnode = "gw1"\n[[honeypot]]',

@@ -8,13 +8,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agents.trust.identity import Peer, Refused
 from agents.trust.roles import PERMITTED, check_roles
+from ontology.oversight import AuditLine, BanAction
 from ontology.records import (
     ROLES,
     AgentDescription,
     Alert,
     Block,
     GatewayAddresses,
+    OntologyAction,
     Record,
+    Role,
     Subscription,
     TrafficCluster,
 )
@@ -125,6 +128,65 @@ def test_only_the_supervisor_has_clusters_renamed(role: str) -> None:
         else:
             with pytest.raises(Refused, match="role"):
                 check_roles(peer(role), peer(receiver), performative, [wanted])
+
+
+ACTION = BanAction(
+    id="urn:uuid:1", ban_action="lift", ban="urn:uuid:2", origin="user:ana", reason="x"
+)
+LINE = AuditLine(
+    id="urn:uuid:1",
+    line_number=0,
+    audited_us=0,
+    actor="user:ana",
+    act="login",
+    subject="ana",
+    reason="",
+    line_hash="",
+)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("performative", "record"), [("request", ACTION), ("inform", LINE)])
+def test_only_a_console_speaks_for_people(role: Role, performative: str, record: Record) -> None:
+    if role == "console":
+        check_roles(peer(role), peer("supervisor"), performative, [record])
+    else:
+        with pytest.raises(Refused, match="role"):
+            check_roles(peer(role), peer("supervisor"), performative, [record])
+
+
+def test_nobody_decides_in_the_name_of_a_person_but_the_supervisor() -> None:
+    theirs = replace(DECISION, origin="user:ana")
+    check_roles(peer("supervisor"), peer("reaction"), "request", [theirs])
+    for role, receiver in (("correlation", "supervisor"), ("correlation", "ontology")):
+        with pytest.raises(Refused, match="speaks for another"):
+            how = "request" if receiver == "supervisor" else "inform"
+            check_roles(peer(role), peer(receiver), how, [theirs])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        replace(LINE, actor="supervisor.gw1@honeynet.test"),
+        replace(LINE, line_number=7),
+        OntologyAction(id="urn:uuid:1", ontology_action="assert", fragment="", detail="me: x"),
+    ],
+)
+def test_a_console_speaks_for_nobody_else(record: Record) -> None:
+    how = "inform" if isinstance(record, AuditLine) else "request"
+    with pytest.raises(Refused, match="speaks for another"):
+        check_roles(peer("console"), peer("supervisor"), how, [record])
+
+
+def test_a_console_asks_the_supervisor_for_facts_and_not_the_ontology_agent() -> None:
+    action = OntologyAction(
+        id="urn:uuid:1", ontology_action="assert", fragment="", detail="user:ana: x"
+    )
+    check_roles(peer("console"), peer("supervisor"), "request", [action])
+    with pytest.raises(Refused, match="may not assert facts"):
+        check_roles(peer("console"), peer("ontology"), "request", [action])
+    with pytest.raises(Refused, match="may not request Decision"):
+        check_roles(peer("console"), peer("reaction"), "request", [DECISION])
 
 
 def test_one_forbidden_record_among_allowed_ones_is_enough() -> None:

@@ -38,12 +38,13 @@ VICTIMS = (
     "correlation.control",
     "ontology.control",
     "supervisor.control",
+    "console.control",
     "reaction.gw2",
 )
 AT_ONCE = (SERVER, "sensor.gw1", "analyzer.gw1")
 """Killed in the midst of the scan; the others when the first alert is on its way to them."""
 FROZEN = "analyzer.gw3"
-AGENTS = 12
+AGENTS = 13
 # The product's own tables stay as they are; every row of an outbox leaves a copy behind, in the
 # transaction that stores it, so that the account is exact whenever the process dies.
 WITNESS = """

@@ -128,48 +128,9 @@ def test_file_reads_back_as_it_was_written(folder: Path) -> None:
     assert back.find("Exploit", "modbus", "server").response.factor == Decimal(8)
 
 
-@pytest.mark.parametrize(
-    ("table", "row", "said"),
-    [
-        (ATTACKS, "Hug\t*\tblock\t1\tD3-ITF\treason\t-", "attack 'Hug' is no class under Attack"),
-        (ATTACKS, "ScanX", "7 values with one tab between are needed, there are 1"),
-        (ATTACKS, "Scan\tnone\tblock\t1\tD3-ITF\treason\t-", "attack 'Scan' has a row already"),
-        (EXCEPTIONS, "Scan\tsssh\t*\tblock\t1\tD3-ITF\tr\t-", "service 'sssh' is in no row"),
-        (EXCEPTIONS, "Scan\tssh\t*\tnuke\t1\tD3-ITF\tr\t-", "response must be one of block"),
-        (EXCEPTIONS, "Scan\tssh\t*\tblock\t-1\tD3-ITF\tr\t-", "factor must lie in [0, 100]"),
-        (EXCEPTIONS, "Scan\tssh\t*\tblock\tNaN\tD3-ITF\tr\t-", "factor must lie in [0, 100]"),
-        (EXCEPTIONS, "Scan\tssh\t*\tobserve\t1\tD3-ITF\tr\t-", "observe needs 0"),
-        (EXCEPTIONS, "Scan\tssh\t*\tblock\t1\tITF\tr\t-", "d3fend must look like D3-ITF"),
-        (SERVICES, "web\t80/sctp\t1\treason", "ports must be like 53/udp, got '80/sctp'"),
-        (SERVICES, "web\t70000/tcp\t1\treason", "ports must be like 53/udp"),
-        (ASSETS, "pot\tPot\t0\t1\treason", "role 'Pot' is no class under Host"),
-        (ASSETS, "pot\tHoneypot\t9\t1\treason", "value must lie in 0 to 5, got '9'"),
-    ],
-)
-def test_a_slip_is_told_with_file_line_and_reason(
-    folder: Path, table: str, row: str, said: str
-) -> None:
-    path = folder / table
-    number = len(path.read_text().splitlines()) + 1
-    path.write_text(path.read_text() + row + "\n")
-    with pytest.raises(TableError) as caught:
-        read_tables(folder)
-    assert any(
-        line.startswith(f"{path}:{number}: ") and said in line
-        for line in str(caught.value).splitlines()
-    ), caught.value
-
-
 @pytest.mark.parametrize("text", ["", "@prefix", "<urn:a> <urn:b> 1 ."])
 def test_a_damaged_file_is_refused(folder: Path, text: str) -> None:
     path = folder / "reactions.ttl"
     path.write_text(text)
     with pytest.raises(TableError, match=r"reactions\.ttl"):
         read_reactions(path)
-
-
-def test_a_table_that_is_no_text_is_named(folder: Path) -> None:
-    path = folder / SERVICES
-    path.write_bytes(path.read_bytes() + b"\xff\n")
-    with pytest.raises(TableError, match=r"reaction_services\.tsv: not UTF-8 text"):
-        read_tables(folder)

@@ -25,7 +25,7 @@ from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
-from ontology.records import Address, Block, Decision, Record
+from ontology.records import Address, Block, Decision, GatewayAddresses, Record
 
 HONEYNET = """\
 name = "test"
@@ -43,48 +43,23 @@ addresses = ["192.0.2.101"]
 """
 
 
-class Supervisor(BaseAgent[None]):
-    """Follows `script` and writes down every answer."""
+class Orderer(BaseAgent[None]):
+    """Gives orders, and writes down every answer."""
 
-    role = "supervisor"
-
-    def __init__(self, context: AgentContext, folder: Path) -> None:
+    def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
-        self.folder = folder
         self.heard: list[tuple[str, Block | None, str]] = []
-        self.result: dict[str, Any] = {}
-
-    async def on_start(self) -> None:
-        self.spawn(self._follow(), name="script")
+        self.kernel: list[GatewayAddresses] = []
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         if message.conversation_id.startswith("registration"):
             self.registered.set()
             await self.reply(message, "inform", ())
             return
+        self.kernel += [record for record in records if isinstance(record, GatewayAddresses)]
         blocks = [record for record in records if isinstance(record, Block)]
         for block in blocks or [None]:
             self.heard.append((message.performative, block, message.conversation_id))
-
-    async def _follow(self) -> None:
-        try:
-            async with asyncio.timeout(60):
-                await self.script()
-        finally:
-            self.stop()
-
-    def start_reaction(self) -> subprocess.Popen[bytes]:
-        self.registered.clear()
-        return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "agents.launcher.process",
-                "reaction",
-                "gw1",
-                self.folder / "h.toml",
-            ]
-        )
 
     async def until(self, condition: Callable[[], object], limit_s: float = 20.0) -> float:
         began = time.monotonic()
@@ -120,6 +95,66 @@ class Supervisor(BaseAgent[None]):
         await self.until(lambda: sum(1 for _, state in answers() if state) == len(decisions))
         return answers()
 
+    def states(self, state: str) -> list[str]:
+        return [str(b.source) for _, b, _ in self.heard if b is not None and b.state == state]
+
+
+class Correlation(Orderer):
+    """The correlation agent of the gateway's node."""
+
+    role = "correlation"
+
+
+class Supervisor(Orderer):
+    """Follows `script`."""
+
+    role = "supervisor"
+
+    def __init__(self, context: AgentContext, folder: Path, correlation: Correlation) -> None:
+        super().__init__(context)
+        self.folder = folder
+        self.correlation = correlation
+        self.result: dict[str, Any] = {}
+
+    async def on_start(self) -> None:
+        self.spawn(self._follow(), name="script")
+
+    async def _follow(self) -> None:
+        try:
+            async with asyncio.timeout(70):
+                await self.script()
+        finally:
+            self.correlation.stop()
+            self.stop()
+
+    def start_reaction(self) -> subprocess.Popen[bytes]:
+        self.registered.clear()
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "agents.launcher.process",
+                "reaction",
+                "gw1",
+                self.folder / "h.toml",
+            ]
+        )
+
+    async def act_alone(self) -> dict[str, Any]:
+        """The correlation agent orders its gateway; then the supervisor has the last word."""
+        cell, stranger = self.correlation, IPv4Address("203.0.113.77")
+        result: dict[str, Any] = {"block": await cell.order((stranger, 300))}
+        await self.until(lambda: str(stranger) in self.states("active"))
+        result["kept"] = await self.order((stranger, 20))
+        result["withdrawn"] = await cell.order((stranger, 0))
+        result["blocked"] = str(stranger) in _elements()
+        await cell.order((stranger, 300))
+        result["lift"] = await self.order((stranger, 0))
+        await cell.until(lambda: str(stranger) in cell.states("lifted"))
+        result["vetoed"] = await cell.order((stranger, 300))
+        result["elements"] = _elements()
+        return result
+
     async def script(self) -> None:
         attacker, other = IPv4Address("192.0.2.66"), IPv6Address("2001:db8:1::42")
         result = self.result
@@ -133,21 +168,24 @@ class Supervisor(BaseAgent[None]):
         result["refused"] = await self.order((IPv4Address("192.0.2.20"), 60))
         result["lift"] = await self.order((other, 0))
         result["short"] = await self.order((IPv4Address("203.0.113.9"), 1))
-        result["expired_s"] = await self.until(lambda: self._states("expired"))
-        result["expired"] = self._states("expired")
+        result["expired_s"] = await self.until(lambda: self.states("expired"))
+        result["expired"] = self.states("expired")
         result["elements"] = _elements()
+        result["alone"] = await self.act_alone()
+        await self.until(lambda: self.kernel)
+        result["own"] = [str(address) for address in self.kernel[0].own_addresses]
 
         await asyncio.to_thread(subprocess.run, ["nft", "flush", "ruleset"], check=True)
         result["mended_s"] = await self.until(lambda: _elements() == ["192.0.2.66"])
 
-        heard = len(self._states("active"))
+        heard = len(self.states("active"))
         reaction.send_signal(signal.SIGKILL)
         reaction.wait()
         result["after_kill"] = _elements()
         await self.until(lambda: not _resetting())
         reaction = self.start_reaction()
-        await self.until(lambda: len(self._states("active")) > heard)
-        result["reported_again"] = self._states("active")[heard:]
+        await self.until(lambda: len(self.states("active")) > heard)
+        result["reported_again"] = self.states("active")[heard:]
         reaction.terminate()
         result["exit"] = reaction.wait(20)
         result["after_stop"] = _elements()
@@ -164,9 +202,6 @@ class Supervisor(BaseAgent[None]):
         )
         result["bare_exit"] = bare.returncode
         result["bare_lines"] = [x for x in bare.stderr.splitlines() if "ERROR" in x]
-
-    def _states(self, state: str) -> list[str]:
-        return [str(b.source) for _, b, _ in self.heard if b is not None and b.state == state]
 
 
 def _resetting() -> bool:
@@ -205,10 +240,15 @@ def main() -> None:
     server.start()
     try:
         assert server.ready()
+        correlation = Correlation(AgentContext(settings=settings, role="correlation", node="gw1"))
         context = AgentContext(settings=settings, role="supervisor", node="gw1")
-        supervisor = Supervisor(context, folder)
+        supervisor = Supervisor(context, folder, correlation)
+
+        async def both() -> None:
+            await asyncio.gather(supervisor.run(), correlation.run())
+
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(supervisor.run())
+            runner.run(both())
         print(json.dumps(supervisor.result))
     finally:
         server.stop()

@@ -1,5 +1,6 @@
-// The block table: who, why, where, how long.
+// The columns of the block table: who, why, where, how long.
 import { h, setText } from "./dom.js";
+import { store } from "./store.js";
 import { at, ago, gist, gravity, iso, left, nowUs, who, words } from "./format.js";
 
 const CHIPS = 4;
@@ -101,7 +102,7 @@ export const columns = [
     title: "", name: "c-act",
     make: () => h("button", { type: "button", class: "small", tabindex: "-1", data: { action: "lift" } }, "Lift"),
     fill: (cell, b) => {
-      cell.firstChild.hidden = b.state !== "active" || document.body.dataset.role !== "operator";
+      cell.firstChild.hidden = b.state !== "active" || !store.operator;
       cell.firstChild.setAttribute("aria-label", `Lift the block of ${b.source}`);
     },
   },

@@ -19,7 +19,7 @@ LIMIT_S = 6.0
 """A command line waits 10 s for us."""
 
 
-class Bans:
+class BanRequests:
     """Blocks, lifts and extensions by hand.
 
     Args:
@@ -79,7 +79,9 @@ class Bans:
             raise ActionError("refused", e.reason or "the supervisor refuses") from e
         except (NoAnswer, RuntimeError) as e:
             raise ActionError("supervisor silent", SILENT) from e
-        except ValueError as e:  # no fragment can hold it: a name that is no name, a surrogate
+        except ValueError as e:  # no fragment can hold it
+            if action.ban is not None:
+                raise ActionError("unknown", "there is no such block") from e
             raise ActionError("refused", str(e)) from e
         self._publish(await asyncio.to_thread(self._intake.take_answer, reply.records, asked_at))
         for ban in reply.records:

@@ -2,14 +2,14 @@
 import { h, setText, toast } from "./dom.js";
 import { get } from "./api.js";
 import { at, iso, plural } from "./format.js";
-import { sheet } from "./dialogs.js";
 
 const PAGE = 100;
 const MOST = 2000; // rows in the page
 const ACTS = ["inform", "inform-ref", "request", "agree", "refuse", "failure", "subscribe", "query-ref", "query-if", "not-understood", "confirm", "cancel"];
 const PROTOCOLS = ["fipa-request", "fipa-subscribe", "fipa-query"];
 const RECORDS = ["Alert", "Answer", "AgentDescription", "Block", "ConnectionBatch", "Decision", "HostProfile", "Incident",
-  "OntologyAction", "OntologyChanged", "Query", "Subscription", "TrafficCluster", "unreadable"];
+  "OntologyAction", "OntologyChanged", "Query", "Subscription", "TrafficCluster", "AgentStatus", "AuditLine", "Ban", "BanAction",
+  "FeedPart", "Receipt", "Ruling", "unreadable"];
 const short = (jid) => jid.split("@")[0];
 const address = (m) => `${encodeURIComponent(m.keeper)}/${m.time_us}/${m.offset}`;
 const carries = (records) => Object.entries(records).map(([name, n]) => (n > 1 ? `${n} ${name}` : name)).join(", ");
@@ -20,7 +20,19 @@ const text = (name, label) => h("label", null, h("span", null, label),
   h("input", { name, type: "search", maxlength: "256", autocomplete: "off", spellcheck: "false" }));
 const tick = (name, label, title) => h("label", { class: "tick", title }, h("input", { name, type: "checkbox" }), h("span", null, label));
 
-export function messagesDialog() {
+export class MessagesView {
+  title = "Messages";
+
+  mount(host) {
+    monitor(host);
+  }
+
+  update() {}
+
+  unmount() {}
+}
+
+function monitor(host) {
   const body = h("tbody");
   const list = h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "messages" },
     h("thead", null, h("tr", null, ["Time", "From", "To", "Performative", "Carries", "Protocol"].map((t) => h("th", { scope: "col" }, t)))), body));
@@ -33,8 +45,7 @@ export function messagesDialog() {
     choice("record", "Record", RECORDS), text("conversation", "Conversation"), text("text", "Fragment contains"),
     tick("refused", "refused only"), tick("sent", "as sent", "as the sender kept them, instead of the receiver"),
     tick("routine", "routine too", "also acknowledgements and registrations"));
-  const dialog = sheet("Messages", fields, h("div", { class: "monitor" }, list, whole),
-    h("div", { class: "monitor-foot" }, fresh, older, said));
+  host.append(fields, h("div", { class: "monitor" }, list, whole), h("div", { class: "monitor-foot" }, fresh, older, said));
   let asked = 0; // the newest question wins
   let before = null;
 
@@ -54,7 +65,7 @@ export function messagesDialog() {
     older.disabled = true;
     try {
       const found = await get(`messages?${wish}`);
-      if (number !== asked || !dialog.isConnected) return;
+      if (number !== asked || !body.isConnected) return;
       if (!more) body.replaceChildren();
       body.append(...found.messages.map(row));
       before = found.before;

@@ -1,66 +1,87 @@
 // The explanation of one block: who, where, why, how long, and everything that was done about it.
-import { $, h, setText } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { get } from "./api.js";
 import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, protocol, span, who, words } from "./format.js";
-import { chip, gatewayKind, stateOf } from "./blocks.js";
+import { chip, gatewayKind, stateOf } from "./block_columns.js";
+import { store } from "./store.js";
 
-const panel = $("#detail");
-let shown = null; // id
-let token = 0;
-let counter = null;
+const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
 
 const time = (us) => h("time", { datetime: iso(us), title: iso(us) }, at(us));
 const part = (title, ...body) => h("section", null, h("h3", null, title), body);
 const pairs = (...rows) => h("dl", { class: "pairs" }, rows.filter(Boolean).map(([k, ...v]) => [h("dt", null, k), h("dd", null, v)]));
 
-export function clearDetail() {
-  shown = null;
-  counter = null;
-  const keys = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
-  panel.classList.remove("open");
-  panel.replaceChildren(h("div", { class: "blank" }, h("p", null, "Select a block to see who it stops, where, why and for how long."),
-    h("dl", { class: "keys" }, keys.map(([k, what]) => [h("dt", null, k.split(" ").map((c) => h("kbd", null, c))), h("dd", null, what)]))));
-}
-
-export async function showDetail(id, actions) {
-  const fresh = id !== shown;
-  shown = id;
-  const mine = ++token;
-  let detail;
-  try {
-    detail = await get(`blocks/${encodeURIComponent(id)}`);
-  } catch (error) {
-    if (mine === token) panel.replaceChildren(h("p", { class: "blank" }, error.message));
-    return;
+export class DetailView {
+  // actions: close(), lift(block), extend(block)
+  constructor(actions) {
+    this.actions = actions;
   }
-  if (mine !== token) return;
-  const scroll = fresh ? 0 : panel.scrollTop;
-  const opened = new Set([...panel.querySelectorAll("details[open]")].map((d) => d.dataset.key));
-  panel.replaceChildren(...build(detail, actions));
-  if (!fresh) for (const d of panel.querySelectorAll("details")) d.open = opened.has(d.dataset.key);
-  panel.scrollTop = scroll;
-  panel.classList.add("open");
+
+  mount(host) {
+    this.host = host;
+    this.shown = null; // id
+    this.block = null; // as it was when it was read
+    this.counter = null;
+    this.asked = 0; // the newest question wins
+    this.clear();
+  }
+
+  update(topics, route) {
+    if (route && route.id !== this.shown) this.open(route.id);
+    else if (topics.has("blocks") && this.shown && store.blocks.get(this.shown) !== this.block) this.read(false);
+    if (this.counter) setText(this.counter.element, left(Math.max(0, this.counter.until - nowUs())));
+  }
+
+  unmount() {
+    this.asked += 1;
+  }
+
+  open(id) {
+    this.shown = id;
+    if (id) this.read(true);
+    else this.clear();
+  }
+
+  clear() {
+    this.asked += 1;
+    this.counter = null;
+    this.host.classList.remove("open");
+    this.host.replaceChildren(h("div", { class: "blank" }, h("p", null, "Select a block to see who it stops, where, why and for how long."),
+      h("dl", { class: "keys" }, KEYS.map(([k, what]) => [h("dt", null, k.split(" ").map((c) => h("kbd", null, c))), h("dd", null, what)]))));
+  }
+
+  async read(fresh) {
+    const mine = ++this.asked;
+    this.block = store.blocks.get(this.shown);
+    let detail;
+    try {
+      detail = await get(`blocks/${encodeURIComponent(this.shown)}`);
+    } catch (error) {
+      if (mine === this.asked) this.host.replaceChildren(h("p", { class: "blank" }, error.message));
+      return;
+    }
+    if (mine !== this.asked) return;
+    const scroll = fresh ? 0 : this.host.scrollTop;
+    const opened = new Set([...this.host.querySelectorAll("details[open]")].map((d) => d.dataset.key));
+    const rest = h("b", { class: "mono" });
+    this.counter = detail.block.state === "active" ? { element: rest, until: detail.block.expires_us } : null;
+    if (this.counter) setText(rest, left(Math.max(0, this.counter.until - nowUs())));
+    this.host.replaceChildren(...build(detail, this.actions, rest));
+    if (!fresh) for (const d of this.host.querySelectorAll("details")) d.open = opened.has(d.dataset.key);
+    this.host.scrollTop = scroll;
+    this.host.classList.add("open");
+  }
 }
 
-export const shownId = () => shown;
-
-export function tickDetail() {
-  if (counter) setText(counter.element, left(Math.max(0, counter.until - nowUs())));
-}
-
-function build({ block: b, decisions, incidents, alerts, audit }, actions) {
+function build({ block: b, decisions, incidents, alerts, audit }, actions, rest) {
   const [kind, text] = stateOf(b);
   const active = b.state === "active";
-  const rest = h("b", { class: "mono" });
-  counter = active ? { element: rest, until: b.expires_us } : null;
-  tickDetail();
-  const operator = document.body.dataset.role === "operator";
   return [
     h("header", null,
       h("button", { type: "button", class: "icon close", "aria-label": "Close", onclick: actions.close }, "✕"),
       h("p", { class: `class ${gravity(b.classification)}` }, words(b.classification)),
       h("h2", { class: "mono" }, b.source), h("span", { class: `badge ${kind}` }, text),
-      active && operator && h("p", { class: "acts" },
+      active && store.operator && h("p", { class: "acts" },
         h("button", { type: "button", class: "danger", onclick: () => actions.lift(b) }, "Lift block", h("kbd", null, "l")),
         h("button", { type: "button", onclick: () => actions.extend(b) }, "Extend", h("kbd", null, "e")))),
     part("Who", pairs(

@@ -1,0 +1,240 @@
+"""One agent's exchange of messages: two ways out, durable delivery, one handler at a time.
+
+`agents.base.agent` says what to send and what to do with what comes in; `delivery` makes it arrive
+at least once; `bus` and `local` are the ways. Here they are joined, and here a handler's exceptions
+end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from agents.base.bus import Bus
+from agents.base.context import AgentContext
+from agents.base.delivery import PROTOCOL, Delivery
+from agents.base.local import LocalLinks
+from agents.base.message_log import MessageLog
+from agents.base.routes import Routes
+from agents.clock import now_us
+from agents.messages.acl import AclMessage, MessageError, from_spade
+from agents.trust.identity import Identity, Refused
+from ontology.records import Record
+
+logger = logging.getLogger(__name__)
+
+HANDLER_LIMIT_S = 60.0
+IDLE_S = 5.0
+"""Longest sleep of the task that sends."""
+
+Handle = Callable[[AclMessage, tuple[Record, ...]], Awaitable[None]]
+Refusal = Callable[[str, str, str], Awaitable[None]]
+
+
+class Exchange:
+    """Messages of one agent, out and in. `start` it, let `keep_sending` run, `close` it.
+
+    Args:
+        mail, log: what it keeps on disk; the caller closes them.
+        handle: what to do with a message that passed every check. A ValueError refuses it for good
+            (the sender is told); any other exception leaves it unacknowledged: it comes again.
+        refused: a receiver turned a message of ours down for good: who, its reply-with, why.
+    """
+
+    def __init__(
+        self,
+        context: AgentContext,
+        identity: Identity,
+        mail: sqlite3.Connection,
+        log: MessageLog,
+        counters: Counter[str],
+        *,
+        handle: Handle,
+        refused: Refusal,
+    ) -> None:
+        self._jid = context.jid
+        self._counters = counters
+        self._handle = handle
+        self._refused = refused
+        self.bus = Bus(identity, context.settings, counters)
+        self.local = LocalLinks(context.settings, context.role, context.node, counters)
+        self.routes = Routes(self.bus, self.local)
+        self.delivery = Delivery(
+            identity,
+            mail,
+            counters,
+            self.routes.transmit,
+            started_us=now_us(),
+            log=log,
+            reaches=self.routes.reaches,
+            has_room=self.routes.has_room,
+        )
+        self.wake = asyncio.Event()
+        """Set when there may be something to send."""
+        self._busy_since: float | None = None
+        self._handling: asyncio.Task[Any] | None = None
+        """The task in which `handle` runs just now."""
+        self._said: list[tuple[AclMessage, Sequence[Record]]] = []
+        """What that handler sent: stored in one transaction with the fact that it is done."""
+        self.bus.on_mail = self._on_mail
+        self.bus.on_notice = self._on_notice
+        self.bus.on_session = self._on_session
+        self.local.on_message = self._on_local
+        self.local.on_broken = self._on_broken
+        self.local.on_peer = self._on_peer
+        self.local.on_room = self.wake.set
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a session with the XMPP server."""
+        return self.bus.session.is_set()
+
+    @property
+    def in_handler(self) -> bool:
+        """Whether the caller is the handler of a message."""
+        return self._handling is not None and asyncio.current_task() is self._handling
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds since the handler of the moment began; 0 if none runs."""
+        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+
+    async def start(self) -> None:
+        """Open both ways; neither the server nor a peer need be there. Nothing is taken in yet."""
+        await self.bus.start(auto_register=False)
+        try:
+            await self.local.start()
+        except OSError as e:
+            logger.error("no links within the node, all goes over the server: %s", e)
+
+    def receive(self) -> None:
+        """From now on messages are taken in."""
+        self.bus.ensure_receiving()
+
+    async def watch(self) -> None:
+        """Call it now and then: start what takes messages in again, should it have ended."""
+        if self.bus.is_alive() and self.bus.ensure_receiving():
+            self._counters["behaviour_restarts"] += 1
+            logger.error("%s: the receiving behaviour had ended; started again", self._jid)
+
+    async def close(self) -> None:
+        """Close both ways."""
+        await self.local.close()
+        await self.bus.hang_up()
+
+    def flush(self) -> None:
+        """Send the acknowledgements that wait for company."""
+        self.delivery.flush(now_us(), time.monotonic(), force=True)
+
+    # ---- out
+
+    def post(self, message: AclMessage, records: Sequence[Record]) -> None:
+        """Store a message and send it; what a handler sends, once the handler is done."""
+        if self.in_handler:
+            self._said.append((message, records))
+            return
+        self.delivery.post(message, records)
+        self._send_due()
+
+    def _send_due(self) -> None:
+        self.delivery.pump(now_us(), time.monotonic())
+        self.wake.set()
+
+    async def keep_sending(self) -> None:
+        """Send what is due; sleep until something is, or a message was posted."""
+        while True:
+            self.wake.clear()
+            now = time.monotonic()
+            self.delivery.flush(now_us(), now)
+            if self.delivery.pump(now_us(), now):
+                self.wake.set()  # there may be more; come back after the others had their turn
+            due = self.delivery.next_due()
+            wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now))
+            if self.bus.session.is_set() and not self.bus.writable:
+                wait = min(wait, 0.05)  # slixmpp doesn't say when it has written enough
+            turned_down = self.delivery.refused_by_peer
+            while turned_down:
+                await self._refused(*turned_down.pop(0))
+            # Not wait_for: Python 3.11's forgets a cancellation that comes with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self.wake.wait()
+
+    def _on_session(self) -> None:
+        """Those of this node need not be told: what was sent to them is on its way."""
+        self.delivery.link_started(now_us(), but=self.local.connected)
+        self.wake.set()
+
+    def _on_peer(self, peer: str) -> None:
+        self.delivery.link_started(now_us(), [peer])
+        self.wake.set()
+
+    # ---- in
+
+    def _on_local(self, message: AclMessage) -> None:
+        if message.protocol == PROTOCOL:
+            self._on_notice(message)
+        else:
+            self.bus.accept(message)
+
+    def _on_notice(self, raw: Any) -> None:
+        """Acknowledgements don't queue behind a slow handler, or others would send in vain."""
+        try:
+            message = raw if isinstance(raw, AclMessage) else from_spade(raw)
+            self.delivery.on_notice(message, now_us())
+        except Refused as e:
+            self._counters[f"refused_{e.reason}"] += 1
+        except MessageError:
+            self._counters["refused_unparsable"] += 1
+        self.wake.set()
+
+    def _on_broken(self, sender: str, reply_with: str, error: MessageError) -> None:
+        self.delivery.unparsable(sender, reply_with, error, now_us(), time.monotonic())
+
+    async def _on_mail(self, raw: Any, arrived_us: int) -> None:
+        """Everything else, in order; nothing may leave here but a cancellation."""
+        self._busy_since = time.monotonic()
+        try:
+            message = raw if isinstance(raw, AclMessage) else from_spade(raw)
+            await self._on_acl(message, arrived_us)
+        except MessageError as e:
+            key = raw.get_metadata("reply-with") or ""
+            self.delivery.unparsable(str(raw.sender.bare), key, e, now_us(), time.monotonic())
+        except Exception:
+            self._counters["handler_errors"] += 1
+            logger.exception("%s: handler failed; the message will come again", self._jid)
+        finally:
+            self._busy_since = None
+            self.wake.set()
+
+    async def _on_acl(self, message: AclMessage, arrived_us: int) -> None:
+        try:
+            # Fresh is what was fresh on arrival, however long it waited behind others.
+            received = self.delivery.receive(message, arrived_us, time.monotonic())
+        except Refused as e:
+            self.delivery.refuse(message, e, now_us(), time.monotonic())
+            return
+        if received is None:
+            return
+        self._handling = asyncio.current_task()
+        done = False
+        try:
+            async with asyncio.timeout(HANDLER_LIMIT_S):
+                await self._handle(message, received.records)
+            done = True
+        except ValueError as e:
+            refusal = e if isinstance(e, Refused) else Refused("content", str(e))
+            self.delivery.refuse(message, refusal, now_us(), time.monotonic())
+        finally:
+            self._handling = None
+            said, self._said = self._said, []
+            # All or nothing: a SIGKILL can't come between what a handler said and "handled", so
+            # that the message, sent again, would be answered twice or not at all.
+            self.delivery.commit(said, message if done else None, time.monotonic())
+        self._send_due()

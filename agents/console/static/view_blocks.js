@@ -1,0 +1,105 @@
+// The blocks, active or ended, with the figures above them.
+import { $, h, say, setText } from "./dom.js";
+import { nowUs, plural } from "./format.js";
+import { columns, isCurrent, matcher, newestFirst } from "./block_columns.js";
+import { store } from "./store.js";
+import { Table } from "./table.js";
+
+export class BlocksView {
+  // router; actions: add(), lift(block), extend(block)
+  constructor(router, actions) {
+    Object.assign(this, { router, actions });
+  }
+
+  mount(host) {
+    this.ended = false;
+    this.text = "";
+    this.stop = new AbortController();
+    this.known = new Map();
+    this.table = new Table(host, {
+      rows: store.blocks, columns, order: newestFirst, label: "Blocks", empty: "",
+      onSelect: (id) => this.router.go({ name: this.name, id }, { replace: true }),
+      onOpen: (action, id) => this.actions[action](store.blocks.get(id)),
+    });
+    const listen = (id, type, listener) => $(id).addEventListener(type, listener, { signal: this.stop.signal });
+    listen("#show-active", "click", () => this.router.go({ name: "blocks" }));
+    listen("#show-ended", "click", () => this.router.go({ name: "ended" }));
+    listen("#filter", "input", (e) => { this.text = e.target.value; this.refilter(); });
+    listen("#add", "click", this.actions.add);
+    $("#add").hidden = !store.operator;
+  }
+
+  update(topics, route) {
+    if (topics.has("route") && route) this.follow(route);
+    if (topics.has("blocks")) this.announce();
+    if (topics.has("blocks") || topics.has("tick")) this.table.touch();
+    this.figures();
+  }
+
+  unmount() {
+    this.stop.abort();
+    this.table.close();
+  }
+
+  get name() {
+    return this.ended ? "ended" : "blocks";
+  }
+
+  get current() {
+    return this.table.current;
+  }
+
+  move(step) {
+    this.table.move(step);
+  }
+
+  toggle() {
+    this.router.go({ name: this.ended ? "blocks" : "ended" });
+  }
+
+  follow({ name, id }) {
+    this.ended = name === "ended";
+    $("#show-active").setAttribute("aria-pressed", String(!this.ended));
+    $("#show-ended").setAttribute("aria-pressed", String(this.ended));
+    this.refilter();
+    if (id !== this.table.selected) this.table.select(id, { reveal: true });
+  }
+
+  refilter() {
+    const match = matcher(this.text);
+    this.table.filter((b) => (this.ended ? b.state !== "active" : isCurrent(b)) && match(b));
+    setText(this.table.empty, this.text ? "No block matches the filter." : this.ended ? "No block has ended yet." : "Nobody is blocked.");
+  }
+
+  // For who can't see the table change.
+  announce() {
+    let changed = 0;
+    for (const [id, b] of store.blocks) if (this.known.get(id) !== b) changed += 1;
+    if (this.known.size && changed) say(`${plural(changed, "block")} changed`);
+    this.known = new Map(store.blocks);
+  }
+
+  figures() {
+    let active = 0;
+    let open = 0;
+    for (const b of store.blocks.values()) {
+      if (b.state !== "active") continue;
+      active += 1;
+      if (!b.settled) open += 1;
+    }
+    const gateways = [...store.agents.values()].filter((a) => a.role === "reaction");
+    const up = gateways.filter((a) => a.state === "up").length;
+    const recent = [...store.incidents.values()].filter((i) => i.received_us > nowUs() - 3600e6).length;
+    const tiles = [["Active blocks", active, ""], ["Not yet everywhere", open, open ? "warn" : ""],
+      ["Gateways up", `${up} / ${gateways.length}`, up < gateways.length ? "bad" : "good"], ["Incidents, last hour", recent, ""]];
+    const host = $("#figures");
+    if (!host.children.length) host.append(...tiles.map(([title]) => h("div", null, h("dt", null, title), h("dd"))));
+    tiles.forEach(([, value, kind], i) => {
+      const cell = host.children[i].lastChild;
+      setText(cell, typeof value === "number" ? value.toLocaleString("en") : value);
+      cell.className = kind;
+    });
+    const total = this.ended ? store.blocks.size - active : active;
+    setText($("#shown"), this.text ? `${this.table.view.length.toLocaleString("en")} of ${total.toLocaleString("en")}` : "");
+  }
+}

@@ -1,0 +1,107 @@
+"""Fields of logs that an attacker may have written: understood, or refused with a reason."""
+
+from datetime import timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.sensor.inputs.events import (
+    STATE,
+    LineRefused,
+    clean,
+    digits,
+    host,
+    iso_us,
+    json_object,
+    pack_row,
+    port,
+    protocol,
+    seconds_us,
+    tcp_state,
+)
+from ontology.records import CONNECTION, MAX_TIME_US
+from tests.factories import FLAGS
+
+
+def refused(reason: str, read: Any, *arguments: Any) -> None:
+    with pytest.raises(LineRefused) as error:
+        read(*arguments)
+    assert error.value.reason == reason
+
+
+def test_addresses() -> None:
+    assert host("::ffff:192.0.2.1") == host("192.0.2.1")
+    assert host("2001:db8::1").version == 6
+    for bad in ("", "192.0.2", "fe80::1%eth0", "1" * 46, 5, None, ["192.0.2.1"]):
+        refused("address", host, bad)
+
+
+def test_numbers() -> None:
+    assert (port(None), port(65535), digits("0080", 99)) == (0, 65535, 80)
+    for bad in (65536, -1, True, 1.0, "80"):
+        refused("port", port, bad)
+    for text in ("", "-1", "1e3", "²", "100", "1" * 21):
+        refused("number", digits, text, 99)
+    assert (protocol("TCP"), protocol("89")) == (6, 89)
+    for bad in ("254", "tcpp", "", 6):
+        refused("protocol", protocol, bad)
+
+
+def test_times() -> None:
+    assert iso_us("1970-01-01T00:00:01.5Z") == iso_us("1970-01-01T01:00:01.5+01:00") == 1_500_000
+    assert iso_us("1970-01-01T02:00:00", timezone(timedelta(hours=2))) == 0
+    assert seconds_us(1.5) == 1_500_000
+    for bad in ("1969-12-31T23:59:59", "yesterday and so on", "0001-01-01T00:00:00+14:00", 5):
+        refused("time", iso_us, bad)
+    for number in (float("nan"), float("inf"), -1, True, MAX_TIME_US):
+        refused("time", seconds_us, number)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_object_or_refused(line: bytes) -> None:
+    try:
+        assert isinstance(json_object(line), dict)
+    except LineRefused as e:
+        assert e.reason == "json"
+
+
+def test_deep_json_is_refused() -> None:
+    refused("json", json_object, b"[" * 200_000)
+
+
+@given(st.text(max_size=300))
+def test_strangers_text_is_short_and_printable(text: str) -> None:
+    shown = clean(text, 20)
+    assert shown.isprintable() and len(shown) <= 20 * 10
+    assert "\n" not in shown and "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("orig", "resp", "state"),
+    [
+        ("S", "", "S0"), ("S", "R", "REJ"), ("SA", "SA", "S1"), ("SAF", "SAF", "SF"),
+        ("SAR", "SA", "RSTO"), ("SA", "SAR", "RSTR"), ("SF", "", "SH"), ("A", "A", "OTH"),
+    ],
+)  # fmt: skip
+def test_states_of_connections(orig: str, resp: str, state: str) -> None:
+    flags = [sum(FLAGS[letter] for letter in side) for side in (orig, resp)]
+    assert tcp_state(*flags) == STATE[state]
+
+
+def test_a_packed_row_is_a_connection() -> None:
+    packed = pack_row(
+        at_us=5, source=host("192.0.2.1"), target=host("192.0.2.2"), protocol=6,
+        state=STATE["SF"], duration_us=7, ports=(1, 2), flags=(3, 4), packets=(5, 6),
+        size=(7, 8), logins=(9, 10), indicators=11,
+    )  # fmt: skip
+    row = np.frombuffer(packed, CONNECTION)[0]
+    names = ("start_us", "duration_us", "src_port", "dst_port", "orig_packets", "resp_packets")
+    assert [int(row[name]) for name in names] == [5, 7, 1, 2, 5, 6]
+    names = ("orig_bytes", "resp_bytes", "failed_logins", "login_attempts", "indicators")
+    assert [int(row[name]) for name in names] == [7, 8, 9, 10, 11]
+    refused("address", lambda: pack_row(
+        at_us=5, source=host("192.0.2.1"), target=host("2001:db8::1"), protocol=6, state=0
+    ))  # fmt: skip

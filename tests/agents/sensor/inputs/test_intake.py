@@ -1,0 +1,83 @@
+"""Lines to records: the same stretch gives the same ids, and no parser takes the input down."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from agents.sensor.inputs.events import Claim, LineRefused, Plain, Sighting, host, pack_row
+from agents.sensor.inputs.intake import MAX_AHEAD_US, Intake
+from ontology.records import Alert, ConnectionBatch
+from tests.factories import ATTACKER, T0, VICTIM
+
+
+def row(at_us: int, duration_us: int = 0) -> bytes:
+    return pack_row(
+        at_us=at_us, source=host(ATTACKER), target=host(VICTIM), protocol=6, state=0,
+        duration_us=duration_us,
+    )  # fmt: skip
+
+
+def claim(at_us: int, confidence: float = 0.5, verified: bool = False) -> Claim:
+    return Claim(
+        "WebAttack", host(ATTACKER), host(VICTIM), 80, 6, at_us, confidence, verified, "because"
+    )
+
+
+class Scripted(Plain):
+    """Lines are keys of what they give."""
+
+    kind = "scripted"
+
+    def __init__(self, **lines: Any) -> None:
+        self._lines = lines
+
+    def on_line(self, line: bytes) -> Iterable[Sighting]:
+        found = self._lines[line.decode()]
+        if isinstance(found, Exception):
+            raise found
+        return found  # type: ignore[no-any-return]
+
+
+def taken(lines: list[bytes], mark: str = "m", **script: Any) -> tuple[list[Any], Intake]:
+    intake = Intake(Scripted(**script), sensor="sensor")
+    return intake.on_lines(lines, mark, T0), intake
+
+
+def test_rows_become_one_batch_in_order_of_time() -> None:
+    (batch,), intake = taken([b"b", b"a"], a=(row(T0),), b=(row(T0 + 5),))
+    assert isinstance(batch, ConnectionBatch)
+    assert batch.connections["start_us"].tolist() == [T0, T0 + 5]
+    assert intake.counters["rows"] == 2
+
+
+def test_the_same_stretch_gives_the_same_ids_and_another_others() -> None:
+    script = {"a": (row(T0), claim(T0))}
+    ids = [[record.id for record in taken([b"a"], mark, **script)[0]] for mark in ("m", "m", "n")]
+    assert ids[0] == ids[1] and not set(ids[0]) & set(ids[2])
+
+
+def test_equal_claims_are_one_alert_with_the_best_of_them() -> None:
+    found = (claim(T0, 0.5, True), claim(T0 + 7, 0.9), claim(T0 + 3, 0.6))
+    (alert,), _ = taken([b"a"], a=found)
+    assert isinstance(alert, Alert)
+    assert (alert.count, alert.confidence, alert.verified_source) == (3, 0.9, True)
+    assert (alert.begin_us, alert.end_us) == (T0, T0 + 7)
+    assert alert.explanation.endswith("(and 2 like it)")
+
+
+def test_the_future_is_refused_for_rows_and_claims() -> None:
+    late = T0 + MAX_AHEAD_US
+    out, intake = taken([b"a", b"b"], a=(row(late), claim(late)), b=(row(late, 1), claim(late + 1)))
+    assert len(out) == 2
+    assert intake.counters["refused.future"] == 2
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), RecursionError(), TypeError("x")])
+def test_a_parser_s_mistake_costs_one_line(fault: Exception) -> None:
+    out, intake = taken(
+        [b"bad", b"", b"a", b"no"], bad=fault, a=(row(T0),), no=LineRefused("shape")
+    )
+    assert len(out) == 1
+    assert intake.counters["refused.fault"] == intake.counters["refused.shape"] == 1
+    assert intake.counters["lines"] == 4
