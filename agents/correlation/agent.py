@@ -79,11 +79,11 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         journal = Journal(self.context.state_dir / "alerts.sqlite3")
         self.at_end(journal.close)
         rules = await asyncio.to_thread(self._knowledge.start)
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reasoning")
-        self.at_end(lambda: asyncio.to_thread(thread.shutdown))
         worker = PelletWorker(rules.theory)
         ahead = ReasonerThread(worker)
         self.at_end(lambda: asyncio.to_thread(ahead.close))
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reasoning")
+        self.at_end(lambda: asyncio.to_thread(thread.shutdown))
         # Not in the threads, which may be waiting for the worker: this makes it answer.
         self.at_end(lambda: asyncio.to_thread(worker.close))
         protected = self._protected

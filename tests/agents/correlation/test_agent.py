@@ -104,7 +104,7 @@ async def running(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):  # Pellet's start on a busy machine
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # the agent offers no event for this
 
