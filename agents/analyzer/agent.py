@@ -21,6 +21,7 @@ from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_f
 from agents.base import AgentContext, BaseAgent
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
+from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from ontology.records import (
     Alert,
@@ -99,13 +100,15 @@ class AnalyzerAgent(BaseAgent[Detection]):
         return detection
 
     async def _ask_for_names(self) -> None:
-        for ontology in self.settings.jids("ontology"):
-            wish = Subscription(id=uuid.uuid4().urn, topic="TrafficCluster")
+        wish = Subscription(id=uuid.uuid4().urn, topic="TrafficCluster")
+        await self.send(
+            ontology_agent_of(self.settings, self.node),
+            "subscribe",
+            [wish],
+            protocol="fipa-subscribe",
             # One that starts later announces them unasked.
-            limit = now_us() + WISH_LIMIT_US
-            await self.send(
-                ontology, "subscribe", [wish], protocol="fipa-subscribe", reply_by_us=limit
-            )
+            reply_by_us=now_us() + WISH_LIMIT_US,
+        )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         await self._pass_on([r for r in records if isinstance(r, Alert)])

@@ -1,1 +1,2 @@
-"""Ontology, rules, attack models and reaction tables as files: loaded, watched, compiled, kept."""
+"""Ontology, rules, attack models and reaction tables as files: watched, compiled, checked, sent to
+those who reason, and kept by them."""

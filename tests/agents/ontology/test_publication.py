@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from agents.knowledge.files import FileSet
 from agents.knowledge.pieces import Assembly
 from agents.ontology.service import ServiceError
-from ontology.records import HostProfile, KnowledgePiece, OntologyChanged, Subscription
+from ontology.records import KnowledgePiece, OntologyChanged, Subscription
 
 Unconnected = Any
 World = Any
@@ -159,16 +160,23 @@ async def test_a_report_of_anybody_else_is_not_understood(agent: Unconnected) ->
     assert agent.running.publication.receivers.known == {}
 
 
-async def test_facts_are_told_to_those_who_follow(agent: Unconnected) -> None:
-    agent.sent.clear()
-    topic = Subscription(id="urn:uuid:s", topic="HostProfile")
-    await agent.hear("subscribe", topic, sender="correlation.gw2@honeynet.test")
-    assert [sent.performative for sent in agent.sent] == ["refuse"]
-    await agent.hear("subscribe", topic, sender=CORRELATION)
-    (change, *hosts) = agent.sent[-1].records
-    assert isinstance(change, OntologyChanged) and change.kind == "facts"
-    assert change.version == f"facts+{change.digest[:12]}"
-    assert all(isinstance(host, HostProfile) for host in hosts)
+async def test_several_ontology_agents_tell_each_their_own(world: World, until: Until) -> None:
+    """gw2 has an ontology agent and a correlation agent of its own: they don't meet gw1's."""
+    settings = world.context.settings
+    first, second = settings.node
+    more = second.model_copy(update={"agents": (*second.agents, "ontology", "correlation")})
+    settings = settings.model_copy(update={"node": (first, more)})
+    for node in ("gw1", "gw2"):
+        world.context = replace(world.context, settings=settings, node=node)
+        async with world.running() as agent:
+            old, new = ("Bots", "Who") if node == "gw1" else ("Who", "Bots")
+            world.edit("reaction_policy.tsv", f"{old} that guess", f"{new} that guess")
+            await look(agent)
+            own = f"correlation.{node}@honeynet.test"
+            await until(partial(received, agent, own))
+            told = {s.receiver for s in agent.sent if isinstance(s.records[0], OntologyChanged)}
+            users = {name for name in told if name.startswith(("correlation", "analyzer"))}
+            assert users == {own, f"analyzer.{node}@honeynet.test"}
 
 
 async def test_nothing_is_written_where_people_edit(
