@@ -4,9 +4,9 @@ BIN := $(VENV)/bin
 # Test processes at once: one more than two cores, because many tests wait for agents or the kernel.
 JOBS ?= 3
 
-.PHONY: help demo test lint bench fuzz setup clean
+.PHONY: help demo test test-fast lint bench fuzz setup clean
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo:  ## three gateways, a real attack, a block on each; the web page on 127.0.0.1:8080
 	@deploy/setup.sh demo
@@ -16,6 +16,11 @@ test:  ## the whole test suite, with linters and type checks
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory check-static
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+test-fast:  ## the daily loop, under 2 minutes: ruff, contracts, and tests without servers, JVM, root, browser
+	@deploy/setup.sh python
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not (slow or xmpp or root or browser or data or e2e)' -q $(PYTEST_ARGS)
 
 lint:  ## ruff, mypy --strict, import-linter
 	@deploy/setup.sh python

@@ -212,7 +212,8 @@ def inside(folder: Path, runs: int, load: int, idle_s: float) -> None:
 def registered(world: World) -> bool:
     try:
         with ConsoleClient(world.settings) as console:
-            return [a["state"] for a in console.agents()] == ["up"] * 12
+            found = [agent["state"] for agent in console.agents()]
+            return found == ["up"] * len(list(world.settings.agents()))
     except RuntimeError:
         return False
 

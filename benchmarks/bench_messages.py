@@ -80,8 +80,9 @@ def make_batch(sensor: str) -> ConnectionBatch:
     """What a sensor under a scan sends; the id carries the time of sending."""
     rows = np.zeros(CONNECTIONS, CONNECTION)
     rows["start_us"] = 1_700_000_000_000_000 + np.arange(CONNECTIONS) * 1000
-    rows["end_us"] = rows["start_us"] + 900
-    rows["proto"], rows["src_port"], rows["dst_port"] = 6, 40_000, np.arange(CONNECTIONS)
+    rows["duration_us"], rows["orig_packets"], rows["resp_packets"] = 900, 1, 1
+    rows["protocol"], rows["ip_version"] = 6, 4
+    rows["src_port"], rows["dst_port"] = 40_000, np.arange(CONNECTIONS)
     return ConnectionBatch(
         id=f"urn:uuid:{time.monotonic_ns()}",
         sensor=sensor,

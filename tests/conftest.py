@@ -1,4 +1,64 @@
 """Imported before any test: `agents` puts its stand-ins for SPADE's bundled parts in place, so that
 a test may import ``spade`` first."""
 
+from pathlib import Path
+
+import pytest
+
 import agents  # noqa: F401
+
+HERE = Path(__file__).parent
+
+SLOW = {
+    # A JVM, or thousands of windows.
+    "agents/correlation/test_agent.py",
+    "agents/correlation/test_engine.py",
+    "agents/correlation/test_ratings.py",
+    "agents/correlation/test_memory.py",
+    "agents/knowledge/test_receiver.py",
+    "agents/knowledge/test_sources.py",
+    "agents/ontology/test_agent.py",
+    "agents/ontology/test_clusters.py",
+    "agents/ontology/test_facts.py",
+    "ontology/authoring/test_documentation.py",
+    "ontology/chainer/test_chainer.py",
+    "ontology/checking/test_check_files.py",
+    "ontology/reasoner/test_client.py",
+    "ontology/reasoner/test_explanations.py",
+    "ontology/test_clusters_file.py",
+    "rules/scenarios/test_attack_models.py",
+    "rules/test_mixtures.py",
+    "rules/test_samples.py",
+    # Training, whole captures, floods.
+    "agents/analyzer/test_clustering.py",
+    "agents/analyzer/test_drift.py",
+    "agents/analyzer/test_floods.py",
+    "agents/analyzer/test_hybrid_training.py",
+    "agents/analyzer/test_scans.py",
+    "agents/commands/test_evaluate.py",
+    "agents/commands/test_ontology.py",
+    "agents/commands/test_replay.py",
+    "agents/commands/test_replay_logs.py",
+    "agents/commands/test_train.py",
+    "agents/evaluation/test_kdd.py",
+    "agents/sensor/capture/test_dissection.py",
+    "agents/sensor/inputs/test_hostile.py",
+    "agents/sensor/signatures/test_match_process.py",
+    "agents/test_memory_bounds.py",
+    "datasets/captures/test_pcap.py",
+    # Thousands of examples.
+    "agents/messages/test_acl.py",
+    # Installs or builds a distribution, runs every agent, or is left to chance.
+    "agents/test_plugins.py",
+    "fuzz/test_fuzz.py",
+    "test_packaging.py",
+    "test_setup.py",
+}
+"""Modules that `make test-fast` leaves out: those that take more than some three seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of `SLOW`."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -21,8 +21,9 @@ from agents.correlation.journal import Journal
 from agents.correlation.pipeline import Pipeline
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.correlation.scenarios import ScenarioTracker
+from agents.knowledge.following import ontology_agent_of
 from agents.knowledge.load import RuleSet
-from agents.knowledge.receiver import Arrived, KnowledgeReceiver, Report, ontology_agent_of
+from agents.knowledge.receiver import Arrived, KnowledgeReceiver, Report
 from agents.messages.acl import AclMessage
 from ontology.reasoner.client import PelletWorker
 from ontology.records import (

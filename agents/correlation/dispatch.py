@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from agents.clock import now_us
 from agents.correlation.outcome import Outcome
-from agents.knowledge.receiver import ontology_agent_of
+from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
 from ontology.fragments import FragmentError

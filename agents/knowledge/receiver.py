@@ -17,7 +17,7 @@ from agents.knowledge.files import shipped_files
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import RuleSet, load_rule_set, one_line
 from agents.knowledge.pieces import Assembly, PieceError
-from agents.settings.honeynet import Policy, Settings
+from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import KnowledgePiece, OntologyChanged, Record, Subscription
 
@@ -26,23 +26,6 @@ logger = logging.getLogger(__name__)
 TOPIC = "OntologyChanged"
 """Of the subscription to new versions."""
 MAX_REASON = 1000
-
-
-def ontology_agent_of(settings: Settings, node: str) -> str:
-    """Bare JID of the ontology agent that agents of a node follow: the one of that node, or the
-    first. Empty if there is none."""
-    every = settings.jids("ontology")
-    own = settings.jid("ontology", node)
-    return own if own in every else next(iter(every), "")
-
-
-def followers(settings: Settings, ontology: str, role: str) -> tuple[str, ...]:
-    """Bare JIDs of the agents of a role that follow this ontology agent."""
-    return tuple(
-        settings.jid(role, node)
-        for found, node in settings.agents()
-        if found == role and ontology_agent_of(settings, node) == ontology
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.base import BaseAgent
 from agents.clock import now_us
-from agents.knowledge.receiver import followers
+from agents.knowledge.following import followers
 from agents.knowledge.sources import Edition
 from agents.messages.acl import AclMessage
 from agents.ontology.actions import FactDesk, translated

@@ -13,7 +13,7 @@ from typing import Any
 from agents.base import BaseAgent
 from agents.base.health import give_back_memory
 from agents.clock import now_us
-from agents.knowledge.receiver import followers
+from agents.knowledge.following import followers
 from agents.knowledge.watch import FileWatch
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive

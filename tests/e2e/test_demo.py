@@ -71,7 +71,7 @@ def test_an_attack_ends_as_a_block_on_every_gateway(user_namespace: bool, mark: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NO " not in done.stdout
     for claim in (
-        "12 agents up",
+        "13 agents up",
         "is in the kernel's block set of gw1, gw2, gw3",
         "also not the two it never touched",
         "the innocent client still reaches all three",
@@ -101,7 +101,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "ctrl-c"])
-@pytest.mark.parametrize("moment", ["three gateways", "starting 12 agents", "12 agents up"])
+@pytest.mark.parametrize("moment", ["three gateways", "starting 13 agents", "13 agents up"])
 def test_a_stop_in_the_middle_leaves_nothing(
     number: signal.Signals, moment: str, mark: Path
 ) -> None:

@@ -33,7 +33,7 @@ def test_killed_during_an_attack_and_nothing_is_lost_or_done_twice(tmp_path: Pat
     log = "\n".join(seen.pop("log"))
     print(json.dumps(seen, indent=1))
     back = seen.pop("server's return")
-    assert back["agents"] == 12
+    assert back["agents"] == 13
     assert back["slowest s"] <= BACK_LIMIT_S
     assert seen["frozen"].pop("after s") <= FROZEN_LIMIT_S
     seen.pop("took s")

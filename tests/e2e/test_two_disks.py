@@ -33,6 +33,7 @@ from ontology.records import Alert, Decision, Record
 pytestmark = [
     pytest.mark.xmpp,
     pytest.mark.e2e,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(
         shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
     ),

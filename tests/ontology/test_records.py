@@ -145,7 +145,7 @@ VALID: dict[type, dict[str, Any]] = {
 }
 
 
-def make(kind: type, **changes: Any) -> Any:
+def make(kind: type, /, **changes: Any) -> Any:
     return kind(**{"id": "urn:uuid:1"} | VALID[kind] | changes)
 
 

@@ -265,13 +265,14 @@ def from_cell(performative: str) -> AclMessage:
 
 async def test_a_cell_asks_its_own_analyzers_and_the_other_cells(tmp_path: Path) -> None:
     async with running(tmp_path, nodes=CELLS) as agent:
-        await until(lambda: len(agent.sent) == 5)
+        await until(lambda: len(agent.sent) == 6)
         assert sorted((to, how, getattr(r, "topic", "")) for to, how, (r,) in agent.sent) == [
             ("analyzer", "cancel", "Alert"),  # of gw2, which has a cell of its own
             ("analyzer", "subscribe", "Alert"),
             ("analyzer", "subscribe", "Alert"),  # of gw3, which has none
             ("correlation", "subscribe", "Cooperation"),
             ("ontology", "subscribe", "HostProfile"),
+            ("ontology", "subscribe", "OntologyChanged"),
         ]
 
 

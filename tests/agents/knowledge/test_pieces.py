@@ -150,7 +150,7 @@ def test_a_bomb_costs_no_more_than_was_announced(shipped: FileSet) -> None:
     assert len(bomb) < PIECE_CHARACTERS
     parts = [replace(p, data=bomb) if p.file_name == "reaction.owl" else p for p in parts]
     tracemalloc.start()
-    with pytest.raises(PieceError, match=r"reaction\.owl: unpacks to something else than 5510"):
+    with pytest.raises(PieceError, match=r"reaction\.owl: unpacks to something else"):
         put_together(change, parts)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

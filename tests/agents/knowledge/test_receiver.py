@@ -17,10 +17,8 @@ from agents.knowledge.pieces import by_message, split
 from agents.knowledge.receiver import (
     KnowledgeReceiver,
     Report,
-    followers,
-    ontology_agent_of,
 )
-from agents.settings.honeynet import Node, Policy, Settings
+from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import KnowledgePiece, OntologyChanged, Record
 
@@ -275,32 +273,3 @@ def test_broken_shipped_files_and_nothing_kept_is_one_clear_line(
     (installed / "correlation.owl").write_text("<half a sav")
     with pytest.raises(ValueError, match=r"^correlation\.owl: not RDF/XML"):
         Bench(tmp_path / "rules")
-
-
-def test_who_follows_whom(tmp_path: Path) -> None:
-    """Its own node's ontology agent, or the first; and both sides agree about it."""
-    settings = Settings.model_construct(
-        domain="x",
-        state_dir=tmp_path,
-        node=tuple(
-            Node.model_construct(name=name, agents=agents)
-            for name, agents in (
-                ("a", ("correlation", "analyzer")),
-                ("b", ("correlation", "ontology")),
-                ("c", ("correlation", "ontology", "analyzer")),
-            )
-        ),
-    )
-    assert [ontology_agent_of(settings, n) for n in "abc"] == [
-        "ontology.b@x",
-        "ontology.b@x",
-        "ontology.c@x",
-    ]
-    assert followers(settings, "ontology.b@x", "correlation") == (
-        "correlation.a@x",
-        "correlation.b@x",
-    )
-    assert followers(settings, "ontology.c@x", "correlation") == ("correlation.c@x",)
-    assert followers(settings, "ontology.b@x", "analyzer") == ("analyzer.a@x",)
-    empty = settings.model_copy(update={"node": ()})
-    assert ontology_agent_of(empty, "a") == ""
