@@ -37,6 +37,8 @@ LOOK_EVERY_S = 5.0
 """How often we look whether the feed is whole."""
 ASK_AGAIN_S = 10.0
 """After which a part that is missing is given up, and between two subscriptions."""
+ASK_RARELY_S = 300.0
+"""Longest time between two subscriptions, when they don't help."""
 QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
 TRIM_EVERY_S = 60.0
@@ -54,8 +56,10 @@ class ConsoleRun:
     server: ConsoleServer
     told_s: float = 0.0
     """When the last part came (monotonic seconds)."""
-    asked_s: float = -ASK_AGAIN_S
+    asked_s: float = float("-inf")
     """When we subscribed last."""
+    asked: int = 0
+    """How often since the feed was whole."""
     trimmed_at: int = 0
     """How many parts there had been when the store was trimmed last."""
 
@@ -151,10 +155,14 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         intake = run.console.intake
         quiet = now_s - run.told_s > (QUIET_S if intake.complete else ASK_AGAIN_S)
         lacking = intake.behind and now_s - run.told_s > LOOK_EVERY_S
-        if (quiet or lacking) and now_s - run.asked_s >= ASK_AGAIN_S:
+        if not quiet and not lacking:
+            run.asked = 0 if intake.complete else run.asked
+            return
+        # A full disk isn't mended by a snapshot every ten seconds.
+        if now_s - run.asked_s >= min(ASK_AGAIN_S * 2**run.asked, ASK_RARELY_S):
             if intake.parts:
                 self.counters["feeds_again"] += 1
-            run.asked_s = now_s
+            run.asked_s, run.asked = now_s, min(run.asked + 1, 10)
             await self._subscribe("supervisor", FEED_TOPIC)
 
     async def _subscribe(self, role: Role, topic: str) -> None:

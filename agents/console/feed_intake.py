@@ -3,6 +3,7 @@ store that it writes to."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +43,12 @@ class PartOrder:
         self._next = 1
         self._early: dict[tuple[str, int], Part] = {}
         self._past: list[str] = []
+
+    def forget(self) -> None:
+        """What was taken is lost: only another feed makes it good."""
+        if self.feed:
+            self._past = [*self._past, self.feed][-MAX_PAST:]
+        self.feed, self._next, self._early = "", 1, {}
 
     @property
     def missing(self) -> bool:
@@ -90,8 +97,8 @@ class Intake:
 
     @property
     def behind(self) -> bool:
-        """Whether something is missing: parts wait for one that has not come."""
-        return self._order.missing
+        """Whether something is missing: parts wait for one that has not come, or were lost."""
+        return self._order.missing or not self._order.feed
 
     @property
     def complete(self) -> bool:
@@ -99,11 +106,22 @@ class Intake:
         return not self._snapshot
 
     def take(self, records: tuple[Record, ...]) -> News:
-        """Take in one message of a feed. Raises: ValueError if it is none."""
+        """Take in one message of a feed.
+
+        Raises: ValueError if it is none, or can't be read alone; sqlite3.Error, after which the
+            feed is lost and `behind` says so.
+        """
         if not records or not isinstance(records[0], FeedPart):
             raise ValueError("a message of a feed begins with its FeedPart")
+        try:
+            return self._take(records[0], records[1:])
+        except sqlite3.Error:
+            self._order.forget()
+            raise
+
+    def _take(self, first: FeedPart, rest: tuple[Record, ...]) -> News:
         news = News()
-        for part, told in self._order.accept(records[0], records[1:]):
+        for part, told in self._order.accept(first, rest):
             self.parts += 1
             if part.opens_snapshot:
                 self._snapshot = True

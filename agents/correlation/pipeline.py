@@ -23,7 +23,7 @@ from agents.correlation.engine import HORIZON_US, CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.correlation.outcome import Outcome
 from agents.correlation.scenario_memory import Row
-from ontology.reasoner.client import PelletWorker
+from ontology.reasoner.client import WARM_UP_ROUNDS, PelletWorker
 from ontology.reasoner.inferences import ReasonerError, ReasonerUnavailable
 from ontology.records import Address, Alert, Block, Decision
 
@@ -146,9 +146,15 @@ class Pipeline:
         return not any(waiting)
 
     async def start_reasoner(self) -> None:
-        """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again."""
+        """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again.
+
+        Each round of its warm-up is a job of its own in the thread, so that on a busy machine,
+        where a round takes seconds, alerts that wait go in between.
+        """
         try:
-            await self.in_thread(self.worker.start)
+            await self.in_thread(lambda: self.worker.start(rounds=1))
+            for _ in range(WARM_UP_ROUNDS - 1):
+                await self.in_thread(self.worker.warm_up)
         except ReasonerUnavailable as e:
             self._counters["reasoner_unavailable"] += 1
             logger.error("the reasoner does not start: %s", e)

@@ -43,6 +43,8 @@ NEXT_S = 0.5
 """Between two messages of changes that go on."""
 RENEWALS_S = 15.0
 """Between two messages of registrations that were only renewed: the feed's heartbeat as well."""
+RETRY_S = 10.0
+"""After a failure (the ledger can't be read, the outbox can't be written)."""
 PACE_S = 0.02
 """Between two messages of a snapshot: what else is due goes first."""
 MAX_MARKED = 5_000
@@ -156,9 +158,10 @@ class Feed:
             await self.flush()
         except Exception:
             # The marks are lost: only a snapshot makes it good.
-            logger.exception("the console's feed failed; it gets a new snapshot")
-            async with self._lock:
-                await self._snapshot()
+            logger.exception("the console's feed failed; a snapshot in %.0f s", RETRY_S)
+            if self._post is not None and self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._due)
+            self._tell_all = True
 
     async def beat(self) -> None:
         """Every second, from the agent: renewed registrations, when their time has come."""

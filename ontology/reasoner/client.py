@@ -99,14 +99,26 @@ class PelletWorker:
         """What the worker reasons with."""
         return self._theory
 
-    def start(self) -> None:
+    def start(self, *, rounds: int = WARM_UP_ROUNDS) -> None:
         """Start and warm up the worker, unless it runs; takes 2 to 6 s.
+
+        Args:
+            rounds: windows to warm up with, at least 1; `warm_up` makes up for fewer.
 
         Raises: ReasonerUnavailable if it does not come up or refuses the theory.
         """
         self._closed = False
         with self._lock:
+            self._ensure(rounds)
+
+    def warm_up(self) -> None:
+        """One more window to warm up with, so that real ones may go in between.
+
+        Raises: ReasonerUnavailable.
+        """
+        with self._lock:
             self._ensure()
+            self._warm_up(1)
 
     def reason(self, window: Window, timeout_s: float) -> Inferences:
         """Infer from one window; a worker that is not running is started first.
@@ -156,7 +168,7 @@ class PelletWorker:
         with self._lock:
             self._kill()
 
-    def _ensure(self) -> None:
+    def _ensure(self, rounds: int = 1) -> None:
         if self._closed:
             raise ReasonerUnavailable("the worker was closed")
         if self.pid is not None:
@@ -168,14 +180,14 @@ class PelletWorker:
         self._spawn()
         try:
             self._load()
-            self._warm_up()
+            self._warm_up(rounds if self.counters["starts"] == 1 else 1)
         except ReasonerUnavailable:
             self._kill()
             raise
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, rounds: int) -> None:
         warm_up = warm_up_window()
-        for _ in range(WARM_UP_ROUNDS if self.counters["starts"] == 1 else 1):
+        for _ in range(rounds):
             try:
                 self._reason(warm_up, START_TIMEOUT_S)
             except (ReasonerTimeout, ReasonerCrashed) as e:

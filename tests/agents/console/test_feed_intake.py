@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,30 @@ def test_a_message_that_can_not_be_read_alone_is_refused(store, records, message
     with pytest.raises(ValueError, match=message):
         Intake(store).take(records)
     assert store.blocks(limit=9) == []
+
+
+def test_after_a_full_disk_the_feed_is_lost_and_another_one_makes_it_good(store, monkeypatch):
+    intake = Intake(store)
+    intake.take((part(1, opens=True),))
+    intake.take((part(2, closes=True),))
+    assert not intake.behind
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "put_block", full)
+        with pytest.raises(sqlite3.Error):
+            intake.take((part(3), *ban()))
+    assert intake.behind
+    assert intake.take((part(3), *ban())).changed == [], "it comes again, and is of no use"
+    assert intake.take((part(4),)).changed == []
+    assert intake.behind
+    intake.take((part(1, "new", opens=True),))
+    intake.take((part(2, "new"), *ban()))
+    assert intake.take((part(3, "new", closes=True),)).anew
+    assert not intake.behind
+    assert len(store.blocks(limit=9)) == 1
 
 
 def test_an_answer_counts_unless_the_feed_has_told_newer(store):

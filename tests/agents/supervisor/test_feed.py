@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -140,6 +141,24 @@ async def test_what_can_not_be_written_leaves_no_gap(operations, told):
     await operations.feed.flush()
     assert [p.part_number for p in told.parts] == [first + 1]
     assert operations.feed.unwritten == 1
+
+
+async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch):
+    monkeypatch.setattr(feed_module, "RETRY_S", 0.05)
+    told.messages.clear()
+
+    def broken(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operations.ledger, "audit_trail", broken)
+        await operations.decide(decision(), None, ())
+        await operations.feed._flush_guarded()
+        assert told.messages == []
+    async with asyncio.timeout(10):
+        while operations.feed.snapshots < 2 or not told.parts[-1].closes_snapshot:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert len(told.take(Ban)) == 1
 
 
 async def test_without_a_console_nothing_is_kept(operations):

@@ -296,3 +296,15 @@ def test_a_worker_that_can_not_start_says_so(
     with pytest.raises(ReasonerUnavailable, match="can't be started"):
         worker.start()
     assert worker.pid is None
+
+
+def test_a_real_window_may_come_between_the_rounds_of_the_warm_up(theory: Theory) -> None:
+    with_one = PelletWorker(theory)
+    with_one.start(rounds=1)
+    assert with_one.counters["windows"] == 1
+    assert with_one.reason(PLAIN, 30.0).members
+    with_one.warm_up()
+    assert with_one.counters["windows"] == 3
+    with_one.close()
+    with pytest.raises(ReasonerUnavailable):
+        with_one.warm_up()
