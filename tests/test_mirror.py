@@ -110,7 +110,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/correlation/reports.py",
         "agents/launcher/logs.py",
         "agents/ontology/actions.py",
-        "agents/ontology/asserted_facts.py",
         "agents/ontology/descriptions.py",
         "agents/reaction/firewall.py",
         "agents/reaction/ruleset.py",

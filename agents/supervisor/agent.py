@@ -11,6 +11,7 @@ from agents.base import BaseAgent
 from agents.base.conversations import Reply
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
+from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from agents.supervisor.bans import Entry, in_force
 from agents.supervisor.changes import Changes
@@ -189,7 +190,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             run.changing -= 1
 
     async def _ask_ontology(self, record: Record, limit_s: float) -> Reply:
-        (ontology,) = self.settings.jids("ontology")[:1]
+        ontology = ontology_agent_of(self.settings, self.node)
         return await self.ask(
             ontology, "request", [record], protocol="fipa-request", limit_s=limit_s
         )

@@ -16,18 +16,13 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from ontology import frames
+from ontology.reasoner.answers import as_fact, read_answer
 from ontology.reasoner.inferences import (
-    DerivedMember,
-    DerivedPair,
-    DerivedValue,
-    Explanation,
-    Fact,
     InconsistentWindow,
     Inferences,
     ReasonerCrashed,
@@ -35,8 +30,7 @@ from ontology.reasoner.inferences import (
     ReasonerUnavailable,
 )
 from ontology.reasoner.window import Window, warm_up_window
-from ontology.theory import RuleInfo, Theory, rule_label
-from ontology.vocabulary import NAMESPACE
+from ontology.theory import Theory
 
 logger = logging.getLogger(__name__)
 
@@ -273,10 +267,10 @@ class PelletWorker:
         self.counters["windows"] += 1
         if head["ok"]:
             self._count(window, head)
-            return self._inferences(head)
+            return read_answer(head, rules)
         if head["error"] == "inconsistent":
             self.counters["inconsistent"] += 1
-            facts = tuple(fact for term in head["premises"] if (fact := _fact(term)) is not None)
+            facts = tuple(fact for term in head["premises"] if (fact := as_fact(term)) is not None)
             reasons = "; ".join(f"{f.kind}({', '.join(f.arguments)})" for f in facts[:10])
             raise InconsistentWindow(f"the window contradicts the ontology: {reasons}", facts)
         self.counters["crashes"] += 1
@@ -358,58 +352,6 @@ class PelletWorker:
         words = " / ".join(list(self._stderr)[-3:])
         return f"exit code {code}" + (f": {words[:500]}" if words else "")
 
-    def _inferences(self, head: dict[str, Any]) -> Inferences:
-        explain = _Explainer(self._theory.rules, head["terms"])
-        return Inferences(
-            pairs=tuple(
-                DerivedPair(_local(iri), subject, value, explain(iri, why))
-                for iri, subject, value, why in head["pairs"]
-            ),
-            members=tuple(
-                DerivedMember(_local(iri), individual, explain(iri, why))
-                for iri, individual, why in head["members"]
-            ),
-            values=tuple(
-                DerivedValue(_local(iri), subject, value, datatype, explain(iri, why))
-                for iri, subject, value, datatype, why in head["values"]
-            ),
-            reasoning_us=head["took_us"],
-        )
-
-
-class _Explainer:
-    """Explanations from numbers of premises.
-
-    Args:
-        rules: of the theory.
-        terms: the premises of a window, each once.
-    """
-
-    def __init__(self, rules: Iterable[RuleInfo], terms: list[list[str]]) -> None:
-        self._rules = {rule.label: rule for rule in rules}
-        self._facts = [_fact(term) for term in terms]
-        self._labels = [
-            rule_label(term[1]) if term[0] == "rule" and len(term) > 1 else "" for term in terms
-        ]
-
-    def __call__(self, iri: str, premises: list[int]) -> Explanation:
-        chain = sorted({label for n in premises if (label := self._labels[n])})
-        # The chain also holds the rules behind the premises; ours is the one with this head.
-        own = next(
-            (
-                self._rules[label]
-                for label in chain
-                if label in self._rules and self._rules[label].concludes(iri)
-            ),
-            None,
-        )
-        return Explanation(
-            rule=own.label if own is not None else "",
-            comment=own.comment if own is not None else "",
-            rules=tuple(chain),
-            facts=tuple(fact for n in premises if (fact := self._facts[n]) is not None),
-        )
-
 
 def _wait(descriptor: int, event: int, end: float) -> None:
     poll = select.poll()
@@ -417,11 +359,3 @@ def _wait(descriptor: int, event: int, end: float) -> None:
     left = end - time.monotonic()
     if left <= 0 or not poll.poll(left * 1000):
         raise TimeoutError
-
-
-def _local(iri: str) -> str:
-    return iri.removeprefix(NAMESPACE)
-
-
-def _fact(term: list[str]) -> Fact | None:
-    return Fact(term[0], tuple(term[1:])) if term[0] != "rule" else None
