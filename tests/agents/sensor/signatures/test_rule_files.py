@@ -50,8 +50,8 @@ def test_rules_of_another_host_are_a_warning(
     file = honeynet(tmp_path, 'signatures = ["none.rules"]')
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert "good" in out and err.count("\n") == 1
-    assert "warning: node gw1: " in err and "none.rules: not on this host" in err
+    (line,) = (line for line in err.splitlines() if "warning: node gw1: " in line)
+    assert "good" in out and "none.rules: not on this host" in line
     for words, word in ((["--node", "gw1"], "no such file"), (["--node", "gw9"], "no node")):
         assert main(["check", str(file), *words]) == 1
         out, err = capsys.readouterr()
