@@ -180,7 +180,6 @@ def serve(
                 await operations.feed.close()
 
         thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-        thread.start()
 
         def stop() -> None:
             if stopped.is_set():
@@ -192,6 +191,7 @@ def serve(
             loop.close()
 
         stops.append(stop)
+        thread.start()
         assert ready.wait(LIMIT_S)
         return started[0]
 
