@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from agents.clock import now_us
@@ -20,7 +21,9 @@ from ontology.records import Alert, Decision, Record
 logger = logging.getLogger(__name__)
 
 ORDERS_PER_MESSAGE: Final = 50
-"""A few kB each at most: far below the 200 kB of a stanza."""
+"""Some kB each: where a part of them is too large for one message, it is halved."""
+SHORT_REASON: Final = 2000
+"""Characters of the reason of an order that is too large for a message of its own."""
 
 
 class Send(Protocol):
@@ -88,7 +91,25 @@ class Dispatch:
         """At once; there is nothing to do if this node is no gateway."""
         for start in range(0, len(decisions), ORDERS_PER_MESSAGE):
             part = decisions[start : start + ORDERS_PER_MESSAGE]
-            await self._to(self._gateways, "request", part, "fipa-request", _end_us(part))
+            await self._order(self._gateways, part, _end_us(part))
+
+    async def _order(
+        self, receivers: Sequence[str], part: Sequence[Decision], reply_by_us: int | None = None
+    ) -> None:
+        """In one message or more: no order is lost because it goes along with others."""
+        try:
+            await self._to(receivers, "request", part, "fipa-request", reply_by_us)
+        except (MessageError, FragmentError) as e:
+            if len(part) > 1:
+                half = len(part) // 2
+                await self._order(receivers, part[:half], reply_by_us)
+                await self._order(receivers, part[half:], reply_by_us)
+            elif len(part[0].reason) > SHORT_REASON:
+                short = replace(part[0], reason=part[0].reason[:SHORT_REASON])
+                await self._order(receivers, [short], reply_by_us)
+            else:
+                self._counters["orders_unsendable"] += 1
+                logger.error("the order to block %s can't be sent: %s", part[0].source, e)
 
     async def _send_cut(self, outcome: Outcome) -> None:
         """With half of the alerts, a quarter, none; or at least the orders themselves."""
@@ -103,7 +124,7 @@ class Dispatch:
         self._counters["incidents_unsendable"] += 1
         logger.error("incident %s can't be sent at all", outcome.incident.id)
         for decision in outcome.decisions:
-            await self._to(self._supervisors, "request", [decision], "fipa-request")
+            await self._order(self._supervisors, [decision])
 
     async def _send_outcome(self, outcome: Outcome, alerts: tuple[Alert, ...]) -> None:
         records: list[Record] = [*outcome.decisions, outcome.incident, *alerts]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from agents.correlation.dispatch import Dispatch
+from agents.correlation.dispatch import SHORT_REASON, Dispatch
 from agents.correlation.outcome import Outcome
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
+from ontology.fragments import encode
 from ontology.records import Alert, Decision, Incident, Record
 
 SOURCE = ip_address("192.0.2.7")
@@ -162,3 +164,45 @@ async def test_many_orders_go_out_in_several_messages(tmp_path: Path) -> None:
     dispatch = Dispatch(settings(tmp_path, "reaction"), "gw1", outbox.send, Counter())
     await dispatch.order_own_gateway([decision(number) for number in range(120)])
     assert [len(records) for _, _, records in outbox.sent] == [50, 50, 20]
+
+
+class Wire:
+    """Takes what can be written: the real limit of a message."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, tuple[Record, ...]]] = []
+
+    async def send(
+        self,
+        receivers: Sequence[str],
+        performative: str,
+        records: Sequence[Record],
+        *,
+        protocol: str,
+        reply_by_us: int | None = None,
+    ) -> tuple[AclMessage, ...]:
+        message = AclMessage(
+            performative=performative,
+            sender="c@h.test",
+            receivers=tuple(receivers),
+            content=encode(records),
+        )
+        self.sent += [(to.partition(".")[0], tuple(records)) for to in receivers]
+        return (message,)
+
+
+async def test_many_orders_with_long_reasons_reach_the_own_gateway(tmp_path: Path) -> None:
+    # Fifty attackers of one case, each with its whole derivation: more than one message holds.
+    wire, counters = Wire(), Counter[str]()
+    many = tuple(replace(decision(n), reason="Because. " * 900) for n in range(50))
+    dispatch = Dispatch(settings(tmp_path, "supervisor", "reaction"), "gw1", wire.send, counters)
+    await dispatch.send(Outcome(INCIDENT, many, ()))
+    for receiver in ("reaction", "supervisor"):
+        ordered = [r for to, part in wire.sent if to == receiver for r in part]
+        assert ordered == list(many)
+    # One that fits into no message loses the end of its reason, not the block.
+    wire.sent.clear()
+    await dispatch.order_own_gateway([replace(decision(0), reason="r" * 250_000)])
+    [(to, (short,))] = wire.sent
+    assert to == "reaction" and short == replace(decision(0), reason="r" * SHORT_REASON)
+    assert "orders_unsendable" not in counters
