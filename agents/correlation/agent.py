@@ -25,6 +25,7 @@ from agents.knowledge.following import ontology_agent_of
 from agents.knowledge.load import RuleSet
 from agents.knowledge.receiver import Arrived, KnowledgeReceiver, Report
 from agents.messages.acl import AclMessage
+from agents.trust.identity import Refused
 from ontology.reasoner.client import PelletWorker
 from ontology.records import (
     Alert,
@@ -67,6 +68,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """With what the kernel of this node's gateway has, once it has said so."""
         self._cells = tuple(j for j in self.settings.jids("correlation") if j != self.jid)
         """The other correlation agents."""
+        self._analyzers = self.settings.analyzers_of(self.node)
+        """Those whose alerts are evidence of our own."""
         self._subscribers = Subscribers(context.state_dir / "subscribers.json")
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
@@ -132,13 +135,17 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """Alerts, what other cells decided, reports of what is in force, news of the ontology.
 
-        Answers need no answer.
+        Answers need no answer. Raises: ValueError
         """
         if message.sender in self._cells:
             await self._on_cell(message, records)
             return
         alerts = [record for record in records if isinstance(record, Alert)]
         if alerts:
+            if message.sender not in self._analyzers:
+                # Of another cell's node: its word is for its own cell, or one stolen key would
+                # make "evidence of its own" in every cell.
+                raise Refused("role", f"{message.sender} is served by another cell")
             self.running.take(alerts)
         for record in records:
             if isinstance(record, GatewayAddresses):
@@ -215,7 +222,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     async def _subscribe(self) -> None:
         """Renewed, because an analyzer may have lost its disk."""
-        wishes = [(self.settings.analyzers_of(self.node), _wish("Alert"))]
+        wishes = [(self._analyzers, _wish("Alert"))]
         if self._knowledge.follows:
             ontology = (self._knowledge.follows,)
             wishes += [(ontology, _wish("HostProfile"))]
@@ -227,8 +234,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     async def _leave_others(self) -> None:
         """Analyzers that another cell serves may have been ours before the settings changed."""
-        ours = self.settings.analyzers_of(self.node)
-        others = tuple(jid for jid in self.settings.jids("analyzer") if jid not in ours)
+        every = self.settings.jids("analyzer")
+        others = tuple(jid for jid in every if jid not in self._analyzers)
         await self._ask_for(others, _wish("Alert"), "cancel")
 
     async def _ask_for(

@@ -164,8 +164,12 @@ class Decider:
         last_us = self._said.get(source)
         return last_us is None or (fresh and now_us - last_us >= REPEAT_US)
 
+    def is_known_host(self, address: Address) -> bool:
+        """Whether an address is one of ``hosts``."""
+        return canonical(address) in self._hosts
+
     def _may_block(self, source: Address) -> bool:
-        if canonical(source) in self._hosts or self._protected.judge(source) is not None:
+        if self.is_known_host(source) or self._protected.judge(source) is not None:
             self._counters["protected"] += 1
             return False
         return True

@@ -224,6 +224,10 @@ class CorrelationEngine:
         """Whether an alert from this source is remembered that could not be forged."""
         return self._memory.has_verified(source)
 
+    def is_known_host(self, address: Address) -> bool:
+        """Whether an address is one of the hosts that settings or assertions know as ours."""
+        return self._decider.is_known_host(address)
+
     def alerts_of(self, incident: Incident) -> tuple[Alert, ...]:
         """The senior alerts that an incident rests on, as far as they are still remembered."""
         found = (self._memory.get(i) for i in incident.alerts)

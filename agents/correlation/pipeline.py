@@ -36,8 +36,10 @@ BATCH_S = 0.02
 MAX_BATCH = 500
 MAX_QUEUE = 10_000
 """Alerts waiting in memory; beyond that messages stay unacknowledged and come again."""
-MAX_PUBLICATIONS = 1000
-"""Of other cells, waiting to be judged; the oldest go first, counted."""
+MAX_PUBLICATIONS = 250
+"""Of one other cell, waiting to be judged; its oldest go first, counted."""
+JUDGED_AT_ONCE = 4
+"""Of each cell: the reasoner may need some 10 ms for one, and own alerts must not wait for all."""
 
 
 class Pipeline:
@@ -67,7 +69,8 @@ class Pipeline:
         self.journal = journal
         self._dispatch = dispatch
         self._cooperation = cooperation
-        self._publications: deque[Publication] = deque(maxlen=MAX_PUBLICATIONS)
+        self._publications: dict[str, deque[Publication]] = {}
+        """By cell, so that one that floods us loses only its own."""
         self._rulings: deque[tuple[Block, str]] = deque(maxlen=MAX_QUEUE)
         """Of the supervisor, with its bare JID."""
         self._seen: set[Address] = set()
@@ -122,10 +125,15 @@ class Pipeline:
         self.before_next(lambda: self.engine.set_protected(protected))
 
     def hear(self, publications: Sequence[Publication]) -> None:
-        """Decisions that another cell published."""
-        lost = len(self._publications) + len(publications) - MAX_PUBLICATIONS
-        self._counters["publications_dropped"] += max(0, lost)
-        self._publications.extend(publications)
+        """Decisions that other cells published; nothing to do if there is no gateway to order."""
+        if self._cooperation is None:
+            return
+        for one in publications:
+            waiting = self._publications.setdefault(one.cell, deque())
+            if len(waiting) >= MAX_PUBLICATIONS:
+                waiting.popleft()
+                self._counters["publications_dropped"] += 1
+            waiting.append(one)
         self._work.set()
 
     def rule(self, rulings: Sequence[Block], by: str) -> None:
@@ -142,8 +150,8 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """Whether all that came was reasoned about, and what follows is in the outbox."""
-        waiting = (self._queue, self._undone, self._reports, self._errands, self._publications)
-        return not any(waiting)
+        waiting = (self._queue, self._undone, self._reports, self._errands)
+        return not any((*waiting, *self._publications.values()))
 
     async def start_reasoner(self) -> None:
         """Bring it up, which takes 2 to 6 s; if it does not come, the next window tries again.
@@ -213,8 +221,13 @@ class Pipeline:
         return outcomes
 
     async def _cooperate(self, cooperation: Cooperation) -> None:
-        heard = list(self._publications)
-        self._publications.clear()
+        heard = [
+            waiting.popleft()
+            for waiting in self._publications.values()
+            for _ in range(min(JUDGED_AT_ONCE, len(waiting)))
+        ]
+        if any(self._publications.values()):
+            self._work.set()
         rulings = list(self._rulings)
         self._rulings.clear()
         seen, self._seen = self._seen, set()
@@ -240,6 +253,8 @@ class Pipeline:
         """In the engine's thread, which has the reasoner."""
         now = now_us()
         refusal = cooperation.refusal(one, now)
+        if refusal is None and self.engine.is_known_host(one.decision.source):
+            refusal = "it is a host that is known to be ours"
         if refusal is not None:
             self._counters["publications_refused"] += 1
             logger.warning(

@@ -16,17 +16,20 @@ import pytest
 from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
-from agents.correlation.pipeline import MAX_QUEUE
+from agents.correlation.cooperation import Publication
+from agents.correlation.pipeline import MAX_PUBLICATIONS, MAX_QUEUE
 from agents.knowledge.files import FileSet, shipped_files
 from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Policy, Settings
+from agents.trust.identity import Refused
 from ontology.fragments import FragmentError
 from ontology.records import (
     Alert,
     Block,
     Decision,
     GatewayAddresses,
+    HostProfile,
     Incident,
     OntologyChanged,
     Record,
@@ -377,6 +380,78 @@ async def test_what_another_cell_publishes_is_judged_by_the_own_rules(tmp_path: 
         agent.running.rule([ruling], "supervisor.gw9@honeynet.localdomain")
         await until(lambda: len(decisions(agent, "reaction")) == 2)
         assert decisions(agent, "reaction")[1].duration_s > 3500
+
+
+async def test_alerts_of_a_node_that_another_cell_serves_are_no_evidence_of_our_own(
+    tmp_path: Path,
+) -> None:
+    foreign = replace(MESSAGE, sender="analyzer.gw2@honeynet.localdomain")
+    async with running(tmp_path, nodes=CELLS) as agent:
+        with pytest.raises(Refused, match="another cell") as refused:
+            await agent.on_message(foreign, (alert(1, "FtpBruteForce", 5),))
+        assert refused.value.reason == "role"
+        assert not agent.running.engine.has_seen(ip_address("192.0.2.7"))
+        # Node gw3 has no correlation agent, so that the first one serves it.
+        served = replace(MESSAGE, sender="analyzer.gw3@honeynet.localdomain")
+        await agent.on_message(served, (alert(1, "FtpBruteForce", 5),))
+        await until(lambda: agent.running.engine.has_seen(ip_address("192.0.2.7")))
+
+
+def published(cell: str, number: int, severity: float = 0.9) -> Publication:
+    evidence = alert(number, "FtpBruteForce", 5)
+    incident = Incident(
+        id=f"urn:i:{cell}:{number}",
+        classification="HoneypotBruteForceIncident",
+        source=evidence.source,
+        targets=(),
+        alerts=(evidence.id,),
+        rule="HoneypotBruteForce",
+        begin_us=evidence.begin_us,
+        end_us=evidence.end_us,
+        severity=severity,
+        verified_source=True,
+        explanation="",
+    )
+    decision = Decision(
+        id=f"urn:d:{cell}:{number}",
+        action="block",
+        source=ip_address("192.0.2.7"),
+        classification=incident.classification,
+        incident=incident.id,
+        origin=cell,
+        decided_us=now_us(),
+        duration_s=3600,
+        reason="",
+    )
+    return Publication(cell, decision, incident, (evidence,))
+
+
+async def test_a_cell_that_floods_us_loses_its_own_words_only(tmp_path: Path) -> None:
+    honest, liar = OTHER_CELL, "correlation.gw3@honeynet.localdomain"
+    nodes = (*CELLS[:2], {**CELLS[2], "agents": [*CELLS[2]["agents"], "correlation"]})
+    async with running(tmp_path, nodes=nodes) as agent:
+        agent.running.hear([published(honest, 1)])
+        agent.running.hear([published(liar, n, severity=0.0) for n in range(2, 1202)])
+        await until(lambda: bool(decisions(agent, "reaction")))
+        (order,) = decisions(agent, "reaction")
+        assert honest in order.reason
+        await until(lambda: agent.running.idle)
+        counters = agent.counters
+        assert counters["publications_refused"] == MAX_PUBLICATIONS
+        assert counters["publications_dropped"] == 1200 - MAX_PUBLICATIONS
+
+
+async def test_a_host_that_was_asserted_to_be_ours_is_not_blocked_on_others_word(
+    tmp_path: Path,
+) -> None:
+    asserted = HostProfile(id="urn:h", address=ip_address("192.0.2.7"), roles=("Honeypot",))
+    news = OntologyChanged(id="urn:c", kind="facts", version="1", changed_us=1)
+    async with running(tmp_path, nodes=CELLS) as agent:
+        await agent.on_message(KNOWLEDGE, (news, asserted))
+        await until(lambda: agent.counters["hosts_taken"] == 1)
+        agent.running.hear([published(OTHER_CELL, 1)])
+        await until(lambda: agent.counters["publications_refused"] == 1)
+        assert decisions(agent, "reaction") == []
 
 
 async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) -> None:
