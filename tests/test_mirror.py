@@ -102,7 +102,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/console/message_monitor.py",
         "agents/console/views.py",
         "agents/correlation/cases.py",
-        "agents/correlation/findings.py",
+        "agents/correlation/inference_findings.py",
         "agents/correlation/outcome.py",
         "agents/correlation/pipeline.py",
         "agents/correlation/reports.py",
