@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from agents.main import COMMANDS
 from agents.settings.honeynet import Analysis, Console, Input, Node, Policy, Settings, Xmpp
-from agents.settings.hosts import Honeypot, NodeHost
+from agents.settings.host_sections import Honeypot, NodeHost
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -14,11 +14,8 @@ SAME_THING = {
     "store.py": "the SQLite file of one agent",
     "client.py": "the end that asks, of a process that answers: the console, Pellet",
     "nsl_kdd.py": "the data set NSL-KDD: its files, and the evaluation on it",
-    "findings.py": "what a window gave reason to report: of connections, of inferences",
     "intake.py": "what comes in, checked and freed of repeats before it is worked on",
-    "hosts.py": "profiles of hosts: from the settings, asserted at run time, joined",
     "clusters.py": "names of clusters: the ontology agent keeps them, the console shows them",
-    "events.py": "events as they pass by: the lines of a log, the changes on the page",
 }
 
 

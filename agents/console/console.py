@@ -10,7 +10,7 @@ from uuid import uuid4
 from agents.console.asking import Ask, Tell
 from agents.console.ban_requests import BanRequests
 from agents.console.clusters import ClusterNames
-from agents.console.events import Hub
+from agents.console.event_stream import Hub
 from agents.console.feed_intake import Intake, News
 from agents.console.knowledge import Knowledge
 from agents.console.message_monitor import MessageMonitor

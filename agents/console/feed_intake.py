@@ -11,7 +11,7 @@ from typing import Final
 from cachetools import LRUCache
 from pydantic import BaseModel
 
-from agents.console.events import Topic
+from agents.console.event_stream import Topic
 from agents.console.store import ReadStore
 from agents.console.views import (
     AlertView,

@@ -16,8 +16,8 @@ from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, publications
 from agents.correlation.dispatch import Dispatch
 from agents.correlation.engine import CorrelationEngine
-from agents.correlation.hosts import with_asserted
 from agents.correlation.journal import Journal
+from agents.correlation.known_hosts import with_asserted
 from agents.correlation.pipeline import Pipeline
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.correlation.scenarios import ScenarioTracker

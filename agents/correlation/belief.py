@@ -7,8 +7,8 @@ reliability and risk (`agents.correlation.ratings`) stand in the explanation and
 from __future__ import annotations
 
 from agents.correlation.cases import Case
-from agents.correlation.findings import Finding
 from agents.correlation.incident_kinds import IncidentKind, kind_of, severity
+from agents.correlation.inference_findings import Finding
 
 
 def finding_level(finding: Finding) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from agents.base.protected import Protected, canonical
 from agents.correlation.cases import Case
-from agents.correlation.findings import Finding
+from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import block_reason, case_block_reason, make_decision
 from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
 from agents.settings.honeynet import Policy

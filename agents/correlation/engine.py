@@ -19,9 +19,9 @@ from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
-from agents.correlation.findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.fusion import Fuser
 from agents.correlation.incident_kinds import kind_of
+from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from agents.correlation.cases import Case, describe_case
-from agents.correlation.findings import Finding
+from agents.correlation.inference_findings import Finding
 from agents.correlation.narrative import describe_incident
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, Incident

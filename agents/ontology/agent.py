@@ -22,9 +22,9 @@ from agents.base import BaseAgent
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_facts import AssertedFacts
+from agents.ontology.asserted_hosts import HOSTS_IRI, describe_hosts
 from agents.ontology.cluster_names import ClusterNames
 from agents.ontology.descriptions import SERVICES
-from agents.ontology.hosts import HOSTS_IRI, describe_hosts
 from agents.ontology.publication import WATCH_EVERY_S, Publication
 from agents.ontology.query import QueryRefused, QueryRunner
 from agents.ontology.service import plan, to_answer, to_refusal, to_truth

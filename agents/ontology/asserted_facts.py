@@ -17,8 +17,8 @@ from agents.knowledge.sources import Edition
 from agents.messages.acl import AclMessage
 from agents.ontology.actions import FactDesk, translated
 from agents.ontology.archive import Archive
+from agents.ontology.asserted_hosts import for_correlation
 from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_with
-from agents.ontology.hosts import for_correlation
 from ontology.records import OntologyAction, OntologyChanged, Record, Subscription
 
 logger = logging.getLogger(__name__)

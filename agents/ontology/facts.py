@@ -17,7 +17,7 @@ from typing import Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse, serialize
 
-from agents.ontology.hosts import read_profile
+from agents.ontology.asserted_hosts import read_profile
 from ontology._values import address_text, host_address
 from ontology.checking.logic import LogicUnavailable, check_logic
 from ontology.checking.terms import OWL, Vocabulary, fits, ill_typed, meant, read_vocabulary

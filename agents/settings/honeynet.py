@@ -31,7 +31,7 @@ from agents.settings.fields import (
     Priority,
     Seconds,
 )
-from agents.settings.hosts import Honeypot, NodeHost
+from agents.settings.host_sections import Honeypot, NodeHost
 from ontology.addresses import canonical, canonical_network, purpose
 from ontology.records import Address, HostProfile, Network, Role
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.base.protected import Protected, canonical
 from agents.correlation.decider import Decider
-from agents.correlation.findings import Finding
+from agents.correlation.inference_findings import Finding
 from agents.reaction.policy import ReactionPolicy
 from agents.settings.honeynet import Settings
 from agents.supervisor.propagation import Propagation

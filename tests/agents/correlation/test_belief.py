@@ -7,7 +7,7 @@ import pytest
 
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
-from agents.correlation.findings import Finding
+from agents.correlation.inference_findings import Finding
 from ontology.records import Alert
 
 

@@ -11,7 +11,7 @@ import pytest
 from agents.base.protected import Protected
 from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider
-from agents.correlation.findings import Finding
+from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import make_incident
 from agents.settings.honeynet import Policy
 from ontology.records import Address, Alert, HostProfile

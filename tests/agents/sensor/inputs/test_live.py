@@ -18,7 +18,7 @@ from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings.honeynet import Input, Settings
-from agents.settings.hosts import Honeypot
+from agents.settings.host_sections import Honeypot
 from ontology.records import Alert, Record, Subscription
 
 pytestmark = [

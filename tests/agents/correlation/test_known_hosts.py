@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from agents.correlation.hosts import with_asserted
+from agents.correlation.known_hosts import with_asserted
 from ontology.records import HostProfile
 
 ONE, TWO = ip_address("198.51.100.1"), ip_address("2001:db8::2")

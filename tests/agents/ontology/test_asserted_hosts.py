@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.ontology.archive import Archive
-from agents.ontology.hosts import HOSTS_IRI, describe_hosts, for_correlation
+from agents.ontology.asserted_hosts import HOSTS_IRI, describe_hosts, for_correlation
 from agents.ontology.query import QueryRunner
 from ontology.records import HostProfile
 

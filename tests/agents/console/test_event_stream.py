@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 from pydantic import BaseModel
 
-from agents.console import events
-from agents.console.events import MAX_PENDING, MAX_QUEUED, RESYNC, Hub
+from agents.console import event_stream as events
+from agents.console.event_stream import MAX_PENDING, MAX_QUEUED, RESYNC, Hub
 
 
 class Thing(BaseModel):
