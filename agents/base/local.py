@@ -1,4 +1,4 @@
-"""Links between the agents of one node: a unix socket each, in ``state_dir/run/NODE``.
+"""Links between the agents of one node: a unix socket each, in ``state_dir/run/NODE/ROLE``.
 
 Every agent listens on its own socket and keeps one connection to each other agent of its node; a
 connection carries messages one way, as frames of `agents.messages.acl.to_frame`. The messages are
@@ -39,9 +39,13 @@ _CREDENTIALS = struct.Struct("3i")
 """struct ucred: process, user, group."""
 
 
-def socket_directory(settings: Settings, node: str) -> Path:
-    """Where the agents of a node have their sockets."""
-    return settings.state_dir / "run" / node
+def socket_path(settings: Settings, role: str, node: str) -> Path:
+    """Where an agent listens.
+
+    Each in a folder of its own: who may replace its own socket (the console, confined by Landlock)
+    can't put one in the place of another's.
+    """
+    return settings.state_dir / "run" / node / role / "messages.sock"
 
 
 @contextlib.contextmanager
@@ -170,8 +174,7 @@ class LocalLinks:
     """
 
     def __init__(self, settings: Settings, role: str, node: str, counters: Counter[str]) -> None:
-        directory = socket_directory(settings, node)
-        self.path = directory / f"{role}.sock"
+        self.path = socket_path(settings, role, node)
         self.counters = counters
         self.on_message: Callable[[AclMessage], None]
         """A message of another agent of this node; not yet verified."""
@@ -183,7 +186,7 @@ class LocalLinks:
         """A link takes messages again."""
         self.incoming: set[_Incoming] = set()
         self._peers = {
-            settings.jid(other, node): directory / f"{other}.sock"
+            settings.jid(other, node): socket_path(settings, other, node)
             for other in settings.node_named(node).agents
             if other != role
         }

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, Reply
-from agents.base.local import socket_directory
+from agents.base.local import socket_path
 from agents.base.message_log import log_folder, logs_folder
 from agents.clock import now_us
 from agents.console import confinement
@@ -83,8 +83,8 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         self._take()
         self.context.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         own_log = log_folder(self.settings.state_dir, self.jid)
-        sockets = socket_directory(self.settings, self.node)
-        for folder in (own_log, sockets):
+        own_socket = socket_path(self.settings, self.role, self.node)
+        for folder in (own_log, own_socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Orders go first where the processors don't suffice for both.
         os.nice(NICE)
@@ -217,8 +217,8 @@ def allowed(settings: Settings, jid: str, node: str) -> Allowed:
         (logs_folder(state), READ),
         (state / "console", READ),
         (state / "console-token", READ),
-        # Agents of one node speak over sockets in this folder.
-        (socket_directory(settings, node), SOCKETS),
+        # To make and remove its own; to connect to others' needs no right.
+        (socket_path(settings, "console", node).parent, SOCKETS),
         *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),
         (keys / "ca.crt", READ),
     ]

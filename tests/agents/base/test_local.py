@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 import agents.base.local
-from agents.base.local import MAX_FRAME, LocalLinks, connect_to, listen_on, socket_directory
+from agents.base.local import MAX_FRAME, LocalLinks, connect_to, listen_on, socket_path
 from agents.messages.acl import AclMessage, MessageError
 from agents.settings.honeynet import Settings
 from ontology import frames
@@ -98,7 +98,8 @@ async def _exchange(bare_honeynet: Settings) -> None:
     assert other.got == sent
     assert one.got == [message("back", ANALYZER, SENSOR)]
     assert one.counters == other.counters == {}
-    assert list(socket_directory(bare_honeynet, "gw1").iterdir()) == []
+    for role in ("sensor", "analyzer"):
+        assert list(socket_path(bare_honeynet, role, "gw1").parent.iterdir()) == []
 
 
 async def test_a_peer_that_starts_again_is_reached_at_once(
@@ -148,7 +149,7 @@ os.chdir(sys.argv[1])
 os.setgid(65534); os.setuid(65534)
 made = socket.socket(socket.AF_UNIX)
 made.settimeout(10)
-made.connect("analyzer.sock")
+made.connect("messages.sock")
 try:
     made.sendall(bytes.fromhex(sys.argv[2]))
     print(made.recv(1))
@@ -236,7 +237,7 @@ def test_a_peer_that_does_not_read_gets_a_bounded_amount(
 
 async def _flood(bare_honeynet: Settings) -> None:
     end = End(bare_honeynet, "sensor")
-    stuck = listen_on(socket_directory(bare_honeynet, "gw1") / "analyzer.sock")
+    stuck = listen_on(socket_path(bare_honeynet, "analyzer", "gw1"))
     with stuck:
         async with started(end):
             await until(lambda: end.links.reaches(ANALYZER))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.base import AgentContext
+from agents.base.local import connect_to, listen_on
 from agents.console.agent import ConsoleAgent
 from agents.settings.honeynet import load_settings
 
@@ -70,6 +71,8 @@ TRIES: dict[str, Callable[[Any], object]] = {
     "store": _store,
     "connect": _connect,
     "listen": _listen,
+    "listen at": lambda path: listen_on(Path(path)).close(),
+    "reach": lambda path: connect_to(Path(path)).close(),
     "kill": lambda pid: os.kill(pid, signal.SIGTERM),
     "import": __import__,
 }
@@ -77,6 +80,9 @@ TRIES: dict[str, Callable[[Any], object]] = {
 
 def main() -> None:
     settings = load_settings(Path(sys.argv[1]))
+    # Any port: the one of the file may be in use, and none of it is asked here.
+    console = settings.console.model_copy(update={"listen": "127.0.0.1:0"})
+    settings = settings.model_copy(update={"console": console})
     ConsoleAgent(AgentContext(settings=settings, role="console", node="gw1")).enter_process()
     became = []
     for what, which in json.load(sys.stdin):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.base.local import listen_on, socket_path
 from agents.base.message_log import log_folder
 from agents.console import confinement
 from agents.console.confinement import around
@@ -81,6 +82,25 @@ def test_others_keys_and_ledgers_are_out_of_reach_also_for_threads_and_children(
     (child,) = tried(honeynet_file, ("read in a child", key))
     assert child.endswith(DENIED)
     assert ledger.read_text() == "not for the page"
+
+
+@landlock
+def test_it_takes_no_other_agents_place_on_the_links_of_its_node(
+    honeynet: Settings, honeynet_file: Path
+) -> None:
+    """Who removes the analyzer's socket and listens in its place gets what the sensor sends."""
+    others, own = (socket_path(honeynet, role, "gw1") for role in ("analyzer", "console"))
+    with listen_on(others):
+        found = tried(
+            honeynet_file,
+            ("remove", others),
+            ("listen at", others.with_name("other.sock")),
+            ("listen at", others.parents[1] / "other.sock"),
+            ("listen at", own),
+            ("remove", own),
+            ("reach", others),
+        )
+    assert found == [DENIED] * 3 + ["done"] * 3
 
 
 @landlock
