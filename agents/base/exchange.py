@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 HANDLER_LIMIT_S = 60.0
 IDLE_S = 5.0
 """Longest sleep of the task that sends."""
+FAILED_S = 1.0
+"""How long it waits after an error."""
 
 Handle = Callable[[AclMessage, tuple[Record, ...]], Awaitable[None]]
 Refusal = Callable[[str, str, str], Awaitable[None]]
@@ -150,21 +152,34 @@ class Exchange:
         """Send what is due; sleep until something is, or a message was posted."""
         while True:
             self.wake.clear()
-            now = time.monotonic()
-            self.delivery.flush(now_us(), now)
-            if self.delivery.pump(now_us(), now):
-                self.wake.set()  # there may be more; come back after the others had their turn
-            due = self.delivery.next_due()
-            wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now))
-            if self.bus.session.is_set() and not self.bus.writable:
-                wait = min(wait, 0.05)  # slixmpp doesn't say when it has written enough
-            turned_down = self.delivery.refused_by_peer
-            while turned_down:
-                await self._refused(*turned_down.pop(0))
+            try:
+                wait = await self._send_round()
+            except Exception:
+                # A full disk, say. Once there is room, what waits must still go out, and peers need
+                # our acknowledgements.
+                self._counters["sending_errors"] += 1
+                logger.exception("%s: sending failed; again in %.0f s", self._jid, FAILED_S)
+                await asyncio.sleep(FAILED_S)
+                continue
             # Not wait_for: Python 3.11's forgets a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self.wake.wait()
+
+    async def _send_round(self) -> float:
+        """Everything that is due now; seconds until something is again."""
+        now = time.monotonic()
+        self.delivery.flush(now_us(), now)
+        if self.delivery.pump(now_us(), now):
+            self.wake.set()  # there may be more; come back after the others had their turn
+        due = self.delivery.next_due()
+        wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now))
+        if self.bus.session.is_set() and not self.bus.writable:
+            wait = min(wait, 0.05)  # slixmpp doesn't say when it has written enough
+        turned_down = self.delivery.refused_by_peer
+        while turned_down:
+            await self._refused(*turned_down.pop(0))
+        return wait
 
     def _on_session(self) -> None:
         """Those of this node need not be told: what was sent to them is on its way."""

@@ -291,6 +291,25 @@ async def test_no_server_keeps_no_agent_from_its_work(
         assert one.counters["link_lost"] == 0
 
 
+async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(honeynet: Settings) -> None:
+    async with running(honeynet, "analyzer", "correlation", server=False) as (one, other):
+        await until(lambda: one.health()["local"] and other.health()["local"])
+        exchange = one._exchange
+        late = exchange.delivery.compose(
+            other.jid, "inform", [alert()], protocol="fipa-subscribe", reply_by_us=1
+        )
+        exchange.delivery.post(late, [alert()])
+        # SQLite's answer to every change, as that of a full disk.
+        exchange.delivery._mail.execute("PRAGMA query_only = ON")
+        exchange.wake.set()  # to send it is too late, and to forget it takes a change
+        await until(lambda: one.counters["sending_errors"] or one.counters["task_errors"])
+        exchange.delivery._mail.execute("PRAGMA query_only = OFF")
+        wish = Subscription(id="urn:uuid:1", topic="Alert")
+        await other.send(one.jid, "subscribe", [wish], protocol="fipa-subscribe")
+        await until(lambda: one.got == [wish] and other.pending == 0)  # it was acknowledged
+        assert one.counters["task_errors"] == 0
+
+
 async def test_foreign_ca_is_never_trusted(
     honeynet: Settings, server: XmppServer, tmp_path: Path
 ) -> None:
