@@ -170,7 +170,7 @@ class Feed:
             self._renewals_s = now_s
             self._agents |= self._renewed
             self._renewed.clear()
-            await self.flush()
+            await self._flush_guarded()
 
     async def flush(self) -> None:
         """Send what is marked now."""

@@ -143,8 +143,10 @@ async def test_what_can_not_be_written_leaves_no_gap(operations, told):
     assert operations.feed.unwritten == 1
 
 
-async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch):
+@pytest.mark.parametrize("flush", ["_flush_guarded", "beat"])
+async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch, flush):
     monkeypatch.setattr(feed_module, "RETRY_S", 0.05)
+    monkeypatch.setattr(feed_module, "RENEWALS_S", 0.0)
     told.messages.clear()
 
     def broken(*_):
@@ -153,7 +155,7 @@ async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(operations.ledger, "audit_trail", broken)
         await operations.decide(decision(), None, ())
-        await operations.feed._flush_guarded()
+        await getattr(operations.feed, flush)()
         assert told.messages == []
     async with asyncio.timeout(10):
         while operations.feed.snapshots < 2 or not told.parts[-1].closes_snapshot:  # noqa: ASYNC110
