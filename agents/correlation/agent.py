@@ -207,9 +207,9 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     async def _take_over(self, arrived: Arrived) -> None:
         """Between two windows, in the thread that reasons about them."""
         take_over = self._knowledge.take_over
-        await self._report(
-            await self.running.in_thread(lambda: take_over(arrived, self._use_rules))
-        )
+        report = await self.running.in_thread(lambda: take_over(arrived, self._use_rules))
+        if report is not None:
+            await self._report(report)
 
     async def _report(self, report: Report) -> None:
         await self.send(

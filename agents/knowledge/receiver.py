@@ -138,14 +138,19 @@ class KnowledgeReceiver:
         arrived, self._arrived = self._arrived, None
         return arrived
 
-    def take_over(self, arrived: Arrived, use: Callable[[RuleSet], None]) -> Report:
+    def take_over(self, arrived: Arrived, use: Callable[[RuleSet], None]) -> Report | None:
         """Check a version, use it and keep it; or refuse it, and what was in force stays.
+
+        None, and nothing done, if a newer announcement was heard meanwhile: it may have said that
+        what is in force is right again.
 
         Args:
             use: puts it in force; raises ValueError or ReasonerUnavailable if it can't, and must
                 have changed nothing then.
         """
         change, conversation_id = arrived.pieces.change, arrived.conversation_id
+        if change.changed_us < self._changed_us:
+            return None
         if change.digest == self.digest:  # it came twice
             return Report(self.follows, "inform", _answer(change), conversation_id)
         try:

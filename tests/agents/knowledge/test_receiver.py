@@ -245,6 +245,21 @@ def test_of_two_versions_the_later_one_holds(bench: Bench, shipped: FileSet) -> 
     assert bench.receiver.digest == older.digest
 
 
+def test_an_edit_that_was_taken_back_meanwhile_is_not_put_in_force(
+    bench: Bench, shipped: FileSet
+) -> None:
+    """The thread that reasons was busy: first comes the edit, then that all is as it was."""
+    (edit,) = messages(edited(shipped, "Who guesses"), at_us=5)
+    (back,) = messages(shipped, at_us=6)
+    assert bench.receiver.hear(ONTOLOGY, "a conversation", edit) is None
+    arrived = bench.receiver.arrived()
+    assert arrived is not None
+    report = bench.receiver.hear(ONTOLOGY, "a conversation", back)
+    assert report is not None and report.performative == "inform"
+    assert bench.receiver.take_over(arrived, bench.use) is None
+    assert not bench.used and bench.receiver.digest == shipped.digest
+
+
 def test_nobody_but_the_agent_that_it_follows_is_listened_to(
     bench: Bench, shipped: FileSet
 ) -> None:
