@@ -330,32 +330,43 @@ async def test_a_cell_orders_its_own_gateway_first_and_publishes_to_subscribers(
         assert agent._subscribers.to("Cooperation") == ()
 
 
-async def test_what_another_cell_publishes_is_judged_by_the_own_rules(tmp_path: Path) -> None:
-    attack = alert(1, "FtpBruteForce", 5)
+def published(cell: str, number: int, severity: float = 0.9) -> Publication:
+    evidence = alert(number, "FtpBruteForce", 5)
     incident = Incident(
-        id="urn:i",
+        id=f"urn:i:{cell}:{number}",
         classification="HoneypotBruteForceIncident",
-        source=attack.source,
+        source=evidence.source,
         targets=(),
-        alerts=(attack.id,),
+        alerts=(evidence.id,),
         rule="HoneypotBruteForce",
-        begin_us=attack.begin_us,
-        end_us=attack.end_us,
-        severity=0.9,
+        begin_us=evidence.begin_us,
+        end_us=evidence.end_us,
+        severity=severity,
         verified_source=True,
         explanation="",
     )
     decision = Decision(
-        id="urn:d",
+        id=f"urn:d:{cell}:{number}",
         action="block",
         source=ip_address("192.0.2.7"),
         classification=incident.classification,
         incident=incident.id,
-        origin=OTHER_CELL,
+        origin=cell,
         decided_us=now_us(),
         duration_s=3600,
         reason="",
     )
+    return Publication(cell, decision, incident, (evidence,))
+
+
+async def test_what_another_cell_publishes_is_judged_by_the_own_rules(tmp_path: Path) -> None:
+    publication = published(OTHER_CELL, 1)
+    decision, incident, (attack,) = (
+        publication.decision,
+        publication.incident,
+        publication.alerts,
+    )
+    assert incident is not None
     async with running(tmp_path, nodes=CELLS) as agent:
         harmless = replace(attack, classification="HoneypotContact")
         await agent.on_message(from_cell("inform"), (decision, incident, harmless))
@@ -395,35 +406,6 @@ async def test_alerts_of_a_node_that_another_cell_serves_are_no_evidence_of_our_
         served = replace(MESSAGE, sender="analyzer.gw3@honeynet.localdomain")
         await agent.on_message(served, (alert(1, "FtpBruteForce", 5),))
         await until(lambda: agent.running.engine.has_seen(ip_address("192.0.2.7")))
-
-
-def published(cell: str, number: int, severity: float = 0.9) -> Publication:
-    evidence = alert(number, "FtpBruteForce", 5)
-    incident = Incident(
-        id=f"urn:i:{cell}:{number}",
-        classification="HoneypotBruteForceIncident",
-        source=evidence.source,
-        targets=(),
-        alerts=(evidence.id,),
-        rule="HoneypotBruteForce",
-        begin_us=evidence.begin_us,
-        end_us=evidence.end_us,
-        severity=severity,
-        verified_source=True,
-        explanation="",
-    )
-    decision = Decision(
-        id=f"urn:d:{cell}:{number}",
-        action="block",
-        source=ip_address("192.0.2.7"),
-        classification=incident.classification,
-        incident=incident.id,
-        origin=cell,
-        decided_us=now_us(),
-        duration_s=3600,
-        reason="",
-    )
-    return Publication(cell, decision, incident, (evidence,))
 
 
 async def test_a_cell_that_floods_us_loses_its_own_words_only(tmp_path: Path) -> None:
