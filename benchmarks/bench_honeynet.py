@@ -1,8 +1,8 @@
 """The whole honeynet of the demo, in its sandbox: what it costs idle, and how fast a block comes.
 
-`python benchmarks/bench_honeynet.py [--runs 20] [--load 8] [--cold]`. Each run is a fresh attacker (nmap,
-then hydra) on one honeypot; the time goes from the first packet of the password attack to the
-nftables element on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the
+`python benchmarks/bench_honeynet.py [--runs 20] [--load 8] [--cold]`. Each run is a fresh attacker
+(nmap, then hydra) on one honeypot; the time goes from the first packet of the password attack to
+the nftables element on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the
 analyzer's alert), reason (to the incident), order (to the supervisor's orders), enforce (to the
 last kernel). With ``--load N`` the runs, not the idle part, go beside N busy loops at ordinary
 priority, each in a session of its own; with ``--cold`` the loops come first, and one attack as soon
