@@ -1,4 +1,4 @@
-"""Who acts: six agents, their message layer and their launcher.
+"""Who acts: seven agents, their message layer and their launcher.
 
 Importing this package puts stand-ins into `sys.modules` for what SPADE imports at module level and
 no agent may or need ever use; standing first in the import order, they can't be loaded, let alone

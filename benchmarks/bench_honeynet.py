@@ -1,11 +1,12 @@
 """The whole honeynet of the demo, in its sandbox: what it costs idle, and how fast a block comes.
 
-`python benchmarks/bench_honeynet.py [--runs 20] [--load 8]`. Each run is a fresh attacker (nmap,
-then hydra) on one honeypot; the time goes from the first packet of the password attack to the
-nftables element on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the
+`python benchmarks/bench_honeynet.py [--runs 20] [--load 8] [--cold]`. Each run is a fresh attacker
+(nmap, then hydra) on one honeypot; the time goes from the first packet of the password attack to
+the nftables element on the last of three gateways, as `nft monitor` tells it. Parts: detect (to the
 analyzer's alert), reason (to the incident), order (to the supervisor's orders), enforce (to the
 last kernel). With ``--load N`` the runs, not the idle part, go beside N busy loops at ordinary
-priority, each in a session of its own.
+priority, each in a session of its own; with ``--cold`` the loops come first, and one attack as soon
+as the agents are up, so that the reasoner's JVM starts under load.
 """
 
 import argparse
@@ -184,8 +185,9 @@ def one(lab: Lab, world: World, monitors: list[Monitor], address: str) -> dict[s
     return parts | {"total": (last - begin) / 1e6}
 
 
-def inside(folder: Path, runs: int, load: int, idle_s: float) -> None:
+def inside(folder: Path, runs: int, load: int, idle_s: float, *, cold: bool) -> None:
     with Lab() as lab:
+        busy = Load(load if cold else 0)
         world = World(lab, folder, block_s=3600)
         world.file.with_name("passwords.txt").write_text(
             "".join(f"password{n}\n" for n in range(PASSWORDS))
@@ -196,10 +198,13 @@ def inside(folder: Path, runs: int, load: int, idle_s: float) -> None:
             if time.monotonic() > end:
                 raise RuntimeError("the agents did not come up")
             time.sleep(0.2)
-        time.sleep(3.0)
-        out: dict[str, Any] = {"idle": idle(idle_s), "runs": []}
+        out: dict[str, Any] = {"runs": []}
+        if not cold:
+            time.sleep(3.0)
+            out["idle"] = idle(idle_s)
         monitors = [Monitor(lab, g.namespace) for g in world.topology.gateways]
-        busy = Load(load)
+        if not cold:
+            busy = Load(load)
         try:
             for number in range(runs):
                 out["runs"].append(one(lab, world, monitors, f"192.0.2.{130 + number}"))
@@ -222,31 +227,45 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--load", type=int, default=0, help="busy loops beside the runs")
+    parser.add_argument(
+        "--cold", action="store_true", help="load first; one run as soon as the agents are up"
+    )
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds of the idle part")
     parser.add_argument("--inside", type=Path)
     arguments = parser.parse_args()
     if arguments.inside is not None:
-        inside(arguments.inside, arguments.runs, arguments.load, arguments.idle)
+        inside(
+            arguments.inside,
+            arguments.runs,
+            arguments.load,
+            arguments.idle,
+            cold=arguments.cold,
+        )
         return 0
     if (reason := why_unavailable()) is not None:
         print(f"bench_honeynet: not here: {reason}")
         return 0
     with tempfile.TemporaryDirectory(prefix="ontoidps-bench-") as folder:
         words = [sys.executable, __file__, "--inside", folder]
-        words += ["--runs", str(arguments.runs), "--load", str(arguments.load)]
-        words += ["--idle", str(arguments.idle)]
+        words += [
+            "--runs",
+            "1" if arguments.cold else str(arguments.runs),
+            "--load",
+            str(arguments.load),
+        ]
+        words += ["--idle", str(arguments.idle), *(["--cold"] if arguments.cold else [])]
         with run_in_sandbox(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
             said, _ = process.communicate(timeout=900)
         if process.returncode:
             return int(process.returncode)
     found = json.loads(said)
-    rest = found["idle"]
-    cpu = f"{rest['cpu_percent']:.1f} % of a core"
-    print(f"idle, {arguments.idle:.0f} s: {rest['processes']} processes, {cpu}")
-    print(f"memory (PSS, shared pages counted once): {rest['pss_mib']:.0f} MiB\n")
-    print(f"{'process':<42}{'CPU %':>8}{'PSS MiB':>9}")
-    for name, cpu, pss in rest["each"]:
-        print(f"{name:<42}{cpu:>8.2f}{pss:>9}")
+    if (rest := found.get("idle")) is not None:
+        cpu = f"{rest['cpu_percent']:.1f} % of a core"
+        print(f"idle, {arguments.idle:.0f} s: {rest['processes']} processes, {cpu}")
+        print(f"memory (PSS, shared pages counted once): {rest['pss_mib']:.0f} MiB\n")
+        print(f"{'process':<42}{'CPU %':>8}{'PSS MiB':>9}")
+        for name, cpu, pss in rest["each"]:
+            print(f"{name:<42}{cpu:>8.2f}{pss:>9}")
     print(
         f"\nfirst password packet to block on all gateways, {len(found['runs'])} runs beside "
         f"{arguments.load} busy loops, seconds"

@@ -155,7 +155,7 @@ def _property(field: str, hint: Any) -> Property:
     return Property(**common, write=write, read=read, datatype=datatype)
 
 
-def _beside(
+def _companion(
     field: str, term: Term, write: Callable[[Any], Literal], datatype: NamedNode
 ) -> Property:
     return Property(
@@ -184,15 +184,15 @@ def _shape(record: type[Record]) -> Shape:
             continue
         if record is ConnectionBatch and field.name == "connections":
             properties += [
-                _beside(field.name, IDPS.connectionCount, _count, values.INTEGER),
-                _beside(field.name, IDPS.connections, values.pack_connections, values.BASE64),
+                _companion(field.name, IDPS.connectionCount, _count, values.INTEGER),
+                _companion(field.name, IDPS.connections, values.pack_connections, values.BASE64),
             ]
             continue
         properties.append(_property(field.name, hints[field.name]))
         if field.name.endswith("_us"):
             companion = _term(camel(field.name.removesuffix("_us") + "_date_time"))
             properties.append(
-                _beside(field.name, companion, values.date_time_literal, values.DATE_TIME)
+                _companion(field.name, companion, values.date_time_literal, values.DATE_TIME)
             )
             times.append((field.name, properties[-2].term, str(companion)))
     term = _term(name)

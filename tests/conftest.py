@@ -4,10 +4,15 @@ a test may import ``spade`` first."""
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import agents  # noqa: F401
 
 HERE = Path(__file__).parent
+
+# Time limits are the suite's (pytest-timeout): on a busy machine an example may take its time.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 SLOW = {
     # A JVM, or thousands of windows.

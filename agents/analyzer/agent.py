@@ -95,7 +95,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             model_digest(model),
             len(model.labels),
         )
-        self._use_names(detection, await asyncio.to_thread(detection.kept_names.load))
+        self._take_names(detection, await asyncio.to_thread(detection.kept_names.load))
         self.spawn(self._ask_for_names(), name="question for names")
         return detection
 
@@ -113,7 +113,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         await self._pass_on([r for r in records if isinstance(r, Alert)])
         running = self.running
-        if any(isinstance(r, TrafficCluster) for r in records) and self._use_names(
+        if any(isinstance(r, TrafficCluster) for r in records) and self._take_names(
             running, records
         ):
             await asyncio.to_thread(running.kept_names.save, records)
@@ -129,7 +129,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             else:
                 raise ValueError(f"an analyzer has no use for {type(record).__name__}")
 
-    def _use_names(self, detection: Detection, records: Sequence[Record]) -> bool:
+    def _take_names(self, detection: Detection, records: Sequence[Record]) -> bool:
         """Call the clusters as the ontology agent says; False if that is not for us, or old."""
         changed_us = max(
             (r.changed_us for r in records if isinstance(r, OntologyChanged)), default=0
@@ -147,7 +147,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             self.counters["names_refused"] += 1
             logger.error("%s", e)
             return False
-        detection.core.use_names(labels, names)
+        detection.core.set_names(labels, names)
         self._names_of_us = changed_us
         self.counters["names_taken"] += 1
         logger.info("%d clusters, %d of them named by people", len(names), sum(map(bool, names)))

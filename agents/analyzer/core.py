@@ -84,7 +84,7 @@ class AnalyzerCore:
         alerts = [self._own_hosts.judge(alert) for alert in found]
         return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
 
-    def use_names(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
+    def set_names(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
         """From the next batch on, call the clusters so (`agents.analyzer.naming.names_for`)."""
         self._model = replace(self._model, labels=labels, names=names)
         self._reporter.model = self._model

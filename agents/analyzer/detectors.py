@@ -121,7 +121,7 @@ class DetectorBoard:
         """
         self._detectors: list[tuple[str, Detector]] = []
         self._counters: Counter[str] = Counter()
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         # Ours first, whatever the file's order: theirs could change what they are given.
         for name in sorted(BUILT_IN if names is None else names, key=_rank):
             try:
@@ -159,8 +159,8 @@ class DetectorBoard:
     def _fail(self, name: str, e: BaseException) -> None:
         self._counters[f"detector.{name}.errors"] += 1
         kind = type(e).__name__
-        if self._told.get(name) != kind:  # once, not at every batch
-            self._told[name] = kind
+        if self._logged.get(name) != kind:  # once, not at every batch
+            self._logged[name] = kind
             logger.error("detector %r failed, the others go on", name, exc_info=e)
 
 

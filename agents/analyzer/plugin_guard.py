@@ -66,7 +66,7 @@ class Guarded:
         self._clock = clock
         self._counters: Counter[str] = Counter()
         self._own: dict[str, int] = {}
-        self._told = ""
+        self._logged = ""
         self._errors_running = self._late_running = 0
         self._call: _Call | None = None
         self._news = threading.Condition()
@@ -159,8 +159,8 @@ class Guarded:
     def _fail(self, e: BaseException) -> None:
         self._counters["errors"] += 1
         kind = type(e).__name__
-        if self._told != kind:  # once, not at every batch
-            self._told = kind
+        if self._logged != kind:  # once, not at every batch
+            self._logged = kind
             logger.error("detector %r failed, the others go on", self._name, exc_info=e)
 
     def _switch_off(self, why: str) -> None:

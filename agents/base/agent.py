@@ -55,7 +55,7 @@ class BaseAgent(Generic[Running]):
         self.jid = context.jid
         self.node = context.node
         self.counters: Counter[str] = Counter()
-        """Shown in `ontoidps status`, in /metrics and on the supervisor's page."""
+        """Shown in `ontoidps status`, in /metrics and on the console's page."""
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
         self._stopping, self._ready = asyncio.Event(), asyncio.Event()

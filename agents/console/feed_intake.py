@@ -1,4 +1,4 @@
-"""What a console is told, put in order and taken in: a snapshot, then changes. Pure but for the
+"""What a console hears, put in order and taken in: a snapshot, then changes. Pure but for the
 store that it writes to."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_EARLY: Final = 64
 MAX_PAST: Final = 8
 """Names of feeds that are over, so that a late part of one is known for what it is."""
 
-MAX_TOLD: Final = 10_000
+MAX_HEARD: Final = 10_000
 
 Part = tuple[FeedPart, tuple[Record, ...]]
 
@@ -77,7 +77,7 @@ class News:
     """What the viewers of the page must hear of."""
 
     changed: list[tuple[Topic, str, BaseModel]] = field(default_factory=list)
-    """(topic, key, view), in the order in which it was told."""
+    """(topic, key, view), in the order in which it came."""
     anew: bool = False
     """A snapshot was completed: they read everything again."""
 
@@ -92,8 +92,8 @@ class Intake:
         """Until the first snapshot is complete, and while another one comes in."""
         self.parts = 0
         """Parts taken in so far."""
-        self._told: LRUCache[str, int] = LRUCache(MAX_TOLD)
-        """Ban: the number of parts when it was last told."""
+        self._heard: LRUCache[str, int] = LRUCache(MAX_HEARD)
+        """Ban: the number of parts when it last came."""
 
     @property
     def behind(self) -> bool:
@@ -121,11 +121,11 @@ class Intake:
 
     def _take(self, first: FeedPart, rest: tuple[Record, ...]) -> News:
         news = News()
-        for part, told in self._order.accept(first, rest):
+        for part, records in self._order.accept(first, rest):
             self.parts += 1
             if part.opens_snapshot:
                 self._snapshot = True
-            found = self._write(told, part.feed)
+            found = self._write(records, part.feed)
             if part.closes_snapshot:
                 self._store.end_snapshot(part.feed)
                 self._snapshot, news.anew = False, True
@@ -134,13 +134,13 @@ class Intake:
         return news
 
     def take_answer(self, records: Sequence[Record], asked_at: int) -> News:
-        """Take in a ban that answers a question, unless the feed has told newer meanwhile.
+        """Take in a ban that answers a question, unless the feed has brought a newer one meanwhile.
 
         Args:
             asked_at: `parts` when the question was asked.
         """
         newer = any(
-            isinstance(record, Ban) and self._told.get(record.id, -1) > asked_at
+            isinstance(record, Ban) and self._heard.get(record.id, -1) > asked_at
             for record in records
         )
         return News() if newer else self._write(records, self._order.feed)
@@ -159,7 +159,7 @@ class Intake:
                     case Ban():
                         block = block_view(record, _decision(by_id, record.cause), blocks)
                         self._store.put_block(block, feed)
-                        self._told[record.id] = self.parts
+                        self._heard[record.id] = self.parts
                         news.changed.append(("blocks", record.id, block))
                     case Ruling():
                         ruling = ruling_view(record, _decision(by_id, record.decision))

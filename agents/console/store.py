@@ -244,7 +244,7 @@ class ReadStore:
                 "SELECT view, incident FROM ruling WHERE ban = ? ORDER BY received_us, seq", ban
             )
             ids = dict.fromkeys(incident for _, incident in rulings if incident)
-            ids |= dict.fromkeys(self._beside(ban))
+            ids |= dict.fromkeys(self._at_that_time(ban))
             incidents = self._records("incident", list(ids))
             alerts = self._alerts(incidents)
             audit = self._texts(
@@ -257,7 +257,7 @@ class ReadStore:
             f'"incidents":{array(incidents)},"alerts":{array(alerts)},"audit":{array(audit)}}}'
         )
 
-    def _beside(self, ban: str) -> list[str]:
+    def _at_that_time(self, ban: str) -> list[str]:
         """What else its source did, from a minute before the ban to its end: other rules fired
         on the same attack, a moment earlier or later."""
         return self._texts(

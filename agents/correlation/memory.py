@@ -21,7 +21,7 @@ from ontology.records import Address, Alert
 _LATEST = attrgetter("ends")
 
 
-class Room(NamedTuple):
+class Allowance(NamedTuple):
     """How many alerts that a new one may be joined with in one way go along with it."""
 
     hosts: int
@@ -31,10 +31,10 @@ class Room(NamedTuple):
     with each other, with all their hosts, and chains the pairs."""
 
 
-PAIRS = Room(hosts=16, newest=4)
-CHAINS = Room(hosts=16, newest=2)
+PAIRS = Allowance(hosts=16, newest=4)
+CHAINS = Allowance(hosts=16, newest=2)
 """For conclusions that take three alerts or more."""
-UNKNOWN = Room(hosts=16, newest=8)
+UNKNOWN = Allowance(hosts=16, newest=8)
 """Without a join table: most of them may be noise that can't meet anything."""
 _BOTH = frozenset((SOURCE, TARGET))
 _PAIR = frozenset(((SOURCE, SOURCE), (TARGET, TARGET)))
@@ -177,10 +177,12 @@ class AlertMemory:
         chosen: dict[str, Member] = {}
         surplus: set[str] = set()
         for company in _ELSEWHERE if self._joins is None else self._joins.companies(me.kind):
-            room = CHAINS if len(company) > 1 else PAIRS if self._joins is not None else UNKNOWN
+            allowance = (
+                CHAINS if len(company) > 1 else PAIRS if self._joins is not None else UNKNOWN
+            )
             found = [[me]]
             for step in company:
-                newest, more = self._meet(found[step.after], step, me, room, fresh)
+                newest, more = self._meet(found[step.after], step, me, allowance, fresh)
                 # It may stand in that place itself, too.
                 found.append([*newest, me] if me.kind in step.kinds else newest)
                 # Also if the company fails: with one of these it might not have.
@@ -198,7 +200,12 @@ class AlertMemory:
         return chosen
 
     def _meet(
-        self, origins: Iterable[Member], step: Step, me: Member, room: Room, fresh: Set[str]
+        self,
+        origins: Iterable[Member],
+        step: Step,
+        me: Member,
+        allowance: Allowance,
+        fresh: Set[str],
     ) -> tuple[list[Member], list[str]]:
         """Those that a step leads to, newest first: all or a few; and ids of the others."""
         found: dict[str, Member] = {}
@@ -210,11 +217,12 @@ class AlertMemory:
             if (found[alert_id].alert.begin_us, alert_id) >= (begin_us, me.alert.id):
                 del found[alert_id]
         found.pop(me.alert.id, None)
-        if len(found) <= room.newest or (
-            len(found) <= room.hosts and sum(e.weight for e in found.values()) <= room.hosts
+        if len(found) <= allowance.newest or (
+            len(found) <= allowance.hosts
+            and sum(e.weight for e in found.values()) <= allowance.hosts
         ):
             return sorted(found.values(), key=_LATEST, reverse=True), []
-        newest = nlargest(room.newest, found.values(), key=_LATEST)
+        newest = nlargest(allowance.newest, found.values(), key=_LATEST)
         return newest, list(found.keys() - {e.alert.id for e in newest})
 
     def _sharing(

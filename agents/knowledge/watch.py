@@ -20,7 +20,7 @@ class FileWatch:
         self._reported = self._seen
         self._digest = _digest(paths())
 
-    def stirred(self) -> bool:
+    def has_news(self) -> bool:
         """Whether `poll` has anything to do: a few looks at the file system, no reading."""
         return _signature(self._paths()) != self._seen or self._seen != self._reported
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 MAX_DETAIL = 1_500
 
 
-class FactDesk:
+class FactChanges:
     """The facts with what they are checked against. Coroutines run in the agent's loop."""
 
     def __init__(

@@ -15,7 +15,7 @@ from agents.clock import now_us
 from agents.knowledge.following import followers
 from agents.knowledge.sources import Edition
 from agents.messages.acl import AclMessage
-from agents.ontology.actions import FactDesk, translated
+from agents.ontology.actions import FactChanges, translated
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_hosts import for_correlation
 from agents.ontology.facts import FACTS_FILE, FACTS_IRI, FactBook, consistent_with
@@ -30,7 +30,7 @@ class AssertedFacts:
     def __init__(self, agent: BaseAgent[Any], archive: Archive) -> None:
         self._agent = agent
         self._archive = archive
-        self._desk: FactDesk | None = None
+        self._changes: FactChanges | None = None
         """None: the file is damaged."""
         self._since_us = 0
         self._words: tuple[Path, ...] = ()
@@ -40,7 +40,7 @@ class AssertedFacts:
     @property
     def version(self) -> str:
         """Of the facts in force; empty if the file is damaged."""
-        return self._desk.book.version if self._desk is not None else ""
+        return self._changes.book.version if self._changes is not None else ""
 
     async def open(self, folder: Path) -> None:
         """Read the file. One that is damaged is left for a person to look at."""
@@ -51,20 +51,20 @@ class AssertedFacts:
             self._agent.counters["facts_refused"] += 1
             logger.error("no fact can be asserted: %s: %s", FACTS_FILE, e)
             return
-        self._desk = FactDesk(book, consistent=self._consistent, reported=self._reported())
+        self._changes = FactChanges(book, consistent=self._consistent, reported=self._reported())
         self._since_us = now_us()
 
     async def fit(self, edition: Edition) -> None:
         """Other words are in force: see whether the facts still fit."""
         self._words = edition.paths[:1]
-        desk = self._desk
-        if desk is None:
+        changes = self._changes
+        if changes is None:
             return
-        gone = await desk.set_terms(edition.knowledge.ntriples)
+        gone = await changes.set_terms(edition.knowledge.ntriples)
         self._agent.counters["facts_unfit"] += gone
-        await self._archive_facts(desk)
+        await self._archive_facts(changes)
         if gone:
-            await self._announce(desk)
+            await self._announce(changes)
 
     async def act(self, message: AclMessage, action: OntologyAction) -> None:
         """Assert, retract or translate, and answer."""
@@ -74,30 +74,30 @@ class AssertedFacts:
             counters["translations"] += 1
             await self._agent.reply(message, "inform" if done else "refuse", [answer])
             return
-        desk = self._desk
-        if desk is None:
+        changes = self._changes
+        if changes is None:
             answer = replace(action, detail="READ-ONLY: the file of facts is damaged, see the log")
             await self._agent.reply(message, "refuse", [answer])
             return
-        before = desk.book.facts
-        done, answer = await desk.change(action)
+        before = changes.book.facts
+        done, answer = await changes.change(action)
         if not done:
             counters["facts_refused"] += 1
             logger.warning("%s refused: %s", action.ontology_action, answer.detail)
-        elif desk.book.facts != before:
-            await self._archive_facts(desk)
+        elif changes.book.facts != before:
+            await self._archive_facts(changes)
             self._since_us = now_us()
             logger.info("%s for %s: %s", action.ontology_action, action.detail, answer.detail)
-            await self._announce(desk)
+            await self._announce(changes)
         await self._agent.reply(message, "inform" if done else "refuse", [answer])
 
     async def on_subscription(self, message: AclMessage, subscription: Subscription) -> None:
         """No list is kept: who follows us is told of every change anyway."""
-        if self._desk is None or message.sender not in self._followers():
+        if self._changes is None or message.sender not in self._followers():
             await self._agent.reply(message, "refuse", [subscription])
             return
         await self._agent.reply(message, "agree", [subscription])
-        await self._agent.reply(message, "inform", self._news(self._desk))
+        await self._agent.reply(message, "inform", self._news(self._changes))
 
     def _followers(self) -> tuple[str, ...]:
         return followers(self._agent.settings, self._agent.jid, "correlation")
@@ -109,26 +109,26 @@ class AssertedFacts:
         configured = frozenset(profile.id for profile in self._agent.settings.host_profiles())
         return lambda name: name in configured or self._archive.holds(name)
 
-    async def _archive_facts(self, desk: FactDesk) -> None:
-        await asyncio.to_thread(self._archive.set_graph, FACTS_IRI, desk.book.graph())
-        self._agent.counters["facts"] = len(desk.book.facts)
+    async def _archive_facts(self, changes: FactChanges) -> None:
+        await asyncio.to_thread(self._archive.set_graph, FACTS_IRI, changes.book.graph())
+        self._agent.counters["facts"] = len(changes.book.facts)
 
-    def _news(self, desk: FactDesk) -> list[Record]:
+    def _news(self, changes: FactChanges) -> list[Record]:
         change = OntologyChanged(
             id=f"urn:uuid:{uuid.uuid4()}",
             kind="facts",
-            version=desk.book.version,
-            digest=desk.book.digest,
+            version=changes.book.version,
+            digest=changes.book.digest,
             changed_us=self._since_us,
-            detail=f"{len(desk.book.facts)} asserted facts",
+            detail=f"{len(changes.book.facts)} asserted facts",
         )
-        return [change, *map(for_correlation, desk.book.profiles())]
+        return [change, *map(for_correlation, changes.book.profiles())]
 
-    async def _announce(self, desk: FactDesk) -> None:
+    async def _announce(self, changes: FactChanges) -> None:
         await self._agent.send_many(
             self._followers(),
             "inform",
-            self._news(desk),
+            self._news(changes),
             protocol="fipa-subscribe",
             conversation_id=f"facts-{self._agent.jid}",
         )

@@ -92,7 +92,7 @@ class ClusterNames:
 
     async def _look(self) -> None:
         async with self.lock:
-            if self.book is None or not self._watch.stirred():
+            if self.book is None or not self._watch.has_news():
                 return
             if await asyncio.to_thread(self._watch.poll):
                 await self._take_over(self.book)

@@ -75,7 +75,7 @@ class Publication:
 
     async def look(self) -> None:
         """Take over what somebody has saved since the last look."""
-        if not self._watch.stirred() or not await asyncio.to_thread(self._watch.poll):
+        if not self._watch.has_news() or not await asyncio.to_thread(self._watch.poll):
             return
         try:
             changed = await asyncio.to_thread(self._sources.take_over, now_us())

@@ -85,7 +85,7 @@ class Resetter:
         self._lock = threading.Lock()
         self._tries: OrderedDict[tuple[Any, ...], int] = OrderedDict()
         self._sent: deque[float] = deque()
-        self._told: set[type] = set()
+        self._logged: set[type] = set()
 
     def watch(self, wanted: dict[str, float]) -> None:
         """Replace the list of addresses (and their seconds) and the kernel's filter."""
@@ -150,8 +150,8 @@ class Resetter:
 
     def _undissected(self, e: Exception) -> None:
         """Tell the first of each kind; the log is not for who sends packets to fill."""
-        if type(e) not in self._told and len(self._told) < 20:
-            self._told.add(type(e))
+        if type(e) not in self._logged and len(self._logged) < 20:
+            self._logged.add(type(e))
             sys.stderr.write(f"tcp-reset: a packet was left alone: {type(e).__name__}\n")
 
     def _send(self, answer: Packet, link: Packet | None, interface: str) -> None:

@@ -148,7 +148,7 @@ class Assistant:
         """Address to the end of its block; None: unblock."""
         self._news = threading.Condition()
         self._ended = False
-        self._told = ""
+        self._logged = ""
         self._thread = threading.Thread(target=self._run, name=f"responder-{name}", daemon=True)
         self._thread.start()
 
@@ -194,9 +194,9 @@ class Assistant:
             except (Exception, SystemExit) as e:
                 self.counters["errors"] += 1
                 text = f"{type(e).__name__}: {e}"
-                if text != self._told:  # once, not at every try
+                if text != self._logged:  # once, not at every try
                     logger.error("responder %r failed, it is tried again: %s", self.name, text)
-                self._told = text
+                self._logged = text
                 with self._news:
                     if order is not None and order[0] in self._orders:
                         # Behind the others: one bad address must not keep them waiting.

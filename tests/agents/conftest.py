@@ -18,6 +18,8 @@ name = "test"
 domain = "honeynet.test"
 [xmpp]
 port = {port}
+[console]
+listen = "127.0.0.1:{console}"
 [[node]]
 name = "gw1"
 agents = ["sensor", "analyzer", "correlation", "ontology", "supervisor", "console", "reaction"]
@@ -40,7 +42,7 @@ def free_port() -> int:
 def honeynet_file(tmp_path: Path) -> Path:
     """A honeynet of two nodes, all on this host."""
     path = tmp_path / "honeynet.toml"
-    path.write_text(HONEYNET.format(port=free_port()))
+    path.write_text(HONEYNET.format(port=free_port(), console=free_port()))
     return path
 
 

@@ -62,11 +62,10 @@ async def until(condition, what):
 
 
 @contextlib.contextmanager
-def served_honeynet(honeynet_file: Path, port: int) -> Iterator[Settings]:
-    """A honeynet with keys, a dry-run policy, a page on ``port``, and its XMPP server up."""
+def served_honeynet(honeynet_file: Path) -> Iterator[Settings]:
+    """A honeynet with keys, a dry-run policy, and its XMPP server up."""
     with honeynet_file.open("a") as file:
         file.write('[policy]\ndry_run = true\nallow = ["198.51.100.0/24"]\n')
-        file.write(f'[console]\nlisten = "127.0.0.1:{port}"\n')
     settings = load_settings(honeynet_file)
     ensure_keys(settings)
     server = XmppServer(settings)

@@ -61,7 +61,7 @@ def test_a_new_name_and_class_are_used_from_the_next_batch_on(bench: Any) -> Non
     before = scan("192.0.2.1")
     assert "cluster 0 (SynScan, purity 1.00)" in before.explanation
     wanted = renamed(model, "own scanner", "Normal")
-    core.use_names(*names_for(wanted, digest=model_digest(model), count=1))
+    core.set_names(*names_for(wanted, digest=model_digest(model), count=1))
     after = scan("192.0.2.2")
     assert 'cluster 0 ("own scanner", Normal, purity 1.00)' in after.explanation
     assert after.confidence < before.confidence

@@ -31,8 +31,8 @@ DECISIONS = 40
 
 
 @pytest.fixture
-def honeynet(honeynet_file, new_port):
-    with served_honeynet(honeynet_file, new_port()) as settings:
+def honeynet(honeynet_file):
+    with served_honeynet(honeynet_file) as settings:
         yield settings
 
 

@@ -9,7 +9,7 @@ import pytest
 from pyoxigraph import NamedNode
 
 from agents.knowledge.files import knowledge_paths
-from agents.ontology.actions import FactDesk
+from agents.ontology.actions import FactChanges
 from agents.ontology.facts import (
     FactBook,
     FactRefused,
@@ -160,15 +160,15 @@ async def test_a_desk_keeps_nothing_that_pellet_refuses(book: FactBook, ntriples
         asked.append(facts)
         return "these clash: a, b"
 
-    desk = FactDesk(book, consistent=refuse, reported=lambda name: name == "urn:x:known")
+    changes = FactChanges(book, consistent=refuse, reported=lambda name: name == "urn:x:known")
     action = OntologyAction(id="urn:uuid:1", ontology_action="assert", fragment=HEAD + PROFILE)
-    assert "no ontology in force" in (await desk.change(action))[1].detail
-    await desk.set_terms(ntriples)
-    done, answer = await desk.change(action)
+    assert "no ontology in force" in (await changes.change(action))[1].detail
+    await changes.set_terms(ntriples)
+    done, answer = await changes.change(action)
     assert not done and answer.detail == "INCONSISTENT: these clash: a, b"
     assert b"urn:ontoidps:facts" in asked[0] and not book.facts and not book.path.exists()
     known = HEAD + "<urn:x:known> a idps:Network ."
-    done, answer = await desk.change(
+    done, answer = await changes.change(
         OntologyAction(id="urn:uuid:2", ontology_action="assert", fragment=known)
     )
     assert not done and "READ-ONLY" in answer.detail and len(asked) == 1

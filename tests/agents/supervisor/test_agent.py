@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.xmpp, pytest.mark.e2e, needs_prosody]
 
 
 @pytest.fixture
-def honeynet(honeynet_file, new_port):
-    with served_honeynet(honeynet_file, new_port()) as settings:
+def honeynet(honeynet_file):
+    with served_honeynet(honeynet_file) as settings:
         yield settings
 
 
