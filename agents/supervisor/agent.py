@@ -204,8 +204,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         incident: Incident | None,
         alerts: dict[str, Alert],
     ) -> None:
-        others = self.settings.jids("correlation") if decision.scope == "cooperative" else ()
-        if decision.origin not in (message.sender, *others):
+        if decision.origin != message.sender:
             # ``user:…`` and other agents' names belong to those who have them.
             raise ValueError(f"{message.sender} decides in the name of {decision.origin!r}")
         evidence = _of(incident, alerts) if incident is not None else ()

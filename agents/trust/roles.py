@@ -136,6 +136,10 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
             asks_the_supervisor = (sender.role, receiver.role) == ("console", "supervisor")
             if sender.role not in ASSERTERS | {"ontology"} and not asks_the_supervisor:
                 raise Refused("role", f"a {sender.role} may not {record.ontology_action} facts")
+        lifts = isinstance(record, Decision) and record.action == "unblock"
+        if lifts and sender.role == "correlation" and receiver.role != "reaction":
+            # It withdraws its own claim at its gateway; a supervisor would lift everybody's.
+            raise Refused("role", "a correlation agent lifts no ban of others")
         match record:
             case AgentDescription() if sender.role != "supervisor":
                 claimed = (record.name, record.role, record.node)

@@ -90,6 +90,21 @@ def test_a_cell_publishes_its_own_decisions_to_cells() -> None:
         check_roles(cell, other, "request", [replace(DECISION, origin=cell.jid)])
 
 
+def test_a_cell_withdraws_its_own_block_and_lifts_nobody_elses() -> None:
+    cell = peer("correlation")
+    lift = replace(DECISION, action="unblock", duration_s=0, origin=cell.jid)
+    check_roles(cell, peer("reaction"), "request", [lift])
+    for receiver, performative in (
+        (peer("supervisor"), "request"),
+        (peer("supervisor"), "inform"),
+        (peer("correlation", "gw2"), "inform"),
+    ):
+        with pytest.raises(Refused, match="lifts no ban"):
+            check_roles(cell, receiver, performative, [lift])
+    order = replace(lift, origin="user:ana")
+    check_roles(peer("supervisor"), peer("reaction", "gw2"), "request", [order])
+
+
 def test_a_gateway_answers_the_correlation_agent_of_its_node() -> None:
     check_roles(peer("reaction"), peer("correlation"), "inform", [block("gw1")])
     with pytest.raises(Refused, match="role"):
