@@ -180,7 +180,13 @@ class Pipeline:
         self._reports.clear()
         if self._queue:
             self._work.set()
-        self._outgoing += await self.in_thread(lambda: self._correlate(batch, reports))
+        try:
+            self._outgoing += await self.in_thread(lambda: self._correlate(batch, reports))
+        except Exception:
+            # A slip of ours. On disk they stay undone, for the next start; here others go on.
+            self._undone = self._undone[: len(self._undone) - len(batch)]
+            self._counters["alerts_put_off"] += len(batch)
+            raise
         self._count()
         while self._outgoing:
             await self._dispatch.send(self._outgoing[0])

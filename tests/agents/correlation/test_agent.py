@@ -191,6 +191,25 @@ async def test_what_was_acknowledged_but_not_reasoned_about_is_done_after_a_cras
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
 
 
+async def test_what_a_slip_of_ours_interrupts_is_done_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slip(*_: object) -> None:
+        raise KeyError("not thought of")
+
+    async with running(tmp_path) as agent:
+        with monkeypatch.context() as patch:
+            patch.setattr(agent.running.engine, "on_alerts", slip)
+            await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
+            await until(lambda: agent.counters["alerts_put_off"] == 2)
+        # Another one is dealt with, and doesn't take the two along.
+        await agent.on_message(MESSAGE, (replace(alert(3, "SynScan", 4), source=None),))
+        await until(lambda: agent.running.idle)
+        assert decisions(agent, "supervisor") == []
+    async with running(tmp_path) as agent:
+        await until(lambda: len(decisions(agent, "supervisor")) == 1)
+
+
 async def test_a_killed_reasoner_loses_no_alert(tmp_path: Path) -> None:
     async with running(tmp_path) as agent:
         await until(lambda: agent.running.worker.pid is not None)
