@@ -118,5 +118,5 @@ def test_the_ca_of_a_server_of_ones_own_comes_with_the_bundle(
 
 
 def test_a_folder_without_a_keyring_is_no_bundle(honeynet: Settings, tmp_path: Path) -> None:
-    with pytest.raises(IdentityError, match="no bundle: there is no keyring.json in it"):
+    with pytest.raises(IdentityError, match=r"no bundle: there is no keyring\.json in it"):
         import_bundle(honeynet, tmp_path)
