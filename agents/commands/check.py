@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.append("no node runs a reaction agent: nobody will be blocked anywhere")
     if not settings.jids("console"):
         warnings.append(
-            "no node runs a console agent: there is no page, and `ontoidps blocks` asks nobody"
+            "no node runs a console agent: there is no page, and `ontoidps blocks` does not work"
         )
     agents = list(settings.agents())
     print(

@@ -131,7 +131,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         logger.info("page on %s", listen)
         if credentials.first_start:
             logger.warning(
-                "console: log in as %r; the password is in %s",
+                "log in as %r; the password is in %s",
                 FIRST_USER,
                 credentials.password_file,
             )

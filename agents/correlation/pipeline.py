@@ -165,7 +165,7 @@ class Pipeline:
                 await self.in_thread(self.worker.warm_up)
         except ReasonerUnavailable as e:
             self._counters["reasoner_unavailable"] += 1
-            logger.error("the reasoner does not start: %s", e)
+            logger.error("the reasoner does not start, the next alert tries again: %s", e)
 
     async def tick(self) -> None:
         """Wait for work and do one batch of it."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from agents.base.protected import canonical
+from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
@@ -285,7 +286,8 @@ class Operations:
     ) -> Entry:
         """Block an address by hand. Raises: ServiceError when it must not be blocked."""
         if duration_s > self.propagation.maximum_s:
-            raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
+            longest = duration_text(self.propagation.maximum_s)
+            raise ServiceError("refused", f"a block lasts at most {longest}")
         decision = Decision(
             id=decision_id or uuid4().urn,
             action="block",
@@ -332,7 +334,8 @@ class Operations:
         entry = await self._active(entry_id)
         total = entry.remaining_s(self.clock()) + seconds
         if total > self.propagation.maximum_s:
-            raise ServiceError("refused", f"a block lasts at most {self.propagation.maximum_s} s")
+            longest = duration_text(self.propagation.maximum_s)
+            raise ServiceError("refused", f"a block lasts at most {longest}")
         decision = replace(
             entry.cause,
             id=decision_id or uuid4().urn,

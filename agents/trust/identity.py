@@ -156,6 +156,8 @@ def import_bundle(settings: Settings, bundle: Path) -> tuple[str, ...]:
     Returns the nodes that can be run here now. Raises: IdentityError if it isn't a bundle, is one
     of another honeynet, or if this host has made the honeynet's keys itself.
     """
+    if not (bundle / "keyring.json").is_file():
+        raise IdentityError(f"{bundle}: no bundle: there is no keyring.json in it")
     ring = _read_ring(bundle / "keyring.json")
     agents = {settings.jid(*agent): agent for agent in settings.agents()}
     if missing := sorted(agents.keys() - ring.keys()):

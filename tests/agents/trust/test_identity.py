@@ -115,3 +115,8 @@ def test_the_ca_of_a_server_of_ones_own_comes_with_the_bundle(
     other = maker.model_copy(update={"state_dir": tmp_path / "other"})
     assert import_bundle(other, tmp_path / "bundle") == ("gw2",)
     assert load_identity(other, "sensor", "gw2").ca.read_text() == "CA"
+
+
+def test_a_folder_without_a_keyring_is_no_bundle(honeynet: Settings, tmp_path: Path) -> None:
+    with pytest.raises(IdentityError, match=r"no bundle: there is no keyring\.json in it"):
+        import_bundle(honeynet, tmp_path)
