@@ -40,7 +40,7 @@ def processes() -> dict[int, tuple[float, int, str]]:
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             if not re.search(
                 r"ontoidps-(agent|forks)|agents\.main|ontology\.reasoner|prosody", command
             ):
