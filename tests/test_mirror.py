@@ -81,7 +81,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/reasoner/inferences.py",
     ),
     "plug-ins and their options: test_plugins": ("agents/analyzer/detectors.py",),
-    "single values of honeynet.toml: test_honeynet": ("agents/settings/fields.py",),
     "XMPP and its stanzas: test_agent with a real server, tests/e2e": (
         "agents/base/bus.py",
         "agents/base/health.py",

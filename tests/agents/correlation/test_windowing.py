@@ -10,7 +10,7 @@ import pytest
 
 from agents.correlation import memory, packing
 from agents.correlation.engine import CorrelationEngine
-from agents.correlation.memory import Room
+from agents.correlation.memory import Allowance
 from agents.settings.honeynet import Policy
 from ontology.chainer.chainer import Chainer
 from ontology.chainer.joins import Joins
@@ -131,7 +131,7 @@ def test_with_room_for_all_nothing_is_lost(
 ) -> None:
     """Neither by the choice of alerts nor by that of their hosts; all classes, few hosts."""
     for name in ("PAIRS", "CHAINS"):
-        monkeypatch.setattr(memory, name, Room(hosts=10**6, newest=10**6))
+        monkeypatch.setattr(memory, name, Allowance(hosts=10**6, newest=10**6))
     for name in ("PAIRED_HOSTS", "SOURCE_ALERTS"):
         monkeypatch.setattr(packing, name, 10**6)
     opinion = SecondOpinion(theory)

@@ -149,7 +149,7 @@ async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch, flush
     monkeypatch.setattr(feed_module, "RENEWALS_S", 0.0)
     told.messages.clear()
 
-    def broken(*_):
+    def broken(*_, **__):
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
@@ -158,7 +158,7 @@ async def test_a_failure_ends_in_a_snapshot(operations, told, monkeypatch, flush
         await getattr(operations.feed, flush)()
         assert told.messages == []
     async with asyncio.timeout(10):
-        while operations.feed.snapshots < 2 or not told.parts[-1].closes_snapshot:  # noqa: ASYNC110
+        while operations.feed.snapshots < 2 or not told.parts or not told.parts[-1].closes_snapshot:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert len(told.take(Ban)) == 1
 

@@ -126,7 +126,7 @@ def main(folder: Path) -> dict[str, Any]:
         launcher.terminate()
         seen["launcher"] = launcher.wait(30)
         log.close()
-        seen["sockets left"] = len(list((settings.state_dir / "run" / "gw1").iterdir()))
+        seen["sockets left"] = len(list((settings.state_dir / "run" / "gw1").rglob("*.sock")))
         seen["log"] = (folder / "agents.log").read_text(errors="replace").splitlines()[-60:]
     return seen
 
