@@ -14,7 +14,7 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 from agents.base.protected import Protected, canonical
-from ontology.records import Address, Block, Decision
+from ontology.records import Address, Block, BlockState, Decision
 
 Outcome = Literal["blocked", "extended", "covered", "unblocked", "nothing", "refused", "known"]
 EntryState = Literal["active", "lifted", "expired"]
@@ -32,8 +32,8 @@ class GatewayState:
     gateway: str
     """Node name."""
     wanted: Wanted
-    state: str
-    """What the reaction agent last said, one of `ontology.records.BLOCK_STATES`."""
+    state: BlockState
+    """What the reaction agent last said."""
     since_us: int
     expires_us: int
     """When the kernel ends the block, as the gateway says; 0 before it has said so."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, cast
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from agents.supervisor.directory import Registration
@@ -17,7 +17,7 @@ from agents.supervisor.ledger import Explanation
 from agents.supervisor.propagation import Entry, GatewayState
 from agents.supervisor.store import AuditLine as LedgerLine
 from ontology.oversight import AgentStatus, AuditLine, Ban, Receipt, Ruling
-from ontology.records import Alert, Block, BlockState, Decision, Incident, Record
+from ontology.records import Alert, Block, Decision, Incident, Record
 
 Group = tuple[Record, ...]
 """Records that travel in one message, because they can't be read without each other."""
@@ -61,7 +61,7 @@ def _block(entry: Entry, state: GatewayState) -> Block:
         decision=state.decision or entry.decision.id,
         gateway=state.gateway,
         source=entry.source,
-        state=cast(BlockState, state.state),
+        state=state.state,
         since_us=state.since_us,
         expires_us=state.expires_us,
         detail=state.detail,

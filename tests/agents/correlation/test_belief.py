@@ -1,33 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 
 import pytest
 
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.inference_findings import Finding
-from ontology.records import Alert
-
-
-def alert(number: int, **more: object) -> Alert:
-    known: dict[str, object] = {
-        "id": f"urn:uuid:{number:032x}",
-        "classification": "SynScan",
-        "source": ip_address("192.0.2.7"),
-        "target": ip_address("198.51.100.5"),
-        "protocol": 6,
-        "begin_us": number,
-        "end_us": number,
-        "count": 3,
-        "confidence": 0.9,
-        "verified_source": True,
-        "sensor": "s",
-        "analyzer": "a",
-        "explanation": "",
-    }
-    return Alert(**{**known, **more})  # type: ignore[arg-type]
+from tests.agents.correlation.alerts import alert
 
 
 def test_a_finding_is_believed_as_its_surest_alert_that_completes_the_pattern() -> None:

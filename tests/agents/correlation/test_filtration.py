@@ -5,25 +5,7 @@ from ipaddress import ip_address, ip_network
 
 from agents.correlation.filtration import AllowList, Filtration
 from ontology.records import Alert
-
-
-def alert(number: int, **more: object) -> Alert:
-    known: dict[str, object] = {
-        "id": f"urn:uuid:{number:032x}",
-        "classification": "SynScan",
-        "source": ip_address("192.0.2.7"),
-        "target": ip_address("198.51.100.5"),
-        "protocol": 6,
-        "begin_us": number,
-        "end_us": number,
-        "count": 3,
-        "confidence": 0.9,
-        "verified_source": True,
-        "sensor": "s",
-        "analyzer": "a",
-        "explanation": "",
-    }
-    return Alert(**{**known, **more})  # type: ignore[arg-type]
+from tests.agents.correlation.alerts import alert
 
 
 def test_what_passes_is_junior_and_what_does_not_is_counted_by_the_filters_word() -> None:

@@ -8,25 +8,7 @@ from hypothesis import strategies as st
 
 from agents.correlation.scenario_memory import Row, ScenarioMemory
 from ontology.records import Alert
-
-
-def alert(number: int, **more: object) -> Alert:
-    known: dict[str, object] = {
-        "id": f"urn:uuid:{number:032x}",
-        "classification": "SynScan",
-        "source": ip_address("192.0.2.7"),
-        "target": ip_address("198.51.100.5"),
-        "protocol": 6,
-        "begin_us": number,
-        "end_us": number,
-        "count": 3,
-        "confidence": 0.9,
-        "verified_source": True,
-        "sensor": "s",
-        "analyzer": "a",
-        "explanation": "",
-    }
-    return Alert(**{**known, **more})  # type: ignore[arg-type]
+from tests.agents.correlation.alerts import alert
 
 
 def nothing(alert_id: str) -> Alert | None:

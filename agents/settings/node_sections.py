@@ -1,0 +1,115 @@
+"""What ``honeynet.toml`` says of a node and of the logs that its sensor follows."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from agents import plugins
+from agents.settings.fields import Interface, Name, Part
+from agents.settings.host_sections import NodeHost
+from ontology.records import Role
+
+
+class Input(Part):
+    """A log of another tool that the node's sensor follows (docs/inputs.md)."""
+
+    kind: str
+    """Name of an entry point of the group ``ontoidps.inputs``."""
+    path: Path
+    """A file on the node; it need not exist yet."""
+    address: IPv4Address | IPv6Address | None = None
+    """The honeypot's own address, where its log knows only the one behind address translation."""
+    timezone: str = "UTC"
+    """Of time stamps that name none, e.g. ``Europe/Berlin``."""
+    from_start: bool = False
+    """True: what the file holds at the very first start counts as well."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Input:
+        plugins.check_known(plugins.INPUTS, [self.kind])
+        try:
+            self.zone()
+        except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError
+            raise ValueError(f"no time zone is called {self.timezone!r}") from e
+        return self
+
+    def zone(self) -> tzinfo:
+        """The zone of ``timezone``; UTC needs no time zone database on the host."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+
+
+class Node(Part):
+    """One host of the honeynet, and the agents it runs."""
+
+    name: Name
+    agents: tuple[Role, ...]
+    interfaces: tuple[Interface, ...] = ()
+    """Where the sensor captures."""
+    capture_filter: str = ""
+    """pcap filter expression, compiled into the kernel's BPF."""
+    capture_workers: int = Field(default=1, ge=1, le=16)
+    """Rings that share each interface's packets by connection (docs/capture.md)."""
+    capture_ring_mib: int = Field(default=16, ge=1, le=1024)
+    """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
+    nflog: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
+    """Groups to which netfilter logs packets: ``nft … log group 5``."""
+    captures: tuple[Path, ...] = ()
+    """pcap or pcapng files that another program is writing."""
+    inputs: tuple[Input, ...] = ()
+    """Logs that the sensor follows."""
+    signatures: tuple[Path, ...] = ()
+    """Snort or Suricata rules, or folders of them, that the sensor matches on what it captures."""
+    signature_variables: dict[str, str] = Field(default_factory=dict)
+    """What ``$HOME_NET`` and the others stand for in them (docs/signatures.md)."""
+    detectors: tuple[str, ...] | None = None
+    """What looks for attacks in connections; by default all that OntoIDPS brings."""
+    responders: tuple[str, ...] = ("nftables",)
+    """What carries out blocks: the first one's word counts, the others assist."""
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    """The node's own addresses: never blocked, by any gateway."""
+    host: NodeHost = NodeHost()
+    """What is known of the machine; its roles and agents are known anyway."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Node:
+        if not self.agents:
+            raise ValueError(f"node {self.name!r} runs no agents")
+        if len(set(self.agents)) != len(self.agents):
+            raise ValueError(f"node {self.name!r} lists an agent twice")
+        sources = (self.interfaces, self.inputs, self.nflog, self.captures)
+        if "sensor" in self.agents and not any(sources):
+            raise ValueError(
+                f"node {self.name!r} has a sensor but no interfaces, nflog, captures or inputs"
+            )
+        if self.inputs and "sensor" not in self.agents:
+            raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
+        plugins.check_known(plugins.DETECTORS, self.detectors or ())
+        if self.detectors is not None and "analyzer" not in self.agents:
+            raise ValueError(f"node {self.name!r} names detectors but has no analyzer to run them")
+        if self.responders != ("nftables",):
+            if "reaction" not in self.agents or not self.responders:
+                raise ValueError(
+                    f"node {self.name!r}: responders need a reaction agent, and it one"
+                )
+            plugins.check_known(plugins.RESPONDERS, self.responders)
+        if self.signatures and not (self.interfaces or self.nflog or self.captures):
+            raise ValueError(
+                f"node {self.name!r} has signatures but no interfaces, nflog or captures to match "
+                "them on"
+            )
+        for key in ("interfaces", "nflog", "captures"):
+            if len(set(getattr(self, key))) != len(getattr(self, key)):
+                raise ValueError(f"node {self.name!r} lists one of its {key} twice")
+        if (self.nflog or self.captures) and "sensor" not in self.agents:
+            raise ValueError(f"node {self.name!r} has nflog or captures but no sensor to read them")
+        if len({i.path for i in self.inputs}) != len(self.inputs):
+            raise ValueError(f"node {self.name!r} lists an input's path twice")
+        if "sensor" in self.agents and "analyzer" not in self.agents:
+            raise ValueError(f"node {self.name!r} has a sensor but no analyzer beside it")
+        return self
