@@ -9,7 +9,6 @@ ROOT = Path(__file__).parents[1]
 # Reason → modules without a test file of their name.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "its command is run as a user runs it, in tests/agents/commands, tests/e2e or test_setup.py": (
-        "agents/commands/check.py",
         "agents/commands/demo.py",
         "agents/commands/enrol.py",
         "agents/commands/messages.py",

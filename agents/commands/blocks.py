@@ -17,7 +17,8 @@ from agents.settings.fields import parse_duration
 from agents.settings.honeynet import load_settings
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
+def address_argument(text: str) -> IPv4Address | IPv6Address:
+    """An address as it is typed. Raises: ArgumentTypeError, in words."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = word("show", "one block with its whole explanation")
     show.add_argument("which", help="id or address")
     add = word("add", "block an address by hand")
-    add.add_argument("source", type=_address, metavar="ADDRESS")
+    add.add_argument("source", type=address_argument, metavar="ADDRESS")
     add.add_argument("--for", dest="duration", type=_seconds, help="90s, 15m, 1h, 7d")
     lift = word("lift", "end a block on every gateway")
     lift.add_argument("which", help="id or address")

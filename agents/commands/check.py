@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from agents.base.protected import Protected
+from agents.commands.blocks import address_argument
 from agents.commands.replay import printable, shown
 from agents.sensor.signatures.rule_files import check_variable, load_rules
 from agents.settings.honeynet import Node, Settings, load_settings
@@ -18,6 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="this host is NAME: its rule files must be here (without it, files that are "
         "missing here are a warning: another host may have them)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        type=address_argument,
+        help="say whether ADDRESS may be blocked, and if not, why (may be repeated)",
     )
 
 
@@ -45,6 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.jids("console"):
         warnings.append(
             "no node runs a console agent: there is no page, and `ontoidps blocks` does not work"
+        )
+    protected = Protected.from_settings(settings)
+    for address in arguments.address:
+        refusal = protected.refusal(address)
+        found.append(
+            f"{address}: may be blocked, unless it is one that a gateway's kernel has"
+            if refusal is None
+            else f"{address}: never blocked: {refusal}"
         )
     agents = list(settings.agents())
     print(
