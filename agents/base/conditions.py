@@ -86,6 +86,13 @@ class Conditions:
             logger.info("over after %.0f s: %s%s", lasted, before.reason, _bracketed(before))
             self._tell()
 
+    def hold(self, name: str, reason: str, *, level: Level = "degraded", **numbers: int) -> None:
+        """What a look has found: `fault`, or `clear` if ``reason`` is empty."""
+        if reason:
+            self.fault(name, reason, level=level, **numbers)
+        else:
+            self.clear(name)
+
     def keep(self, prefix: str, names: Iterable[str]) -> None:
         """Clear every condition whose name begins with ``prefix`` and isn't among ``names``."""
         still = set(names)

@@ -7,6 +7,7 @@ Log groups and files have lanes of their own: their clocks run behind.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import queue
@@ -21,6 +22,7 @@ from typing import Protocol
 
 from agents.clock import now_us
 from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
+from agents.sensor.capture.interfaces import InterfaceWatch
 from agents.sensor.capture.nflog import NflogCapture
 from agents.sensor.capture.scapy_capture import ScapyCapture
 from agents.sensor.core import SensorCore
@@ -136,6 +138,8 @@ class Sources:
         self._counters: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
+        self._troubles: dict[str, str] = {}
+        """By ring, group or file: why nothing comes from it."""
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
@@ -149,6 +153,16 @@ class Sources:
         """Names of interfaces, groups and files whose packets arrive just now."""
         with self._lock:
             return {name for name, count in self._open.items() if count > 0}
+
+    def troubles(self) -> dict[str, str]:
+        """Interfaces, groups and files from which nothing can come just now, and why; the first one
+        says so if that is all of them."""
+        with self._lock:
+            found = dict(self._troubles)
+        names = {name.partition("#")[0]: why for name, why in sorted(found.items(), reverse=True)}
+        nothing = len(names) >= len(self._node.interfaces) + len(self._groups) + len(self._files)
+        begin = "captures nothing" if nothing else "captures only a part"
+        return {name: f"{begin}: {why}" for name, why in names.items()}
 
     def start(self, offer: Offer | None = None) -> None:
         """``offer`` is called with every block before it is decoded, from several threads."""
@@ -222,6 +236,13 @@ class Sources:
             with self._lock:
                 self._counters[name] += number
 
+    def _trouble(self, name: str, why: str) -> None:
+        with self._lock:
+            if why:
+                self._troubles[name] = why
+            else:
+                self._troubles.pop(name, None)
+
     def _opened(self, name: str, change: int) -> None:
         with self._lock:
             self._open[name] += change
@@ -257,31 +278,42 @@ class Sources:
         while not self._ended.is_set():
             opened = False
             try:
-                capture = open_()
-                if capture is None:
-                    return
-                with capture as reader:
+                with contextlib.ExitStack() as stack:
+                    watch = None
+                    if source in self._node.interfaces:
+                        watch = stack.enter_context(contextlib.closing(InterfaceWatch(source)))
+                    capture = open_()
+                    if capture is None:
+                        return
+                    reader = stack.enter_context(capture)
                     logger.info("capturing on %s", name)
                     complained, delay, opened = "", _REOPEN_S, True
                     self._opened(source, 1)
-                    self._read(reader, lane, name)
+                    self._trouble(name, "")
+                    self._read(reader, lane, name, watch)
             except CaptureError as e:
                 self._count("capture_errors")
+                missing = isinstance(e, InterfaceMissing)
+                self._trouble(name, f"no interface {source}" if missing else str(e))
                 if str(e) != complained:
                     logger.warning("%s; trying again", e)
                     complained = str(e)
                 # An interface may come back any moment; the rest needs somebody to mend it.
-                missing = isinstance(e, InterfaceMissing)
                 delay = _REOPEN_S if missing else min(delay * 2, _MAX_REOPEN_S)
             finally:
                 if opened:
                     self._opened(source, -1)
             self._ended.wait(delay)
 
-    def _read(self, reader: _Reader, lane: Lane, name: str) -> None:
+    def _read(self, reader: _Reader, lane: Lane, name: str, watch: InterfaceWatch | None) -> None:
+        """Until the end. Raises: CaptureError: what it reads from is gone."""
         lost = 0
+        looked_s = -_READ_S
         while not self._ended.is_set():
             raw = reader.read(_READ_S)
+            if watch is not None and (now_s := time.monotonic()) - looked_s >= _READ_S:
+                looked_s = now_s
+                self._trouble(name, watch.trouble())
             missing = reader.dropped() - lost
             lost += missing
             self._count(f"capture.{name}.dropped", missing)
@@ -311,6 +343,7 @@ class Sources:
                     if self._ended.wait(_GATHER_S):
                         return
                 self._settle(capture, name)
+                self._trouble(name, capture.trouble())
                 if raw is None:
                     self._ended.wait(_LOOK_S)
                 with self._lock:
