@@ -100,6 +100,10 @@ class Conditions:
             if name.startswith(prefix) and name not in still:
                 self.clear(name)
 
+    def of(self, name: str) -> Condition | None:
+        """The one of this name, while it holds."""
+        return self._held.get(name)
+
     def current(self) -> tuple[Condition, ...]:
         """Degraded ones first, then by begin."""
         held = sorted(list(self._held.values()), key=lambda c: (c.level, c.since_us, c.name))
