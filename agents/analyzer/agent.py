@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -163,10 +163,14 @@ class AnalyzerAgent(BaseAgent[Detection]):
     async def _pass_on(self, alerts: Sequence[Alert]) -> None:
         """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""
         alerts = [a for a in alerts if a.id not in self._seen]
-        await self._publish([replace(alert, analyzer=self.context.jid) for alert in alerts])
-        self.counters["alerts_passed_on"] += len(alerts)
-        for alert in alerts:
+        if not alerts:
+            return
+        told = self.running.core.on_alerts(alerts, now_us())
+        await self._publish(told)
+        self.counters["alerts_passed_on"] += len(told)
+        for alert in told:
             logger.info("passed on: %s from %s", alert.classification, alert.source)
+        for alert in alerts:
             self._remember(alert.id)
 
     def _remember(self, name: str) -> None:

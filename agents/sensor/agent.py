@@ -81,7 +81,8 @@ class SensorAgent(BaseAgent[Observation]):
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
-        sources = Sources(self._node, context.jid, context.state_dir)
+        own, others = context.settings.addresses_of(context.node)
+        sources = Sources(self._node, context.jid, context.state_dir, own=own, others=others)
         signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
@@ -188,4 +189,5 @@ class SensorAgent(BaseAgent[Observation]):
         troubles = sources.troubles()
         for source, why in troubles.items():
             self.conditions.fault(f"capture.{source}", why)
+        self.conditions.hold("routes", sources.routes_unknown, level="warning")
         self.conditions.keep("capture.", (f"capture.{source}" for source in troubles))
