@@ -369,7 +369,7 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._registration.keep(exchange), name="registration")
             self.every(1.0, exchange.watch, name="behaviour watch")
-            self.every(1.0, self._watch_losses, name="losses")
+            self.every(1.0, self._look_at_itself, name="conditions")
             logger.info("%s has started", self.jid)
             await self._stopping.wait()
         finally:
@@ -380,8 +380,11 @@ class BaseAgent(Generic[Running]):
                 await self._at_end.aclose()
             exchange.flush()
 
-    async def _watch_losses(self) -> None:
+    async def _look_at_itself(self) -> None:
         self._loss_watch.look(self.counters, time.monotonic())
+        waited_s, waiting = self._exchange.waited()
+        behind = "falls behind: messages wait too long" if self._exchange.backlog.behind else ""
+        self.conditions.hold("behind", behind, seconds=round(waited_s), waiting=waiting)
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import PROTOCOL, Delivery
@@ -80,6 +81,10 @@ class Exchange:
         self.wake = asyncio.Event()
         """Set when there may be something to send."""
         self._busy_since: float | None = None
+        self._taken = 0
+        """Messages dealt with, for good or not."""
+        self.backlog = Backlog()
+        """Whether messages are dealt with as fast as they come."""
         self._handling: asyncio.Task[Any] | None = None
         """The task in which `handle` runs just now."""
         self._said: list[tuple[AclMessage, Sequence[Record]]] = []
@@ -118,6 +123,11 @@ class Exchange:
     def receive(self) -> None:
         """From now on messages are taken in."""
         self.bus.ensure_receiving()
+
+    def waited(self) -> tuple[float, int]:
+        """Seconds that messages wait to be dealt with, and how many do; ask every second."""
+        waiting = self.bus.mailbox.qsize() + (self._busy_since is not None)
+        return self.backlog.look(self._taken, waiting, time.monotonic()), waiting
 
     async def watch(self) -> None:
         """Call it now and then: start what takes messages in again, should it have ended."""
@@ -226,6 +236,7 @@ class Exchange:
             logger.exception("%s: handler failed; the message will come again", self._jid)
         finally:
             self._busy_since = None
+            self._taken += 1
             self.wake.set()
 
     async def _on_acl(self, message: AclMessage, arrived_us: int) -> None:

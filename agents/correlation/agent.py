@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
 COOPERATION = "Cooperation"
 """Topic: decisions with their incident and alerts, for the other correlation agents."""
@@ -56,6 +57,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     services: ClassVar[tuple[str, ...]] = ("correlation",)
     losses: ClassVar[tuple[Loss, ...]] = (
         Loss("quarantined", "alerts given up, the reasoner can't digest them"),
+        Loss("failed_windows", "windows of alerts that the reasoner failed", "windows"),
         Loss("queue_full", "alerts put back, too many wait"),
         Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
         Loss("left_out", "alerts left out of a window, too many belong together"),
@@ -131,6 +133,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             dispatch,
             thread=thread,
             counters=self.counters,
+            conditions=self.conditions,
             cooperation=cooperation,
         )
         await pipeline.begin()
@@ -140,6 +143,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         # The tick itself waits for work; `every` keeps it going whatever happens in it.
         self.every(0.0, pipeline.tick, name="reasoning")
         self.every(RETRY_EVERY_S, pipeline.retry, name="reasoning retry")
+        self.every(LOOK_EVERY_S, pipeline.look_at_reasoner, name="reasoner watch")
         self.every(TRIM_EVERY_S, pipeline.trim, name="journal trim")
         return pipeline
 

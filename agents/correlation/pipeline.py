@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agents.base.conditions import Conditions
 from agents.base.protected import Protected
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, Publication
@@ -38,6 +40,8 @@ MAX_QUEUE = 10_000
 """Alerts waiting in memory; beyond that messages stay unacknowledged and come again."""
 MAX_PUBLICATIONS = 250
 """Of one other cell, waiting to be judged; its oldest go first, counted."""
+FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
+"""Between two attempts to start a reasoner that doesn't come up."""
 JUDGED_AT_ONCE = 4
 """Of each cell: the reasoner may need some 10 ms for one, and own alerts must not wait for all."""
 
@@ -50,7 +54,7 @@ class Pipeline:
         worker: the engine's reasoner.
         dispatch: puts outcomes into the outbox.
         cooperation: judges what other cells publish; None if there is no gateway to order.
-        counters: of the agent.
+        counters, conditions: of the agent.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Pipeline:
         *,
         thread: ThreadPoolExecutor,
         counters: Counter[str],
+        conditions: Conditions,
         cooperation: Cooperation | None = None,
     ) -> None:
         self.engine = engine
@@ -78,6 +83,11 @@ class Pipeline:
         self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
+        self._conditions = conditions
+        self._begun = False
+        """Whether the reasoner had its first chance to come up."""
+        self._again_s, self._delay_s = 0.0, FIRST_RETRY_S
+        """When the reasoner is started again (monotonic), and how long after a failure."""
         self._queue: deque[Alert] = deque()
         self._undone: list[str] = []
         """Ids taken from the queue whose consequences aren't all in the outbox."""
@@ -164,8 +174,31 @@ class Pipeline:
             for _ in range(WARM_UP_ROUNDS - 1):
                 await self.in_thread(self.worker.warm_up)
         except ReasonerUnavailable as e:
-            self._counters["reasoner_unavailable"] += 1
-            logger.error("the reasoner does not start, the next alert tries again: %s", e)
+            self._unavailable(e)
+        self._begun = True
+
+    async def look_at_reasoner(self) -> None:
+        """Every second or two: start it if it doesn't run; an alert can't wait for the next one."""
+        if self.worker.pid is not None:
+            self._delay_s = FIRST_RETRY_S
+            self._conditions.clear("reasoner")
+            return
+        if not self._begun or time.monotonic() < self._again_s:
+            return
+        if self._conditions.of("reasoner") is None:
+            self._conditions.fault("reasoner", "the reasoner has ended; it is started again")
+        try:
+            await self.in_thread(self.worker.warm_up)
+        except ReasonerUnavailable as e:
+            self._unavailable(e)
+
+    def _unavailable(self, error: ReasonerUnavailable) -> None:
+        self._counters["reasoner_unavailable"] += 1
+        self._again_s = time.monotonic() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, MAX_RETRY_S)
+        waiting = len(self._queue) + self.engine.pending
+        reason = f"no reasoner, alerts wait and nothing is decided: {error}"
+        self._conditions.fault("reasoner", reason, alerts=waiting)
 
     async def tick(self) -> None:
         """Wait for work and do one batch of it."""

@@ -139,6 +139,8 @@ class SensorAgent(BaseAgent[Observation]):
                 # Everything is in the outbox on disk: only now may the place move.
                 await asyncio.to_thread(follower.done)
             totals += follower.counters()
+            trouble = await asyncio.to_thread(follower.trouble)
+            self.conditions.hold(f"input.{follower.name}", trouble)
         for name, count in totals.items():
             self.counters[name] = count
 
@@ -149,6 +151,7 @@ class SensorAgent(BaseAgent[Observation]):
             return
         for name, count in watch.counters().items():
             self.counters[name] = count
+        self.conditions.hold("signatures", watch.trouble())
         room = 0 if self.pending > INPUT_PENDING else ALERTS_PER_MESSAGE * 4
         await self._send_records(list(watch.take(room)))
 
@@ -180,5 +183,11 @@ class SensorAgent(BaseAgent[Observation]):
             )
 
     async def _count(self) -> None:
-        for name, count in self.running.sources.counters().items():
+        sources = self.running.sources
+        for name, count in sources.counters().items():
             self.counters[name] = count
+        troubles = sources.troubles()
+        for source, why in troubles.items():
+            self.conditions.fault(f"capture.{source}", why)
+        self.conditions.hold("routes", sources.routes_unknown, level="warning")
+        self.conditions.keep("capture.", (f"capture.{source}" for source in troubles))
