@@ -19,6 +19,7 @@ from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.drift_file import load_drift, save_drift
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
+from agents.base.losses import Loss
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
@@ -63,6 +64,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
 
     role = "analyzer"
     services = ("detection",)
+    losses = (
+        Loss("dropped_by_sensor", "packets that the sensor lost", "packets"),
+        Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
+        Loss("detector.*.errors", "detector {} failed"),
+        Loss("*_held_back", "alerts held back: {}"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)

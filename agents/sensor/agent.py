@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.losses import Loss
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.sensor.capture.packet_sources import Sources
@@ -51,6 +52,25 @@ class SensorAgent(BaseAgent[Observation]):
 
     role: ClassVar[Role] = "sensor"
     services: ClassVar[tuple[str, ...]] = ("packets",)
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss(
+            "capture.*.dropped",
+            "{}: packets lost, the kernel's buffer was full",
+            "capture.*.packets",
+        ),
+        Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
+        Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
+        Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("alerts_lost", "alerts lost, too many waited"),
+        Loss("evicted", "connections forgotten before their end, too many were open"),
+        Loss("unread", "payloads forgotten before they were read, too many were open"),
+        Loss("arp_evicted", "ARP claims forgotten, too many came"),
+        Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
+        Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
+        Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
+        Loss("input.*.gap", "log {}: gaps, it was rotated away before it was read"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -61,7 +81,8 @@ class SensorAgent(BaseAgent[Observation]):
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
-        sources = Sources(self._node, context.jid, context.state_dir)
+        own, others = context.settings.addresses_of(context.node)
+        sources = Sources(self._node, context.jid, context.state_dir, own=own, others=others)
         signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
