@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import Protected
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, Publication
@@ -276,7 +277,9 @@ class Pipeline:
             return
         orders = await self.in_thread(judge)
         for order in orders:
-            logger.info("on others' word: block %s for %d s", order.source, order.duration_s)
+            logger.info(
+                "on others' word: block %s for %d s", order.source, order.duration_s, extra=ORDER
+            )
         await self._dispatch.order_own_gateway(orders)
 
     def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
