@@ -101,8 +101,8 @@ def test_the_end_of_the_process_tells_it_too() -> None:
 
 def test_texts_that_a_stranger_fills_in_share_what_is_left(log: Log) -> None:
     """A library that formats before it logs must not make a kind of each packet."""
-    for n in range(MAX_KINDS * 4):
-        log.logger.info(f"packet {n} \x1b[31m" + "x" * 5000)
+    for text in [f"packet {n} \x1b[31m{'x' * 5000}" for n in range(MAX_KINDS * 4)]:
+        log.logger.info(text)
     assert len(log.handler._kinds) <= MAX_KINDS + 1
     written = len(log.lines)
     assert written <= MAX_KINDS + LINES
