@@ -69,6 +69,8 @@ class AnalyzerAgent(BaseAgent[Detection]):
         Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
         Loss("detector.*.errors", "detector {} failed"),
         Loss("*_held_back", "alerts held back: {}"),
+        Loss("crowded", "unverified connections and alerts told as crowds, not one by one"),
+        Loss("crowd_refused", "unverified alerts left out, of too many classes"),
     )
 
     def __init__(self, context: AgentContext) -> None:
@@ -192,13 +194,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self.counters["alerts"] += len(alerts)
         self.counters.update({k: v - self.counters[k] for k, v in core.counters().items()})
         for alert in alerts:
-            logger.info(
-                "%s from %s to %s: %s",
-                alert.classification,
-                alert.source,
-                alert.target,
-                alert.explanation,
-            )
+            values = (alert.classification, alert.source, alert.target, alert.explanation)
+            if alert.verified_source:
+                logger.info("%s from %s to %s: %s", *values)
+            else:
+                # Another kind of line: a flood of these leaves out none of the others.
+                logger.info("%s from %s (not verified) to %s: %s", *values)
         await self._publish(alerts)
         self._remember(batch.id)
 

@@ -62,6 +62,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
         Loss("left_out", "alerts left out of a window, too many belong together"),
         Loss("evicted", "alerts forgotten before their time, too many came"),
+        Loss("evicted_unverified", "unverified alerts forgotten before their time, too many came"),
+        Loss("unverified_left_out", "unverified alerts left out, too many waited"),
         Loss("orders_unsendable", "orders that no message can hold"),
         Loss("incidents_unsendable", "incidents that no message can hold"),
         Loss("malformed", "alerts refused as malformed", "alerts_received"),

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
@@ -114,6 +115,7 @@ class Operations:
             decision.incident,
             decision.origin,
             decision.reason,
+            extra=ORDER,
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
