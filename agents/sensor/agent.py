@@ -27,6 +27,8 @@ COUNT_S = 0.5
 """How often what the sources count is shown."""
 _KEEP_US = 600_000_000
 """A batch the analyzer has not taken after this is given up."""
+_TELL_S = 60.0
+"""Forged packets are told in the log no more often."""
 INPUT_S = 0.5
 """How often logs of other tools are looked at."""
 INPUT_STRETCHES = 8
@@ -56,6 +58,8 @@ class SensorAgent(BaseAgent[Observation]):
         super().__init__(context)
         self._node = context.settings.node_named(context.node)
         self._analyzer = context.settings.jid("analyzer", context.node)
+        self._forged_told = 0
+        self._tell_s = 0.0
 
     async def on_start(self) -> Observation:
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
@@ -162,3 +166,18 @@ class SensorAgent(BaseAgent[Observation]):
     async def _count(self) -> None:
         for name, count in self.running.sources.counters().items():
             self.counters[name] = count
+        more = self.counters["forged"] - self._forged_told
+        now_s = asyncio.get_running_loop().time()
+        if more and now_s >= self._tell_s:
+            self._forged_told, self._tell_s = self.counters["forged"], now_s + _TELL_S
+            where = ", ".join(
+                name.split(".")[1]
+                for name in sorted(self.counters)
+                if name.startswith("capture.") and name.endswith(".forged")
+            )
+            logger.warning(
+                "%d packets arrived at %s in the name of hosts on the other side: forged, or its "
+                "side is not what honeynet.toml says; they prove nothing",
+                more,
+                where,
+            )
