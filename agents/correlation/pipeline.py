@@ -214,7 +214,7 @@ class Pipeline:
         self._counters["reasoner_unavailable"] += 1
         self._again_s = time.monotonic() + self._delay_s
         self._delay_s = min(self._delay_s * 2, MAX_RETRY_S)
-        waiting = len(self._queue) + self.engine.pending
+        waiting = len(self._queue) + len(self._unverified) + self.engine.pending
         reason = f"no reasoner, alerts wait and nothing is decided: {error}"
         self._conditions.fault("reasoner", reason, alerts=waiting)
 

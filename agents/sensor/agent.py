@@ -59,6 +59,11 @@ class SensorAgent(BaseAgent[Observation]):
             "capture.*.packets",
         ),
         Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss(
+            "capture.*.forged",
+            "{}: packets arrived in the name of hosts on the other side: forged, or its side is not "
+            "what honeynet.toml says; they prove nothing",
+        ),
         Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
