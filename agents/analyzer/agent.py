@@ -21,7 +21,6 @@ from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_f
 from agents.base import AgentContext, BaseAgent
 from agents.base.losses import Loss
 from agents.base.subscriptions import Subscribers
-from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from ontology.records import (
@@ -41,7 +40,7 @@ MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
 
 
-WISH_LIMIT_US = 60_000_000
+WISH_LIMIT_S = 60
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -114,7 +113,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             [wish],
             protocol="fipa-subscribe",
             # One that starts later announces them unasked.
-            reply_by_us=now_us() + WISH_LIMIT_US,
+            within_s=WISH_LIMIT_S,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

@@ -174,6 +174,16 @@ class CorrelationEngine:
                     outcomes[case.id] = self._outcome(self._case_incident(case))
         return list(outcomes.values())
 
+    def clock_set(self, step_us: int) -> None:
+        """The clock that ``now_us`` is read from was set by so much: what was said a minute ago
+        was said a minute ago. Alerts keep their times."""
+        self._measures.clock_set(step_us)
+        self._decider.clock_set(step_us)
+        for key, (at_us, level) in self._reported.items():
+            self._reported[key] = (at_us + step_us, level)
+        for case, (state, at_us) in self._cases.items():
+            self._cases[case] = (state, at_us + step_us)
+
     def set_rules(
         self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
     ) -> None:

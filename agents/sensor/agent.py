@@ -26,7 +26,7 @@ BATCH_S = 0.1
 """How often finished connections are sent."""
 COUNT_S = 0.5
 """How often what the sources count is shown."""
-_KEEP_US = 600_000_000
+_KEEP_S = 600
 """A batch the analyzer has not taken after this is given up."""
 INPUT_S = 0.5
 """How often logs of other tools are looked at."""
@@ -175,7 +175,7 @@ class SensorAgent(BaseAgent[Observation]):
                 "inform",
                 [batch],
                 protocol="fipa-subscribe",
-                reply_by_us=now_us() + _KEEP_US,
+                within_s=_KEEP_S,
             )
 
     async def _count(self) -> None:
