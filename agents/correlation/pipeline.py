@@ -19,6 +19,7 @@ from typing import TypeVar
 from agents.base.conditions import Conditions
 from agents.base.log_limits import ORDER
 from agents.base.protected import Protected
+from agents.base.steady_clock import SteadyClock
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, Publication
 from agents.correlation.dispatch import Dispatch
@@ -106,6 +107,9 @@ class Pipeline:
         """What gateways and the supervisor say is in force, not yet looked at."""
         self._errands: deque[Callable[[], None]] = deque()
         self._work = asyncio.Event()
+        self.steady_us = SteadyClock()
+        """The clock of cooperation: how long others' words stand has nothing to do with what is
+        set; it never follows."""
 
     async def begin(self) -> None:
         """Remember what was there before a restart, and queue what was not done then."""
@@ -301,7 +305,7 @@ class Pipeline:
             for source in lifted:
                 cooperation.ended(source)
             orders = [self._judge(cooperation, one) for one in heard]
-            now = now_us()
+            now = self.steady_us()
             orders += [cooperation.on_ruling(block, by, now) for block, by in rulings]
             orders += [cooperation.confirm(one, "evidence of its own", now) for one in seen]
             return [order for order in orders if order is not None]
@@ -317,7 +321,7 @@ class Pipeline:
 
     def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
         """In the engine's thread, which has the reasoner."""
-        now = now_us()
+        now = self.steady_us()
         refusal = cooperation.refusal(one, now)
         if refusal is None and self.engine.is_known_host(one.decision.source):
             refusal = "it is a host that is known to be ours"
