@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.losses import Loss
+from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
@@ -62,6 +63,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
         Loss("left_out", "alerts left out of a window, too many belong together"),
         Loss("evicted", "alerts forgotten before their time, too many came"),
+        Loss("evicted_unverified", "unverified alerts forgotten before their time, too many came"),
+        Loss("unverified_left_out", "unverified alerts left out, too many waited"),
         Loss("orders_unsendable", "orders that no message can hold"),
         Loss("incidents_unsendable", "incidents that no message can hold"),
         Loss("malformed", "alerts refused as malformed", "alerts_received"),
@@ -166,7 +169,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             if isinstance(record, GatewayAddresses):
                 self._protected = self._protected.with_kernel(record)
                 self.running.protect(self._protected)
-        blocks = [record for record in records if isinstance(record, Block)]
+        now = now_us()
+        blocks = [block_here(r, now, self.age_s) for r in records if isinstance(r, Block)]
         if message.sender in self.settings.jids("supervisor"):
             self.running.rule(blocks, message.sender)
         elif blocks:
@@ -186,7 +190,16 @@ class CorrelationAgent(BaseAgent[Pipeline]):
                     logger.info("%s subscribes to our decisions", message.sender)
                 await self.reply(message, "agree", [record])
         if any(isinstance(record, Decision) for record in records):
-            self.running.hear(publications(message.sender, records))
+            # By the clock that cooperation counts on.
+            now = self.running.steady_us()
+            here = [
+                decision_here(r, now, self.age_s) if isinstance(r, Decision) else r for r in records
+            ]
+            self.running.hear(publications(message.sender, here))
+
+    async def on_clock_set(self, step_us: int) -> None:
+        """What was said a minute ago was said a minute ago."""
+        self.running.before_next(lambda: self.running.engine.clock_set(step_us))
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """Nothing more can be done than to show it."""
@@ -264,7 +277,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             [wish],
             protocol="fipa-subscribe",
             # An analyzer that is away needs one request when it is back, not a hundred.
-            reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
+            within_s=SUBSCRIBE_EVERY_S,
         )
 
     def _set_hosts(self) -> None:

@@ -26,7 +26,7 @@ BATCH_S = 0.1
 """How often finished connections are sent."""
 COUNT_S = 0.5
 """How often what the sources count is shown."""
-_KEEP_US = 600_000_000
+_KEEP_S = 600
 """A batch the analyzer has not taken after this is given up."""
 INPUT_S = 0.5
 """How often logs of other tools are looked at."""
@@ -59,6 +59,11 @@ class SensorAgent(BaseAgent[Observation]):
             "capture.*.packets",
         ),
         Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss(
+            "capture.*.forged",
+            "{}: packets arrived in the name of hosts on the other side: forged, or its side is "
+            "not what honeynet.toml says; they prove nothing",
+        ),
         Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
@@ -179,7 +184,7 @@ class SensorAgent(BaseAgent[Observation]):
                 "inform",
                 [batch],
                 protocol="fipa-subscribe",
-                reply_by_us=now_us() + _KEEP_US,
+                within_s=_KEEP_S,
             )
 
     async def _count(self) -> None:

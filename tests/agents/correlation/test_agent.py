@@ -17,7 +17,13 @@ from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
 from agents.correlation.cooperation import Publication
-from agents.correlation.pipeline import MAX_PUBLICATIONS, MAX_QUEUE
+from agents.correlation.outcome import Outcome
+from agents.correlation.pipeline import (
+    MAX_PUBLICATIONS,
+    MAX_QUEUE,
+    MAX_UNVERIFIED_BATCH,
+    MAX_UNVERIFIED_QUEUE,
+)
 from agents.knowledge.files import FileSet, shipped_files
 from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
@@ -463,6 +469,37 @@ async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) ->
             await agent.on_message(MESSAGE, many)
         assert agent.counters["queue_full"] == 1 and agent.running.journal.read(done=False) == []
         agent.running._queue.clear()
+
+
+async def test_what_may_be_forged_waits_in_a_queue_of_its_own_and_holds_up_none(
+    tmp_path: Path,
+) -> None:
+    """A flood of it is left out, counted; verified alerts of the same messages are reasoned about
+    before what came in earlier."""
+    async with running(tmp_path) as agent:
+        pipeline = agent.running
+        seen: list[list[bool]] = []
+        correlate = pipeline._correlate
+
+        def watched(batch: Sequence[Alert], reports: Sequence[Block]) -> list[Outcome]:
+            if batch:
+                seen.append([a.verified_source for a in batch])
+            return correlate(batch, reports)
+
+        pipeline._correlate = watched  # type: ignore[method-assign]
+        flood = [
+            replace(alert(1000 + n, "HoneypotContact", n % 50), verified_source=False)
+            for n in range(MAX_UNVERIFIED_QUEUE + 500)
+        ]
+        real = alert(1, "SshBruteForce", 9)
+        await agent.on_message(MESSAGE, (*flood, real))
+        assert agent.counters["unverified_left_out"] == 500
+        assert agent.counters["queue_full"] == 0
+        await until(lambda: pipeline.idle)
+        assert seen[0] == [True]
+        assert [len(batch) for batch in seen[1:]] == [MAX_UNVERIFIED_BATCH] * (
+            MAX_UNVERIFIED_QUEUE // MAX_UNVERIFIED_BATCH
+        )
 
 
 async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_path: Path) -> None:
