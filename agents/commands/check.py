@@ -8,9 +8,10 @@ from pathlib import Path
 
 from agents.base.protected import Protected
 from agents.commands.blocks import address_argument
-from agents.commands.replay import printable, shown
+from agents.commands.replay import one_line, printable, shown
 from agents.sensor.signatures.rule_files import check_variable, load_rules
-from agents.settings.honeynet import Node, Settings, load_settings
+from agents.settings.honeynet import Node, Settings, SettingsError, read_settings
+from agents.settings.sense import doubts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if the file is good; rule files that only another host may have are a warning."""
-    settings = load_settings(arguments.file)
+    """0 if the file is good, also with warnings; 1 if it has errors, all of them told."""
+    try:
+        settings, source = read_settings(arguments.file)
+    except SettingsError as e:
+        for line in e.lines:
+            print(f"ontoidps check: {one_line(line)}", file=sys.stderr)
+        return 1
     if arguments.node is not None:
         settings.node_named(arguments.node)
     found, warnings = [], []
@@ -50,12 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         else:
             found.append(f"node {node.name}: {_rules(settings, node)}")
-    if not settings.jids("reaction"):
-        warnings.append("no node runs a reaction agent: nobody will be blocked anywhere")
-    if not settings.jids("console"):
-        warnings.append(
-            "no node runs a console agent: there is no page, and `ontoidps blocks` does not work"
-        )
+    warnings += [source.told(problem) for problem in doubts(settings)]
     protected = Protected.from_settings(settings)
     for address in arguments.address:
         refusal = protected.refusal(address)
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in found:
         print(line)
     for line in warnings:
-        print(f"ontoidps check: warning: {line}", file=sys.stderr)
+        print(f"ontoidps check: warning: {one_line(line)}", file=sys.stderr)
     return 0
 
 
