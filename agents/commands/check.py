@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.protected import Protected
 from agents.commands.blocks import address_argument
 from agents.commands.replay import one_line, printable, shown
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--node",
         metavar="NAME",
         help="this host is NAME: its rule files must be here (without it, files that are "
-        "missing here are a warning: another host may have them)",
+        "missing here are a warning: another host may have them), and --address asks its kernel",
     )
     parser.add_argument(
         "--address",
@@ -58,10 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
             found.append(f"node {node.name}: {_rules(settings, node)}")
     warnings += [source.told(problem) for problem in doubts(settings)]
     protected = Protected.from_settings(settings)
+    if arguments.address and arguments.node is not None:
+        try:
+            protected = protected.with_kernel(read_kernel_addresses(arguments.node))
+        except KernelAddressesError as e:
+            warnings.append(f"what this host's kernel has is not known: {e}")
     for address in arguments.address:
         refusal = protected.refusal(address)
         found.append(
             f"{address}: may be blocked, unless it is one that a gateway's kernel has"
+            + ("" if arguments.node is None else " (here it is none)")
             if refusal is None
             else f"{address}: never blocked: {refusal}"
         )
