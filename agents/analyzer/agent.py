@@ -41,7 +41,7 @@ MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
 
 
-WISH_LIMIT_US = 60_000_000
+WISH_LIMIT_S = 60
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -116,7 +116,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             [wish],
             protocol="fipa-subscribe",
             # One that starts later announces them unasked.
-            reply_by_us=now_us() + WISH_LIMIT_US,
+            within_s=WISH_LIMIT_S,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

@@ -171,6 +171,14 @@ class CorrelationEngine:
                     outcomes[case.id] = self._outcome(self._case_incident(case))
         return list(outcomes.values())
 
+    def clock_set(self, step_us: int) -> None:
+        """The clock that ``now_us`` is read from was set by so much: what was said a minute ago
+        was said a minute ago. Alerts keep their times."""
+        self._measures.clock_set(step_us)
+        self._decider.clock_set(step_us)
+        self._reported.change(lambda told: (told[0] + step_us, told[1]))
+        self._cases.change(lambda told: (told[0], told[1] + step_us))
+
     def set_rules(
         self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
     ) -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agents.base.conditions import Conditions
 from agents.base.log_limits import ORDER
 from agents.base.protected import Protected
+from agents.base.steady_clock import SteadyClock
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, Publication
 from agents.correlation.dispatch import Dispatch
@@ -44,6 +47,8 @@ MAX_UNVERIFIED_QUEUE = 2_000
 hold up the verified ones in their messages, and all that come after."""
 MAX_PUBLICATIONS = 250
 """Of one other cell, waiting to be judged; its oldest go first, counted."""
+FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
+"""Between two attempts to start a reasoner that doesn't come up."""
 JUDGED_AT_ONCE = 4
 """Of each cell: the reasoner may need some 10 ms for one, and own alerts must not wait for all."""
 
@@ -56,7 +61,7 @@ class Pipeline:
         worker: the engine's reasoner.
         dispatch: puts outcomes into the outbox.
         cooperation: judges what other cells publish; None if there is no gateway to order.
-        counters: of the agent.
+        counters, conditions: of the agent.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Pipeline:
         *,
         thread: ThreadPoolExecutor,
         counters: Counter[str],
+        conditions: Conditions,
         cooperation: Cooperation | None = None,
     ) -> None:
         self.engine = engine
@@ -84,6 +90,11 @@ class Pipeline:
         self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
+        self._conditions = conditions
+        self._begun = False
+        """Whether the reasoner had its first chance to come up."""
+        self._again_s, self._delay_s = 0.0, FIRST_RETRY_S
+        """When the reasoner is started again (monotonic), and how long after a failure."""
         self._queue: deque[Alert] = deque()
         """Verified ones."""
         self._unverified: deque[Alert] = deque()
@@ -96,6 +107,9 @@ class Pipeline:
         """What gateways and the supervisor say is in force, not yet looked at."""
         self._errands: deque[Callable[[], None]] = deque()
         self._work = asyncio.Event()
+        self.steady_us = SteadyClock()
+        """The clock of cooperation: how long others' words stand has nothing to do with what is
+        set; it never follows."""
 
     async def begin(self) -> None:
         """Remember what was there before a restart, and queue what was not done then."""
@@ -182,8 +196,31 @@ class Pipeline:
             for _ in range(WARM_UP_ROUNDS - 1):
                 await self.in_thread(self.worker.warm_up)
         except ReasonerUnavailable as e:
-            self._counters["reasoner_unavailable"] += 1
-            logger.error("the reasoner does not start, the next alert tries again: %s", e)
+            self._unavailable(e)
+        self._begun = True
+
+    async def look_at_reasoner(self) -> None:
+        """Every second or two: start it if it doesn't run; an alert can't wait for the next one."""
+        if self.worker.pid is not None:
+            self._delay_s = FIRST_RETRY_S
+            self._conditions.clear("reasoner")
+            return
+        if not self._begun or time.monotonic() < self._again_s:
+            return
+        if self._conditions.of("reasoner") is None:
+            self._conditions.fault("reasoner", "the reasoner has ended; it is started again")
+        try:
+            await self.in_thread(self.worker.warm_up)
+        except ReasonerUnavailable as e:
+            self._unavailable(e)
+
+    def _unavailable(self, error: ReasonerUnavailable) -> None:
+        self._counters["reasoner_unavailable"] += 1
+        self._again_s = time.monotonic() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, MAX_RETRY_S)
+        waiting = len(self._queue) + len(self._unverified) + self.engine.pending
+        reason = f"no reasoner, alerts wait and nothing is decided: {error}"
+        self._conditions.fault("reasoner", reason, alerts=waiting)
 
     async def tick(self) -> None:
         """Wait for work and do a batch of it: of verified alerts, then a small one of others."""
@@ -268,7 +305,7 @@ class Pipeline:
             for source in lifted:
                 cooperation.ended(source)
             orders = [self._judge(cooperation, one) for one in heard]
-            now = now_us()
+            now = self.steady_us()
             orders += [cooperation.on_ruling(block, by, now) for block, by in rulings]
             orders += [cooperation.confirm(one, "evidence of its own", now) for one in seen]
             return [order for order in orders if order is not None]
@@ -284,7 +321,7 @@ class Pipeline:
 
     def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
         """In the engine's thread, which has the reasoner."""
-        now = now_us()
+        now = self.steady_us()
         refusal = cooperation.refusal(one, now)
         if refusal is None and self.engine.is_known_host(one.decision.source):
             refusal = "it is a host that is known to be ours"

@@ -8,7 +8,7 @@ first: a flood of one class leaves the others where they are.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from ontology.records import Alert
@@ -131,6 +131,10 @@ class SharedTable(Generic[K, V]):
     def get(self, key: K, default: V) -> V:
         """What was put there last, or the default."""
         return self._values.get(key, default)
+
+    def change(self, changed: Callable[[V], V]) -> None:
+        """Replace every value; shares and order stay."""
+        self._values = {key: changed(value) for key, value in self._values.items()}
 
     def put(self, key: K, value: V, owner: Owner | None) -> None:
         """Remember it, at the cost of others of its share."""

@@ -25,6 +25,7 @@ from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
+from agents.supervisor.timekeeper import NOTE_EVERY_US
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import (
     Address,
@@ -74,7 +75,8 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
-        self.propagation.last_order_us = ledger.clock()[1]
+        # Orders may have been given since that was noted, and a gateway goes by the newest.
+        self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
         self._last_trim_us = 0
 
     # ---- from the agents

@@ -622,3 +622,44 @@ async def test_what_its_pellet_refuses_is_refused_and_it_goes_on(tmp_path: Path)
         assert agent.describe().ontology_version == version
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
+
+
+def says(agent: Probe) -> str:
+    held = agent.conditions.of("reasoner")
+    return "" if held is None or held.level != "degraded" else held.reason
+
+
+async def test_a_reasoner_that_died_idle_is_told_and_comes_back_without_an_alert(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as agent:
+        worker = agent.running.worker
+        await until(lambda: worker.pid is not None and agent.running._begun)
+        assert says(agent) == ""
+        for _ in range(2):
+            killed = psutil.Process(worker.pid)
+            killed.kill()
+            async with asyncio.timeout(5):
+                while not says(agent):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert says(agent) == "the reasoner has ended; it is started again"
+            await until(lambda: says(agent) == "")
+            assert worker.pid not in (None, killed.pid)
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/nonexistent/python", "/bin/sleep"])
+async def test_no_reasoner_is_told_with_the_reason_until_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
+) -> None:
+    """As where Java is missing: the worker does not come up, whatever is tried."""
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", executable)
+        async with running(tmp_path) as agent:
+            await until(lambda: says(agent) != "")
+            reason = "no reasoner, alerts wait and nothing is decided: the worker "
+            assert says(agent).startswith(reason)
+            agent.running.take([alert(1, "SynScan", 1)])
+            await until(lambda: agent.running.engine.pending == 1)
+            assert says(agent).startswith(reason)
+            broken.undo()
+            await until(lambda: says(agent) == "" and agent.running.engine.pending == 0)
