@@ -74,7 +74,9 @@ class Answers:
         before[first] = rows["last_us"]
         # Where nothing ends or pauses, the first answer decides for all that follow.
         odd = rows["closed"] > 0
-        odd[owner[(np.abs(time - before) > self.timeouts.attempt_us) | (flags & (FIN | RST) > 0)]] = True
+        odd[
+            owner[(np.abs(time - before) > self.timeouts.attempt_us) | (flags & (FIN | RST) > 0)]
+        ] = True
         spoken = answer.copy()
         spoken[first] |= rows["answered"]
         total = np.cumsum(spoken)

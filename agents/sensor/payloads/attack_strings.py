@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.sensor.payloads.content import ACCESS_FILES
 from agents.sensor.payloads.patterns import PatternSet
 from agents.sensor.payloads.percent import decoded
 from ontology.records import INDICATORS
@@ -17,12 +18,12 @@ SQL_INJECTION, XSS, TRAVERSAL, COMMAND = (
     for name in ("SqlInjection", "CrossSiteScripting", "PathTraversal", "CommandInjection")
 )
 
-MAX_COMMENTS = 32
+MAX_COMMENTS = 16
 """Looked for in a text. More of them in so few bytes are no request of an honest client: they are
 what blanks are written as to get past a filter."""
 _COMMENT = 64
-_MAX_COMPARED = 16
-"""Comparisons of two numbers looked at in one text; more are an injection whatever they say."""
+_MAX_COMPARED = 32
+"""Comparisons looked at in one text; more, with numbers among them, are an injection anyway."""
 
 # The patterns see decoded text, with NUL for "&" between parameters: no \s matches it.
 _COMMANDS = (
@@ -32,36 +33,34 @@ _COMMANDS = (
 _PATTERNS: tuple[tuple[int, bytes], ...] = (
     (
         SQL_INJECTION,
-        rb"\bunion\b[\s(]{1,20}(?:all\b|distinct\b)?[\s(]{0,20}select\b"
-        rb"|['\")]\s{0,9}(?:or\b|and\b|\|\||&&)\s{0,9}\(?['\"]?\w{1,30}['\"]?\s{0,9}(?:=|<|>|\blike\b)"
-        rb"|['\"]\s{0,9}(?:;|\))?\s{0,9}(?:--(?:[\s+-]|\z|\x00)|#|/\*)"
-        rb"|;\s{0,9}(?:drop|insert|update|delete|alter|create|exec|declare|truncate)\s{1,9}\w"
-        rb"|\b(?:sleep|benchmark|pg_sleep|extractvalue|updatexml|load_file|xp_cmdshell|dbms_\w{1,20})\s{0,9}\("
-        rb"|\bwaitfor\s{1,9}delay\b|\binformation_schema\b|\binto\s{1,9}(?:out|dump)file\b",
+        rb"\bunion\b[\s(]+(?:all\b|distinct\b)?[\s(]*select\b"
+        rb"|['\")]\s*(?:or\b|and\b|\|\||&&)\s*\(?['\"]?\w+['\"]?\s*(?:=|<|>|\blike\b)"
+        rb"|['\"]\s*(?:;|\))?\s*(?:--(?:[\s+-]|$|\x00)|#|/\*)"
+        rb"|;\s*(?:drop|insert|update|delete|alter|create|exec|declare|truncate)\s+\w"
+        rb"|\b(?:sleep|benchmark|pg_sleep|extractvalue|updatexml|load_file|xp_cmdshell|dbms_\w+)\s*\("
+        rb"|\bwaitfor\s+delay\b|\binformation_schema\b|\binto\s+(?:out|dump)file\b",
     ),
     (
         XSS,
-        rb"<\s{0,9}/?script\b|\bjavascript\s{0,9}:\s{0,9}\w|<\s{0,9}(?:iframe|embed|object|applet)\b"
-        rb"|<\s{0,9}\w[^<>\x00]*[\s/'\"]on[a-z]{3,20}\s{0,9}="
-        rb"|['\"]\s{0,9}on(?:error|load|click|focus|mouse\w{2,6}|toggle)\s{0,9}="
-        rb"|\bdocument\s{0,9}\.\s{0,9}(?:cookie|write|location)\b",
+        rb"<\s*/?script\b|\bjavascript\s*:\s*\w|<\s*(?:iframe|embed|object|applet)\b"
+        rb"|<\s*\w[^<>\x00]*[\s/'\"]on[a-z]{3,}\s*="
+        rb"|['\"]\s*on(?:error|load|click|focus|mouse\w{2,}|toggle)\s*="
+        rb"|\bdocument\s*\.\s*(?:cookie|write|location)\b",
     ),
     (
         TRAVERSAL,
-        rb"(?:\.\.[/\\]){2}|\.\.[/\\]{1,4}(?:etc|windows|winnt|boot\.ini|proc|var|web-inf)\b"
+        rb"(?:\.\.[/\\]){2}|\.\.[/\\]+(?:etc|windows|winnt|boot\.ini|proc|var|web-inf)\b"
         rb"|/etc/(?:passwd|shadow|group|hosts)\b|\bwin\.ini\b|\bboot\.ini\b|/proc/self/"
         rb"|\.\.(?:\xc0\xaf|\xc1\x9c|%c0%af|%c1%9c)|\.\.\.\.//|\bphp://(?:filter|input)\b|\bfile:///",
     ),
     (
         COMMAND,
-        rb"(?:[;|`&\n]|\$\()\s{0,9}(?:/(?:usr/)?s?bin/)?"
-        + _COMMANDS
-        + rb"(?:[\s/;|&)`'\"<>$]|\z)"
+        rb"(?:[;|`&\n]|\$\()\s*(?:/(?:usr/)?s?bin/)?" + _COMMANDS + rb"(?:[\s/;|&)`'\"<>$]|$)"
         rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\$\{jndi:|\bexpect://"
-        rb"|(?:\A|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b",
+        rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b",
     ),
 )
-_COMPARED = rb"[=\s(](?:or|and)\s{1,9}\d{1,9}\s{0,9}=\s{0,9}\d{1,9}\b"
+_COMPARED = rb"[=\s(](?:or|and)\s+\d+\s*=\s*\d+\b"
 _DIGITS = b"0123456789"
 
 
@@ -69,22 +68,22 @@ class AttackStrings:
     """Looks for them. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._patterns = PatternSet(*(pattern for _, pattern in _PATTERNS), _COMPARED)
-        self._compared = PatternSet(_COMPARED)
+        self._patterns = PatternSet(*(pattern for _, pattern in _PATTERNS), _COMPARED, ACCESS_FILES)
 
-    def look(self, texts: Sequence[bytes]) -> list[tuple[int, bytes]]:
-        """Of each request target or form: bits as in ``records.INDICATORS``, and the text as it is
-        decoded once."""
+    def look(self, texts: Sequence[bytes]) -> list[tuple[int, bool]]:
+        """Of each request target or form: bits as in ``records.INDICATORS``, and whether it names
+        an access control file."""
         # Between parameters there is a NUL; an ampersand that is encoded is part of one.
         texts = [text.replace(b"&", b"\0") for text in texts]
         once = decoded(texts)
-        found = [self._look(text) for text in once]
+        found = list(map(self._look, once))
         again = [n for n, text in enumerate(once) if b"%" in text and text != texts[n]]
         for number, text in zip(again, decoded([once[n] for n in again]), strict=True):
-            found[number] |= self._look(text)
-        return list(zip(found, once, strict=True))
+            (one, some), (other, more) = found[number], self._look(text)
+            found[number] = one | other, some or more
+        return found
 
-    def _look(self, text: bytes) -> int:
+    def _look(self, text: bytes) -> tuple[int, bool]:
         indicators = 0
         if b"*/" in text:
             text, whole = without_comments(text)
@@ -93,20 +92,32 @@ class AttackStrings:
         if found:
             for bit, (indicator, _) in enumerate(_PATTERNS):
                 indicators |= indicator * (found >> bit & 1)
-            if found >> len(_PATTERNS) and not indicators & SQL_INJECTION:
-                indicators |= SQL_INJECTION * self._tautology(text)
-        return indicators
-
-    def _tautology(self, text: bytes) -> bool:
-        """Whether a number is compared with itself, behind "or" or "and"."""
-        ends = self._compared.ends(text, _MAX_COMPARED)
-        return len(ends) >= _MAX_COMPARED or any(_same(text[max(e - 48, 0) : e]) for e in ends)
+            if found >> len(_PATTERNS) & 1 and not indicators & SQL_INJECTION:
+                indicators |= SQL_INJECTION * _tautology(text)
+        return indicators, found >> len(_PATTERNS) + 1 > 0
 
 
-def _same(comparison: bytes) -> bool:
-    left, _, right = comparison.rpartition(b"=")
-    left = left.rstrip()
-    return left[len(left.rstrip(_DIGITS)) :] == right.lstrip()
+def _tautology(text: bytes) -> bool:
+    """Whether a number is compared with itself, behind "or" or "and"."""
+    sides = text.split(b"=", _MAX_COMPARED)
+    return len(sides) > _MAX_COMPARED or any(map(_same, sides, sides[1:]))
+
+
+def _same(left: bytes, right: bytes) -> bool:
+    left = left[-48:].rstrip()
+    words = left.rstrip(_DIGITS)
+    number = left[len(words) :]
+    right = right.lstrip()
+    if not number or not right.startswith(number):
+        return False
+    behind = right[len(number) : len(number) + 1]
+    word = words.rstrip().lower()
+    return (
+        not behind.isalnum()
+        and behind != b"_"
+        and len(word) < len(words)
+        and word.endswith((b"or", b"and"))
+    )
 
 
 def without_comments(text: bytes) -> tuple[bytes, bool]:

@@ -31,7 +31,7 @@ MAX_CONNECTIONS = 4096
 MAX_LINE = 512
 MAX_BYTES = 2048
 """Read of one payload."""
-MAX_LINES = 16
+MAX_LINES = 8
 """Of one payload, counted one by one."""
 _FORGET_US = 300_000_000
 _BEHIND = 1 << 20
@@ -42,21 +42,25 @@ _READ = np.zeros(1 << 16, np.bool_)
 _READ[[*_FTP, *_TELNET, *_SMTP]] = True
 
 _HOT, _COMPROMISED, _ROOT, _CREATED, _SHELL, _ACCESS = range(len(CONTENT_COUNTS))
+_FLAG = len(CONTENT_COUNTS)
+"""Where `_Lines` counts what only sets a flag."""
 _LOGGED_IN, _ROOT_SHELL, _SU, _HOST_LOGIN, _GUEST_LOGIN = (
     1 << i for i in range(len(CONTENT_FLAGS))
 )
 
-_SECRETS = rb"/etc/(?:master\.)?(?:passwd|shadow|group|gshadow|sudoers|hosts\.(?:allow|deny|equiv))\b"
+_SECRETS = (
+    rb"/etc/(?:master\.)?(?:passwd|shadow|group|gshadow|sudoers|hosts\.(?:allow|deny|equiv))\b"
+)
 _DOT_FILES = rb"\.(?:rhosts|shosts|netrc|forward|htpasswd|htaccess)\b"
-_ACCESS_FILES = _SECRETS + rb"|(?:^|[\s/=])" + _DOT_FILES + rb"|\bauthorized_keys\b"
+ACCESS_FILES = _SECRETS + rb"|(?:^|[\s/=])" + _DOT_FILES + rb"|\bauthorized_keys\b"
 _PLACE = (
-    rb"/?(?:\.\./){0,8}/?(?:etc|s?bin|dev|boot|proc|sys|root|lib|usr/s?bin|usr/lib)(?:/|$|[\s;\"'])"
+    rb"/?(?:\.\./)*/?(?:etc|s?bin|dev|boot|proc|sys|root|lib|usr/s?bin|usr/lib)(?:/|$|[\s;\"'])"
 )
 _FTP_PATH = rb"^(?:CWD|RETR|STOR|STOU|APPE|DELE|RNFR|RNTO|MKD|RMD|SIZE|LIST|NLST|MLSD) "
 _MISSING = rb"no such file|not found|cannot find|does not exist"
 _COMMAND = rb"(?:^|[;|&(`][ \t]*|\bexec[ \t]+)(?:\S*/)?"
 
-# What a line counts for, and the pattern that says so; the index is the bit of `PatternSet.found`.
+# What a line counts for, and the pattern that says so.
 _FTP_SAYS = (
     (_HOT, _FTP_PATH + rb"(?:[^\n]*[ \t=\"'])?" + _PLACE + rb"|" + _FTP_PATH + rb"[^\n]*~root\b"),
     (
@@ -71,7 +75,7 @@ _SMTP_SAYS = (
     (
         _HOT,
         rb"^(?:WIZ|DEBUG|SHOWQ|KILL)\b|^(?:VRFY|EXPN) +<?(?:root|decode|uudecode|lp|bin|daemon)\b"
-        rb"|^(?:MAIL|RCPT) +[^:\n]{0,9}: *<?\"?[ \t]*[|/]|^RCPT +[^:\n]{0,9}: *<?(?:decode|uudecode)\b",
+        rb"|^(?:MAIL|RCPT) +[^:\n]*: *<?\"?[ \t]*[|/]|^RCPT +[^:\n]*: *<?(?:decode|uudecode)\b",
     ),
 )
 _TYPED_SAYS = (
@@ -80,26 +84,30 @@ _TYPED_SAYS = (
         _HOT,
         _COMMAND + rb"(?:g?cc|make|chmod|perl|python\d?|gdb)[ \t]|^\./\S|;[ \t]*\./\S",
     ),
-    (_ACCESS, _ACCESS_FILES),
+    (_ACCESS, ACCESS_FILES),
     (
         _CREATED,
         _COMMAND + rb"(?:touch|mkdir|cp|mv|ln|tee|install|mknod)[ \t]"
-        rb"|(?:^|[^<\d&>])>{1,2}[ \t]*[^\s&]",
+        rb"|(?:^|[^<\d&>])>+[ \t]*[^\s&]",
     ),
     (_SHELL, _COMMAND + rb"(?:ba|da|z|k|c|tc|a)?sh(?:[ \t;|&]|$)"),
     (
-        len(CONTENT_COUNTS),  # no count, a flag
+        _FLAG,
         _COMMAND + rb"(?:su(?:[ \t]+-l?)?(?:[ \t]+root)?[ \t]*$|sudo\b)",
     ),
 )
-_FTP_ANSWERS = (rb"^230 ", rb"^550 [^\n]*(?:" + _MISSING + rb")")
+_FTP_ANSWERS = ((_COMPROMISED, rb"^550 [^\n]*(?:" + _MISSING + rb")"), (_FLAG, rb"^230 "))
 _SMTP_ANSWERS = (rb"^354 ", rb"^235 ")
-_SHOWN = (_MISSING, rb"\blast login\b|\bwelcome to\b")
+_SHOWN = ((_COMPROMISED, _MISSING), (_FLAG, rb"\blast login\b|\bwelcome to\b"))
 _GUESTS = frozenset((b"anonymous", b"ftp", b"guest", b"visitor"))
 _HOSTS = frozenset((b"root", b"toor", b"adm", b"admin", b"administrator", b"sysadm", b"operator"))
 
 Said = tuple[NDArray[np.uint8], bool, int, int]
 """(counts, as `CONTENT_COLUMNS`; said by a server?; refused logins, logins of lines cut in two)."""
+
+
+ACCESS_FILE_ASKED: Said = (np.eye(1, len(CONTENT_COLUMNS), _ACCESS, np.uint8)[0], False, 0, 0)
+"""What it says that a web request asks for such files."""
 
 
 def readable(packets: Packets) -> NDArray[np.bool_]:
@@ -132,23 +140,18 @@ class _Lines:
 
     def __init__(self, says: tuple[tuple[int, bytes], ...]) -> None:
         self._columns = [column for column, _ in says]
-        self._patterns = PatternSet(*(pattern for _, pattern in says), lines=True)
+        self._which = PatternSet(*(pattern for _, pattern in says), lines=True).which
 
-    def count(self, lines: list[bytes], counts: list[int]) -> int:
-        """Add to ``counts``; the last of ``lines`` may be many, of which each thing counts once.
-
-        Returns: the bits of all.
-        """
+    def count(self, lines: list[bytes]) -> list[int]:
+        """By column; of what only the last of ``lines`` holds, which may be many, one each."""
+        counts = [0] * (_FLAG + 1)
         # One search says for nearly all payloads that there is nothing to count.
-        if not self._patterns.found(b"\n".join(lines)):
-            return 0
-        every = 0
+        if len(lines) > 1 and not self._which(b"\n".join(lines)):
+            return counts
         for line in lines:
-            found = self._patterns.found(line) if line else 0
-            every |= found
-            for bit, column in enumerate(self._columns) if found else ():
-                counts[column] += found >> bit & 1
-        return every
+            for number in self._which(line):
+                counts[self._columns[number]] += 1
+        return counts
 
 
 class ContentReader:
@@ -157,28 +160,15 @@ class ContentReader:
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self._max = max_connections
         self._open: OrderedDict[bytes, _Connection] = OrderedDict()
-        self._ftp_says, self._smtp_says, self._typed_says = (
-            _Lines(says) for says in (_FTP_SAYS, _SMTP_SAYS, _TYPED_SAYS)
+        self._ftp_says, self._ftp_answers, self._smtp_says, self._typed_says, self._shown = map(
+            _Lines, (_FTP_SAYS, _FTP_ANSWERS, _SMTP_SAYS, _TYPED_SAYS, _SHOWN)
         )
-        self._ftp_answers, self._smtp_answers, self._shown, self._access = (
-            PatternSet(*patterns, lines=True)
-            for patterns in (_FTP_ANSWERS, _SMTP_ANSWERS, _SHOWN, (_ACCESS_FILES,))
-        )
-        self._missing = PatternSet(_MISSING)
+        self._smtp_answers = PatternSet(*_SMTP_ANSWERS, lines=True)
         self.forgotten = 0
         """Connections whose carried lines were dropped because there were too many."""
 
     def __len__(self) -> int:
         return len(self._open)
-
-    def asked_for(self, text: bytes) -> NDArray[np.uint8] | None:
-        """Access control files that a decoded web request asks for; None if there is none."""
-        found = len(self._access.ends(text, MAX_LINES))
-        if not found:
-            return None
-        counts = np.zeros(len(CONTENT_COLUMNS), np.uint8)
-        counts[_ACCESS] = found
-        return counts
 
     def read(self, packets: Packets, which: Ints) -> dict[int, Said]:
         """What packets ``which`` (ascending, of the `readable` ones) say; only those that do."""
@@ -250,27 +240,21 @@ class ContentReader:
         self._open[key] = connection
         return connection
 
-    def _ftp(
-        self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]
-    ) -> None:
-        text = b"\n".join(lines)
+    def _ftp(self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]) -> None:
         if not to_server:
-            found = self._ftp_answers.found(text)
-            if found & 1 and not c.logged_in:
+            said = self._ftp_answers.count(lines)
+            if said[_FLAG] and not c.logged_in:
                 c.logged_in = True
                 counts[-1] |= _LOGGED_IN
-            if found & 2:
-                counts[_COMPROMISED] += self._missing.lines(text, MAX_LINES)
+            counts[_COMPROMISED] += said[_COMPROMISED]
             return
         for line in lines:
             if line[:5].upper() == b"USER ":
                 c.logged_in = False
                 counts[-1] |= _login_flags(line[5:].split(b"\n", 1)[0].strip()[:64])
-        self._ftp_says.count(lines, counts)
+        counts[:_FLAG] = self._ftp_says.count(lines)[:_FLAG]
 
-    def _smtp(
-        self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]
-    ) -> None:
+    def _smtp(self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]) -> None:
         if not to_server:
             found = self._smtp_answers.found(b"\n".join(lines))
             c.text |= bool(found & 1)
@@ -282,17 +266,17 @@ class ContentReader:
             end = text.find(b"\n.\n")
             c.text = end < 0
             lines = [] if end < 0 else _few(text[end + 3 : -1])
-        self._smtp_says.count(lines, counts)
+        counts[:_FLAG] = self._smtp_says.count(lines)[:_FLAG]
 
     def _screen(self, c: _Connection, side: _Side, payload: bytes, counts: list[int]) -> None:
         """What a Telnet server shows."""
         text = side.tail + payload
         whole, _, tail = text.rpartition(b"\n")
         side.tail = tail[-MAX_LINE:]
-        found = self._shown.found(text)
-        if found & 1:
-            counts[_COMPROMISED] += self._missing.lines(whole, MAX_LINES)
+        said = self._shown.count(_few(whole))
+        counts[_COMPROMISED] += said[_COMPROMISED]
         line = telnet.without_colours(side.tail)
+        welcome = said[_FLAG] or bool(line and self._shown.count([line])[_FLAG])
         asked = telnet.asks(line)
         if asked == "name":
             c.asked, c.logged_in, c.root = asked, False, False
@@ -300,7 +284,7 @@ class ContentReader:
             c.asked = asked
         elif not c.asked:
             prompt = telnet.prompt(line)
-            if (prompt or found & 2) and not c.logged_in:
+            if (prompt or welcome) and not c.logged_in:
                 c.logged_in = True
                 counts[-1] |= _LOGGED_IN
             if prompt:
@@ -318,10 +302,10 @@ class ContentReader:
         if not lines:
             return
         counts[_ROOT] += c.root * sum(1 for line in lines if not line.isspace())
-        flags = [*counts[:-1], 0]
-        self._typed_says.count(lines, flags)
-        counts[-1] |= _SU * (flags[-1] > 0)
-        counts[:-1] = flags[:-1]
+        said = self._typed_says.count(lines)
+        counts[-1] |= _SU * (said[_FLAG] > 0)
+        for column, count in enumerate(said[:_FLAG]):
+            counts[column] += count
 
 
 def _keys(addresses: NDArray[np.uint8], ports: NDArray[np.uint16]) -> list[bytes]:

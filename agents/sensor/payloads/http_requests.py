@@ -35,6 +35,8 @@ _HTTP = np.uint64(int.from_bytes(b" HTTP/1.", "little"))
 _BLANK = np.uint32(int.from_bytes(b"\r\n\r\n", "little"))
 _FEW = 8
 """Requests that are searched one by one at once."""
+_AT_ONCE = 1 << 18
+"""Bytes of requests compared at once: they and what is compared stay in the processor's cache."""
 _ROW = 64
 """Bytes compared of a line; a longer one is searched."""
 _COLUMNS = np.arange(_ROW, dtype=np.uint8)
@@ -54,12 +56,19 @@ def doubtful(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
     ``data[begins[i] : ends[i]]`` is the i-th request or what was captured of it, at least four
     bytes; ``data`` reaches `datasets.captures.pcap.PADDING` bytes beyond the last.
     """
+    sizes = ends - begins
+    if len(begins) > _FEW and int(sizes.sum()) > _AT_ONCE:
+        middle = len(begins) // 2
+        return np.concatenate(
+            [
+                doubtful(data, begins[some], ends[some])
+                for some in (slice(middle), slice(middle, None))
+            ]
+        )
     unclear = np.arange(len(begins))
     if len(begins) >= _FEW:
         text, first = _aligned(data, begins, ends)
-        unclear = np.flatnonzero(
-            ~_clear_lines(text[first]) | _unclear_texts(text, first, ends - begins)
-        )
+        unclear = np.flatnonzero(~_clear_lines(text[first]) | _unclear_texts(text, first, sizes))
     out = np.zeros(len(begins), np.bool_)
     if len(unclear):
         found = _search(data.data, begins[unclear].tolist(), ends[unclear].tolist())

@@ -1,75 +1,52 @@
-"""Patterns over strangers' bytes: Hyperscan, whose time is linear in the text whatever it says.
+"""Patterns over strangers' bytes: RE2, whose time is linear in the text whatever it says.
 
 Python's `re` backtracks, so a pattern with two repeats that can match the same bytes takes time
-that grows with a power of the text, and who sends the text chooses it. A set of patterns is one
-automaton here: one pass over the text says which of them are in it. There are no back-references,
-no look-around and no groups; a question that needs one is asked in Python of what was found.
+that grows with a power of the text, and who sends the text chooses it. A set is one automaton here:
+one pass over a text says which of its patterns are in it. There are no back-references and no
+look-around; a question that needs one is asked in Python of what was found.
+
+Repeats are written without an upper bound where it isn't what is meant: each count is a state of
+its own, and an automaton with many states is built anew for each text that its sender varies.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
 
-import hyperscan
+import re2
+
+_MEMORY = 2 << 20
+"""Bytes of states kept for one set."""
 
 
 class PatternSet:
-    """Up to 64 expressions, searched for at once. Not thread-safe: one reader, one set.
+    """Expressions that are searched for at once, without case.
 
     Args:
-        expressions: Perl's syntax on bytes, without case; ``\\z`` is the end of the text.
+        expressions: RE2's syntax on bytes.
         lines: ``^`` and ``$`` are the ends of lines, not of the text.
     """
 
     def __init__(self, *expressions: bytes, lines: bool = False) -> None:
-        self._scan = _compile(expressions, lines, True).scan
-        self._scan_all = _compile(expressions, lines, False).scan
-        self._scratch = hyperscan.Scratch(_compile(expressions, lines, True))
-        self._scratch_all = hyperscan.Scratch(_compile(expressions, lines, False))
-        self._bits = 0
-        self._ends: list[int] = []
-        self._most = 0
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.case_sensitive = False
+        options.never_capture = True
+        options.log_errors = False
+        options.max_mem = _MEMORY
+        patterns = re2.Set.SearchSet(options)
+        for expression in expressions:
+            patterns.Add((b"(?m)" if lines else b"") + expression)
+        patterns.Compile()
+        self._match = patterns.Match
+
+    def which(self, text: bytes) -> Sequence[int]:
+        """The numbers of the expressions that are in the text, in any order."""
+        return self._match(text) or ()
 
     def found(self, text: bytes) -> int:
-        """Which expressions are in the text: bit n stands for the n-th."""
-        self._bits = 0
-        self._scan(text, match_event_handler=self._on_match, scratch=self._scratch)
-        return self._bits
-
-    def ends(self, text: bytes, most: int) -> list[int]:
-        """Where matches of any of the expressions end, the first ``most`` of them.
-
-        An expression that can end at several places behind one beginning is told each.
-        """
-        self._ends, self._most = [], most
-        try:
-            self._scan_all(text, match_event_handler=self._on_end, scratch=self._scratch_all)
-        except hyperscan.ScanTerminated:
-            pass
-        return self._ends
-
-    def lines(self, text: bytes, most: int) -> int:
-        """In how many lines a match ends, of the first ``most`` matches."""
-        return len({text.rfind(b"\n", 0, end) for end in self.ends(text, most)})
-
-    def _on_match(self, number: int, _begin: int, _end: int, _flags: int, _context: object) -> None:
-        self._bits |= 1 << number
-
-    def _on_end(self, _number: int, _begin: int, end: int, _flags: int, _context: object) -> bool:
-        self._ends.append(end)
-        return len(self._ends) >= self._most
-
-
-@cache
-def _compile(expressions: tuple[bytes, ...], lines: bool, once: bool) -> hyperscan.Database:
-    """Databases are read only, and shared by all sets of a process; what they write is scratch."""
-    flags = hyperscan.HS_FLAG_CASELESS
-    flags |= hyperscan.HS_FLAG_MULTILINE * lines | hyperscan.HS_FLAG_SINGLEMATCH * once
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=list(expressions),
-        ids=list(range(len(expressions))),
-        elements=len(expressions),
-        flags=[flags] * len(expressions),
-    )
-    return database
+        """The same as bits."""
+        bits = 0
+        for number in self._match(text) or ():
+            bits |= 1 << number
+        return bits

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from agents.sensor.flows.answers import Answers
 from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
 from agents.sensor.flows.packets import TCP, Ints, Packets
-from agents.sensor.payloads.content import ContentReader, Said, readable
+from agents.sensor.payloads.content import (
+    ACCESS_FILE_ASKED,
+    MAX_LINES,
+    ContentReader,
+    Said,
+    readable,
+)
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
 from agents.sensor.payloads.patterns import PatternSet
@@ -44,20 +50,16 @@ _FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.bool_)
 _FROM_PORT[[*_IMAP, *_TELNET]] = True
 _TO_PORT[[*_IMAP, *_SHELLS]] = True
 
-_AUTH = rb"^AUTH {1,9}(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
+_AUTH = rb"^AUTH +(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
 _LOGIN_WORDS = rb"pass|auth|login|logon|credential|denied|invalid|incorrect"
-_IMAP_LOGIN = rb"^[^\s]{1,32} (?:LOGIN|AUTHENTICATE) "
-_IMAP_REFUSAL = rb"^[^\s]{1,32} NO [^\r\n]*(?:auth|login|credential|password)"
+_IMAP_LOGIN = rb"^\S+ (?:LOGIN|AUTHENTICATE) "
+_IMAP_REFUSAL = rb"^\S+ NO [^\r\n]*(?:auth|login|credential|password)"
 _TELNET_REFUSAL = (
     rb"login incorrect|login failed|authentication failed|(?:bad|incorrect|invalid) password"
     rb"|access denied|invalid login"
 )
 # Everybody from everywhere is let in from then on (hosts.equiv(5)).
-_TRUST_CHANGE = (
-    rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]*(?:\.rhosts|hosts\.equiv)"
-)
-_MAX_COUNTED = 16
-"""Logins or refusals counted in one payload of IMAP, and AUTH commands in one."""
+_TRUST_CHANGE = rb"\+ *\+?['\"]? *>+ *[^\s;]*(?:\.rhosts|hosts\.equiv)"
 
 _METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
 
@@ -178,9 +180,7 @@ class PayloadReader:
             found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
         return _marks(found, said)
 
-    def _choose(
-        self, packets: Packets, which: Ints, answers: Answers | None
-    ) -> NDArray[np.bool_]:
+    def _choose(self, packets: Packets, which: Ints, answers: Answers | None) -> NDArray[np.bool_]:
         """Which packets are read, of those that there is something to read of."""
         read = np.zeros(len(packets), np.bool_)
         if answers is not None and len(which) and not self._one_sided:
@@ -232,9 +232,8 @@ class PayloadReader:
         asked = self._requests.read([payload for _, payload in requests])
         for (packet, _), one in zip(requests, asked, strict=True):
             found[packet] = _add(found[packet], (0, one.attempts, one.indicators))
-            counts = self.content.asked_for(one.text)
-            if counts is not None:
-                said[packet] = (counts, False, 0, 0)
+            if one.access_file:
+                said[packet] = ACCESS_FILE_ASKED
 
     def _lines(self, payload: bytes) -> tuple[int, int]:
         """(refused logins, logins) in lines of FTP, SMTP and POP3."""
@@ -244,18 +243,18 @@ class PayloadReader:
             failed += self._login_words.found(payload[:200])
         attempts = sum(text.count(b"\npass" + blank) for blank in (b" ", b"\r", b"\n"))
         if b"\nauth " in text:
-            attempts += self._auth.lines(payload, _MAX_COUNTED)
+            attempts += _in_lines(self._auth, payload)
         return failed, attempts
 
     def _by_port(self, packets: Packets, packet: int) -> Found:
         """Protocols whose messages have no fixed first bytes."""
         payload = _payload(packets, packet)
         if packets.dst_port[packet] in _IMAP:
-            return 0, self._imap_login.lines(payload, _MAX_COUNTED), 0
+            return 0, _in_lines(self._imap_login, payload), 0
         if packets.dst_port[packet] in _SHELLS:
             return 0, 0, TRUST_CHANGE * self._trust_change.found(payload)
         if packets.src_port[packet] in _IMAP:
-            return self._imap_refusal.lines(payload, _MAX_COUNTED), 0, 0
+            return _in_lines(self._imap_refusal, payload), 0, 0
         asks = payload[-10:].lower().removesuffix(b" ").endswith(b"password:")
         return self._telnet_refusal.found(payload), int(asks), 0
 
@@ -303,6 +302,13 @@ def _marks(found: dict[int, Found], said: dict[int, Said]) -> Marks:
 
 def _add(one: Found, other: Found) -> Found:
     return one[0] + other[0], one[1] + other[1], one[2] | other[2]
+
+
+def _in_lines(patterns: PatternSet, payload: bytes) -> int:
+    """How many lines hold a pattern; the lines behind the first few count as one."""
+    if not patterns.found(payload):
+        return 0
+    return sum(patterns.found(line) > 0 for line in payload.split(b"\n", MAX_LINES))
 
 
 def _payload(packets: Packets, packet: int) -> bytes:

@@ -6,30 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.sensor.payloads.attack_strings import COMMAND, XSS, AttackStrings
+from agents.sensor.payloads.content import ACCESS_FILES
 from agents.sensor.payloads.patterns import PatternSet
 from ontology.records import INDICATORS
 
 FORM_LOGIN = 1 << INDICATORS.index("FormLogin")
 
-# Of a request's target and form: whether it is decoded and looked through; of a form, whether it
-# holds a password.
-_SUSPICIOUS = rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/"
-_PASSWORD = rb"(?:\A|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]"
-# Of everything else in it. Names of headers and of schemes have no case (RFC 9110, 5.1 and 11.1).
-_HEADERS = (rb"\$\{jndi:|\(\)\s{0,5}\{", rb"<script\b")
-_BASIC_LOGIN = rb"authorization:[ \t]{0,9}basic "
+_SUSPICIOUS, _PASSWORD, _ACCESS, _BASIC, _COMMAND, _SCRIPT = (1 << bit for bit in range(6))
+_PATTERNS = (
+    # Whether a target or a form is decoded and looked through.
+    rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/",
+    rb"(?:^|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]",
+    ACCESS_FILES,
+    # Names of headers and of schemes have no case (RFC 9110, sections 5.1 and 11.1).
+    rb"authorization:[ \t]*basic ",
+    rb"\$\{jndi:|\(\)\s*\{",
+    rb"<script\b",
+)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """What one request says."""
 
-    attempts: int
+    attempts: int = 0
     """Logins: Basic, and a form's."""
-    indicators: int
+    indicators: int = 0
     """Bits as in ``records.INDICATORS``."""
-    text: bytes
-    """All of it, target and form decoded once where that changes anything."""
+    access_file: bool = False
+    """It names an access control file."""
 
 
 class RequestReader:
@@ -37,41 +42,38 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._attacks = AttackStrings()
-        self._parts = PatternSet(_SUSPICIOUS, _PASSWORD)
-        self._headers = PatternSet(*_HEADERS)
-        self._login = PatternSet(_BASIC_LOGIN)
+        self._patterns = PatternSet(*_PATTERNS)
 
     def read(self, requests: Sequence[bytes]) -> list[Asked]:
         """What each says; a form or a second request behind the blank line is its body."""
+        out: list[Asked] = []
         texts: list[bytes] = []
-        owners: list[tuple[int, bool]] = []
-        parts: list[list[bytes]] = []
-        attempts: list[int] = []
-        indicators: list[int] = []
-        for number, request in enumerate(requests):
+        owners: list[Asked] = []
+        find = self._patterns.found
+        for request in requests:
             head, _, body = request.partition(b"\r\n\r\n")
             line, _, headers = head.partition(b"\r\n")
-            target = line[line.find(b" ") + 1 :]
-            parts.append([target, headers, body])
-            attempts.append(self._login.found(request))
-            indicators.append(0)
-            if self._parts.found(line) & 1:
-                texts.append(target)
-                owners.append((number, False))
-            found = self._parts.found(body) if body else 0
-            if found & 2 and line.startswith(b"POST "):
-                attempts[number] += 1
-                indicators[number] |= FORM_LOGIN
-            if found & 1:
+            asked = Asked()
+            out.append(asked)
+            in_line = find(line)
+            if in_line & _SUSPICIOUS:
+                texts.append(line[line.find(b" ") + 1 :])
+                owners.append(asked)
+            in_body = find(body) if body else 0
+            if in_body & _SUSPICIOUS:
                 texts.append(body)
-                owners.append((number, True))
-            found = self._headers.found(headers) if headers else 0
-            indicators[number] |= COMMAND * (found & 1) | XSS * (found >> 1)
-        looked = self._attacks.look(texts) if texts else ()
-        for (number, is_body), (found, plain) in zip(owners, looked, strict=True):
-            indicators[number] |= found
-            parts[number][2 * is_body] = plain
-        return [
-            Asked(some, bits, b"\n".join(part))
-            for some, bits, part in zip(attempts, indicators, parts, strict=True)
-        ]
+                owners.append(asked)
+            if in_body & _PASSWORD and line.startswith(b"POST "):
+                asked.attempts += 1
+                asked.indicators |= FORM_LOGIN
+            found = find(headers) if headers else 0
+            asked.indicators |= COMMAND * (found & _COMMAND > 0) | XSS * (found & _SCRIPT > 0)
+            found |= in_line | in_body
+            asked.attempts += found & _BASIC > 0
+            asked.access_file = found & _ACCESS > 0
+        for asked, (indicators, access_file) in zip(
+            owners, self._attacks.look(texts) if texts else (), strict=True
+        ):
+            asked.indicators |= indicators
+            asked.access_file |= access_file
+        return out

@@ -5,7 +5,7 @@ Everything here takes a bounded number of steps, and says where it stopped befor
 
 from __future__ import annotations
 
-MAX_EDITS = 40
+MAX_EDITS = 24
 """Commands of Telnet's own, and characters erased, that are undone in one payload."""
 _MAX_COLOURS = 16
 """Escape sequences taken out of a prompt."""
