@@ -19,7 +19,7 @@ from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.payload import PayloadReader
-from agents.sensor.payloads.shares import ReadingShares
+from agents.sensor.payloads.reading_shares import ReadingShares
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch

@@ -22,16 +22,19 @@ _AT_ONCE = 32
 """Texts compared at once: few enough to stay in the processor's cache."""
 
 
-def decoded(texts: Sequence[bytes]) -> list[bytes]:
-    """Each text with its escapes undone once, and ``+`` as a space; what is no escape stays."""
+def decoded(texts: Sequence[bytes], *, plus: bool = True) -> list[bytes]:
+    """Each text with its escapes undone once, and with ``plus`` each ``+`` as a space, as forms
+    write it; what is no escape stays."""
     out: list[bytes] = []
     for begin in range(0, len(texts), _AT_ONCE):
-        out += _decoded(texts[begin : begin + _AT_ONCE])
+        out += _decoded(texts[begin : begin + _AT_ONCE], plus)
     return out
 
 
-def _decoded(texts: Sequence[bytes]) -> list[bytes]:
-    joined = bytearray(_GAP.join((*texts, b"")).replace(b"+", b" "))
+def _decoded(texts: Sequence[bytes], plus: bool) -> list[bytes]:
+    joined = bytearray(_GAP.join((*texts, b"")))
+    if plus:
+        joined = joined.replace(b"+", b" ")
     data = np.frombuffer(joined, np.uint8)
     at = np.flatnonzero(data == _PERCENT)
     high, low = _HEX.take(data.take(at + 1)), _HEX.take(data.take(at + 2))
