@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
+from agents.sensor.sides import SideJudge
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
@@ -43,8 +45,8 @@ class SensorCore:
 
     ``sensor`` is the bare JID of the agent, or a plain name offline. ``repeatable``: ids follow
     from the content, so that a replay of the same capture gives the same batches. ``shares``: live,
-    reading payloads has a bounded part of the time; None reads all, as a replay does, which can take
-    the time that it needs.
+    reading payloads has a bounded part of the time; None reads all, as a replay does, which can
+    take the time that it needs.
     """
 
     def __init__(
@@ -54,11 +56,14 @@ class SensorCore:
         repeatable: bool = False,
         timeouts: Timeouts | None = None,
         max_flows: int = 131_072,
+        judge: SideJudge | None = None,
         shares: ReadingShares | None = None,
     ) -> None:
+        """``judge``: says which packets can't have come from whom they name."""
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
@@ -72,13 +77,13 @@ class SensorCore:
         """Time of the last packet: the clock of a replay."""
         self.counters: Counter[str] = Counter()
         """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
-        (frames captured twice) are not among ``packets``. ``thinned``: payloads left unread because
-        there was no time for all; ``unanswered``: because the responder had not spoken."""
+        (frames captured twice) are not among ``packets``. ``payloads``: read; ``thinned``: not
+        read because there was no time for all; ``unanswered``: because nobody had answered."""
 
-    def on_packets(self, raw: RawPackets) -> None:
-        """Take in a block of packets, in order of capture."""
+    def on_packets(self, raw: RawPackets) -> RawPackets:
+        """Take in a block of packets, in order of capture; the packets that count as evidence."""
         if not len(raw):
-            return
+            return raw
         raw = self._duplicates.drop(raw)
         self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
@@ -91,10 +96,21 @@ class SensorCore:
         for kind, count in packets.malformed.items():
             self.counters[f"malformed.{kind}"] += count
         if not len(packets):
-            return
+            return raw
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
+        believed = self._judge.believed(raw, packets)
+        if believed is not None:
+            self.counters.update(self._judge.take_counters())
+            evident = np.ones(len(raw), np.bool_)
+            evident[packets.index[~believed]] = False
+            places = np.cumsum(evident) - 1
+            raw = raw.take(np.flatnonzero(evident))
+            packets = packets.take(believed)
+            packets = replace(packets, index=places[packets.index])
+            if not len(packets):
+                return raw
 
         def read(answers: Answers) -> Marks:
             return self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
@@ -110,7 +126,9 @@ class SensorCore:
         self.counters["retransmitted"] = self._duplicates.segments
         self.counters["unread"] = self._reader.content.forgotten
         self.counters["unanswered"] = self._reader.unanswered
+        self.counters["payloads"] = self._reader.payloads
         self.counters["thinned"] = self._reader.thinned
+        return raw
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""

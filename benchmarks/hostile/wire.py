@@ -85,7 +85,8 @@ def blocks(way: Way, payloads: Sequence[bytes], count: int) -> tuple[RawPackets 
         ends = (client(at), 40_000), (_SERVER, way.port)
         seq = following[at % CONNECTIONS]
         following[at % CONNECTIONS] += len(payload)
-        frames.append(frame(*(ends[::-1] if way.by_server else ends), payload, seq=seq, udp=way.udp))
+        source, target = ends[::-1] if way.by_server else ends
+        frames.append(frame(source, target, payload, seq=seq, udp=way.udp))
     before = None
     if not way.blind and not way.udp:
         before = raw(handshakes(way), _BEGIN_US - 10_000)

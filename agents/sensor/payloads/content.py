@@ -7,9 +7,9 @@ here. Commands count only from the originator, answers only from the responder (
 Lines that segmentation cuts are put together: a connection of one of the line protocols keeps up to
 `MAX_LINE` bytes of either direction, `MAX_CONNECTIONS` of them at once, longest silent forgotten.
 
-No payload takes long: `MAX_LINES` of its lines are counted one by one, of the others it is only said
-whether they hold a thing; Telnet's own commands and erased characters are undone `telnet.MAX_EDITS` times
-a payload, and a client that sends more of them is doing something hot.
+No payload takes long: `MAX_LINES` of its lines are counted one by one, of the others it is only
+said whether they hold a thing; Telnet's own commands and erased characters are undone
+`telnet.MAX_EDITS` times a payload, and a client that sends more of them is doing something hot.
 """
 
 from __future__ import annotations

@@ -149,6 +149,8 @@ class PayloadReader:
         self._login_words, self._telnet_refusal, self._trust_change = (
             PatternSet(pattern) for pattern in (_LOGIN_WORDS, _TELNET_REFUSAL, _TRUST_CHANGE)
         )
+        self.payloads = 0
+        """Read."""
         self.unanswered = 0
         """Payloads not read, because the responder had not spoken in their connection."""
         self.thinned = 0
@@ -194,6 +196,7 @@ class PayloadReader:
             )
             self.thinned += len(which) - int(chosen.sum())
             which = which[chosen]
+        self.payloads += len(which)
         read[which] = True
         return read
 
