@@ -27,8 +27,8 @@ from agents.sensor.payloads.content import (
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
 from agents.sensor.payloads.patterns import PatternSet
-from agents.sensor.payloads.request_reader import RequestReader
 from agents.sensor.payloads.reading_shares import ReadingShares, costs
+from agents.sensor.payloads.request_reader import RequestReader
 from datasets.captures.pcap import rows
 from ontology.records import INDICATORS
 
