@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.arp_watch import ArpWatch
-from agents.sensor.flows.answers import Answers
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.answers import Answers
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.flows.keys import canonical
 from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks

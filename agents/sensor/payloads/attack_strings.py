@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.sensor.payloads.content import ACCESS_FILES
-from agents.sensor.payloads.patterns import PatternSet
+from agents.sensor.payloads.pattern_sets import PatternSet
 from agents.sensor.payloads.percent import decoded
 from ontology.records import INDICATORS
 

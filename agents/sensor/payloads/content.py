@@ -24,7 +24,7 @@ from agents.sensor.flows.marks import CONTENT_COLUMNS
 from agents.sensor.flows.packets import TCP, Ints, Packets
 from agents.sensor.flows.segments import sequence_numbers
 from agents.sensor.payloads import telnet
-from agents.sensor.payloads.patterns import PatternSet
+from agents.sensor.payloads.pattern_sets import PatternSet
 from ontology.records import CONTENT_COUNTS, CONTENT_FLAGS
 
 MAX_CONNECTIONS = 4096

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.answers import Answers
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
 from agents.sensor.flows.packets import TCP, Ints, Packets
 from agents.sensor.payloads.content import (
@@ -26,7 +26,7 @@ from agents.sensor.payloads.content import (
 )
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
-from agents.sensor.payloads.patterns import PatternSet
+from agents.sensor.payloads.pattern_sets import PatternSet
 from agents.sensor.payloads.reading_shares import ReadingShares, costs
 from agents.sensor.payloads.request_reader import RequestReader
 from datasets.captures.pcap import rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agents.sensor.payloads.attack_strings import COMMAND, XSS, AttackStrings
 from agents.sensor.payloads.content import ACCESS_FILES
-from agents.sensor.payloads.patterns import PatternSet
+from agents.sensor.payloads.pattern_sets import PatternSet
 from ontology.records import INDICATORS
 
 FORM_LOGIN = 1 << INDICATORS.index("FormLogin")
