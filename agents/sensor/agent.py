@@ -70,6 +70,7 @@ class SensorAgent(BaseAgent[Observation]):
         Loss("alerts_lost", "alerts lost, too many waited"),
         Loss("evicted", "connections forgotten before their end, too many were open"),
         Loss("unread", "payloads forgotten before they were read, too many were open"),
+        Loss("thinned", "payloads not read, there were too many for the time there is", "payloads"),
         Loss("arp_evicted", "ARP claims forgotten, too many came"),
         Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
         Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),

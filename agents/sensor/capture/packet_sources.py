@@ -26,6 +26,7 @@ from agents.sensor.capture.lane import READ_S, Lane, Offer
 from agents.sensor.capture.nflog import NflogCapture
 from agents.sensor.capture.scapy_capture import ScapyCapture
 from agents.sensor.grounds import MAX_ROUTES, make_grounds
+from agents.sensor.payloads.reading_shares import SHARE
 from agents.settings.honeynet import Node
 from datasets.captures.growing import GrowingCapture
 from datasets.captures.pcap import CaptureError, RawPackets
@@ -87,7 +88,7 @@ class Sources:
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
-        self._shared = [Lane(sensor) for _ in range(workers)]
+        self._shared = [Lane(sensor, reading=SHARE / workers) for _ in range(workers)]
         self._groups = {group: Lane(sensor) for group in node.nflog}
         self._files = {path: Lane(sensor, own_clock=True) for path in node.captures}
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
