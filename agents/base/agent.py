@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from agents.base.confinement import Needs
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
@@ -65,12 +66,24 @@ class BaseAgent(Generic[Running]):
         self._conversations = Conversations()
         self._registration = Registration(context, self.describe)
         self._exchange: Exchange
+        self.taken: Any = None
+        """What `take` gave, in a process of our own; None elsewhere."""
 
     # --- for the role to override ---------------------------------------------------------------
 
-    def enter_process(self) -> None:
-        """Called once in a process that runs this agent and nothing else, before its first thread
-        and its first connection: the place to give up rights. Blocks."""
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """What a process that runs this agent and nothing else keeps (`agents.base.confinement`).
+        Pure."""
+        return Needs()
+
+    @classmethod
+    def take(cls, context: AgentContext) -> Any:
+        """Before the process gives up its rights: what can't be had later, for `taken`.
+
+        Reads nothing that the agent itself can write, as this may be root. Blocks.
+        """
+        return None
 
     async def on_start(self) -> Running:
         """Open what the agent works with, and give it back as `running`.

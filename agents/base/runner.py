@@ -13,6 +13,7 @@ from typing import Any
 import uvloop
 
 from agents.base.agent import BaseAgent
+from agents.base.confinement import enter
 from agents.base.context import AgentContext
 from agents.base.health import answer_pings
 from agents.trust.identity import IdentityError
@@ -37,12 +38,20 @@ def run_agent(
     # Stanzas cut off by a lost link are logged there with their payload; we count and resend them.
     for chatty in ("slixmpp", "SPADE", "spade"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    try:
+        taken = agent_type.take(context)
+        enter(context, agent_type.needs(context))
+        agent = agent_type(context)
+    except (ValueError, RuntimeError, OSError) as e:
+        logger.error("%s: %s", context.jid, e)
+        return 1
+    agent.taken = taken
     # uvloop is the loop SPADE picks itself. Not asyncio.Runner: when it closes, it waits without a
     # limit for tasks that SPADE's behaviours keep alive by swallowing their cancellation.
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_main(agent_type, context, health_fd))
+        loop.run_until_complete(_main(agent, health_fd))
     except (IdentityError, ConnectionError, sqlite3.Error, RuntimeError) as e:
         logger.error("%s: %s", context.jid, e)
         return 1
@@ -63,11 +72,7 @@ async def _end_leftovers() -> None:
         await asyncio.wait(left, timeout=LEFTOVER_LIMIT_S)
 
 
-async def _main(
-    agent_type: type[BaseAgent[Any]], context: AgentContext, health_fd: int | None
-) -> None:
-    agent = agent_type(context)
-    agent.enter_process()
+async def _main(agent: BaseAgent[Any], health_fd: int | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)

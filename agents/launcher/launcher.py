@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.base import users
 from agents.clock import now_us
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
 from agents.launcher.priority import RAISED, raise_priority
@@ -111,6 +112,8 @@ class Launcher:
         self._stopping = asyncio.Event()
         self._locks: list[int] = []
         self._server: XmppServer | None = None
+        self._shared_user = ""
+        """Why agents have no users of their own."""
         self._forks = ForkServer(child.role for child in self._children)
 
     def prepare(self) -> None:
@@ -122,6 +125,13 @@ class Launcher:
         self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
         self._check_keys({node.name for node in self._nodes})
+        self._shared_user = users.why_shared(self._settings) or ""
+        if self._shared_user and os.geteuid() == 0:
+            logger.warning(
+                "all agents are user 0, without capabilities but those that they need, and kept "
+                "apart by Landlock and seccomp alone: %s",
+                self._shared_user,
+            )
         if raise_priority():
             logger.info("from packet to block all runs at nice %d", RAISED)
         self._forks.start()
@@ -329,6 +339,7 @@ class Launcher:
                     "node": node.name,
                     "pid": os.getpid(),
                     "updated_us": now_us(),
+                    "shared_user": self._shared_user,
                     "xmpp": self._server.alive() if self._server else None,
                     "agents": [c.as_json() for c in self._children if c.node == node.name],
                 }

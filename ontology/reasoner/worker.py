@@ -25,7 +25,7 @@ from typing import Any
 
 import jpype
 
-from ontology import frames
+from ontology import frames, seccomp
 from ontology.chainer.justify import Justifier
 from ontology.chainer.prefilter import Part, Prefilter, Reduced
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
@@ -120,6 +120,7 @@ def main(arguments: list[str]) -> None:
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     stdin = os.fdopen(os.dup(0), "rb")
     stdout = os.fdopen(os.dup(1), "wb")
+    seccomp.leave_network()
     # Whatever Java prints must not fall between our frames.
     os.dup2(2, 1)
     start_jvm(heap_mib)

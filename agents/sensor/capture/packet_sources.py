@@ -22,6 +22,7 @@ from typing import Protocol
 from agents.clock import now_us
 from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
 from agents.sensor.capture.nflog import NflogCapture
+from agents.sensor.capture.opener import DirectOpener, Opener
 from agents.sensor.capture.scapy_capture import ScapyCapture
 from agents.sensor.core import SensorCore
 from agents.settings.honeynet import Node
@@ -127,8 +128,16 @@ class Lane:
 class Sources:
     """All that the ``[[node]]`` of a sensor names. Threads from `start` to `stop`."""
 
-    def __init__(self, node: Node, sensor: str, state_dir: Path | None = None) -> None:
-        """``state_dir``: where the places in growing files are kept over a restart."""
+    def __init__(
+        self,
+        node: Node,
+        sensor: str,
+        state_dir: Path | None = None,
+        opener: Opener | None = None,
+    ) -> None:
+        """``state_dir``: where the places in growing files are kept over a restart; ``opener``:
+        who has the right to open sockets, by default we."""
+        self._opener = opener or DirectOpener(node.capture_filter)
         self._node = node
         self._state_dir = state_dir
         self._ended = threading.Event()
@@ -171,7 +180,12 @@ class Sources:
         for log_group, lane in self._groups.items():
             name = f"nflog:{log_group}"
             self._begin(
-                "nflog", self._follow, lane, name, name, lambda g=log_group: NflogCapture(g)
+                "nflog",
+                self._follow,
+                lane,
+                name,
+                name,
+                lambda g=log_group: NflogCapture(g, self._opener.log_group),
             )
         for path, lane in self._files.items():
             self._begin("file", self._follow_file, lane, path)
@@ -237,12 +251,13 @@ class Sources:
                 filter_expression,
                 ring_bytes=self._node.capture_ring_mib << 20,
                 fanout=group,
+                open_=self._opener.packets,
             )
         except RingMissing as e:
             if number:
                 return None
             logger.warning("%s; using scapy's socket: some 5,000 packets a second at most", e)
-            return ScapyCapture(interface, filter_expression)
+            return ScapyCapture(interface, filter_expression, self._opener.scapy)
 
     def _follow(
         self,

@@ -26,7 +26,7 @@ from agents.clock import now_us
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.rule_files import LoadedRules, Stamp, load_rules, stamp
 from datasets.captures.pcap import RawPackets
-from ontology import fragments, frames
+from ontology import fragments, frames, seccomp
 from ontology.records import Alert
 
 TELL_US = 500_000
@@ -183,6 +183,7 @@ class Worker:
 def main() -> int:
     """Until the end of standard input, which also comes when the parent is gone."""
     os.nice(NICE)
+    seccomp.leave_network()
     first = frames.read(sys.stdin.buffer)
     if first is None:
         return 0
