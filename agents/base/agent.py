@@ -12,17 +12,21 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from agents.base.conditions import Conditions, as_text
 from agents.base.confinement import Needs
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
 from agents.base.exchange import Exchange
 from agents.base.health import give_back_memory, resident_kib
+from agents.base.losses import COMMON, Loss, LossWatch
 from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
 from agents.base.registration import LEASE_S, Registration
@@ -47,6 +51,8 @@ class BaseAgent(Generic[Running]):
 
     role: ClassVar[Role]
     services: ClassVar[tuple[str, ...]] = ()
+    losses: ClassVar[tuple[Loss, ...]] = ()
+    """Counters of this role that mean that something was lost or held back."""
 
     def __init__(self, context: AgentContext) -> None:
         if context.role != self.role:
@@ -57,6 +63,9 @@ class BaseAgent(Generic[Running]):
         self.node = context.node
         self.counters: Counter[str] = Counter()
         """Shown in `ontoidps status`, in /metrics and on the console's page."""
+        self.conditions = Conditions(now_us)
+        """What this agent can't do just now, and what it loses; shown there too."""
+        self._loss_watch = LossWatch((*self.losses, *COMMON), self.conditions)
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
         self._stopping, self._ready = asyncio.Event(), asyncio.Event()
@@ -266,6 +275,10 @@ class BaseAgent(Generic[Running]):
         with them."""
         return ONTOLOGY_VERSION
 
+    def renew_soon(self) -> None:
+        """Tell the supervisor of a change in our directory entry without waiting for its turn."""
+        self._registration.renew_soon()
+
     def describe(self) -> AgentDescription:
         """This agent's directory entry."""
         health = " ".join(f"{name}={value}" for name, value in sorted(self.counters.items()))
@@ -278,6 +291,7 @@ class BaseAgent(Generic[Running]):
             ontology_version=self.ontology_version,
             lease_s=LEASE_S,
             health=health[:_MAX_HEALTH],
+            conditions=as_text(self.conditions.current()),
         )
 
     @property
@@ -291,28 +305,20 @@ class BaseAgent(Generic[Running]):
 
     def health(self) -> dict[str, Any]:
         """The answer to the launcher's ping."""
-        found: dict[str, Any] = {
+        exchange = getattr(self, "_exchange", None)
+        return {
             "jid": self.jid,
             "connected": self.connected,
-            "server_error": "",
-            "local": 0,
-            "local_peers": 0,
+            "server_error": "" if exchange is None or self.connected else exchange.bus.last_error,
+            "local": 0 if exchange is None else len(exchange.local.connected),
+            "local_peers": 0 if exchange is None else len(exchange.local.peers),
             "registered": self.registered.is_set(),
             "counters": dict(self.counters),
-            "pending": 0,
-            "busy_s": 0.0,
+            "conditions": [condition.as_json() for condition in self.conditions.current()],
+            "pending": 0 if exchange is None else exchange.delivery.pending,
+            "busy_s": 0.0 if exchange is None else round(exchange.busy_s, 3),
             "rss_kib": resident_kib(),
         }
-        if hasattr(self, "_exchange"):
-            exchange = self._exchange
-            found |= {
-                "server_error": "" if exchange.connected else exchange.bus.last_error,
-                "local": len(exchange.local.connected),
-                "local_peers": len(exchange.local.peers),
-                "pending": exchange.delivery.pending,
-                "busy_s": round(exchange.busy_s, 3),
-            }
-        return found
 
     # --- the life of the agent ------------------------------------------------------------------
 
@@ -351,10 +357,13 @@ class BaseAgent(Generic[Running]):
                 mail.close()
 
     async def _run_linked(self, exchange: Exchange) -> None:
+        call_soon = asyncio.get_running_loop().call_soon_threadsafe
+        self.conditions.on_change = partial(call_soon, self.renew_soon)
         try:
             await exchange.start()
             await self._work(exchange)
         finally:
+            self.conditions.on_change = None
             await self._tasks.end()
             await exchange.close()
 
@@ -373,6 +382,7 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._registration.keep(exchange), name="registration")
             self.every(1.0, exchange.watch, name="behaviour watch")
+            self.every(1.0, self._watch_losses, name="losses")
             logger.info("%s has started", self.jid)
             await self._stopping.wait()
         finally:
@@ -382,6 +392,9 @@ class BaseAgent(Generic[Running]):
             finally:
                 await self._at_end.aclose()
             exchange.flush()
+
+    async def _watch_losses(self) -> None:
+        self._loss_watch.look(self.counters, time.monotonic())
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""

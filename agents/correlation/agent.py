@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.confinement import Needs
+from agents.base.losses import Loss
 from agents.base.protected import Protected
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
@@ -54,6 +55,16 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     role: ClassVar[Role] = "correlation"
     services: ClassVar[tuple[str, ...]] = ("correlation",)
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss("quarantined", "alerts given up, the reasoner can't digest them"),
+        Loss("queue_full", "alerts put back, too many wait"),
+        Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
+        Loss("left_out", "alerts left out of a window, too many belong together"),
+        Loss("evicted", "alerts forgotten before their time, too many came"),
+        Loss("orders_unsendable", "orders that no message can hold"),
+        Loss("incidents_unsendable", "incidents that no message can hold"),
+        Loss("malformed", "alerts refused as malformed", "alerts_received"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)

@@ -111,20 +111,20 @@ class Replay:
             self.totals.lines = before.lines + intake.counters["lines"]
             self.totals.refused = before.refused + intake.counters["refused"]
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
-            yield from self._alerts([r for r in records if isinstance(r, Alert)])
+            yield from self._others([r for r in records if isinstance(r, Alert)])
 
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
         if self._signatures is not None:
-            yield from self._alerts(self._signatures.finish())
+            yield from self._others(self._signatures.finish())
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         self._sensor.on_packets(raw)
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
-        yield from self._alerts(self._sensor.take_alerts())
+        yield from self._others(self._sensor.take_alerts())
         if self._signatures is not None:
-            yield from self._alerts(self._signatures.on_packets(raw))
+            yield from self._others(self._signatures.on_packets(raw))
 
     def _batches(self, batches: list[ConnectionBatch]) -> Iterator[Alert | Incident | Decision]:
         totals = self.totals
@@ -133,6 +133,12 @@ class Replay:
             totals.malformed += batch.malformed
             totals.connections += len(batch.connections)
             yield from self._alerts(self._analyzer.on_batch(batch))
+
+    def _others(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
+        """Alerts that no detector found, as a live analyzer passes them on."""
+        if alerts:
+            now_us = max(alert.end_us for alert in alerts)
+            yield from self._alerts(self._analyzer.on_alerts(alerts, now_us))
 
     def _alerts(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
         if not alerts:

@@ -18,6 +18,7 @@ from typing import ClassVar, Final, TypeVar
 from agents.base import AgentContext, BaseAgent
 from agents.base.confinement import Needs
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
+from agents.base.losses import Loss
 from agents.base.privileges import NET_ADMIN, NET_RAW
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
@@ -60,6 +61,12 @@ class ReactionAgent(BaseAgent[Gateway]):
 
     role: ClassVar[Role] = "reaction"
     services: ClassVar[tuple[str, ...]] = ("block", "unblock")
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss("blocks_refused_rate", "blocks put off, more than policy.maximum_blocks_per_minute"),
+        Loss("blocks_failed", "orders that the firewall did not carry out"),
+        Loss("responder.*.errors", "responder {} failed, it is tried again"),
+        Loss("responder.*.forgotten", "responder {}: orders given up, too many wait"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from agents.base import AgentContext, BaseAgent, users
 from agents.base.confinement import Needs
+from agents.base.losses import Loss
 from agents.base.users import Users
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
@@ -54,6 +55,25 @@ class SensorAgent(BaseAgent[Observation]):
 
     role: ClassVar[Role] = "sensor"
     services: ClassVar[tuple[str, ...]] = ("packets",)
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss(
+            "capture.*.dropped",
+            "{}: packets lost, the kernel's buffer was full",
+            "capture.*.packets",
+        ),
+        Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
+        Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
+        Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("alerts_lost", "alerts lost, too many waited"),
+        Loss("evicted", "connections forgotten before their end, too many were open"),
+        Loss("unread", "payloads forgotten before they were read, too many were open"),
+        Loss("arp_evicted", "ARP claims forgotten, too many came"),
+        Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
+        Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
+        Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
+        Loss("input.*.gap", "log {}: gaps, it was rotated away before it was read"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -84,11 +104,14 @@ class SensorAgent(BaseAgent[Observation]):
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
+        own, others = context.settings.addresses_of(context.node)
         sources = Sources(
             self._node,
             context.jid,
             context.state_dir,
-            self.taken or DirectOpener(self._node.capture_filter),
+            own=own,
+            others=others,
+            opener=self.taken or DirectOpener(self._node.capture_filter),
         )
         signatures: MatchProcess | None = None
         if self._node.signatures:

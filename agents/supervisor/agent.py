@@ -268,6 +268,10 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                 await run.operations.sweep()
         await run.operations.feed.beat()
 
+    def renew_soon(self) -> None:
+        """Into the directory at once: it is our own."""
+        self.spawn(self._register_myself(), name="own registration")
+
     async def _register_myself(self) -> None:
         run = self.running
         async with run.sweeping:

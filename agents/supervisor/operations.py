@@ -213,7 +213,7 @@ class Operations:
             self.counters["registrations_refused"] += 1
             await self._audit(sender, "registration refused", sender, str(e), now_us)
             raise
-        if change != "renewed":
+        if change not in ("renewed", "changed"):
             logger.info("agent %s is %s", sender, change)
             await self._audit(sender, f"agent {change}", sender, description.health, now_us)
             if description.role == "reaction":

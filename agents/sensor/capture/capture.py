@@ -41,6 +41,10 @@ _BLOCK_BYTES = 1 << 18
 """Must hold a frame of 64 KiB, which receive offload puts together."""
 _RETIRE_MS = 20
 """Age at which the kernel hands over a block that isn't full."""
+_KIND = 58
+"""Where in a frame's header (48 bytes) and the sockaddr_ll behind it ``sll_pkttype`` is."""
+_OUTGOING = 4
+"""PACKET_OUTGOING; every other kind arrived."""
 _MAX_READ_BLOCKS = 16
 """Blocks taken in one read: at most 4 MiB."""
 
@@ -212,6 +216,8 @@ class Capture:
             fields[:, 4].copy(),
             fields[:, 1] * 1_000_000 + fields[:, 2] // 1000,
             self.link_type,
+            np.where(data[heads + _KIND] == _OUTGOING, -1, 1).astype(np.int8),
+            (self.interface,),
         )
 
     def dropped(self) -> int:

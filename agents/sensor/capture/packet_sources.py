@@ -14,21 +14,24 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from agents.base.kernel_addresses import KernelAddressesError, read_links_and_routes
 from agents.clock import now_us
 from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
 from agents.sensor.capture.nflog import NflogCapture
 from agents.sensor.capture.opener import DirectOpener, Opener
 from agents.sensor.capture.scapy_capture import ScapyCapture
 from agents.sensor.core import SensorCore
+from agents.sensor.grounds import MAX_ROUTES, Grounds, make_grounds
+from agents.sensor.sides import SideJudge
 from agents.settings.honeynet import Node
 from datasets.captures.growing import GrowingCapture
 from datasets.captures.pcap import CaptureError, RawPackets
-from ontology.records import Alert, ConnectionBatch
+from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,10 @@ _LAG_US = 100_000
 _LOOK_S = 0.25
 """How often a file is looked at that has not grown."""
 
+_ROUTES_S = 10.0
+"""How often routes are read, unless that takes more than 1 / `_ROUTES_SHARE` of the time."""
+_ROUTES_SHARE = 20
+
 Offer = Callable[[RawPackets], None]
 _LIGHT = 500
 """Open connections up to which a look at them takes some 0.1 ms."""
@@ -62,7 +69,8 @@ class Lane:
 
     def __init__(self, sensor: str, *, own_clock: bool = False) -> None:
         """``own_clock``: time goes by the packets, as in a file that is written with delay."""
-        self._core = SensorCore(sensor)
+        self._judge = SideJudge()
+        self._core = SensorCore(sensor, judge=self._judge)
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._lock = threading.Lock()
@@ -81,18 +89,22 @@ class Lane:
         with self._lock:
             self._core.on_dropped(count)
 
+    def on_grounds(self, grounds: Grounds) -> None:
+        """Judge by these from the next block on."""
+        self._judge.grounds = grounds
+
     def run(self, ended: threading.Event, offer: Offer | None) -> None:
-        """Decode until ``ended``, and then what still waits; ``offer`` gets each block first."""
+        """Decode until ``ended``, and then what still waits; ``offer`` gets what counts of it."""
         while not (ended.is_set() and self._blocks.empty()):
             try:
                 raw = self._blocks.get(timeout=_READ_S)
             except queue.Empty:
                 continue
-            if offer is not None:
-                offer(raw)
             with self._lock:
-                self._core.on_packets(raw)
+                raw = self._core.on_packets(raw)
                 self._arrived = time.monotonic()
+            if offer is not None and len(raw):
+                offer(raw)
 
     def take(self, *, final: bool = False) -> list[ConnectionBatch]:
         """What is due now; with ``final`` also what is still open."""
@@ -133,12 +145,23 @@ class Sources:
         node: Node,
         sensor: str,
         state_dir: Path | None = None,
+        *,
+        own: Collection[Address] = (),
+        others: Collection[Address] = (),
         opener: Opener | None = None,
     ) -> None:
-        """``state_dir``: where the places in growing files are kept over a restart; ``opener``:
-        who has the right to open sockets, by default we."""
+        """
+        Args:
+            state_dir: where the places in growing files are kept over a restart.
+            own: addresses of the node and the honeypots behind it.
+            others: those of other nodes; nothing that arrives from outside in their name proves
+                anything.
+            opener: who has the right to open sockets, by default we.
+        """
         self._opener = opener or DirectOpener(node.capture_filter)
         self._node = node
+        self._own, self._others = own, others
+        self._grounded = threading.Event()
         self._state_dir = state_dir
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -160,8 +183,11 @@ class Sources:
             return {name for name, count in self._open.items() if count > 0}
 
     def start(self, offer: Offer | None = None) -> None:
-        """``offer`` is called with every block before it is decoded, from several threads."""
+        """``offer`` is called with every block that was decoded, from several threads, without what
+        can't be evidence."""
         self._offer = offer
+        if self._node.interfaces or self._node.nflog:
+            self._begin("routes", self._follow_routes)
         for lane in self._lanes:
             self._begin("decode", lane.run, self._ended, offer)
         for interface in self._node.interfaces:
@@ -269,6 +295,9 @@ class Sources:
         """Capture until the end, through interfaces that go and come back."""
         complained = ""
         delay = _REOPEN_S
+        # Until it is known which side is which, nothing that arrives could be judged.
+        while not (self._grounded.wait(_LOOK_S) or self._ended.is_set()):
+            pass
         while not self._ended.is_set():
             opened = False
             try:
@@ -292,6 +321,35 @@ class Sources:
                 if opened:
                     self._opened(source, -1)
             self._ended.wait(delay)
+
+    def _follow_routes(self) -> None:
+        """Keep what the kernel routes where up to date: routes change while we run."""
+        complained = ""
+        sides = {
+            name: self._node.side(name) for name in (*self._node.interfaces, *self._node.sides)
+        }
+        while not self._ended.is_set():
+            began = time.monotonic()
+            links: Sequence[Mapping[str, object]] = ()
+            routes: Sequence[Mapping[str, object]] = ()
+            try:
+                links, routes = read_links_and_routes()
+                if len(routes) > MAX_ROUTES:
+                    raise KernelAddressesError(f"{len(routes)} routes are more than {MAX_ROUTES}")
+                complained = ""
+            except (KernelAddressesError, OSError) as e:
+                self._count("route_errors")
+                if str(e) != complained:
+                    logger.warning(
+                        "routes are not known, only what the file names is inside: %s", e
+                    )
+                    complained = str(e)
+            grounds = make_grounds(sides, self._own, self._others, links, routes)
+            for lane in self._lanes:
+                lane.on_grounds(grounds)
+            self._grounded.set()
+            took = time.monotonic() - began
+            self._ended.wait(max(_ROUTES_S, _ROUTES_SHARE * took))
 
     def _read(self, reader: _Reader, lane: Lane, name: str) -> None:
         lost = 0
