@@ -82,16 +82,13 @@ class BaseAgent(Generic[Running]):
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
-        """What a process that runs this agent and nothing else keeps (`agents.base.confinement`).
-        Pure."""
+        """What a process keeps that runs nothing else (`agents.base.confinement`). Pure."""
         return Needs()
 
     @classmethod
     def take(cls, context: AgentContext) -> Any:
-        """Before the process gives up its rights: what can't be had later, for `taken`.
-
-        Reads nothing that the agent itself can write, as this may be root. Blocks.
-        """
+        """For `taken`, what can't be had once the process has given up its rights. Blocks.
+        Reads nothing that the agent can write: this may be root."""
         return None
 
     async def on_start(self) -> Running:

@@ -82,7 +82,7 @@ class Launcher:
         self._locks: list[int] = []
         self._server: XmppServer | None = None
         self._shared_user = ""
-        """Why agents have no users of their own."""
+        """Why agents that root starts have no users of their own."""
         self._forks = ForkServer(child.role for child in self._children)
         self._trouble = ""
         """Why the run files can't be written."""
@@ -96,12 +96,12 @@ class Launcher:
         self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
         self._check_keys({node.name for node in self._nodes})
-        self._shared_user = users.why_shared(self._settings) or ""
-        if self._shared_user and os.geteuid() == 0:
+        if os.geteuid() == 0 and (why := users.why_shared(self._settings)) is not None:
+            self._shared_user = why
             logger.warning(
                 "all agents are user 0, without capabilities but those that they need, and kept "
                 "apart by Landlock and seccomp alone: %s",
-                self._shared_user,
+                why,
             )
         if raise_priority():
             logger.info("from packet to block all runs at nice %d", RAISED)

@@ -86,9 +86,8 @@ class SensorAgent(BaseAgent[Observation]):
         own. It never holds CAP_NET_RAW: see `take`."""
         node = context.settings.node_named(context.node)
         files = (*(entry.path for entry in node.inputs), *node.captures)
-        return Needs(
-            read=(*dict.fromkeys(path.parent for path in files), *node.signatures), executes=True
-        )
+        folders = dict.fromkeys(path.parent for path in files)
+        return Needs(read=(*folders, *files, *node.signatures), executes=True)
 
     @classmethod
     def take(cls, context: AgentContext) -> SocketOpener | None:
