@@ -78,14 +78,6 @@ def refuse(calls: Iterable[str] = (), *, families: Collection[int] = ORDINARY_FA
     return rules.load()
 
 
-def leave_network() -> bool:
-    """Refuse every socket: for a process that looks at strangers' data and speaks by pipes.
-
-    Returns and raises: as `refuse`.
-    """
-    return refuse(NETWORK, families=())
-
-
 class _Compare(ctypes.Structure):
     """struct scmp_arg_cmp of seccomp.h: an argument, how to compare it, and with what."""
 

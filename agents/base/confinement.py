@@ -21,14 +21,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.base import landlock, mount_view, privileges, users
+from agents.base import mount_view, privileges, users
 from agents.base.context import AgentContext
-from agents.base.landlock import READ, SOCKETS, WRITE, Allowed
 from agents.base.local import socket_path
 from agents.base.message_log import log_folder, logs_folder
 from agents.base.users import Users
 from agents.trust.identity import keys_directory
-from ontology import seccomp
+from ontology import landlock, seccomp
+from ontology.landlock import READ, SOCKETS, WRITE, Allowed
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Needs:
     """What a role needs beyond its own state, its own keys and the way to the XMPP server."""
 
     read: tuple[Path, ...] = ()
-    """Files and folders."""
+    """Files, with their folders, in which others may take their places; and folders."""
     executes: bool = False
     """Whether it starts other programs."""
     capabilities: frozenset[int] = frozenset()
@@ -68,7 +68,7 @@ def enter(context: AgentContext, needs: Needs) -> None:
         user = own.of_agent(settings, context.role, context.node)
         as_whom = (user, own.group, *_groups(own, needs))
     kept = give_up(
-        _allowed(context, needs),
+        _allowed(context, needs, holds_state=shared is None),
         state=settings.state_dir,
         as_whom=as_whom,
         capabilities=needs.capabilities,
@@ -122,7 +122,8 @@ def give_up(
     )
 
 
-def _allowed(context: AgentContext, needs: Needs) -> Allowed:
+def _allowed(context: AgentContext, needs: Needs, *, holds_state: bool) -> Allowed:
+    """``holds_state``: a folder to read may also hold all state, which owners protect there."""
     settings, jid = context.settings, context.jid
     state, keys = settings.state_dir, keys_directory(settings)
     paths = [
@@ -134,6 +135,7 @@ def _allowed(context: AgentContext, needs: Needs) -> Allowed:
         *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),
         (keys / "ca.crt", READ),
         *((path, READ) for path in needs.read),
+        *((path, READ) for path in _folders(context, needs, holds_state)),
     ]
     if settings.xmpp.ca is not None:
         paths.append((settings.xmpp.ca, READ))
@@ -142,6 +144,18 @@ def _allowed(context: AgentContext, needs: Needs) -> Allowed:
     if needs.reads_console:
         paths.append((state / "console", READ))
     return Allowed(tuple(paths), connect=None if needs.any_port else (settings.xmpp.port,))
+
+
+def _folders(context: AgentContext, needs: Needs, holds_state: bool) -> Iterator[Path]:
+    state = context.settings.state_dir.resolve()
+    for folder in {path.parent.resolve() for path in needs.read if not path.is_dir()}:
+        if holds_state or not state.is_relative_to(folder):
+            yield folder
+            continue
+        logger.warning(
+            "%s holds %s: what is put there from now on can't be read", folder, state.name
+        )
+        yield from landlock.around(folder, state)
 
 
 # --- files of its own ----------------------------------------------------------------------------

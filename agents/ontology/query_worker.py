@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store
 
-from ontology import seccomp
+from ontology.confined_worker import confine_worker
 
 _MEMORY = 1 << 30
 
@@ -75,7 +76,7 @@ def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
 
 def main() -> int:
     question = json.load(sys.stdin)
-    seccomp.leave_network()
+    confine_worker(read=[Path(question["path"])])
     resource.setrlimit(resource.RLIMIT_CPU, (question["cpu_s"], question["cpu_s"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     store = Store.read_only(question["path"])

@@ -82,12 +82,10 @@ class SensorAgent(BaseAgent[Observation]):
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
-        """Folders of logs and captures, as files change places in them, and rules; workers of its
-        own. It never holds CAP_NET_RAW: see `take`."""
+        """Logs, captures and rules, and workers of its own. No CAP_NET_RAW: see `take`."""
         node = context.settings.node_named(context.node)
-        files = (*(entry.path for entry in node.inputs), *node.captures)
-        folders = dict.fromkeys(path.parent for path in files)
-        return Needs(read=(*folders, *files, *node.signatures), executes=True)
+        files = (*(entry.path for entry in node.inputs), *node.captures, *node.signatures)
+        return Needs(read=files, executes=True)
 
     @classmethod
     def take(cls, context: AgentContext) -> SocketOpener | None:

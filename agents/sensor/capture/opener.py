@@ -18,13 +18,14 @@ import threading
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from agents.base import confinement, landlock, privileges
-from agents.base.landlock import Allowed
+from agents.base import confinement, privileges
 from agents.base.users import Users
 from agents.sensor.capture.nflog import open_log_group
 from agents.sensor.capture.scapy_capture import ScapyProcess
 from agents.settings.honeynet import Node
 from datasets.captures.pcap import CaptureError
+from ontology import landlock
+from ontology.landlock import Allowed
 
 logger = logging.getLogger(__name__)
 

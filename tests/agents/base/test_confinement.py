@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.base import AgentContext, confinement, landlock, users
+from agents.base import AgentContext, confinement, users
 from agents.base.local import listen_on, socket_path
 from agents.base.message_log import log_folder
 from agents.base.users import Users
 from agents.console.sessions import open_credentials
 from agents.settings.honeynet import Settings, load_settings
+from ontology import landlock
 from ontology.records import Role
 
 ROOT = Path(__file__).parents[3]
@@ -295,9 +296,10 @@ def test_without_landlock_it_says_so_and_goes_on(honeynet: Settings, honeynet_fi
     code = (
         "import sys, logging; logging.basicConfig(level=logging.INFO)\n"
         "from pathlib import Path\n"
-        "from agents.base import AgentContext, landlock\n"
+        "from agents.base import AgentContext\n"
         "from agents.base.confinement import Needs, enter\n"
         "from agents.settings.honeynet import load_settings\n"
+        "from ontology import landlock\n"
         "landlock._call = lambda *_: -1\n"
         "settings = load_settings(Path(sys.argv[1]))\n"
         "enter(AgentContext(settings=settings, role='analyzer', node='gw1'), Needs())\n"

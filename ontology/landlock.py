@@ -44,6 +44,7 @@ SOCKETS = _MAKE_SOCK | _REMOVE_FILE
 """Make unix sockets in a folder, and remove them."""
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
+_LIBRARIES = [*SYSTEM, sys.prefix, sys.base_prefix]
 _FILES = (
     "/dev/null",
     "/dev/urandom",
@@ -115,9 +116,18 @@ def threads() -> int:
 
 def program(hole: Path, *, executes: bool) -> Iterator[tuple[Path, int]]:
     """What Python, our code and the system's libraries need, without what lies below ``hole``."""
-    folders = [*SYSTEM, sys.prefix, sys.base_prefix, *(p for p in sys.path if p)]
-    rights = RUN if executes else READ
-    for folder in dict.fromkeys(os.path.realpath(f) for f in folders):
+    yield from _readable(_LIBRARIES + [p for p in sys.path if p], hole, RUN if executes else READ)
+
+
+def worker_program() -> Iterator[tuple[Path, int]]:
+    """The same for a process that needs nothing of where our code happens to lie."""
+    house = Path(__file__).parents[1]
+    rooms = [str(house / room) for room in ("agents", "datasets", "ontology", "rules")]
+    yield from _readable(_LIBRARIES + rooms, house / "state", READ)
+
+
+def _readable(folders: list[str], hole: Path, rights: int) -> Iterator[tuple[Path, int]]:
+    for folder in dict.fromkeys(map(os.path.realpath, folders)):
         if os.path.isdir(folder):
             yield from ((path, rights) for path in around(Path(folder), hole.resolve()))
     yield from ((Path(name), READ | _WRITE_FILE) for name in _FILES[:1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.base.landlock import around
+from ontology.landlock import around
 
 
 def test_a_folder_around_a_hole_is_all_but_the_hole(tmp_path: Path) -> None:
