@@ -162,10 +162,10 @@ def _folders(context: AgentContext, needs: Needs, holds_state: bool) -> Iterator
 
 
 def _make_scratch(folder: Path) -> None:
-    """What the agent and its children use for /tmp, which is everybody's."""
+    """What the agent and its children use for /tmp, which is everybody's, and for a home."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 def _own_folders(context: AgentContext) -> tuple[Path, ...]:

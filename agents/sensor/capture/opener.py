@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _MAX: Final = 4096
 _ANSWER_S: Final = 30.0
+_READY: Final = b"ready"
 
 
 class Opener(Protocol):
@@ -117,6 +118,7 @@ def start_opener(node: Node, users: Users | None, state: Path) -> SocketOpener:
             ours.close()
             _keep_only(theirs.fileno())
             _give_up_the_rest(node, users, state)
+            theirs.send(_READY)
             serve(theirs, node)
             code = 0
         except Exception:
@@ -124,7 +126,10 @@ def start_opener(node: Node, users: Users | None, state: Path) -> SocketOpener:
         finally:
             os._exit(code)
     theirs.close()
-    return SocketOpener(ours)
+    opener = SocketOpener(ours)
+    if ours.recv(_MAX) != _READY:
+        raise ChildProcessError("who opens sockets for the sensor ended at once")
+    return opener
 
 
 def serve(channel: socket.socket, node: Node) -> None:
@@ -182,6 +187,7 @@ def _keep_only(descriptor: int) -> None:
 
 def _give_up_the_rest(node: Node, users: Users | None, state: Path) -> None:
     privileges.name_process("ontoidps-opener")
+    os.environ["HOME"] = "/nonexistent"  # scapy looks for what it kept there
     kept = {privileges.NET_RAW} if node.interfaces else set()
     if node.nflog:
         kept.add(privileges.NET_ADMIN)
