@@ -41,7 +41,7 @@ MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
 
 
-WISH_LIMIT_US = 60_000_000
+WISH_LIMIT_S = 60
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -69,6 +69,8 @@ class AnalyzerAgent(BaseAgent[Detection]):
         Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
         Loss("detector.*.errors", "detector {} failed"),
         Loss("*_held_back", "alerts held back: {}"),
+        Loss("crowded", "unverified connections and alerts told as crowds, not one by one"),
+        Loss("crowd_refused", "unverified alerts left out, of too many classes"),
     )
 
     def __init__(self, context: AgentContext) -> None:
@@ -114,7 +116,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             [wish],
             protocol="fipa-subscribe",
             # One that starts later announces them unasked.
-            reply_by_us=now_us() + WISH_LIMIT_US,
+            within_s=WISH_LIMIT_S,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
@@ -192,13 +194,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self.counters["alerts"] += len(alerts)
         self.counters.update({k: v - self.counters[k] for k, v in core.counters().items()})
         for alert in alerts:
-            logger.info(
-                "%s from %s to %s: %s",
-                alert.classification,
-                alert.source,
-                alert.target,
-                alert.explanation,
-            )
+            values = (alert.classification, alert.source, alert.target, alert.explanation)
+            if alert.verified_source:
+                logger.info("%s from %s to %s: %s", *values)
+            else:
+                # Another kind of line: a flood of these leaves out none of the others.
+                logger.info("%s from %s (not verified) to %s: %s", *values)
         await self._publish(alerts)
         self._remember(batch.id)
 

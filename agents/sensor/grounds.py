@@ -56,6 +56,8 @@ class Ground:
                 known[place] = known.get(place, 0) | value
         self.reached = any(value & HERE for value in known.values())
         """Whether the kernel routes anything through this side."""
+        # IPv4 addresses stand among those of IPv6, whose default is none of theirs.
+        known.setdefault(_range(IPv4Network("0.0.0.0/0")), 0)
         for network in _NO_HOST:
             known[_range(network)] = SPECIAL
         routed = _Ranges(known)

@@ -83,7 +83,7 @@ class SideJudge:
                 if grounds.sides[name] == "outside":
                     forged = self._outside(ground, packets, some, came > 0, out)
                 else:
-                    forged = _inside(ground, packets, some & (came > 0))
+                    forged = self._inside(ground, packets, some, came > 0)
             elif name in grounds.other and name not in grounds.sides:
                 forged = _by_routes(grounds.other[name], packets, some & (came > 0))
             else:
@@ -118,6 +118,17 @@ class SideJudge:
         forged: Mask = claims & ~elsewhere
         forged |= self._sent_back(packets, claims, some & ~arrived & inner)
         return forged
+
+    def _inside(self, ground: Ground, packets: Packets, some: Mask, arrived: Mask) -> Mask:
+        """What comes from the inside must be routed there (a honeypot that was taken over can write
+        any source); without a route through it nothing can be said."""
+        if not ground.reached:
+            return np.zeros(len(packets), np.bool_)
+        source = ground.look_up(packets.src, packets.ip_version)
+        forged: Mask = some & (source & (HERE | SPECIAL) == 0) & (packets.protocol != ARP)
+        left = forged & ~arrived
+        forged &= arrived
+        return forged | self._sent_back(packets, forged, left)
 
     def _sent_back(self, packets: Packets, claimed: Mask, left: Mask) -> Mask:
         """Segments that only left because the kernel forwarded a forged one out again: without
@@ -162,16 +173,6 @@ class SideJudge:
             out *= multiplier
             out ^= out >> np.uint64(32)
         return out
-
-
-def _inside(ground: Ground, packets: Packets, arrived: Mask) -> Mask:
-    """What comes from the inside must be routed there (a honeypot that was taken over can write any
-    source); without a route through it nothing can be said."""
-    if not ground.reached or not arrived.any():
-        return np.zeros(len(packets), np.bool_)
-    source = ground.look_up(packets.src, packets.ip_version)
-    forged: Mask = arrived & (source & (HERE | SPECIAL) == 0) & (packets.protocol != ARP)
-    return forged
 
 
 def _by_routes(ground: Ground, packets: Packets, arrived: Mask) -> Mask:

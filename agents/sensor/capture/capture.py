@@ -96,7 +96,7 @@ class Capture:
         self._blocks = max(ring_bytes // _BLOCK_BYTES, 2)
         self._next = 0
         self._dropped = 0
-        self._index = _interface_index(interface)
+        self._index = interface_index(interface)
         try:
             # Protocol 0: nothing arrives before the filter stands and `bind` names the interface.
             self._socket = open_() if open_ else socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -244,7 +244,8 @@ class Capture:
             return False
 
 
-def _interface_index(interface: str) -> int:
+def interface_index(interface: str) -> int:
+    """Its number in this thread's network namespace. Raises: InterfaceMissing."""
     try:
         return socket.if_nametoindex(interface)
     except (OSError, ValueError) as e:
