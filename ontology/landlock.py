@@ -44,7 +44,7 @@ SOCKETS = _MAKE_SOCK | _REMOVE_FILE
 """Make unix sockets in a folder, and remove them."""
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
-_LIBRARIES = [*SYSTEM, sys.prefix, sys.base_prefix]
+_HOUSE = Path(__file__).resolve().parents[1]
 _FILES = (
     "/dev/null",
     "/dev/urandom",
@@ -116,14 +116,24 @@ def threads() -> int:
 
 def program(hole: Path, *, executes: bool) -> Iterator[tuple[Path, int]]:
     """What Python, our code and the system's libraries need, without what lies below ``hole``."""
-    yield from _readable(_LIBRARIES + [p for p in sys.path if p], hole, RUN if executes else READ)
+    rights = RUN if executes else READ
+    yield from _readable([*SYSTEM, *map(str, program_folders())], hole, rights)
 
 
 def worker_program() -> Iterator[tuple[Path, int]]:
     """The same for a process that needs nothing of where our code happens to lie."""
-    house = Path(__file__).parents[1]
-    rooms = [str(house / room) for room in ("agents", "datasets", "ontology", "rules")]
-    yield from _readable(_LIBRARIES + rooms, house / "state", READ)
+    rooms = [str(_HOUSE / room) for room in ("agents", "datasets", "ontology", "rules")]
+    folders = [*SYSTEM, sys.prefix, sys.base_prefix, *rooms]
+    yield from _readable(folders, _HOUSE / "state", READ)
+
+
+def program_folders() -> tuple[Path, ...]:
+    """Where Python, the libraries and our code are, whatever else is there.
+
+    Not the first entry of Python's path, which may be the folder that somebody happened to be in.
+    """
+    folders = [sys.prefix, sys.base_prefix, str(_HOUSE), *(p for p in sys.path[1:] if p)]
+    return tuple(Path(f) for f in dict.fromkeys(map(os.path.realpath, folders)) if os.path.isdir(f))
 
 
 def _readable(folders: list[str], hole: Path, rights: int) -> Iterator[tuple[Path, int]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Final
 
 from agents.base import privileges
 from agents.settings.honeynet import Settings
+from ontology.landlock import program_folders
 from ontology.records import Role
 
 _FIRST: Final = 1_879_048_192
@@ -99,12 +99,6 @@ def why_shared(settings: Settings) -> str | None:
     if closed and not held >> _CAP_SYS_ADMIN & 1:
         return f"{closed[0]} can't be entered by other users (chmod o+x)"
     return None
-
-
-def program_folders() -> tuple[Path, ...]:
-    """Where Python, the libraries and our code are, whatever else is there."""
-    folders = [sys.prefix, sys.base_prefix, *(p for p in sys.path if p)]
-    return tuple(Path(f) for f in dict.fromkeys(map(os.path.realpath, folders)) if os.path.isdir(f))
 
 
 def closed_folders(paths: Iterable[Path]) -> list[Path]:

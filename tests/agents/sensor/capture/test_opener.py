@@ -43,9 +43,11 @@ for pid in children:
             seen["held"].append(int(line.split()[1], 16))
 PATH = os.environ["PATH"]
 ip = lambda *w: subprocess.run(["ip", *w], check=True)
-ip("link", "add", "a0", "type", "veth", "peer", "name", "a1"); ip("link", "set", "a0", "up")
+ip("link", "add", "a0", "type", "veth", "peer", "name", "a1")
+ip("link", "set", "a0", "up")
 pipe = subprocess.Popen(["sh", "-c", "read _; ip link del a0; read _;"
-                         "ip link add a0 type veth peer name a1; ip link set a0 up; read _"], stdin=subprocess.PIPE, text=True)
+                         "ip link add a0 type veth peer name a1; ip link set a0 up; read _"],
+                        stdin=subprocess.PIPE, text=True)
 privileges.drop()
 
 def send():
