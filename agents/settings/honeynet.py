@@ -106,6 +106,9 @@ class Settings(Part):
     """XMPP domain of all agents."""
     state_dir: Path
     """Keys, outboxes, archive, run files. Made with mode 0700."""
+    users_from: Whole | None = Field(default=None, ge=1000, le=(1 << 31) - 5000)
+    """First of 4096 user and group ids for the agents of this host, when root starts them; by
+    default they follow from ``state_dir`` and lie where nobody else's do."""
     message_log_mib: Whole = Field(default=8, ge=0, le=1024)
     """MiB of its last messages that each agent keeps for ``ontoidps messages``; 0: none."""
     xmpp: Xmpp = Xmpp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import numpy as np
@@ -52,7 +53,7 @@ def spoken(steps: list[Step], cuts: list[int]) -> list[bool]:
         return Marks(none, none, none, none)
 
     edges = sorted({0, len(steps), *(cut % (len(steps) + 1) for cut in cuts)})
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         table.add(decode(whole.take(np.arange(begin, end))), read)
         table.advance(int(whole.times_us[end - 1]))
     return out

@@ -26,8 +26,9 @@ SETS: dict[str, tuple[tuple[bytes, ...], bool]] = {
     },
 }
 TOKENS = (
-    b"union|select|all|or|and|'|\"|=|1|12|(|)|;|--|#|drop|x|sleep(|<|script|a on|error|../|..\\|etc/|"
-    b"/etc/passwd|boot.ini|`|&|id|/bin/sh|>|>>|.rhosts|+ |exec |sudo|su|root|touch |make |./|~root|"
+    b"union|select|all|or|and|'|\"|=|1|12|(|)|;|--|#|drop|x|sleep(|<|script|a on|error|../|..\\|"
+    b"etc/|/etc/passwd|boot.ini|`|&|id|/bin/sh|>|>>|.rhosts|+ |exec |sudo|su|root|touch |make |./|"
+    b"~root|"
     b"CWD |RETR |STOR |SITE EXEC|550 |230 |354 |235 |not found|RCPT TO:|VRFY |DEBUG|\\|/|\n|\r| |"
     b"AUTH  PLAIN|a LOGIN |a NO |password|login incorrect|basic |authorization:|${jndi:|() {|"
     b"pass=a|user_pwd=|\xff|\0|%c0%af|last login|welcome to|\xe9"

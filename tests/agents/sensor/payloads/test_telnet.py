@@ -19,7 +19,9 @@ from agents.sensor.payloads.telnet import (
 
 COMMANDS = re.compile(rb"(?s)\xff(?:[\xfb-\xfe].?|\xfa[^\xff]{0,200}(?:\xff\xf0)?|.)")
 bytes_of = st.lists(
-    st.sampled_from([b"\xff", b"\xfb", b"\xfa", b"\xf0", b"\x18", b"a", b"\0", b"\xff\xfa" + b"x" * 150]),
+    st.sampled_from(
+        [b"\xff", b"\xfb", b"\xfa", b"\xf0", b"\x18", b"a", b"\0", b"\xff\xfa" + b"x" * 150]
+    ),
     max_size=12,
 ).map(b"".join)  # fmt: skip
 
