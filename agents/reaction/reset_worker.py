@@ -27,6 +27,9 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
+from agents.base import privileges
+from ontology import landlock
+
 PER_CONNECTION = 6
 """Times that we try to end one connection."""
 PER_SECOND = 200
@@ -180,6 +183,9 @@ def _say(answer: dict[str, Any]) -> None:
 def main() -> int:
     """Until the end of standard input."""
     conf.verb = 0
+    # It looks at strangers' packets: no rules of the firewall, no file of its agent's.
+    privileges.drop({privileges.NET_RAW})
+    landlock.confine(landlock.Allowed(tuple(landlock.worker_program())))
     try:
         resetter = Resetter(sys.argv[1:])
     except (OSError, Scapy_Exception, ValueError) as e:
