@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from agents.base.message_log import ACCEPTED, MessageLog
 from agents.base.outbox import Outbox, Seen, priority_of
-from agents.base.storage import transaction
+from agents.base.storage import Database, transaction
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.trust.identity import Identity, Peer, Refused
 from agents.trust.roles import check_roles
@@ -67,7 +66,7 @@ class Delivery:
     def __init__(
         self,
         identity: Identity,
-        mail: sqlite3.Connection,
+        mail: Database,
         counters: Counter[str],
         transmit: Callable[[AclMessage, str], None],
         *,
@@ -164,7 +163,7 @@ class Delivery:
 
     def post(self, message: AclMessage, records: Sequence[Record]) -> None:
         """Store until acknowledged; `pump` sends it."""
-        priority = priority_of({type(record).__name__ for record in records})
+        priority = priority_of(records)
         self._outbox.put(message, message.receivers[0], priority)
         dropped = sum(self._outbox.dropped.values())
         if dropped != self._counters["outbox_dropped"]:
@@ -250,7 +249,7 @@ class Delivery:
     ) -> None:
         """Store what a handler said and, if it succeeded, what it ``handled``: all or nothing.
 
-        Then acknowledge it. Raises: sqlite3.Error, with nothing stored.
+        Then acknowledge it.
         """
         try:
             with transaction(self._mail):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +21,7 @@ from agents.base.delivery import PROTOCOL, Delivery
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.routes import Routes
+from agents.base.storage import Database
 from agents.clock import now_us
 from agents.messages.acl import AclMessage, MessageError, from_spade
 from agents.trust.identity import Identity, Refused
@@ -53,7 +53,7 @@ class Exchange:
         self,
         context: AgentContext,
         identity: Identity,
-        mail: sqlite3.Connection,
+        mail: Database,
         log: MessageLog,
         counters: Counter[str],
         *,
