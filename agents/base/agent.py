@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from agents.base.clock_watch import EVERY_S, ClockWatch
 from agents.base.conditions import Conditions, as_text
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
@@ -31,7 +32,7 @@ from agents.base.registration import LEASE_S, Registration
 from agents.base.state_folder import locked
 from agents.base.storage import LOOK_EVERY_S
 from agents.base.tasks import Tasks
-from agents.clock import now_us
+from agents.clock import now_us, read_clocks
 from agents.messages.acl import AclMessage
 from agents.trust.identity import load_identity
 from ontology.records import AgentDescription, Record, Role
@@ -101,6 +102,9 @@ class BaseAgent(Generic[Running]):
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """A receiver turned our message down for good (its role check, or it can't read it)."""
 
+    async def on_clock_set(self, step_us: int) -> None:
+        """The wall clock was set by so many microseconds, a second ago at most."""
+
     async def on_stop(self) -> None:
         """Last words of an agent that had started; what `at_end` holds is closed after it."""
 
@@ -137,10 +141,9 @@ class BaseAgent(Generic[Running]):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> AclMessage:
-        """Store a message and send it until ``receiver`` acknowledges it (or ``reply_by_us``
-        passes).
+        """Store a message and send it until ``receiver`` acknowledges it, or for ``within_s`` s.
 
         Returns it as stored. Raises: MessageError (too large), FragmentError.
         """
@@ -151,7 +154,7 @@ class BaseAgent(Generic[Running]):
             protocol=protocol,
             conversation_id=conversation_id,
             in_reply_to=in_reply_to,
-            reply_by_us=reply_by_us,
+            within_s=within_s,
         )
         return message
 
@@ -164,12 +167,12 @@ class BaseAgent(Generic[Running]):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         """As `send`, to each of them; the records are encoded once.
 
-        Returns the messages as stored, in the receivers' order; without a
-        ``conversation_id`` each is a conversation of its own.
+        Returns them as stored, in the receivers' order; each is a conversation of its own unless
+        there is a ``conversation_id``.
         """
         messages = self._exchange.delivery.compose_many(
             receivers,
@@ -178,10 +181,9 @@ class BaseAgent(Generic[Running]):
             protocol=protocol,
             conversation_id=conversation_id,
             in_reply_to=in_reply_to,
-            reply_by_us=reply_by_us,
         )
         for message in messages:
-            self._exchange.post(message, records)
+            self._exchange.post(message, records, within_s)
         return messages
 
     async def ask(
@@ -210,11 +212,10 @@ class BaseAgent(Generic[Running]):
             records,
             protocol=protocol,
             conversation_id=conversation_id,
-            reply_by_us=now_us() + int(limit_s * 1e6),
         )
         answer = self._conversations.open(message)
         try:
-            self._exchange.post(message, records)
+            self._exchange.post(message, records, limit_s)
             async with asyncio.timeout(limit_s):
                 return await answer
         except TimeoutError as e:
@@ -230,7 +231,7 @@ class BaseAgent(Generic[Running]):
         if answer.reply_with:
             self._exchange.post(answer, records)
         else:
-            self._exchange.delivery.send_once(answer, now_us())
+            self._exchange.delivery.send_once(answer, read_clocks())
         return answer
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -239,7 +240,7 @@ class BaseAgent(Generic[Running]):
         return self._tasks.spawn(coroutine, name=name)
 
     def every(self, seconds: float, function: Callable[[], Awaitable[None]], *, name: str) -> None:
-        """Call it again and again, ``seconds`` apart (monotonic); an exception doesn't end that."""
+        """Call it again and again, ``seconds`` apart; an exception doesn't end that."""
         self._tasks.every(seconds, function, name=name)
 
     def keeps(self, look: Callable[[], None], *, name: str) -> None:
@@ -254,6 +255,12 @@ class BaseAgent(Generic[Running]):
     def connected(self) -> bool:
         """Whether there is a session with the XMPP server."""
         return hasattr(self, "_exchange") and self._exchange.connected
+
+    @property
+    def age_s(self) -> float:
+        """For `on_message`: how long ago, at most, the sender said what is being handled, in
+        seconds by clocks that nobody sets: what lasts for a time lasts so much less."""
+        return self._exchange.age_s
 
     @property
     def registered(self) -> asyncio.Event:
@@ -377,7 +384,9 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._registration.keep(exchange), name="registration")
             self.every(1.0, exchange.watch, name="behaviour watch")
-            self.every(1.0, self._watch_losses, name="losses")
+            self.every(1.0, self._look_at_itself, name="conditions")
+            clock = ClockWatch(self.context, self.conditions, self.counters, self.on_clock_set)
+            self.every(EVERY_S, clock.look, name="clock")
             logger.info("%s has started", self.jid)
             await self._stopping.wait()
         finally:
@@ -388,8 +397,11 @@ class BaseAgent(Generic[Running]):
                 await self._at_end.aclose()
             exchange.flush()
 
-    async def _watch_losses(self) -> None:
+    async def _look_at_itself(self) -> None:
         self._loss_watch.look(self.counters, time.monotonic())
+        waited_s, waiting = self._exchange.waited()
+        behind = "falls behind: messages wait too long" if self._exchange.backlog.behind else ""
+        self.conditions.hold("behind", behind, seconds=round(waited_s), waiting=waiting)
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from agents.base.context import AgentContext
 from agents.base.exchange import Exchange
-from agents.clock import now_us
+from agents.clock import read_clocks
 from agents.messages.acl import AclMessage
 from ontology.records import AgentDescription
 
@@ -70,7 +70,7 @@ class Registration:
                 conversation_id=self._conversation,
                 durable=False,
             )
-            exchange.delivery.send_once(message, now_us())
+            exchange.delivery.send_once(message, read_clocks())
 
     def take(self, message: AclMessage) -> bool:
         """Whether this is the supervisor's answer to a registration."""

@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this address is a honeypot (may be repeated)",
     )
     parser.add_argument(
+        "--side",
+        choices=("outside", "inside"),
+        default="inside",
+        help="where captures were taken: outside, towards strangers, what did not leave (known of "
+        "Linux cooked captures only) proves nothing in a honeypot's name (default: inside)",
+    )
+    parser.add_argument(
         "--join",
         action="store_true",
         help="the captures are one traffic, in this order (default: each stands for itself)",
@@ -138,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
                     policy=policy,
                     signatures=matching,
                     joins=find_joins(worker.theory),
+                    outside=arguments.side == "outside",
                 )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
@@ -233,6 +241,7 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
+    malformed += f", {totals.forged} forged" if totals.forged else ""
     lines = f"{totals.lines} lines ({totals.refused} refused), " if totals.lines else ""
     return (
         f"  {lines}{totals.packets} packets{malformed}, {totals.connections} connections: "

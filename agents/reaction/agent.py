@@ -127,7 +127,10 @@ class ReactionAgent(BaseAgent[Gateway]):
         if len(decisions) != len(records):
             raise ValueError("only decisions can be requested of a reaction agent")
         enforcement = self.running.enforcement
-        reports = await self._in_worker(lambda: enforcement.handle(decisions, message.sender))
+        age_s = self.age_s
+        reports = await self._in_worker(
+            lambda: enforcement.handle(decisions, message.sender, age_s)
+        )
         self._count()
         by_answer: dict[str, list[Block]] = {}
         for report in reports:

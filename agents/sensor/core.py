@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.content import ContentReader
 from agents.sensor.payloads.payload import look_up
+from agents.sensor.sides import SideJudge
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
@@ -50,10 +52,13 @@ class SensorCore:
         repeatable: bool = False,
         timeouts: Timeouts | None = None,
         max_flows: int = 131_072,
+        judge: SideJudge | None = None,
     ) -> None:
+        """``judge``: says which packets can't have come from whom they name."""
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
@@ -69,10 +74,10 @@ class SensorCore:
         """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
         (frames captured twice) are not among ``packets``."""
 
-    def on_packets(self, raw: RawPackets) -> None:
-        """Take in a block of packets, in order of capture."""
+    def on_packets(self, raw: RawPackets) -> RawPackets:
+        """Take in a block of packets, in order of capture; the packets that count as evidence."""
         if not len(raw):
-            return
+            return raw
         raw = self._duplicates.drop(raw)
         self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
@@ -85,10 +90,21 @@ class SensorCore:
         for kind, count in packets.malformed.items():
             self.counters[f"malformed.{kind}"] += count
         if not len(packets):
-            return
+            return raw
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
+        believed = self._judge.believed(raw, packets)
+        if believed is not None:
+            self.counters.update(self._judge.take_counters())
+            evident = np.ones(len(raw), np.bool_)
+            evident[packets.index[~believed]] = False
+            places = np.cumsum(evident) - 1
+            raw = raw.take(np.flatnonzero(evident))
+            packets = packets.take(believed)
+            packets = replace(packets, index=places[packets.index])
+            if not len(packets):
+                return raw
         marks = self._duplicates.unmark(packets, look_up(packets, self._content))
         self._flows.add(packets, marks)
         self.counters["evicted"] = self._flows.evicted
@@ -100,6 +116,7 @@ class SensorCore:
         self.counters["arp_alerts_held_back"] = self._arp.held_back
         self.counters["retransmitted"] = self._duplicates.segments
         self.counters["unread"] = self._content.forgotten
+        return raw
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
@@ -24,6 +25,7 @@ from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
+from agents.supervisor.timekeeper import NOTE_EVERY_US
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import (
     Address,
@@ -71,7 +73,8 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
-        self.propagation.last_order_us = ledger.clock()[1]
+        # Orders may have been given since that was noted, and a gateway goes by the newest.
+        self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
 
     # ---- from the agents
 
@@ -111,6 +114,7 @@ class Operations:
             decision.incident,
             decision.origin,
             decision.reason,
+            extra=ORDER,
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
