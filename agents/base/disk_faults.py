@@ -14,6 +14,11 @@ class Faults(Protocol):
     def clear(self, name: str) -> None: ...
 
 
+class NotNow(RuntimeError):
+    """Something can't be kept just now, and somebody has been told why: who wants it done tries
+    again later, and a message that wants it comes again."""
+
+
 class Untold:
     """Nobody: for tools that read a file and end."""
 

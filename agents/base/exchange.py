@@ -19,6 +19,7 @@ from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import Delivery
+from agents.base.disk_faults import NotNow
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.notices import PROTOCOL
@@ -239,6 +240,8 @@ class Exchange:
         except MessageError as e:
             key = raw.get_metadata("reply-with") or ""
             self.delivery.unparsable(str(raw.sender.bare), key, e, read_clocks())
+        except NotNow:
+            self._counters["messages_put_off"] += 1
         except Exception:
             self._counters["handler_errors"] += 1
             logger.exception("%s: handler failed; the message will come again", self._jid)
