@@ -36,7 +36,6 @@ ASK_RARELY_S = 300.0
 """Longest time between two subscriptions, when they don't help."""
 QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
-TRIM_EVERY_S = 60.0
 WISH_LIMIT_S = 60
 NICE = 5
 """How much the page gives way to the other agents of its host (nice(2))."""
@@ -55,8 +54,6 @@ class ConsoleRun:
     """When we subscribed last."""
     asked: int = 0
     """How often since the feed was whole."""
-    trimmed_at: int = 0
-    """How many parts there had been when the store was trimmed last."""
 
 
 class ConsoleAgent(BaseAgent[ConsoleRun]):
@@ -84,8 +81,11 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         taken = self.taken or await asyncio.to_thread(self.take, self.context)
         sock, credentials = taken
         self.at_end(sock.close)
-        store = await asyncio.to_thread(ReadStore, self.context.state_dir / "store.sqlite3")
+        store = await asyncio.to_thread(
+            ReadStore, self.context.state_dir / "store.sqlite3", faults=self.conditions
+        )
         self.at_end(lambda: asyncio.to_thread(store.close))
+        self.keeps(store.look, name="page")
         console = Console(
             self.settings,
             store,
@@ -99,7 +99,6 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         self.at_end(server.stop)
         self.spawn(server.serve(), name="page")
         self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
-        self.every(TRIM_EVERY_S, self._trim, name="store trim")
         await self._subscribe("ontology", "TrafficCluster")
         logger.info("page on %s", listen)
         if credentials.first_start:
@@ -125,6 +124,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
     async def _look_at_feed(self) -> None:
         """Subscribe when nothing was told yet, when a part is missing, or after a long silence."""
         run, now_s = self.running, time.monotonic()
+        self.counters["pruned"] = run.store.dropped
         intake = run.console.intake
         quiet = now_s - run.told_s > (QUIET_S if intake.complete else ASK_AGAIN_S)
         lacking = intake.behind and now_s - run.told_s > LOOK_EVERY_S
@@ -148,12 +148,6 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
                 # The supervisor is asked again; the ontology agent tells us unasked when it starts.
                 within_s=WISH_LIMIT_S,
             )
-
-    async def _trim(self) -> None:
-        run = self.running
-        if run.console.intake.parts != run.trimmed_at:
-            run.trimmed_at = run.console.intake.parts
-            self.counters["pruned"] += await asyncio.to_thread(run.store.trim)
 
     def _heard(self) -> int:
         if self.supervisor_heard_s is None:

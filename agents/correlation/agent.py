@@ -101,8 +101,11 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         Raises: StoreError; ValueError, OSError if the shipped rules are no good and no others were
             ever announced.
         """
-        journal = Journal(self.context.state_dir / "alerts.sqlite3")
+        journal = await asyncio.to_thread(
+            Journal, self.context.state_dir / "alerts.sqlite3", faults=self.conditions
+        )
         self.at_end(journal.close)
+        self.keeps(journal.look, name="journal")
         rules = await asyncio.to_thread(self._knowledge.start)
         worker = PelletWorker(rules.theory)
         ahead = ReasonerThread(worker)

@@ -64,8 +64,9 @@ class OntologyAgent(BaseAgent[Duties]):
     async def on_start(self) -> Duties:
         """Open the archive, take over the files as they are, subscribe to all analyzers."""
         folder = self.context.state_dir
-        archive = await asyncio.to_thread(Archive, folder / "archive")
+        archive = await asyncio.to_thread(Archive, folder / "archive", faults=self.conditions)
         self.at_end(lambda: asyncio.to_thread(archive.close))
+        self.keeps(archive.look, name="archive")
         hosts = describe_hosts(self.settings.host_profiles())
         await asyncio.to_thread(archive.set_graph, HOSTS_IRI, hosts)
         facts = AssertedFacts(self, archive)

@@ -116,7 +116,10 @@ class ReactionAgent(BaseAgent[Gateway]):
                 gateway=self.node, allow=tuple(policy.allow), interfaces=node.interfaces
             )
             firewall = team = await self._in_worker(lambda: make_team(node.responders, options))
-        store = ClaimStore(self.context.state_dir / "blocks.sqlite3")
+        store = await self._in_worker(
+            lambda: ClaimStore(self.context.state_dir / "blocks.sqlite3", self.conditions)
+        )
+        self.keeps(store.look, name="claim")
         enforcement = Enforcement(
             policy,
             firewall,

@@ -58,8 +58,10 @@ class SensorCore:
         max_flows: int = 131_072,
         judge: SideJudge | None = None,
         shares: ReadingShares | None = None,
+        one_sided: bool = False,
     ) -> None:
-        """``judge``: says which packets can't have come from whom they name."""
+        """``judge``: says which packets can't have come from whom they name. ``one_sided``: one
+        direction only is captured, so that what nobody is seen to answer is read as well."""
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
@@ -67,7 +69,7 @@ class SensorCore:
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
-        self._reader = PayloadReader(shares=shares)
+        self._reader = PayloadReader(shares=shares, one_sided=one_sided)
         self._packets = 0
         self._dropped = 0
         self._malformed = 0

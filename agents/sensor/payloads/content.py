@@ -31,7 +31,7 @@ MAX_CONNECTIONS = 4096
 MAX_LINE = 512
 MAX_BYTES = 2048
 """Read of one payload."""
-MAX_LINES = 8
+MAX_LINES = 6
 """Of one payload, counted one by one."""
 _FORGET_US = 300_000_000
 _BEHIND = 1 << 20

@@ -240,11 +240,14 @@ class PayloadReader:
 
     def _lines(self, payload: bytes) -> tuple[int, int]:
         """(refused logins, logins) in lines of FTP, SMTP and POP3."""
-        text = b"\n" + payload.replace(b"\n", b"\n\n").lower()
+        text = b"\n" + payload.lower()
         failed = text.count(b"\n530 ") + text.count(b"\n535 ")
         if payload.startswith(b"-ERR"):
             failed += self._login_words.found(payload[:200])
-        attempts = sum(text.count(b"\npass" + blank) for blank in (b" ", b"\r", b"\n"))
+        attempts = text.count(b"\npass ") + text.count(b"\npass\r")
+        if b"\npass\n" in text:
+            # Each line feed ends one and begins the next.
+            attempts += text.replace(b"\n", b"\n\n").count(b"\npass\n")
         if b"\nauth " in text:
             attempts += _in_lines(self._auth, payload)
         return failed, attempts
@@ -280,7 +283,8 @@ def _by_first_bytes(packets: Packets) -> tuple[Ints, NDArray[np.uint32]]:
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
     # Requests that hold nothing, and are too long for one of the exact probes, need no reading.
-    requests = np.flatnonzero(_IS_REQUEST[np.searchsorted(_KEYS, keys)])
+    tcp = packets.protocol[some[chosen]] == TCP
+    requests = np.flatnonzero(tcp & _IS_REQUEST[np.searchsorted(_KEYS, keys)])
     plain = ~doubtful(packets.data, begins[requests], ends[requests])
     read = np.ones(len(chosen), np.bool_)
     read[requests[plain & (ends - begins > _LONGEST_EXACT)[requests]]] = False
@@ -309,9 +313,9 @@ def _add(one: Found, other: Found) -> Found:
 
 def _in_lines(patterns: PatternSet, payload: bytes) -> int:
     """How many lines hold a pattern; the lines behind the first few count as one."""
-    if not patterns.found(payload):
-        return 0
-    return sum(patterns.found(line) > 0 for line in payload.split(b"\n", MAX_LINES))
+    if b"\n" not in payload:
+        return len(patterns.which(payload))
+    return sum(len(patterns.which(line)) for line in payload.split(b"\n", MAX_LINES))
 
 
 def _payload(packets: Packets, packet: int) -> bytes:
