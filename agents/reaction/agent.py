@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.conditions import FIREWALL, PACKET_PATH
+from agents.base.confinement import Needs
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.losses import Loss
+from agents.base.privileges import NET_ADMIN, NET_RAW
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.reaction.enforcement import Enforcement, Report
@@ -78,6 +81,21 @@ class ReactionAgent(BaseAgent[Gateway]):
         orders."""
         self._kernel_reported = ""
 
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """CAP_NET_ADMIN for the rules; raw packets only where connections are reset; other people's
+        responders may speak to their own devices."""
+        node = context.settings.node_named(context.node)
+        if context.settings.policy.dry_run:
+            return Needs(executes=True)
+        resets = "tcp-reset" in node.responders
+        return Needs(
+            executes=True,
+            capabilities=frozenset({NET_ADMIN, NET_RAW} if resets else {NET_ADMIN}),
+            families=(socket.AF_NETLINK, *((socket.AF_PACKET,) if resets else ())),
+            any_port=not {"nftables", "tcp-reset"}.issuperset(node.responders),
+        )
+
     async def on_start(self) -> Gateway:
         """Install the rules and report the blocks in force.
 
@@ -98,7 +116,10 @@ class ReactionAgent(BaseAgent[Gateway]):
                 gateway=self.node, allow=tuple(policy.allow), interfaces=node.interfaces
             )
             firewall = team = await self._in_worker(lambda: make_team(node.responders, options))
-        store = ClaimStore(self.context.state_dir / "blocks.sqlite3")
+        store = await self._in_worker(
+            lambda: ClaimStore(self.context.state_dir / "blocks.sqlite3", self.conditions)
+        )
+        self.keeps(store.look, name="claim")
         enforcement = Enforcement(
             policy,
             firewall,
