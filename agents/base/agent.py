@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from agents.base.clock_watch import EVERY_S, ClockWatch
 from agents.base.conditions import Conditions, as_text
+from agents.base.confinement import Needs
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
@@ -76,12 +77,21 @@ class BaseAgent(Generic[Running]):
         self._conversations = Conversations()
         self._registration = Registration(context, self.describe)
         self._exchange: Exchange
+        self.taken: Any = None
+        """What `take` gave, in a process of our own; None elsewhere."""
 
     # --- for the role to override ---------------------------------------------------------------
 
-    def enter_process(self) -> None:
-        """Called once in a process that runs this agent and nothing else, before its first thread
-        and its first connection: the place to give up rights. Blocks."""
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """What a process keeps that runs nothing else (`agents.base.confinement`). Pure."""
+        return Needs()
+
+    @classmethod
+    def take(cls, context: AgentContext) -> Any:
+        """For `taken`, what can't be had once the process has given up its rights. Blocks.
+        Reads nothing that the agent can write: this may be root."""
+        return None
 
     async def on_start(self) -> Running:
         """Open what the agent works with, and give it back as `running`.

@@ -127,9 +127,10 @@ class MessageLog:
             self.close()
             self._path.replace(self._older)
         if self._file is None:
+            # The folder is private; its group is the console's where that is a user of its own.
             # Unbuffered: the entry is whole for whoever reads beside us, and after a crash.
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
             self._file = open(descriptor, "ab", buffering=0)
             self._size = self._path.stat().st_size
         return self._file

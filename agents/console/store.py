@@ -237,20 +237,16 @@ class ReadStore:
     ) -> list[str]:
         """`BlockView` each, newest first. ``state``: ``active``, ``ended``, ``lifted``,
         ``expired`` or ``all``."""
-        where, values = ["1"], list[object]()
-        if state == "ended":
-            where.append("state <> 'active'")
-        elif state != "all":
-            where.append("state = ?")
-            values.append(state)
-        if source is not None:
-            where.append("source = ?")
-            values.append(str(canonical(source)))
-        if gateway is not None:
-            where.append("id IN (SELECT ban FROM gateway WHERE name = ?)")
-            values.append(gateway)
-        clause = f"{' AND '.join(where)} ORDER BY since_us DESC, seq DESC LIMIT ? OFFSET ?"
+        where, values = _chosen(state, source, gateway)
+        clause = f"{where} ORDER BY since_us DESC, seq DESC LIMIT ? OFFSET ?"
         return self._texts(f"SELECT view FROM ban WHERE {clause}", *values, limit, offset)  # noqa: S608
+
+    def count_blocks(
+        self, *, state: str = "all", source: Address | None = None, gateway: str | None = None
+    ) -> int:
+        """How many `blocks` would give without a limit."""
+        where, values = _chosen(state, source, gateway)
+        return int(self._all(f"SELECT count(*) FROM ban WHERE {where}", *values)[0][0])  # noqa: S608
 
     def block(self, ban: str) -> BlockView | None:
         """One ban."""
@@ -359,3 +355,20 @@ class ReadStore:
 def array(texts: list[str]) -> str:
     """A JSON array of texts that are JSON."""
     return f"[{','.join(texts)}]"
+
+
+def _chosen(state: str, source: Address | None, gateway: str | None) -> tuple[str, list[object]]:
+    """The condition in SQL, with its values."""
+    where, values = ["1"], list[object]()
+    if state == "ended":
+        where.append("state <> 'active'")
+    elif state != "all":
+        where.append("state = ?")
+        values.append(state)
+    if source is not None:
+        where.append("source = ?")
+        values.append(str(canonical(source)))
+    if gateway is not None:
+        where.append("id IN (SELECT ban FROM gateway WHERE name = ?)")
+        values.append(gateway)
+    return " AND ".join(where), values

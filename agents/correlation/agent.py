@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.base.losses import Loss
 from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
@@ -89,6 +90,11 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """Those whose alerts are evidence of our own."""
         self._subscribers = Subscribers(context.state_dir / "subscribers.json", self.conditions)
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
+
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """The reasoner is a process of its own."""
+        return Needs(executes=True)
 
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).

@@ -18,7 +18,8 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents.base import BaseAgent
+from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_facts import AssertedFacts
@@ -54,6 +55,11 @@ class OntologyAgent(BaseAgent[Duties]):
         "fipa-query",
         "ontology-versions",
     )
+
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """Pellet and questions to the archive are processes of their own."""
+        return Needs(executes=True)
 
     async def on_start(self) -> Duties:
         """Open the archive, take over the files as they are, subscribe to all analyzers."""
