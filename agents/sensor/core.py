@@ -26,7 +26,7 @@ BATCH_SPAN_US = 60_000_000
 """The analyzer looks at its windows once a batch. A block of a slow capture, or a log read after a
 pause, holds hours, in which five refused logins would be lost among what came later."""
 BATCH_CONNECTIONS = 1_400
-"""Connections in one batch: 1,400 x 100 bytes stay below 200 kB also in base64."""
+"""Connections in one batch: 1,400 x 101 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
 MAX_ALERTS = 256

@@ -5,7 +5,7 @@ capture joined to itself, or one packet seen at two places with one clock. The c
 capture's, so no sender can make his packets look like duplicates. They are left out altogether.
 
 A *retransmission* is a segment of the same connection with the same sequence number and the same
-bytes, soon after the first. It is a packet like any other, but what it says was said already: its
+bytes, soon after the first, that acknowledges about the same. It is a packet like any other, but what it says was said already: its
 marks (logins, refusals, attack strings) are taken off.
 """
 
@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.conversations import REACH, ahead
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.segments import sequence_number
@@ -55,7 +56,7 @@ class Duplicates:
         self._held = 0
         self._newest = np.iinfo(np.int64).min
         self._multipliers = [np.uint64(secrets.randbits(64) | 1) for _ in range(_HEAD // 8 + 2)]
-        self._segments: OrderedDict[bytes, int] = OrderedDict()
+        self._segments: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self.frames = 0
         """Frames left out."""
         self.segments = 0
@@ -102,18 +103,8 @@ class Duplicates:
         for row, packet in enumerate(marks.index.tolist()):
             if packets.protocol[packet] == TCP:
                 keep[row] = not self._sent_before(packets, packet)
-        if keep.all():
-            return marks
         self.segments += int((~keep).sum())
-        return replace(
-            marks,
-            index=marks.index[keep],
-            failed_logins=marks.failed_logins[keep],
-            login_attempts=marks.login_attempts[keep],
-            indicators=marks.indicators[keep],
-            content=None if marks.content is None else marks.content[keep],
-            by_server=None if marks.by_server is None else marks.by_server[keep],
-        )
+        return marks.take(keep)
 
     def _sent_before(self, packets: Packets, packet: int) -> bool:
         start = int(packets.payload_offset[packet])
@@ -123,12 +114,17 @@ class Duplicates:
             state.update(part[packet].tobytes())
         state.update(sequence_number(packets, packet).to_bytes(8, "big", signed=True))
         key, now_us = state.digest(), int(packets.time_us[packet])
-        first_us = self._segments.pop(key, None)
-        before = first_us is not None and abs(now_us - first_us) <= RETRANSMITTED_US
-        self._segments[key] = first_us if before and first_us is not None else now_us
+        acknowledged = int(packets.acknowledgement[packet])
+        first_us, before = self._segments.pop(key, (now_us, None))
+        # A copy that acknowledges something else altogether reaches nobody: it may be there only to
+        # make this one look like a repetition.
+        again = before is not None and abs(now_us - first_us) <= RETRANSMITTED_US
+        if again and before is not None:
+            again = abs(ahead(acknowledged, before)) <= REACH
+        self._segments[key] = (first_us if again else now_us, acknowledged)
         if len(self._segments) > MAX_SEGMENTS:
             self._segments.popitem(last=False)
-        return before
+        return again
 
     def _remember(self, block: _Block) -> None:
         self._blocks.append(block)

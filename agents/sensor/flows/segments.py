@@ -6,21 +6,5 @@ from agents.sensor.flows.packets import TCP, Packets
 
 
 def sequence_number(packets: Packets, packet: int) -> int:
-    """TCP sequence number of the segment's first byte; -1 for other protocols.
-
-    `Packets` says where the payload begins, not the header: looked for backwards from there, by
-    its ports and its own length.
-    """
-    if packets.protocol[packet] != TCP:
-        return -1
-    end = int(packets.payload_offset[packet])
-    data = packets.data
-    ports = int(packets.src_port[packet]) << 16 | int(packets.dst_port[packet])
-    # The longest first: options, which the sender chooses freely, can't pose as a header then.
-    for size in range(60, 16, -4):
-        at = end - size
-        if at >= 0 and data[at + 12] >> 4 == size >> 2:
-            header = data[at : at + 8].tobytes()
-            if int.from_bytes(header[:4], "big") == ports:
-                return int.from_bytes(header[4:], "big")
-    return -1
+    """TCP sequence number of the segment's first byte; -1 for other protocols."""
+    return int(packets.sequence[packet]) if packets.protocol[packet] == TCP else -1
