@@ -33,6 +33,8 @@ NOVELTY_MINUTE = 6
 """At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
 sources, and as many of others."""
 _MINUTE_US = 60 * SECOND
+_VERIFIED = 128
+"""In the tag of a key: what is verified is a finding of its own."""
 
 
 class WebAttacks:
@@ -49,8 +51,8 @@ class WebAttacks:
         for kind in WEB_ATTACKS:
             bit = np.uint32(1 << INDICATORS.index(kind))
             marked = (view.rows["indicators"] & bit) > 0
-            for rows in view.groups(marked, view.source, view.target):
-                key = view.pair_keys(INDICATORS.index(kind), rows[:1])[0]
+            for rows in view.groups(marked, view.source, view.target, view.verified):
+                key = view.pair_keys(_tag(INDICATORS.index(kind), view, rows), rows[:1])[0]
                 finding = _open(self._findings, key, view, rows)
                 finding.add(view, rows, reporter.clusters)
                 if not finding.due(kind):
@@ -89,8 +91,9 @@ class HoneypotContacts:
         # ARP and the decoy's own neighbours' chatter are the network's doing, not a visit.
         mask = decoy & ~own & view.initiated & (view.rows["protocol"] != ARP)
         alerts = []
-        for rows in view.groups(mask, view.source, view.target):
-            finding = _open(self._findings, view.pair_keys(0, rows[:1])[0], view, rows)
+        for rows in view.groups(mask, view.source, view.target, view.verified):
+            key = view.pair_keys(_tag(0, view, rows), rows[:1])[0]
+            finding = _open(self._findings, key, view, rows)
             finding.add(view, rows, reporter.clusters)
             if not finding.due("HoneypotContact"):
                 continue
@@ -162,9 +165,11 @@ class Novelty:
         self, view: View, mask: NDArray[np.bool_]
     ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
         """Source and target as key, their connections; what is held back at once is noted only."""
-        rows, bounds = view.runs(mask, view.source, view.target)
+        rows, bounds = view.runs(mask, view.source, view.target, view.verified)
         first = rows[bounds[:-1]]
         keys = view.pair_keys(0, first)
+        for number in np.flatnonzero(view.verified[first]).tolist():
+            keys[number] = bytes((_VERIFIED,)) + keys[number][1:]
         alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
         minutes = (view.end[first] // _MINUTE_US).tolist()
         found, attempted = self._findings.keys(), self._attempts.keys()
@@ -194,6 +199,11 @@ def novelty_confidence(distance: float, radius: float) -> float:
     low, high = NOVELTY_CONFIDENCE
     excess = distance / radius - 1.0 if radius > 0.0 else 1.0
     return low + (high - low) * min(max(excess, 0.0), 1.0)
+
+
+def _tag(tag: int, view: View, rows: NDArray[np.int64]) -> int:
+    """The tag of a key, another one if the rows (alike in that) are verified."""
+    return tag | _VERIFIED if view.verified[rows[0]] else tag
 
 
 def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]) -> Finding:

@@ -117,6 +117,12 @@ class View:
         return out
 
     @cached_property
+    def proven(self) -> list[bool]:
+        """`verified` of each row."""
+        out: list[bool] = self.verified.tolist()
+        return out
+
+    @cached_property
     def source_names(self) -> list[bytes]:
         """Of each row; one object per address."""
         names = self.sources.tolist()

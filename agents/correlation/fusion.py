@@ -1,7 +1,7 @@
 """Fusion: repeats of one finding become one "senior" alert (AFF's prose; its C code loses alerts).
 
 Two alerts repeat each other if source, target, protocol, class (and, where the service matters,
-the port) agree and less than a gap of time lies between them. What is fused depends on the alerts
+the port) agree, both are verified or neither is, and less than a gap of time lies between them. What is fused depends on the alerts
 alone, not on the order they come in.
 """
 
@@ -22,7 +22,7 @@ MAX_SAMPLE = 16
 """Addresses that an alert lists when there are several (`Alert.sources`)."""
 _NAMESPACE = uuid.UUID("5b0f1f0a-2f0e-5d8e-9a53-7c3f8a1f6f11")
 
-Key = tuple[Address | None, Address | None, int, str, int | None]
+Key = tuple[Address | None, Address | None, int, str, int | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ def fusion_key(alert: Alert) -> Key:
     # A scan or flood touches many ports, and which one its alert names is chance.
     ported = "Scan" not in ancestry and "Flood" not in ancestry
     port = alert.target_port if ported else None
-    return alert.source, alert.target, alert.protocol, alert.classification, port
+    # What is verified says nothing of what isn't: forged alerts must not become part of a real one.
+    real = alert.verified_source
+    return alert.source, alert.target, alert.protocol, alert.classification, port, real
 
 
 def senior_id(first: Alert) -> str:
@@ -155,8 +157,6 @@ def _merge(a: _Group, b: _Group) -> _Group:
         end_us=max(x.end_us, y.end_us),
         count=x.count + y.count,
         confidence=max(x.confidence, y.confidence),
-        # One completed handshake proves the address; repeats without one don't unprove it.
-        verified_source=x.verified_source or y.verified_source,
         explanation=spoken.alert.explanation,
     )
     return _Group(

@@ -5,8 +5,8 @@ capture joined to itself, or one packet seen at two places with one clock. The c
 capture's, so no sender can make his packets look like duplicates. They are left out altogether.
 
 A *retransmission* is a segment of the same connection with the same sequence number and the same
-bytes, soon after the first, that acknowledges about the same. It is a packet like any other, but what it says was said already: its
-marks (logins, refusals, attack strings) are taken off.
+bytes, soon after the first, that acknowledges about the same. It is a packet like any other, but
+what it says was said already: its marks (logins, refusals, attack strings) are taken off.
 """
 
 from __future__ import annotations
