@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Final
+
+# At import: a process that gave up its rights may not open it any more.
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def now_us() -> int:
@@ -29,10 +32,20 @@ class ClockReading:
     wall_us: int
     """Microseconds since the Unix epoch."""
 
+    @property
+    def steady_us(self) -> int:
+        """Microseconds since that boot."""
+        return round(self.steady_s * 1e6)
+
 
 def read_clocks() -> ClockReading:
     """Both clocks now."""
-    return ClockReading(_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME), now_us())
+    return ClockReading(_BOOT, steady_s(), now_us())
+
+
+def steady_s() -> float:
+    """Seconds since the boot, also those asleep; no setting of a clock moves them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def passed_s(before: ClockReading, now: ClockReading) -> float:
@@ -45,8 +58,3 @@ def passed_s(before: ClockReading, now: ClockReading) -> float:
     if before.boot == now.boot:
         return max(0.0, now.steady_s - before.steady_s)
     return max(now.steady_s, (now.wall_us - before.wall_us) / 1e6)
-
-
-@cache
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

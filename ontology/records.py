@@ -205,7 +205,10 @@ class AgentDescription:
     lease_s: int
     """The entry lapses this long after its last renewal."""
     health: str = ""
-    """Counters as ``name=value`` pairs, for the supervisor's page."""
+    """Counters as ``name=value`` pairs, for the console's page."""
+    conditions: str = ""
+    """What the agent can't do just now, and what it loses, as `agents.base.conditions` writes it:
+    a JSON array; empty if all is well."""
 
     def __post_init__(self) -> None:
         _check_member("role", self.role, ROLES)

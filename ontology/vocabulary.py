@@ -270,6 +270,7 @@ class DataProperties:
     clusterDistance: Final = _term("clusterDistance")
     clusterName: Final = _term("clusterName")
     clusterNumber: Final = _term("clusterNumber")
+    conditions: Final = _term("conditions")
     confidence: Final = _term("confidence")
     connectionCount: Final = _term("connectionCount")
     connections: Final = _term("connections")

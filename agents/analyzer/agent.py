@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -19,6 +19,7 @@ from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.drift_file import load_drift, save_drift
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
+from agents.base.losses import Loss
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
@@ -40,7 +41,7 @@ MAX_WAITING = 10_000
 """Alerts kept while nobody subscribes; the oldest go first, counted."""
 
 
-WISH_LIMIT_US = 60_000_000
+WISH_LIMIT_S = 60
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -63,6 +64,14 @@ class AnalyzerAgent(BaseAgent[Detection]):
 
     role = "analyzer"
     services = ("detection",)
+    losses = (
+        Loss("dropped_by_sensor", "packets that the sensor lost", "packets"),
+        Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
+        Loss("detector.*.errors", "detector {} failed"),
+        Loss("*_held_back", "alerts held back: {}"),
+        Loss("crowded", "unverified connections and alerts told as crowds, not one by one"),
+        Loss("crowd_refused", "unverified alerts left out, of too many classes"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -107,7 +116,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             [wish],
             protocol="fipa-subscribe",
             # One that starts later announces them unasked.
-            reply_by_us=now_us() + WISH_LIMIT_US,
+            within_s=WISH_LIMIT_S,
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
@@ -156,10 +165,14 @@ class AnalyzerAgent(BaseAgent[Detection]):
     async def _pass_on(self, alerts: Sequence[Alert]) -> None:
         """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""
         alerts = [a for a in alerts if a.id not in self._seen]
-        await self._publish([replace(alert, analyzer=self.context.jid) for alert in alerts])
-        self.counters["alerts_passed_on"] += len(alerts)
-        for alert in alerts:
+        if not alerts:
+            return
+        told = self.running.core.on_alerts(alerts, now_us())
+        await self._publish(told)
+        self.counters["alerts_passed_on"] += len(told)
+        for alert in told:
             logger.info("passed on: %s from %s", alert.classification, alert.source)
+        for alert in alerts:
             self._remember(alert.id)
 
     def _remember(self, name: str) -> None:
@@ -181,13 +194,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self.counters["alerts"] += len(alerts)
         self.counters.update({k: v - self.counters[k] for k, v in core.counters().items()})
         for alert in alerts:
-            logger.info(
-                "%s from %s to %s: %s",
-                alert.classification,
-                alert.source,
-                alert.target,
-                alert.explanation,
-            )
+            values = (alert.classification, alert.source, alert.target, alert.explanation)
+            if alert.verified_source:
+                logger.info("%s from %s to %s: %s", *values)
+            else:
+                # Another kind of line: a flood of these leaves out none of the others.
+                logger.info("%s from %s (not verified) to %s: %s", *values)
         await self._publish(alerts)
         self._remember(batch.id)
 

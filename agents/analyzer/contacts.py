@@ -18,6 +18,7 @@ from agents.analyzer.findings import (
     seconds,
 )
 from agents.analyzer.first_attempts import FirstAttempts
+from ontology.addresses import packed
 from ontology.records import INDICATORS, Address, Alert
 
 IDLE_US = 600 * SECOND
@@ -35,6 +36,9 @@ sources, and as many of others."""
 _MINUTE_US = 60 * SECOND
 _VERIFIED = 128
 """In the tag of a key: what is verified is a finding of its own."""
+CONTACT = "HoneypotContact"
+UNVERIFIED_CONTACT = 0.4
+"""Confidence of a contact whose source may be forged."""
 
 
 class WebAttacks:
@@ -91,25 +95,53 @@ class HoneypotContacts:
         # ARP and the decoy's own neighbours' chatter are the network's doing, not a visit.
         mask = decoy & ~own & view.initiated & (view.rows["protocol"] != ARP)
         alerts = []
-        for rows in view.groups(mask, view.source, view.target, view.verified):
-            key = view.pair_keys(_tag(0, view, rows), rows[:1])[0]
+        for key, rows in self._groups(view, reporter, mask):
             finding = _open(self._findings, key, view, rows)
             finding.add(view, rows, reporter.clusters)
-            if not finding.due("HoneypotContact"):
+            if not finding.due(CONTACT):
                 continue
             ports = np.unique(view.rows["dst_port"][rows]).tolist()
             claim = Claim(
-                classification="HoneypotContact",
+                classification=CONTACT,
                 explanation=(
                     f"{finding.count} connections to a honeypot in {seconds(finding)}, last to "
                     f"port {ports[-1]}"
                 ),
-                confidence=0.5 if finding.verified else 0.4,
+                confidence=0.5 if finding.verified else UNVERIFIED_CONTACT,
                 protocol=int(view.rows["protocol"][rows[-1]]),
                 target_port=ports[0] if len(ports) == 1 else None,
             )
             alerts.append(reporter.alert(finding, claim))
         return alerts
+
+    def _groups(
+        self, view: View, reporter: Reporter, mask: NDArray[np.bool_]
+    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        """Source and target as key, their connections, those that are verified apart; new ones that
+        proved nothing and would only join a crowd are in it at once: a flood of them costs next to
+        nothing."""
+        rows, bounds, keys = _pairs(view, mask)
+        full = reporter.crowds.full(CONTACT, reporter.now_us)
+        proven = view.verified[rows[bounds[:-1]]].tolist()
+        found = self._findings.keys()
+        crowd = np.zeros(len(view.rows), bool)
+        for number, key in enumerate(keys):
+            own = rows[bounds[number] : bounds[number + 1]]
+            if full and not proven[number] and key not in found:
+                crowd[own] = True
+            else:
+                yield key, own
+        for own in view.groups(crowd, view.target, view.rows["protocol"]):
+            reporter.crowd(
+                Claim(
+                    classification=CONTACT,
+                    explanation="",
+                    confidence=UNVERIFIED_CONTACT,
+                    protocol=int(view.rows["protocol"][own[0]]),
+                ),
+                view,
+                own,
+            )
 
 
 class Novelty:
@@ -165,11 +197,8 @@ class Novelty:
         self, view: View, mask: NDArray[np.bool_]
     ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
         """Source and target as key, their connections; what is held back at once is noted only."""
-        rows, bounds = view.runs(mask, view.source, view.target, view.verified)
+        rows, bounds, keys = _pairs(view, mask)
         first = rows[bounds[:-1]]
-        keys = view.pair_keys(0, first)
-        for number in np.flatnonzero(view.verified[first]).tolist():
-            keys[number] = bytes((_VERIFIED,)) + keys[number][1:]
         alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
         minutes = (view.end[first] // _MINUTE_US).tolist()
         found, attempted = self._findings.keys(), self._attempts.keys()
@@ -201,6 +230,18 @@ def novelty_confidence(distance: float, radius: float) -> float:
     return low + (high - low) * min(max(excess, 0.0), 1.0)
 
 
+def _pairs(
+    view: View, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[bytes]]:
+    """`View.runs` by source, target and whether they are verified, and a key for each."""
+    rows, bounds = view.runs(mask, view.source, view.target, view.verified)
+    first = rows[bounds[:-1]]
+    keys = view.pair_keys(0, first)
+    for number in np.flatnonzero(view.verified[first]).tolist():
+        keys[number] = bytes((_VERIFIED,)) + keys[number][1:]
+    return rows, bounds, keys
+
+
 def _tag(tag: int, view: View, rows: NDArray[np.int64]) -> int:
     """The tag of a key, another one if the rows (alike in that) are verified."""
     return tag | _VERIFIED if view.verified[rows[0]] else tag
@@ -212,10 +253,3 @@ def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]
         table.drop(key)
         finding = table.get(key)
     return finding
-
-
-def packed(address: Address) -> bytes:
-    """16 network-order bytes, as in `CONNECTION`; IPv4 mapped into IPv6."""
-    if address.version == 4:
-        return b"\0" * 10 + b"\xff\xff" + address.packed
-    return address.packed

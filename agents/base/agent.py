@@ -12,21 +12,26 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from agents.base.clock_watch import EVERY_S, ClockWatch
+from agents.base.conditions import Conditions, as_text
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
 from agents.base.exchange import Exchange
 from agents.base.health import give_back_memory, resident_kib
+from agents.base.losses import COMMON, Loss, LossWatch
 from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
 from agents.base.registration import LEASE_S, Registration
 from agents.base.tasks import Tasks
-from agents.clock import now_us
+from agents.clock import now_us, read_clocks
 from agents.messages.acl import AclMessage
 from agents.trust.identity import load_identity
 from ontology.records import AgentDescription, Record, Role
@@ -46,6 +51,8 @@ class BaseAgent(Generic[Running]):
 
     role: ClassVar[Role]
     services: ClassVar[tuple[str, ...]] = ()
+    losses: ClassVar[tuple[Loss, ...]] = ()
+    """Counters of this role that mean that something was lost or held back."""
 
     def __init__(self, context: AgentContext) -> None:
         if context.role != self.role:
@@ -56,6 +63,9 @@ class BaseAgent(Generic[Running]):
         self.node = context.node
         self.counters: Counter[str] = Counter()
         """Shown in `ontoidps status`, in /metrics and on the console's page."""
+        self.conditions = Conditions(now_us)
+        """What this agent can't do just now, and what it loses; shown there too."""
+        self._loss_watch = LossWatch((*self.losses, *COMMON), self.conditions)
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
         self._stopping, self._ready = asyncio.Event(), asyncio.Event()
@@ -90,6 +100,9 @@ class BaseAgent(Generic[Running]):
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """A receiver turned our message down for good (its role check, or it can't read it)."""
+
+    async def on_clock_set(self, step_us: int) -> None:
+        """The wall clock was set by so many microseconds, a second ago at most."""
 
     async def on_stop(self) -> None:
         """Last words of an agent that had started; what `at_end` holds is closed after it."""
@@ -127,10 +140,9 @@ class BaseAgent(Generic[Running]):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> AclMessage:
-        """Store a message and send it until ``receiver`` acknowledges it (or ``reply_by_us``
-        passes).
+        """Store a message and send it until ``receiver`` acknowledges it, or for ``within_s`` s.
 
         Returns it as stored. Raises: MessageError (too large), FragmentError.
         """
@@ -141,7 +153,7 @@ class BaseAgent(Generic[Running]):
             protocol=protocol,
             conversation_id=conversation_id,
             in_reply_to=in_reply_to,
-            reply_by_us=reply_by_us,
+            within_s=within_s,
         )
         return message
 
@@ -154,12 +166,12 @@ class BaseAgent(Generic[Running]):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         """As `send`, to each of them; the records are encoded once.
 
-        Returns the messages as stored, in the receivers' order; without a
-        ``conversation_id`` each is a conversation of its own.
+        Returns them as stored, in the receivers' order; each is a conversation of its own unless
+        there is a ``conversation_id``.
         """
         messages = self._exchange.delivery.compose_many(
             receivers,
@@ -168,10 +180,9 @@ class BaseAgent(Generic[Running]):
             protocol=protocol,
             conversation_id=conversation_id,
             in_reply_to=in_reply_to,
-            reply_by_us=reply_by_us,
         )
         for message in messages:
-            self._exchange.post(message, records)
+            self._exchange.post(message, records, within_s)
         return messages
 
     async def ask(
@@ -200,11 +211,10 @@ class BaseAgent(Generic[Running]):
             records,
             protocol=protocol,
             conversation_id=conversation_id,
-            reply_by_us=now_us() + int(limit_s * 1e6),
         )
         answer = self._conversations.open(message)
         try:
-            self._exchange.post(message, records)
+            self._exchange.post(message, records, limit_s)
             async with asyncio.timeout(limit_s):
                 return await answer
         except TimeoutError as e:
@@ -220,7 +230,7 @@ class BaseAgent(Generic[Running]):
         if answer.reply_with:
             self._exchange.post(answer, records)
         else:
-            self._exchange.delivery.send_once(answer, now_us())
+            self._exchange.delivery.send_once(answer, read_clocks())
         return answer
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -229,13 +239,19 @@ class BaseAgent(Generic[Running]):
         return self._tasks.spawn(coroutine, name=name)
 
     def every(self, seconds: float, function: Callable[[], Awaitable[None]], *, name: str) -> None:
-        """Call it again and again, ``seconds`` apart (monotonic); an exception doesn't end that."""
+        """Call it again and again, ``seconds`` apart; an exception doesn't end that."""
         self._tasks.every(seconds, function, name=name)
 
     @property
     def connected(self) -> bool:
         """Whether there is a session with the XMPP server."""
         return hasattr(self, "_exchange") and self._exchange.connected
+
+    @property
+    def age_s(self) -> float:
+        """For `on_message`: how long ago, at most, the sender said what is being handled, in
+        seconds by clocks that nobody sets: what lasts for a time lasts so much less."""
+        return self._exchange.age_s
 
     @property
     def registered(self) -> asyncio.Event:
@@ -253,6 +269,10 @@ class BaseAgent(Generic[Running]):
         with them."""
         return ONTOLOGY_VERSION
 
+    def renew_soon(self) -> None:
+        """Tell the supervisor of a change in our directory entry without waiting for its turn."""
+        self._registration.renew_soon()
+
     def describe(self) -> AgentDescription:
         """This agent's directory entry."""
         health = " ".join(f"{name}={value}" for name, value in sorted(self.counters.items()))
@@ -265,6 +285,7 @@ class BaseAgent(Generic[Running]):
             ontology_version=self.ontology_version,
             lease_s=LEASE_S,
             health=health[:_MAX_HEALTH],
+            conditions=as_text(self.conditions.current()),
         )
 
     @property
@@ -278,28 +299,20 @@ class BaseAgent(Generic[Running]):
 
     def health(self) -> dict[str, Any]:
         """The answer to the launcher's ping."""
-        found: dict[str, Any] = {
+        exchange = getattr(self, "_exchange", None)
+        return {
             "jid": self.jid,
             "connected": self.connected,
-            "server_error": "",
-            "local": 0,
-            "local_peers": 0,
+            "server_error": "" if exchange is None or self.connected else exchange.bus.last_error,
+            "local": 0 if exchange is None else len(exchange.local.connected),
+            "local_peers": 0 if exchange is None else len(exchange.local.peers),
             "registered": self.registered.is_set(),
             "counters": dict(self.counters),
-            "pending": 0,
-            "busy_s": 0.0,
+            "conditions": [condition.as_json() for condition in self.conditions.current()],
+            "pending": 0 if exchange is None else exchange.delivery.pending,
+            "busy_s": 0.0 if exchange is None else round(exchange.busy_s, 3),
             "rss_kib": resident_kib(),
         }
-        if hasattr(self, "_exchange"):
-            exchange = self._exchange
-            found |= {
-                "server_error": "" if exchange.connected else exchange.bus.last_error,
-                "local": len(exchange.local.connected),
-                "local_peers": len(exchange.local.peers),
-                "pending": exchange.delivery.pending,
-                "busy_s": round(exchange.busy_s, 3),
-            }
-        return found
 
     # --- the life of the agent ------------------------------------------------------------------
 
@@ -338,10 +351,13 @@ class BaseAgent(Generic[Running]):
                 mail.close()
 
     async def _run_linked(self, exchange: Exchange) -> None:
+        call_soon = asyncio.get_running_loop().call_soon_threadsafe
+        self.conditions.on_change = partial(call_soon, self.renew_soon)
         try:
             await exchange.start()
             await self._work(exchange)
         finally:
+            self.conditions.on_change = None
             await self._tasks.end()
             await exchange.close()
 
@@ -360,6 +376,9 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._registration.keep(exchange), name="registration")
             self.every(1.0, exchange.watch, name="behaviour watch")
+            self.every(1.0, self._look_at_itself, name="conditions")
+            clock = ClockWatch(self.context, self.conditions, self.counters, self.on_clock_set)
+            self.every(EVERY_S, clock.look, name="clock")
             logger.info("%s has started", self.jid)
             await self._stopping.wait()
         finally:
@@ -369,6 +388,12 @@ class BaseAgent(Generic[Running]):
             finally:
                 await self._at_end.aclose()
             exchange.flush()
+
+    async def _look_at_itself(self) -> None:
+        self._loss_watch.look(self.counters, time.monotonic())
+        waited_s, waiting = self._exchange.waited()
+        behind = "falls behind: messages wait too long" if self._exchange.backlog.behind else ""
+        self.conditions.hold("behind", behind, seconds=round(waited_s), waiting=waiting)
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""

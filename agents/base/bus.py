@@ -25,8 +25,8 @@ from spade.container import Container
 from spade.message import Message
 from spade.xmpp_client import XMPPClient
 
-from agents.base.delivery import PROTOCOL
-from agents.clock import now_us
+from agents.base.notices import PROTOCOL
+from agents.clock import ClockReading, read_clocks
 from agents.messages.acl import AclMessage, to_stanza
 from agents.settings.honeynet import Settings
 from agents.trust.identity import Identity
@@ -82,9 +82,9 @@ class Bus(Agent):
         self._host = settings.xmpp.host
         self._ca = identity.ca
         self._counters = counters
-        self.mailbox: asyncio.Queue[tuple[Message | AclMessage, int] | None]
+        self.mailbox: asyncio.Queue[tuple[Message | AclMessage, ClockReading] | None]
         self.mailbox = asyncio.Queue(INBOX_LIMIT)
-        self.on_mail: Callable[[Message | AclMessage, int], Awaitable[None]]
+        self.on_mail: Callable[[Message | AclMessage, ClockReading], Awaitable[None]]
         self.on_notice: Callable[[Message | AclMessage], None]
         self.on_session: Callable[[], None]
         self.session = asyncio.Event()
@@ -246,7 +246,7 @@ class Bus(Agent):
     def accept(self, message: Message | AclMessage) -> None:
         """To the inbox, where messages of the server and of this node wait in one line."""
         try:
-            self.mailbox.put_nowait((message, now_us()))
+            self.mailbox.put_nowait((message, read_clocks()))
         except asyncio.QueueFull:
             self._counters["dropped_inbox_full"] += 1  # not acknowledged, so it comes again
 

@@ -1,9 +1,8 @@
 """At-least-once delivery of verified messages; knows neither SPADE nor sockets.
 
 What comes in is checked (signature, time, replay, role), deduplicated and acknowledged once it
-was handled; what goes out stays in the outbox until it is acknowledged. Acknowledgements and
-refusals are messages of the protocol `PROTOCOL`: signed like all others, never stored, never
-answered.
+was handled; what goes out stays in the outbox until it is acknowledged. What the two ends say to
+each other about that is `agents.base.notices`.
 """
 
 from __future__ import annotations
@@ -16,29 +15,19 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from agents.base.message_log import ACCEPTED, MessageLog
+from agents.base.notices import ACK_BATCH, ASK, ASK_ANEW, ONLINE, TELL, TRANSIENT, Notices
 from agents.base.outbox import Outbox, Seen, priority_of
 from agents.base.storage import transaction
+from agents.clock import ClockReading
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.trust.identity import Identity, Peer, Refused
 from agents.trust.roles import check_roles
-from agents.trust.signing import Verifier, sign
+from agents.trust.signing import Signer, Verifier
 from ontology.fragments import FragmentError, decode, encode
 from ontology.records import Record
 from ontology.vocabulary import ONTOLOGY_IRI
 
 logger = logging.getLogger(__name__)
-
-PROTOCOL = "ontoidps-delivery"
-ONLINE = "online"
-"""Content of the notice that an agent is back: what waits for it is due at once."""
-ACK_BATCH = 20
-ACK_DELAY_S = 0.05
-_REFUSALS_PER_S = 10.0
-_TRANSIENT = frozenset({"stale", "replay", "unknown-sender", "bad-signature"})
-"""Refusals that a newly signed copy or a mended keyring overcomes: the message stays in the
-outbox."""
-
-_ANSWER_WITH = {"unparsable": "not-understood", "content": "not-understood"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +37,8 @@ class Received:
     message: AclMessage
     records: tuple[Record, ...]
     sender: Peer
+    age_s: float
+    """How long ago, at most, the sender composed it."""
 
 
 def _always(_to: str) -> bool:
@@ -60,8 +51,8 @@ class Delivery:
     ``reaches(to)`` says whether there is a wire to a receiver, ``has_room(to)`` whether it takes
     more: what is durable waits until it does.
 
-    Times are arguments: ``now_us`` epoch microseconds for signatures, ``now`` monotonic seconds
-    for clocks.
+    Times are arguments, both clocks at once: what is decided goes by the one that only runs, the
+    other is for people.
     """
 
     def __init__(
@@ -71,7 +62,7 @@ class Delivery:
         counters: Counter[str],
         transmit: Callable[[AclMessage, str], None],
         *,
-        started_us: int,
+        started: ClockReading,
         capacity: int = 10_000,
         log: MessageLog | None = None,
         reaches: Callable[[str], bool] = _always,
@@ -87,21 +78,20 @@ class Delivery:
         self._mail = mail
         self._outbox = Outbox(mail, capacity=capacity)
         self._seen = Seen(mail)
-        self._verifier = Verifier(self._own, identity.keyring, started_us)
-        self._acks: dict[str, list[str]] = {}
-        self._acks_since: float | None = None
-        self._tokens: dict[str, tuple[float, float]] = {}  # peer: refusals left, since when
+        self._signer = Signer(identity.key, wall_us=started.wall_us, steady_us=started.steady_us)
+        self._verifier = Verifier(self._own, identity.keyring)
+        self._notices = Notices(self._own, self._verifier, self.send_once, counters, reaches)
         self.refused_by_peer: list[tuple[str, str, str]] = []
         """(peer, reply-with, reason) of our messages that their receivers turned down for good."""
 
-    def _transmit(self, message: AclMessage, to: str) -> None:
+    def _transmit(self, message: AclMessage, to: str, now: ClockReading) -> None:
         if self._log is not None:
-            self._log.add(message, "sent", message.sent_us)
+            self._log.add(message, "sent", now.wall_us)
         self._wire(message, to)
 
-    def _note(self, message: AclMessage, now_us: int, verdict: str = ACCEPTED) -> None:
+    def _note(self, message: AclMessage, now: ClockReading, verdict: str = ACCEPTED) -> None:
         if self._log is not None:
-            self._log.add(message, "received", now_us, verdict)
+            self._log.add(message, "received", now.wall_us, verdict)
 
     @property
     def pending(self) -> int:
@@ -117,7 +107,6 @@ class Delivery:
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
         durable: bool = True,
     ) -> AclMessage:
         """An unsigned message of ours. Raises: MessageError, FragmentError."""
@@ -128,7 +117,6 @@ class Delivery:
             protocol=protocol,
             conversation_id=conversation_id,
             in_reply_to=in_reply_to,
-            reply_by_us=reply_by_us,
             durable=durable,
         )
         return message
@@ -142,7 +130,6 @@ class Delivery:
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
         durable: bool = True,
     ) -> tuple[AclMessage, ...]:
         """A message for each receiver; the records are encoded once."""
@@ -157,74 +144,96 @@ class Delivery:
                 conversation_id=conversation_id or f"c-{secrets.token_hex(12)}",
                 reply_with=f"m-{secrets.token_hex(12)}" if durable else "",
                 in_reply_to=in_reply_to or "",
-                reply_by_us=reply_by_us,
             )
             for receiver in receivers
         )
 
-    def post(self, message: AclMessage, records: Sequence[Record]) -> None:
-        """Store until acknowledged; `pump` sends it."""
+    def post(
+        self,
+        message: AclMessage,
+        records: Sequence[Record],
+        now: ClockReading,
+        within_s: float | None = None,
+    ) -> None:
+        """Store until acknowledged, or given up after ``within_s`` seconds; `pump` sends it."""
         priority = priority_of({type(record).__name__ for record in records})
-        self._outbox.put(message, message.receivers[0], priority)
+        self._outbox.put(message, message.receivers[0], priority, now, within_s)
         dropped = sum(self._outbox.dropped.values())
         if dropped != self._counters["outbox_dropped"]:
             self._counters["outbox_dropped"] = dropped
 
-    def send_once(self, message: AclMessage, now_us: int) -> None:
+    def send_once(self, message: AclMessage, now: ClockReading) -> None:
         """Sign and send now, without storing: lost if the link is down."""
         for receiver in message.receivers:
-            self._transmit(sign(message, self._identity.key, now_us), receiver)
+            self._transmit(self._signer.sign(message, now.steady_us), receiver, now)
 
     def link_started(
-        self, now_us: int, peers: Iterable[str] | None = None, *, but: Set[str] = frozenset()
+        self,
+        now: ClockReading,
+        peers: Iterable[str] | None = None,
+        *,
+        but: Set[str] = frozenset(),
     ) -> None:
         """A link to ``peers`` (to everybody by default, ``but`` to some) is new: everything
         unacknowledged is due again, here and there."""
         for peer in self._identity.keyring if peers is None else peers:
             if peer != self._own and peer not in but:
                 self._outbox.restart(peer)
-                self._notice(peer, "inform", "-", ONLINE, now_us)
-        if self._acks:
-            self._acks_since = 0.0  # some may have waited for this link
+                self._notices.online(peer, now)
+                # Of this node: so that the first order finds them acquainted.
+                if peers is not None:
+                    self._notices.ask(peer, now)
+        self._notices.hurry()  # some may have waited for this link
 
-    def pump(self, now_us: int, now: float, limit: int = 64) -> int:
+    def pump(self, now: ClockReading, limit: int = 64) -> int:
         """Send what is due and can leave, signed anew. Returns how many were sent."""
         sent = 0
-        for message, receiver in self._outbox.take(now, limit, self._has_room):
-            if message.reply_by_us is not None and message.reply_by_us < now_us:
-                self._counters["outbox_expired"] += 1
-                self._outbox.done([message.reply_with])
-                continue
-            self._transmit(sign(message, self._identity.key, now_us), receiver)
+        for due in self._outbox.take(now.steady_s, limit, self._has_room):
+            waited_us, left_us = round(due.waited_s(now) * 1e6), None
+            if due.within_s is not None:
+                left_us = round(due.within_s * 1e6) - waited_us
+                if left_us < 0:
+                    self._counters["outbox_expired"] += 1
+                    self._outbox.done([due.message.reply_with])
+                    continue
+            signed = self._signer.sign(
+                due.message, now.steady_us, waited_us=waited_us, left_us=left_us
+            )
+            self._transmit(signed, due.receiver, now)
             sent += 1
         self._counters["sent"] += sent
         return sent
 
     def next_due(self) -> float | None:
-        """When `pump` or `flush` has something to do next (monotonic seconds)."""
-        times = [self._outbox.next_due()]
-        if self._acks_since is not None:
-            times.append(self._acks_since + ACK_DELAY_S)
+        """When `pump` or `flush` has something to do next (steady seconds)."""
+        times = (self._outbox.next_due(), self._notices.due_s)
         return min((t for t in times if t is not None), default=None)
 
-    def receive(self, message: AclMessage, now_us: int, now: float) -> Received | None:
+    def receive(
+        self, message: AclMessage, arrived: ClockReading, now: ClockReading
+    ) -> Received | None:
         """Check one message. None: a duplicate, acknowledged again.
 
         Raises: Refused, for `refuse`.
         """
         try:
-            received = self._check(message, now_us)
+            received = self._check(message, arrived, now)
         except Refused as e:
-            self._note(message, now_us, e.reason)
+            self._note(message, arrived, e.reason)
             raise
-        self._note(message, now_us, ACCEPTED if received else "duplicate")
+        self._note(message, arrived, ACCEPTED if received else "duplicate")
         if received is None:
             self._counters["duplicates"] += 1
-            self._acknowledge(message, now)
+            self._notices.acknowledge(message, now.steady_s)
         return received
 
-    def _check(self, message: AclMessage, now_us: int) -> Received | None:
-        sender = self._verifier.check(message, now_us)
+    def _check(
+        self, message: AclMessage, arrived: ClockReading, now: ClockReading
+    ) -> Received | None:
+        # Fresh is what was fresh on arrival, however long it waited behind others.
+        sender = self._verifier.check(message, arrived.steady_us)
+        if self._verifier.due(message.sender, now.steady_us):
+            self._notices.ask(message.sender, now)
         self._counters["received"] += 1
         if message.reply_with and message.key in self._seen:
             return None
@@ -240,13 +249,14 @@ class Delivery:
         except FragmentError as e:
             raise Refused("content", str(e)) from e
         check_roles(sender, self._identity.peer, message.performative, records)
-        return Received(message, records, sender)
+        age_s = self._verifier.age_us(message, now.steady_us) / 1e6
+        return Received(message, records, sender, age_s)
 
     def commit(
         self,
-        said: Sequence[tuple[AclMessage, Sequence[Record]]],
+        said: Sequence[tuple[AclMessage, Sequence[Record], float | None]],
         handled: AclMessage | None,
-        now: float,
+        now: ClockReading,
     ) -> None:
         """Store what a handler said and, if it succeeded, what it ``handled``: all or nothing.
 
@@ -254,97 +264,74 @@ class Delivery:
         """
         try:
             with transaction(self._mail):
-                for message, records in said:
-                    self.post(message, records)
+                for message, records, within_s in said:
+                    self.post(message, records, now, within_s)
                 if handled is not None and handled.reply_with:
                     self._seen.add(handled.key)
         except BaseException:
-            self._outbox.done([message.reply_with for message, _ in said])
+            self._outbox.done([message.reply_with for message, _, _ in said])
             if handled is not None:
                 self._seen.forget(handled.key)
             raise
         if handled is not None:
             if handled.reply_with:
-                self._acknowledge(handled, now)
+                self._notices.acknowledge(handled, now.steady_s)
             self._counters["handled"] += 1
 
-    def handled(self, message: AclMessage, now: float) -> None:
+    def handled(self, message: AclMessage, now: ClockReading) -> None:
         """The handler succeeded and had nothing to say: remember it, then acknowledge it."""
         self.commit((), message, now)
 
-    def refuse(self, message: AclMessage, refusal: Refused, now_us: int, now: float) -> None:
+    def refuse(self, message: AclMessage, refusal: Refused, now: ClockReading) -> None:
         """Count it and, within a rate, say so to a sender of the keyring. Never answers an
         answer."""
+        if refusal.reason in ASK_ANEW:
+            self._notices.ask(message.sender, now)
+        if refusal.reason == "unmet":
+            # As after a start of either side: it is sent again once the session is known.
+            self._counters["unmet"] += 1
+            return
         self._counters[f"refused_{refusal.reason}"] += 1
         logger.warning("refused %s from %s: %s", message.performative, message.sender, refusal)
-        self._answer(message.sender, message.reply_with, refusal.reason, now_us, now)
+        self._notices.refuse(message.sender, message.reply_with, refusal.reason, now)
 
     def unparsable(
-        self,
-        sender: str,
-        reply_with: str,
-        error: MessageError,
-        now_us: int,
-        now: float,
+        self, sender: str, reply_with: str, error: MessageError, now: ClockReading
     ) -> None:
         """As `refuse`, for what isn't even a message; ``sender`` is what the server says."""
         self._counters["refused_unparsable"] += 1
         logger.warning("not a message, from %s: %s", sender, error)
-        self._answer(sender, reply_with, "unparsable", now_us, now)
+        self._notices.refuse(sender, reply_with, "unparsable", now)
 
-    def _answer(self, to: str, reply_with: str, reason: str, now_us: int, now: float) -> None:
-        # The answer is smaller than what it answers and rare, so that it amplifies nothing.
-        left, since = self._tokens.get(to, (_REFUSALS_PER_S, now))
-        left = min(_REFUSALS_PER_S, left + (now - since) * _REFUSALS_PER_S)
-        if to not in self._identity.keyring or left < 1.0:
-            self._counters["refusals_unanswered"] += 1
-            return
-        self._tokens[to] = (left - 1.0, now)
-        self._notice(to, _ANSWER_WITH.get(reason, "refuse"), reply_with[:64] or "-", reason, now_us)
-
-    def _notice(self, to: str, performative: str, keys: str, content: str, now_us: int) -> None:
-        message = AclMessage(
-            performative=performative,
-            sender=self._own,
-            receivers=(to,),
-            content=content,
-            language="text/plain",
-            protocol=PROTOCOL,
-            conversation_id="delivery",
-            in_reply_to=keys,
-        )
-        self.send_once(message, now_us)
-
-    def _acknowledge(self, message: AclMessage, now: float) -> None:
-        waiting = self._acks.setdefault(message.sender, [])
-        waiting.append(message.reply_with)
-        if self._acks_since is None:
-            self._acks_since = now
-        if len(waiting) >= ACK_BATCH:
-            self._acks_since = now - ACK_DELAY_S  # due; the next flush takes them
-
-    def flush(self, now_us: int, now: float, *, force: bool = False) -> None:
+    def flush(self, now: ClockReading, *, force: bool = False) -> None:
         """Send acknowledgements that have waited long enough (all of them with ``force``).
 
         Those of a sender who can't be reached wait for `link_started`.
         """
-        if self._acks_since is None or (not force and now < self._acks_since + ACK_DELAY_S):
-            return
-        for sender in list(self._acks):
-            if self._reaches(sender):
-                self._send_acks(sender, now_us)
-        self._acks_since = None
+        self._notices.flush(now, force=force)
 
-    def _send_acks(self, sender: str, now_us: int) -> None:
-        keys = self._acks.pop(sender, [])
-        for first in range(0, len(keys), ACK_BATCH):
-            batch = " ".join(keys[first : first + ACK_BATCH])
-            self._notice(sender, "confirm", batch, "handled", now_us)
+    # ---- notices
 
-    def on_notice(self, message: AclMessage, now_us: int) -> None:
-        """A peer's acknowledgement, refusal or return. Never answered. Raises: Refused."""
-        self._verifier.check(message, now_us)
-        self._note(message, now_us)
+    def on_notice(self, message: AclMessage, now: ClockReading) -> None:
+        """A peer's notice: acknowledgement, refusal, return, acquaintance. Raises: Refused."""
+        if message.performative == ASK:
+            self._notices.tell(message, now)
+        elif message.performative == TELL:
+            self._meet(message, now)
+        else:
+            self._on_word(message, now)
+
+    def _on_word(self, message: AclMessage, now: ClockReading) -> None:
+        try:
+            self._verifier.check(message, now.steady_us)
+        except Refused as e:
+            # Who has just come and has nothing from us to wait for need not be known yet.
+            if e.reason in ASK_ANEW and (
+                message.content != ONLINE or self._outbox.waits_for(message.sender)
+            ):
+                self._notices.ask(message.sender, now)
+            raise
+        self._note(message, now)
         if message.content == ONLINE:
             self._outbox.restart(message.sender)
             return
@@ -355,10 +342,22 @@ class Delivery:
         reason = message.content[:40]
         self._counters["refused_by_peer"] += 1
         logger.warning("%s refused %s: %r", message.sender, keys[0], reason)
-        if reason in _TRANSIENT:
+        if reason in TRANSIENT:
             return
         for key in self._outbox.done(keys, message.sender):
             self.refused_by_peer.append((message.sender, key, reason))
+
+    def _meet(self, answer: AclMessage, now: ClockReading) -> None:
+        """The answer to a challenge of ours, which may hold one in return."""
+        new = self._verifier.meet(answer, now.steady_us)
+        self._note(answer, now)
+        if new:
+            self._counters["sessions_met"] += 1
+            # What either has refused of the other meanwhile is due again.
+            self._outbox.restart(answer.sender)
+            self._notices.online(answer.sender, now)
+        if answer.reply_with:
+            self._notices.tell(answer, now)
 
 
 def reply_to(

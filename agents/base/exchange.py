@@ -16,13 +16,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
-from agents.base.delivery import PROTOCOL, Delivery
+from agents.base.delivery import Delivery
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
+from agents.base.notices import PROTOCOL
 from agents.base.routes import Routes
-from agents.clock import now_us
+from agents.clock import ClockReading, read_clocks
 from agents.messages.acl import AclMessage, MessageError, from_spade
 from agents.trust.identity import Identity, Refused
 from ontology.records import Record
@@ -72,7 +74,7 @@ class Exchange:
             mail,
             counters,
             self.routes.transmit,
-            started_us=now_us(),
+            started=read_clocks(),
             log=log,
             reaches=self.routes.reaches,
             has_room=self.routes.has_room,
@@ -80,9 +82,15 @@ class Exchange:
         self.wake = asyncio.Event()
         """Set when there may be something to send."""
         self._busy_since: float | None = None
+        self._taken = 0
+        """Messages dealt with, for good or not."""
+        self.backlog = Backlog()
+        """Whether messages are dealt with as fast as they come."""
         self._handling: asyncio.Task[Any] | None = None
         """The task in which `handle` runs just now."""
-        self._said: list[tuple[AclMessage, Sequence[Record]]] = []
+        self.age_s = 0.0
+        """How long ago, at most, its sender composed the message that is being handled."""
+        self._said: list[tuple[AclMessage, Sequence[Record], float | None]] = []
         """What that handler sent: stored in one transaction with the fact that it is done."""
         self.bus.on_mail = self._on_mail
         self.bus.on_notice = self._on_notice
@@ -119,6 +127,11 @@ class Exchange:
         """From now on messages are taken in."""
         self.bus.ensure_receiving()
 
+    def waited(self) -> tuple[float, int]:
+        """Seconds that messages wait to be dealt with, and how many do; ask every second."""
+        waiting = self.bus.mailbox.qsize() + (self._busy_since is not None)
+        return self.backlog.look(self._taken, waiting, time.monotonic()), waiting
+
     async def watch(self) -> None:
         """Call it now and then: start what takes messages in again, should it have ended."""
         if self.bus.is_alive() and self.bus.ensure_receiving():
@@ -132,20 +145,25 @@ class Exchange:
 
     def flush(self) -> None:
         """Send the acknowledgements that wait for company."""
-        self.delivery.flush(now_us(), time.monotonic(), force=True)
+        self.delivery.flush(read_clocks(), force=True)
 
     # ---- out
 
-    def post(self, message: AclMessage, records: Sequence[Record]) -> None:
-        """Store a message and send it; what a handler sends, once the handler is done."""
+    def post(
+        self, message: AclMessage, records: Sequence[Record], within_s: float | None = None
+    ) -> None:
+        """Store a message and send it; what a handler sends, once the handler is done.
+
+        Given up when it isn't handled ``within_s`` seconds.
+        """
         if self.in_handler:
-            self._said.append((message, records))
+            self._said.append((message, records, within_s))
             return
-        self.delivery.post(message, records)
+        self.delivery.post(message, records, read_clocks(), within_s)
         self._send_due()
 
     def _send_due(self) -> None:
-        self.delivery.pump(now_us(), time.monotonic())
+        self.delivery.pump(read_clocks())
         self.wake.set()
 
     async def keep_sending(self) -> None:
@@ -168,12 +186,12 @@ class Exchange:
 
     async def _send_round(self) -> float:
         """Everything that is due now; seconds until something is again."""
-        now = time.monotonic()
-        self.delivery.flush(now_us(), now)
-        if self.delivery.pump(now_us(), now):
+        now = read_clocks()
+        self.delivery.flush(now)
+        if self.delivery.pump(now):
             self.wake.set()  # there may be more; come back after the others had their turn
         due = self.delivery.next_due()
-        wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now))
+        wait = IDLE_S if due is None else min(IDLE_S, max(0.005, due - now.steady_s))
         if self.bus.session.is_set() and not self.bus.writable:
             wait = min(wait, 0.05)  # slixmpp doesn't say when it has written enough
         turned_down = self.delivery.refused_by_peer
@@ -183,11 +201,11 @@ class Exchange:
 
     def _on_session(self) -> None:
         """Those of this node need not be told: what was sent to them is on its way."""
-        self.delivery.link_started(now_us(), but=self.local.connected)
+        self.delivery.link_started(read_clocks(), but=self.local.connected)
         self.wake.set()
 
     def _on_peer(self, peer: str) -> None:
-        self.delivery.link_started(now_us(), [peer])
+        self.delivery.link_started(read_clocks(), [peer])
         self.wake.set()
 
     # ---- in
@@ -202,42 +220,43 @@ class Exchange:
         """Acknowledgements don't queue behind a slow handler, or others would send in vain."""
         try:
             message = raw if isinstance(raw, AclMessage) else from_spade(raw)
-            self.delivery.on_notice(message, now_us())
+            self.delivery.on_notice(message, read_clocks())
         except Refused as e:
-            self._counters[f"refused_{e.reason}"] += 1
+            self._counters["unmet" if e.reason == "unmet" else f"refused_{e.reason}"] += 1
         except MessageError:
             self._counters["refused_unparsable"] += 1
         self.wake.set()
 
     def _on_broken(self, sender: str, reply_with: str, error: MessageError) -> None:
-        self.delivery.unparsable(sender, reply_with, error, now_us(), time.monotonic())
+        self.delivery.unparsable(sender, reply_with, error, read_clocks())
 
-    async def _on_mail(self, raw: Any, arrived_us: int) -> None:
+    async def _on_mail(self, raw: Any, arrived: ClockReading) -> None:
         """Everything else, in order; nothing may leave here but a cancellation."""
         self._busy_since = time.monotonic()
         try:
             message = raw if isinstance(raw, AclMessage) else from_spade(raw)
-            await self._on_acl(message, arrived_us)
+            await self._on_acl(message, arrived)
         except MessageError as e:
             key = raw.get_metadata("reply-with") or ""
-            self.delivery.unparsable(str(raw.sender.bare), key, e, now_us(), time.monotonic())
+            self.delivery.unparsable(str(raw.sender.bare), key, e, read_clocks())
         except Exception:
             self._counters["handler_errors"] += 1
             logger.exception("%s: handler failed; the message will come again", self._jid)
         finally:
             self._busy_since = None
+            self._taken += 1
             self.wake.set()
 
-    async def _on_acl(self, message: AclMessage, arrived_us: int) -> None:
+    async def _on_acl(self, message: AclMessage, arrived: ClockReading) -> None:
         try:
-            # Fresh is what was fresh on arrival, however long it waited behind others.
-            received = self.delivery.receive(message, arrived_us, time.monotonic())
+            received = self.delivery.receive(message, arrived, read_clocks())
         except Refused as e:
-            self.delivery.refuse(message, e, now_us(), time.monotonic())
+            self.delivery.refuse(message, e, read_clocks())
             return
         if received is None:
             return
         self._handling = asyncio.current_task()
+        self.age_s = received.age_s
         done = False
         try:
             async with asyncio.timeout(HANDLER_LIMIT_S):
@@ -245,11 +264,11 @@ class Exchange:
             done = True
         except ValueError as e:
             refusal = e if isinstance(e, Refused) else Refused("content", str(e))
-            self.delivery.refuse(message, refusal, now_us(), time.monotonic())
+            self.delivery.refuse(message, refusal, read_clocks())
         finally:
             self._handling = None
             said, self._said = self._said, []
             # All or nothing: a SIGKILL can't come between what a handler said and "handled", so
             # that the message, sent again, would be answered twice or not at all.
-            self.delivery.commit(said, message if done else None, time.monotonic())
+            self.delivery.commit(said, message if done else None, read_clocks())
         self._send_due()

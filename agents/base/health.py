@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _PAGE_KIB = resource.getpagesize() // 1024
 _MAX_LINE = 256
+LAST_WORDS = "last_words"
+"""Key of the one line that an agent sends unasked: why it ends."""
 
 
 def resident_kib() -> int:
@@ -30,6 +32,13 @@ def give_back_memory() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def say_last(channel: socket.socket, error: BaseException) -> None:
+    """Tell the launcher why the agent ends; what doesn't fit into the socket is not waited for."""
+    text = str(error) or type(error).__name__
+    with contextlib.suppress(OSError):
+        channel.send(json.dumps({LAST_WORDS: text[:1000]}).encode() + b"\n", socket.MSG_DONTWAIT)
 
 
 async def answer_pings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from agents.base.delivery import PROTOCOL
 from agents.base.message_log import ACCEPTED, Logged
+from agents.base.notices import PROTOCOL
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from ontology.fragments import FragmentError, decode
 

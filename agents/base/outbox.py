@@ -11,9 +11,12 @@ import json
 import sqlite3
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.base.storage import open_store, transaction
+from agents.clock import ClockReading, passed_s
 from agents.messages.acl import AclMessage, from_metadata, to_metadata
 
 RETRY_FIRST_S = 2.0
@@ -24,6 +27,8 @@ WINDOW = 64
 _PRIORITY = {"Decision": 0, "Alert": 2, "ConnectionBatch": 3}
 _ORDINARY = 1
 _SEEN_SLACK = 1000
+_POSTED = "posted"
+"""Beside a stored message's parameters: when it was stored and for how long."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -50,8 +55,24 @@ def open_mail(path: Path) -> sqlite3.Connection:
     return open_store(path, schema=_SCHEMA, version=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stored message that is due."""
+
+    message: AclMessage
+    receiver: str
+    posted: ClockReading
+    """When it was stored."""
+    within_s: float | None
+    """How long after that it may still be handled; None: for ever."""
+
+    def waited_s(self, now: ClockReading) -> float:
+        """Seconds that it is known to have waited, over restarts and settings of clocks."""
+        return passed_s(self.posted, now) if self.posted.boot else 0.0
+
+
 class Outbox:
-    """Messages until their receivers acknowledge them; time (monotonic seconds) is an argument.
+    """Messages until their receivers acknowledge them; time (steady seconds) is an argument.
 
     Per receiver at most `WINDOW` are in flight, the others wait in order of priority, then age.
     """
@@ -92,11 +113,20 @@ class Outbox:
         receiver, priority, row, _ = self._entries[reply_with]
         heapq.heappush(self._waiting.setdefault(receiver, []), (priority, row, reply_with))
 
-    def put(self, message: AclMessage, receiver: str, priority: int) -> None:
+    def put(
+        self,
+        message: AclMessage,
+        receiver: str,
+        priority: int,
+        posted: ClockReading,
+        within_s: float | None = None,
+    ) -> None:
         """Store one message; raises ValueError if it has no `reply_with` or it is taken."""
         if not message.reply_with or message.reply_with in self._entries:
             raise ValueError(f"reply-with {message.reply_with!r} is empty or already in use")
-        metadata = json.dumps(to_metadata(message))
+        stored: dict[str, Any] = dict(to_metadata(message))
+        stored[_POSTED] = [posted.boot, posted.steady_s, posted.wall_us, within_s]
+        metadata = json.dumps(stored)
         cursor = self._mail.execute(
             "INSERT INTO outbox (reply_with, receiver, priority, metadata, content)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -148,8 +178,8 @@ class Outbox:
 
     def take(
         self, now: float, limit: int, has_room: Callable[[str], bool] = lambda _receiver: True
-    ) -> list[tuple[AclMessage, str]]:
-        """At most ``limit`` messages that should be sent now, each with its receiver.
+    ) -> list[Waiting]:
+        """At most ``limit`` messages that should be sent now.
 
         Those to a receiver that ``has_room`` is false of wait, their clocks at zero.
         """
@@ -176,7 +206,7 @@ class Outbox:
                     keys.append(reply_with)
         return [self._send(reply_with, now) for reply_with in keys]
 
-    def _send(self, reply_with: str, now: float) -> tuple[AclMessage, str]:
+    def _send(self, reply_with: str, now: float) -> Waiting:
         receiver = self._entries[reply_with][0]
         attempts = self._flying[receiver][reply_with]
         self._flying[receiver][reply_with] = attempts + 1
@@ -185,17 +215,24 @@ class Outbox:
         metadata, content = self._mail.execute(
             "SELECT metadata, content FROM outbox WHERE reply_with = ?", (reply_with,)
         ).fetchone()
-        return _unpack(json.loads(metadata), content), receiver
+        return _unpack(json.loads(metadata), content, receiver)
+
+    def waits_for(self, receiver: str) -> bool:
+        """Whether there is something for this receiver."""
+        return bool(self._waiting.get(receiver) or self._flying.get(receiver))
 
     def next_due(self) -> float | None:
-        """When the earliest retry is due (monotonic seconds); None if nothing is in flight."""
+        """When the earliest retry is due (steady seconds); None if nothing is in flight."""
         return self._due[0][0] if self._due else None
 
 
-def _unpack(stored: dict[str, str], content: str) -> AclMessage:
+def _unpack(stored: dict[str, Any], content: str, receiver: str) -> Waiting:
+    # What was stored before this was kept has none of it.
+    boot, steady_s, wall_us, within_s = stored.pop(_POSTED, ["", 0.0, 0, None])
     # Stored messages are unsigned; `from_metadata` wants signed ones, so it gets stand-ins.
-    filled = {"sent-us": "0", "nonce": "-", "signature": "-"} | stored
-    return from_metadata(filled, content)
+    filled = {"sent-us": "0", "session": "-", "signature": "-"} | stored
+    posted = ClockReading(boot, steady_s, wall_us)
+    return Waiting(from_metadata(filled, content), receiver, posted, within_s)
 
 
 class Seen:

@@ -14,7 +14,7 @@ import uvloop
 
 from agents.base.agent import BaseAgent
 from agents.base.context import AgentContext
-from agents.base.health import answer_pings
+from agents.base.health import answer_pings, say_last
 from agents.trust.identity import IdentityError
 
 logger = logging.getLogger(__name__)
@@ -66,14 +66,29 @@ async def _end_leftovers() -> None:
 async def _main(
     agent_type: type[BaseAgent[Any]], context: AgentContext, health_fd: int | None
 ) -> None:
-    agent = agent_type(context)
+    channel: socket.socket | None = None
+    last: socket.socket | None = None
+    if health_fd is not None:
+        channel = socket.socket(fileno=health_fd)
+        last = channel.dup()  # asyncio wants a socket of its own
+    try:
+        await _live(agent_type(context), channel)
+    except Exception as e:
+        if last is not None:
+            say_last(last, e)
+        raise
+    finally:
+        if last is not None:
+            last.close()
+
+
+async def _live(agent: BaseAgent[Any], channel: socket.socket | None) -> None:
     agent.enter_process()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
     pings: asyncio.Task[None] | None = None
-    if health_fd is not None:
-        channel = socket.socket(fileno=health_fd)
+    if channel is not None:
         pings = asyncio.ensure_future(answer_pings(channel, agent.health, agent.stop))
     try:
         await agent.run()

@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this address is a honeypot (may be repeated)",
     )
     parser.add_argument(
+        "--side",
+        choices=("outside", "inside"),
+        default="inside",
+        help="where captures were taken: outside, towards strangers, what did not leave (known of "
+        "Linux cooked captures only) proves nothing in a honeypot's name (default: inside)",
+    )
+    parser.add_argument(
         "--join",
         action="store_true",
         help="the captures are one traffic, in this order (default: each stands for itself)",
@@ -138,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
                     policy=policy,
                     signatures=matching,
                     joins=find_joins(worker.theory),
+                    outside=arguments.side == "outside",
                 )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
@@ -195,6 +203,12 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
             _show(record, path, as_json=as_json)
         if not as_json:
             print(_summary(replay.totals) + "\n")
+        if replay.totals.one_sided:
+            print(
+                f"ontoidps replay: {shown(path)}: one-sided, connections have packets of one end "
+                "only; nothing in it is verified",
+                file=sys.stderr,
+            )
     return code
 
 
@@ -233,6 +247,8 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
+    malformed += f", {totals.forged} forged" if totals.forged else ""
+    malformed += f", {totals.out_of_window} out of window" if totals.out_of_window else ""
     lines = f"{totals.lines} lines ({totals.refused} refused), " if totals.lines else ""
     return (
         f"  {lines}{totals.packets} packets{malformed}, {totals.connections} connections: "

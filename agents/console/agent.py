@@ -42,7 +42,7 @@ ASK_RARELY_S = 300.0
 QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
 TRIM_EVERY_S = 60.0
-WISH_LIMIT_US = 60_000_000
+WISH_LIMIT_S = 60
 NICE = 5
 """How much the page gives way to the other agents of its host (nice(2))."""
 
@@ -173,7 +173,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
                 [Subscription(id=uuid4().urn, topic=topic)],
                 protocol="fipa-subscribe",
                 # The supervisor is asked again; the ontology agent tells us unasked when it starts.
-                reply_by_us=now_us() + WISH_LIMIT_US,
+                within_s=WISH_LIMIT_S,
             )
 
     async def _trim(self) -> None:

@@ -47,15 +47,22 @@ class _Snapshot(Collector):
         supervisor = CounterMetricFamily(
             "ontoidps_supervisor", "What the supervisor counts.", labels=["name"]
         )
+        condition = GaugeMetricFamily(
+            "ontoidps_agent_condition",
+            "What an agent can't do just now (degraded), or what it loses (warning).",
+            labels=["role", "node", "level", "name"],
+        )
         for agent in self._agents:
-            up.add_metric([agent.role, agent.node], int(agent.state == "up"))
+            up.add_metric([agent.role, agent.node], int(agent.state in ("up", "degraded")))
+            for held in agent.conditions:
+                condition.add_metric([agent.role, agent.node, held.level, held.name], 1)
             for name, value in agent.health.items():
                 if value.isdecimal() and int(value) < MAX_VALUE:
                     if agent.role == "supervisor":
                         supervisor.add_metric([name], int(value))
                     else:
                         told.add_metric([agent.role, agent.node, name], int(value))
-        yield from (up, told, supervisor)
+        yield from (up, condition, told, supervisor)
         for name, size in self._gauges.items():
             yield _gauge(name, name.replace("_", " ").capitalize() + ".", size)
         own = CounterMetricFamily("ontoidps_console", "What the console counts.", labels=["name"])

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from agents.base.conditions import Condition, Level, from_text, is_degraded
 from ontology.clusters_file import own_name
 from ontology.oversight import AgentStatus, AuditLine, Ban, Ruling
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident
@@ -102,19 +103,33 @@ class BlockDetail(View):
     audit: tuple[AuditView, ...]
 
 
+class ConditionView(View):
+    """What an agent can't do just now, or what it loses."""
+
+    name: str
+    level: Level
+    """``degraded``: a part of its work is not done. ``warning``: something was lost or held back.
+    """
+    reason: str
+    since_us: int
+    numbers: dict[str, int]
+
+
 class AgentView(View):
     """An agent that the honeynet file names."""
 
     name: str
     role: str
     node: str
-    state: Literal["up", "silent", "absent"]
-    """``silent``: its lease has lapsed. ``absent``: it never registered."""
+    state: Literal["up", "degraded", "silent", "absent"]
+    """``degraded``: it is up, and doesn't do all of its work: ``conditions`` say why. ``silent``:
+    its lease has lapsed. ``absent``: it never registered."""
     since_us: int
     renewed_us: int
     services: tuple[str, ...]
     ontology_version: str
     health: dict[str, str]
+    conditions: tuple[ConditionView, ...] = ()
 
 
 class ClusterView(View):
@@ -242,17 +257,29 @@ def agent_view(
             ontology_version="",
             health={},
         )
+    conditions = _conditions(description.conditions)
+    up: Literal["up", "degraded"] = "degraded" if is_degraded(conditions) else "up"
     return AgentView(
         name=name,
         role=role,
         node=node,
-        state=status.agent_state,
+        state=up if status.agent_state == "up" else status.agent_state,
         since_us=status.since_us,
         renewed_us=status.renewed_us,
         services=description.services,
         ontology_version=description.ontology_version,
         health=_health(description.health),
+        conditions=tuple(ConditionView(**condition.as_json()) for condition in conditions),
     )
+
+
+def _conditions(text: str) -> tuple[Condition, ...]:
+    """What an agent says of itself; an unreadable word is a condition as well."""
+    try:
+        return from_text(text)
+    except ValueError as e:
+        reason = f"it says nothing readable of its state: {e}"
+        return (Condition(name="unreadable", level="degraded", reason=reason, since_us=0),)
 
 
 def _health(text: str) -> dict[str, str]:

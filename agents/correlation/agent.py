@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.losses import Loss
+from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
 COOPERATION = "Cooperation"
 """Topic: decisions with their incident and alerts, for the other correlation agents."""
@@ -53,6 +56,19 @@ class CorrelationAgent(BaseAgent[Pipeline]):
 
     role: ClassVar[Role] = "correlation"
     services: ClassVar[tuple[str, ...]] = ("correlation",)
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss("quarantined", "alerts given up, the reasoner can't digest them"),
+        Loss("failed_windows", "windows of alerts that the reasoner failed", "windows"),
+        Loss("queue_full", "alerts put back, too many wait"),
+        Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
+        Loss("left_out", "alerts left out of a window, too many belong together"),
+        Loss("evicted", "alerts forgotten before their time, too many came"),
+        Loss("evicted_unverified", "unverified alerts forgotten before their time, too many came"),
+        Loss("unverified_left_out", "unverified alerts left out, too many waited"),
+        Loss("orders_unsendable", "orders that no message can hold"),
+        Loss("incidents_unsendable", "incidents that no message can hold"),
+        Loss("malformed", "alerts refused as malformed", "alerts_received"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -120,6 +136,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             dispatch,
             thread=thread,
             counters=self.counters,
+            conditions=self.conditions,
             cooperation=cooperation,
         )
         await pipeline.begin()
@@ -129,6 +146,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         # The tick itself waits for work; `every` keeps it going whatever happens in it.
         self.every(0.0, pipeline.tick, name="reasoning")
         self.every(RETRY_EVERY_S, pipeline.retry, name="reasoning retry")
+        self.every(LOOK_EVERY_S, pipeline.look_at_reasoner, name="reasoner watch")
         self.every(TRIM_EVERY_S, pipeline.trim, name="journal trim")
         return pipeline
 
@@ -151,7 +169,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             if isinstance(record, GatewayAddresses):
                 self._protected = self._protected.with_kernel(record)
                 self.running.protect(self._protected)
-        blocks = [record for record in records if isinstance(record, Block)]
+        now = now_us()
+        blocks = [block_here(r, now, self.age_s) for r in records if isinstance(r, Block)]
         if message.sender in self.settings.jids("supervisor"):
             self.running.rule(blocks, message.sender)
         elif blocks:
@@ -171,7 +190,16 @@ class CorrelationAgent(BaseAgent[Pipeline]):
                     logger.info("%s subscribes to our decisions", message.sender)
                 await self.reply(message, "agree", [record])
         if any(isinstance(record, Decision) for record in records):
-            self.running.hear(publications(message.sender, records))
+            # By the clock that cooperation counts on.
+            now = self.running.steady_us()
+            here = [
+                decision_here(r, now, self.age_s) if isinstance(r, Decision) else r for r in records
+            ]
+            self.running.hear(publications(message.sender, here))
+
+    async def on_clock_set(self, step_us: int) -> None:
+        """What was said a minute ago was said a minute ago."""
+        self.running.before_next(lambda: self.running.engine.clock_set(step_us))
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         """Nothing more can be done than to show it."""
@@ -249,7 +277,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             [wish],
             protocol="fipa-subscribe",
             # An analyzer that is away needs one request when it is back, not a hundred.
-            reply_by_us=(now_us() // 1000 + int(SUBSCRIBE_EVERY_S * 1000)) * 1000,
+            within_s=SUBSCRIBE_EVERY_S,
         )
 
     def _set_hosts(self) -> None:

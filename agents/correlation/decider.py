@@ -93,6 +93,11 @@ class Decider:
         """A measure against the source has ended: what it does next is recommended on anew."""
         self._said.pop(source, None)
 
+    def clock_set(self, step_us: int) -> None:
+        """The clock by which we are told the time was set: what was said was said as long ago."""
+        for source in self._said:
+            self._said[source] += step_us
+
     def judge_finding(
         self, finding: Finding, level: float, now_us: int, *, fresh: bool
     ) -> tuple[Chosen, Recommendation | None]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from agents.clock import now_us
+from agents.base.log_limits import ORDER
 from agents.correlation.outcome import Outcome
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
@@ -36,7 +36,7 @@ class Send(Protocol):
         records: Sequence[Record],
         *,
         protocol: str,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> Awaitable[tuple[AclMessage, ...]]: ...
 
 
@@ -70,15 +70,16 @@ class Dispatch:
     async def send(self, outcome: Outcome) -> None:
         """Everything if it fits; without the alerts, or at least the orders themselves."""
         incident = outcome.incident
-        logger.info(
-            "%s from %s, rule %s, severity %.2f, %s",
-            incident.classification,
-            incident.source,
-            incident.rule,
-            incident.severity,
-            ", ".join(f"block {d.source} for {d.duration_s} s" for d in outcome.decisions)
-            or "no block",
-        )
+        values = (incident.classification, incident.source, incident.rule, incident.severity)
+        if outcome.decisions:
+            logger.info(
+                "%s from %s, rule %s, severity %.2f, %s",
+                *values,
+                ", ".join(f"block {d.source} for {d.duration_s} s" for d in outcome.decisions),
+                extra=ORDER,
+            )
+        else:
+            logger.info("%s from %s, rule %s, severity %.2f, no block", *values)
         await self.order_own_gateway(outcome.decisions)
         try:
             await self._send_outcome(outcome, outcome.alerts)
@@ -91,22 +92,22 @@ class Dispatch:
         """At once; there is nothing to do if this node is no gateway."""
         for start in range(0, len(decisions), ORDERS_PER_MESSAGE):
             part = decisions[start : start + ORDERS_PER_MESSAGE]
-            await self._order(self._gateways, part, _end_us(part))
+            await self._order(self._gateways, part, _longest_s(part))
 
     async def _order(
-        self, receivers: Sequence[str], part: Sequence[Decision], reply_by_us: int | None = None
+        self, receivers: Sequence[str], part: Sequence[Decision], within_s: float | None = None
     ) -> None:
         """In one message or more: no order is lost because it goes along with others."""
         try:
-            await self._to(receivers, "request", part, "fipa-request", reply_by_us)
+            await self._to(receivers, "request", part, "fipa-request", within_s)
         except (MessageError, FragmentError) as e:
             if len(part) > 1:
                 half = len(part) // 2
-                await self._order(receivers, part[:half], reply_by_us)
-                await self._order(receivers, part[half:], reply_by_us)
+                await self._order(receivers, part[:half], within_s)
+                await self._order(receivers, part[half:], within_s)
             elif len(part[0].reason) > SHORT_REASON:
                 short = replace(part[0], reason=part[0].reason[:SHORT_REASON])
-                await self._order(receivers, [short], reply_by_us)
+                await self._order(receivers, [short], within_s)
             else:
                 self._counters["orders_unsendable"] += 1
                 logger.error("the order to block %s can't be sent: %s", part[0].source, e)
@@ -130,8 +131,8 @@ class Dispatch:
         records: list[Record] = [*outcome.decisions, outcome.incident, *alerts]
         if outcome.decisions:
             await self._to(self._supervisors, "request", records, "fipa-request")
-            until_us = _end_us(outcome.decisions)
-            await self._to(self._subscribers(), "inform", records, "fipa-subscribe", until_us)
+            within_s = _longest_s(outcome.decisions)
+            await self._to(self._subscribers(), "inform", records, "fipa-subscribe", within_s)
         else:
             await self._to(self._supervisors, "inform", records, "fipa-subscribe")
         await self._to(self._archives, "inform", records, "fipa-subscribe")
@@ -142,14 +143,12 @@ class Dispatch:
         performative: str,
         records: Sequence[Record],
         protocol: str,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> None:
         if receivers:
-            await self._send(
-                receivers, performative, records, protocol=protocol, reply_by_us=reply_by_us
-            )
+            await self._send(receivers, performative, records, protocol=protocol, within_s=within_s)
 
 
-def _end_us(decisions: Sequence[Decision]) -> int:
+def _longest_s(decisions: Sequence[Decision]) -> int:
     """When the last of these blocks is over: nobody needs to hear of it later."""
-    return now_us() + max(decision.duration_s for decision in decisions) * 1_000_000
+    return max(decision.duration_s for decision in decisions)

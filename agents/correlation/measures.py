@@ -56,6 +56,12 @@ class Measures:
                 over.append(address)
         return over
 
+    def clock_set(self, step_us: int) -> None:
+        """The clock by which we are told the time was set: what remains of a block stays."""
+        for gateways in self._in_force.values():
+            for gateway in gateways:
+                gateways[gateway] += step_us
+
     def _ended(self, address: Address, gateways: dict[str, int]) -> Change | None:
         if gateways:
             return None

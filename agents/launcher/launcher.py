@@ -19,12 +19,14 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agents.clock import now_us
+from agents.launcher.child import MAX_LINE, Child
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
+from agents.launcher.node_state import NodeSocket
 from agents.launcher.priority import RAISED, raise_priority
 from agents.launcher.restarts import RestartPolicy
 from agents.launcher.xmpp_server import XmppServer
@@ -55,39 +57,6 @@ START_ORDER: tuple[Role, ...] = (
 )
 
 
-@dataclass(slots=True)
-class Child:
-    """One agent process and what the launcher knows of it."""
-
-    role: Role
-    node: str
-    jid: str
-    policy: RestartPolicy = field(default_factory=RestartPolicy)
-    process: AgentProcess | None = None
-    state: str = "stopped"
-    """``starting``, ``running``, ``silent``, ``waiting`` (for its restart) or ``stopped``."""
-    restarts: int = 0
-    last_code: int | None = None
-    """Exit code of the process that ended last (negative: a signal)."""
-    answered_s: float = 0.0
-    health: dict[str, Any] = field(default_factory=dict)
-    alone_since_s: float | None = None
-    told_alone: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """For the run file."""
-        return {
-            "role": self.role,
-            "jid": self.jid,
-            "pid": self.process.pid if self.process and self.process.returncode is None else None,
-            "state": self.state,
-            "restarts": self.restarts,
-            "last_code": self.last_code,
-            "connected": bool(self.health.get("connected")) and self.state == "running",
-            "health": self.health,
-        }
-
-
 class Launcher:
     """Runs the agents of some nodes until SIGTERM or SIGINT.
 
@@ -112,6 +81,8 @@ class Launcher:
         self._locks: list[int] = []
         self._server: XmppServer | None = None
         self._forks = ForkServer(child.role for child in self._children)
+        self._trouble = ""
+        """Why the run files can't be written."""
 
     def prepare(self) -> None:
         """Make folders, check keys, and fork the fork server; before `run`, and before this
@@ -186,7 +157,7 @@ class Launcher:
                 code = await self._run_once(child)
             except (OSError, ForkServerError) as e:  # no processes or descriptors, for now
                 logger.error("%s can't be started: %s", child.jid, e)
-                code = None
+                code, child.last_words = None, f"it can't be started: {e}"
             if self._stopping.is_set():
                 break
             delay = child.policy.delay_after_exit(time.monotonic())
@@ -222,6 +193,7 @@ class Launcher:
                 for task in (watch, stop, ended):
                     task.cancel()
                 await asyncio.gather(watch, stop, ended, return_exceptions=True)
+            child.hear_the_rest(ours)
             return process.returncode
 
     async def _watch(self, child: Child, process: AgentProcess, channel: socket.socket) -> None:
@@ -238,10 +210,10 @@ class Launcher:
                         if not data:
                             return
                         *lines, buffer = (buffer + data).split(b"\n")
+                        if len(buffer) > MAX_LINE:
+                            raise ValueError(f"a line of more than {MAX_LINE} bytes")
                         for line in lines:
-                            child.health = json.loads(line)
-                            child.answered_s = time.monotonic()
-                            child.state = "running"
+                            child.hear(line)
                             self._tell_if_alone(child, time.monotonic())
             except TimeoutError:
                 pass
@@ -254,6 +226,7 @@ class Launcher:
                 logger.warning("%s has not answered for %.0f s", child.jid, silent)
             if silent > PING_LIMIT_S:
                 logger.error("%s did not answer for %.0f s; killed", child.jid, silent)
+                child.last_words = f"it did not answer for {silent:.0f} s and was killed"
                 process.kill()
                 return
 
@@ -301,19 +274,29 @@ class Launcher:
                     logger.error("XMPP server: %s", e)
 
     async def _report(self, run_dir: Path) -> None:
-        failing = False
-        while not self._stopping.is_set():
-            reap_orphans(self._children_pids())
-            try:
-                self._write_run_files(run_dir)
-                failing = False
-            except OSError as e:
-                # A full disk must not end the agents; `status` sees that the files are old.
-                if not failing:
-                    logger.error("%s: %s; `ontoidps status` is out of date", run_dir, e.strerror)
-                failing = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1.0)
+        sockets = [
+            NodeSocket(run_dir / f"{node.name}.sock", partial(self._state_of, node))
+            for node in self._nodes
+        ]
+        try:
+            while not self._stopping.is_set():
+                reap_orphans(self._children_pids())
+                try:
+                    for listener in sockets:
+                        await listener.open()
+                    self._write_run_files(run_dir)
+                    self._trouble = ""
+                except OSError as e:
+                    # A full disk must not end the agents; who asks at the socket is told of it.
+                    trouble = f"{e.filename or run_dir}: {e.strerror}"
+                    if not self._trouble:
+                        logger.error("%s: the state of the node can't be kept there", trouble)
+                    self._trouble = trouble
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), 1.0)
+        finally:
+            for listener in sockets:
+                await listener.close()
 
     def _children_pids(self) -> list[int]:
         found = [child.process.pid for child in self._children if child.process is not None]
@@ -322,17 +305,19 @@ class Launcher:
             found.append(self._server.pid)
         return found
 
+    def _state_of(self, node: Node) -> dict[str, Any]:
+        return {
+            "node": node.name,
+            "pid": os.getpid(),
+            "updated_us": now_us(),
+            "xmpp": self._server.alive() if self._server else None,
+            "trouble": self._trouble,
+            "agents": [c.as_json() for c in self._children if c.node == node.name],
+        }
+
     def _write_run_files(self, run_dir: Path) -> None:
         for node in self._nodes:
-            text = json.dumps(
-                {
-                    "node": node.name,
-                    "pid": os.getpid(),
-                    "updated_us": now_us(),
-                    "xmpp": self._server.alive() if self._server else None,
-                    "agents": [c.as_json() for c in self._children if c.node == node.name],
-                }
-            )
+            text = json.dumps(self._state_of(node))
             temporary = run_dir / f"{node.name}.json.new"
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(run_dir / f"{node.name}.json")

@@ -1,8 +1,8 @@
 """FIPA-ACL messages and the one codec between them and what travels: stanzas and frames.
 
 SPADE's own `fipa_message` is not used: its builder writes a dictionary that never travels and its
-parser fails on every received message. Parameter names follow FIPA SC00061; four of ours (version
-of the ontology, time of signing, nonce, signature) stand beside them.
+parser fails on every received message. Parameter names follow FIPA SC00061; five of ours (version
+of the ontology, session and time of signing, how long it waited, signature) stand beside them.
 """
 
 from __future__ import annotations
@@ -78,12 +78,17 @@ class AclMessage:
     """Set on durable messages: the key under which they are acknowledged."""
     in_reply_to: str = ""
     reply_by_us: int | None = None
-    """Epoch microseconds, whole milliseconds (FIPA's DateTime has no more)."""
+    """On the clock of ``sent_us``, whole milliseconds (FIPA's DateTime has no more)."""
     content_version: str = ONTOLOGY_VERSION
     """Version of the ontology the sender speaks."""
     sent_us: int = 0
-    """When this copy was signed."""
-    nonce: str = ""
+    """When this copy was signed, on the clock of the sender's session: microseconds that began as
+    its wall clock had it and that no setting of a clock moves. No two copies of a session have
+    the same."""
+    session: str = ""
+    """Which process signed: a random word, new at every start."""
+    waited_ms: int = 0
+    """How long the message had waited at the sender when this copy was signed."""
     signature: str = ""
     """Ed25519 over `canonical_form`, base64."""
 
@@ -150,7 +155,7 @@ _PLAIN = (
     ("reply-with", "reply_with"),
     ("in-reply-to", "in_reply_to"),
     ("content-version", "content_version"),
-    ("nonce", "nonce"),
+    ("session", "session"),
     ("signature", "signature"),
 )
 _LISTS = (("receiver", "receivers"), ("reply-to", "reply_to"))
@@ -165,11 +170,15 @@ REQUIRED = (
     "conversation-id",
     "content-version",
     "sent-us",
-    "nonce",
+    "session",
     "signature",
 )
 """What a message on our bus must carry; FIPA alone asks only for the performative."""
-_KNOWN = frozenset(n for n, _ in (*_PLAIN, *_LISTS)) | {"reply-by", "sent-us"}
+_KNOWN = frozenset(n for n, _ in (*_PLAIN, *_LISTS)) | {
+    "reply-by",
+    "sent-us",
+    "waited-ms",
+}
 
 
 def format_date_time(time_us: int) -> str:
@@ -193,6 +202,13 @@ def parse_date_time(text: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) + int(match[2]) * 1000
 
 
+def parse_count(name: str, text: str) -> int:
+    """A parameter of ours that is a number of micro- or milliseconds. Raises: MessageError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise MessageError(f"{name} is not a whole number below 10^18: {text[:40]!r}")
+    return int(text)
+
+
 def to_metadata(message: AclMessage) -> dict[str, str]:
     """The message without its content, as SPADE metadata; absent parameters are left out."""
     found = {name: str(getattr(message, field)) for name, field in _PLAIN}
@@ -201,6 +217,8 @@ def to_metadata(message: AclMessage) -> dict[str, str]:
         found["reply-by"] = format_date_time(message.reply_by_us)
     if message.sent_us:
         found["sent-us"] = str(message.sent_us)
+    if message.waited_ms:
+        found["waited-ms"] = str(message.waited_ms)
     return {name: value for name, value in found.items() if value}
 
 
@@ -215,31 +233,28 @@ def from_metadata(metadata: Mapping[str, str], content: str) -> AclMessage:
     for name in REQUIRED:
         if not metadata.get(name):
             raise MessageError(f"parameter {name} is missing")
-    sent = metadata["sent-us"]
-    if not (sent.isascii() and sent.isdigit() and len(sent) <= 18):
-        raise MessageError(f"sent-us is not a time in microseconds: {sent[:40]!r}")
     reply_by = metadata.get("reply-by")
     return AclMessage(
         content=content,
         receivers=tuple(metadata["receiver"].split(" ")),
         reply_to=tuple(metadata["reply-to"].split(" ")) if metadata.get("reply-to") else (),
         reply_by_us=None if reply_by is None else parse_date_time(reply_by),
-        sent_us=int(sent),
+        sent_us=parse_count("sent-us", metadata["sent-us"]),
+        waited_ms=parse_count("waited-ms", metadata.get("waited-ms", "0")),
         **{field: metadata.get(name, "") for name, field in _PLAIN},
     )
 
 
-def canonical_form(message: AclMessage, *, sent_us: int = 0, nonce: str = "") -> bytes:
+def canonical_form(message: AclMessage, stamps: Mapping[str, str] | None = None) -> bytes:
     """What is signed: every parameter but the signature, sorted, and the SHA-256 of the content.
 
-    ``sent_us`` and ``nonce`` stand in for the message's own if given, for signing.
+    ``stamps`` (wire names) stand in for the message's own parameters, for signing.
 
     No value holds a line feed (`AclMessage` refuses it), so the lines can't be read in two ways.
     """
     metadata = to_metadata(message)
     metadata.pop("signature", None)
-    if sent_us:
-        metadata |= {"sent-us": str(sent_us), "nonce": nonce}
+    metadata |= stamps or {}
     lines = [f"{name}:{metadata[name]}\n" for name in sorted(metadata)]
     digest = hashlib.sha256(message.content.encode()).hexdigest()
     return "".join(["ontoidps-acl 1\n", *lines, f"sha256:{digest}\n"]).encode()

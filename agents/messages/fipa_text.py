@@ -2,7 +2,7 @@
 agents.
 
 It is bytes, not text: contents are byte-length strings (``#12"…"``), which need no escapes. Our own
-parameters travel as user-defined ones (``:X-nonce``, SC00061 section 2). Read with small limits:
+parameters travel as user-defined ones (``:X-session``, SC00061 section 2). Read with small limits:
 what is parsed here came from outside.
 """
 
@@ -17,6 +17,7 @@ from agents.messages.acl import (
     AclMessage,
     MessageError,
     format_date_time,
+    parse_count,
     parse_date_time,
 )
 
@@ -40,7 +41,7 @@ _TEXT_FIELDS = (
     ("reply-with", "reply_with"),
     ("in-reply-to", "in_reply_to"),
     ("X-content-version", "content_version"),
-    ("X-nonce", "nonce"),
+    ("X-session", "session"),
     ("X-signature", "signature"),
 )
 
@@ -66,6 +67,8 @@ def to_fipa(message: AclMessage) -> bytes:
     if message.sent_us:
         # A word may not begin with a digit.
         add("X-sent-us", f'"{message.sent_us}"'.encode())
+    if message.waited_ms:
+        add("X-waited-ms", f'"{message.waited_ms}"'.encode())
     return b"\n".join(lines) + b")\n"
 
 
@@ -123,11 +126,9 @@ def from_fipa(data: bytes) -> AclMessage:
     fields["content"] = content or EMPTY_CONTENT
     if "reply-by" in found:
         fields["reply_by_us"] = parse_date_time(_text("reply-by", found["reply-by"]))
-    if "x-sent-us" in found:
-        sent = _text("X-sent-us", found["x-sent-us"])
-        if not (sent.isascii() and sent.isdigit() and len(sent) <= 18):
-            raise MessageError(f"X-sent-us is not a time in microseconds: {sent[:40]!r}")
-        fields["sent_us"] = int(sent)
+    for name, field in (("X-sent-us", "sent_us"), ("X-waited-ms", "waited_ms")):
+        if name.lower() in found:
+            fields[field] = parse_count(name, _text(name, found[name.lower()]))
     defaults = {field: "" for _, field in _TEXT_FIELDS}
     make: Callable[..., AclMessage] = AclMessage
     return make(**(defaults | fields))

@@ -16,6 +16,7 @@ from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
+from agents.base.losses import Loss
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.reaction.enforcement import Enforcement, Report
@@ -57,6 +58,12 @@ class ReactionAgent(BaseAgent[Gateway]):
 
     role: ClassVar[Role] = "reaction"
     services: ClassVar[tuple[str, ...]] = ("block", "unblock")
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss("blocks_refused_rate", "blocks put off, more than policy.maximum_blocks_per_minute"),
+        Loss("blocks_failed", "orders that the firewall did not carry out"),
+        Loss("responder.*.errors", "responder {} failed, it is tried again"),
+        Loss("responder.*.forgotten", "responder {}: orders given up, too many wait"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -117,7 +124,10 @@ class ReactionAgent(BaseAgent[Gateway]):
         if len(decisions) != len(records):
             raise ValueError("only decisions can be requested of a reaction agent")
         enforcement = self.running.enforcement
-        reports = await self._in_worker(lambda: enforcement.handle(decisions, message.sender))
+        age_s = self.age_s
+        reports = await self._in_worker(
+            lambda: enforcement.handle(decisions, message.sender, age_s)
+        )
         self._count()
         by_answer: dict[str, list[Block]] = {}
         for report in reports:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import Protected, canonical
 from agents.clock import ClockReading, read_clocks
 from agents.reaction.claims import AddressClaims, Claim, Claims
@@ -28,6 +29,8 @@ SLACK_S: Final = 1.0
 """A block that the kernel has for longer than claimed by less than this is left as it is."""
 NOTE_EVERY_S: Final = 30.0
 """How often the time is noted on disk while something is blocked: what a reboot can't know."""
+_NOT_NOW: Final = frozenset({"rate", "stale", "over", "lifted"})
+"""Why an order was not carried out that may be given again."""
 _VOID: Final = {
     "lifted": "the block of {} was lifted after this was decided",
     "over": "the time of this block of {} has run out here before",
@@ -108,9 +111,12 @@ class Enforcement:
         self._repair(now.steady_s)
         return [self._report_of(address, "active", now) for address in self._claims]
 
-    def handle(self, decisions: Sequence[Decision], claimant: str) -> list[Report]:
-        """Judge and do what ``claimant`` orders; one report for each decision, in order."""
-        return [self._handle(decision, claimant) for decision in decisions]
+    def handle(
+        self, decisions: Sequence[Decision], claimant: str, age_s: float = 0.0
+    ) -> list[Report]:
+        """Judge and do what ``claimant`` ordered ``age_s`` seconds ago; one report for each
+        decision, in order. A block lasts so much less."""
+        return [self._handle(decision, claimant, age_s) for decision in decisions]
 
     def tick(self) -> list[Report]:
         """Call it every second or so: reports blocks that ended, repairs what changed.
@@ -147,16 +153,16 @@ class Enforcement:
         self._firewall.close()
         self._store.close()
 
-    def _handle(self, decision: Decision, claimant: str) -> Report:
+    def _handle(self, decision: Decision, claimant: str, age_s: float) -> Report:
         now = self._clocks()
         renewal = canonical(decision.source) in self._claims
-        verdict = self._policy.judge(decision, now.wall_us, renewal=renewal)
+        verdict = self._policy.judge(decision, now.steady_us, age_s=age_s, renewal=renewal)
         if not verdict.permitted:
             return self._refuse(decision, verdict.rule, verdict.reason, now)
         try:
             if decision.action == "unblock":
                 return self._unblock(decision, claimant, verdict.address, now)
-            return self._block(decision, claimant, verdict, now)
+            return self._block(decision, claimant, verdict, age_s, now)
         except FirewallError as e:
             self.counters["failed"] += 1
             logger.error("%s of %s failed: %s", decision.action, verdict.address, e)
@@ -168,14 +174,21 @@ class Enforcement:
         logger.warning(
             "refused to block %s (decision %s): %s", decision.source, decision.id, reason
         )
-        # There may be room in a minute: who orders may try again.
-        state: BlockState = "failed" if rule == "rate" else "refused"
+        # Final is only what this gateway never does. What was too late, too much, or overtaken by
+        # a lift, a supervisor that still wants it may order again.
+        state: BlockState = "failed" if rule in _NOT_NOW else "refused"
         return self._answer(decision, state, now, detail=reason)
 
     def _block(
-        self, decision: Decision, claimant: str, verdict: Verdict, now: ClockReading
+        self,
+        decision: Decision,
+        claimant: str,
+        verdict: Verdict,
+        age_s: float,
+        now: ClockReading,
     ) -> Report:
         address = verdict.address
+        decided = now.steady_s - age_s
         before = self._claims.of(address).after(now.steady_s)
         self._claims.put(address, before)
         claim = Claim(
@@ -183,10 +196,9 @@ class Enforcement:
             decision=decision.id,
             decided_us=decision.decided_us,
             since_us=now.wall_us,
-            end=now.steady_s + verdict.duration_s,
+            end=decided + verdict.duration_s,
         )
-        age_s = max(0.0, (now.wall_us - decision.decided_us) / 1e6)
-        joined = self._claims.claim(address, claim, decided=now.steady_s - age_s)
+        joined = self._claims.claim(address, claim, decided=decided)
         latest = self._claims.latest(address)
         if latest is None or joined in _VOID:
             return self._refuse(decision, joined, _VOID[joined].format(address), now)
@@ -201,6 +213,7 @@ class Enforcement:
         logger.info(
             "blocked %s for %.0f s (decision %s, %s, ordered by %s)",
             *(address, latest.end - now.steady_s, decision.id, decision.classification, claimant),
+            extra=ORDER,
         )
         detail = ""
         if verdict.duration_s < decision.duration_s:
@@ -229,7 +242,7 @@ class Enforcement:
             raise
         self._settle(address, state, now)
         self.counters["lifted"] += 1
-        logger.info("lifted the block of %s (decision %s)", address, decision.id)
+        logger.info("lifted the block of %s (decision %s)", address, decision.id, extra=ORDER)
         if latest is not None:
             detail = f"still blocked for {latest.claimant}"
             return self._answer(decision, "active", now, end=latest.end, detail=detail)

@@ -64,8 +64,14 @@ class ReactionPolicy:
         self._protected = protected
         self._refused.clear()
 
-    def judge(self, decision: Decision, now_us: int, *, renewal: bool = False) -> Verdict:
+    def judge(
+        self, decision: Decision, now_us: int, *, age_s: float = 0.0, renewal: bool = False
+    ) -> Verdict:
         """Permit or refuse; the same decision gets the same answer again.
+
+        Args:
+            now_us: on a clock that only runs.
+            age_s: how long ago it was ordered, counted without any wall clock.
 
         A permitted block may be repeated (the supervisor sends its active blocks again when this
         agent comes back): neither that nor a ``renewal``, of an address that is blocked already,
@@ -82,7 +88,7 @@ class ReactionPolicy:
         found = (
             (refusal.rule, refusal.reason)
             if refusal is not None
-            else self._untimely(decision, now_us)
+            else self._untimely(decision, age_s)
         )
         if found is None and not renewal and self._applied.get(decision.id) != address:
             found = self._too_many(now_us)
@@ -102,16 +108,14 @@ class ReactionPolicy:
         return Verdict(permitted=True, address=address, duration_s=duration_s)
 
     @staticmethod
-    def _untimely(decision: Decision, now_us: int) -> tuple[str, str] | None:
-        end_us = decision.decided_us + decision.duration_s * 1_000_000
-        if end_us <= now_us:
-            over_s = (now_us - end_us) // 1_000_000
+    def _untimely(decision: Decision, age_s: float) -> tuple[str, str] | None:
+        if decision.duration_s <= age_s:
+            over_s = int(age_s - decision.duration_s)
             return "stale", f"the decision's time was over {over_s} s before it came"
         return None
 
     def _too_many(self, now_us: int) -> tuple[str, str] | None:
-        # What is in the future was counted before the wall clock was set back.
-        while self._recent and not now_us - _WINDOW_US < self._recent[0] <= now_us:
+        while self._recent and self._recent[0] <= now_us - _WINDOW_US:
             self._recent.popleft()
         if len(self._recent) >= self._rate:
             return "rate", f"{self._rate} blocks in the last minute already, no more are allowed"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.losses import Loss
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.sensor.capture.packet_sources import Sources
@@ -25,7 +26,7 @@ BATCH_S = 0.1
 """How often finished connections are sent."""
 COUNT_S = 0.5
 """How often what the sources count is shown."""
-_KEEP_US = 600_000_000
+_KEEP_S = 600
 """A batch the analyzer has not taken after this is given up."""
 INPUT_S = 0.5
 """How often logs of other tools are looked at."""
@@ -51,6 +52,30 @@ class SensorAgent(BaseAgent[Observation]):
 
     role: ClassVar[Role] = "sensor"
     services: ClassVar[tuple[str, ...]] = ("packets",)
+    losses: ClassVar[tuple[Loss, ...]] = (
+        Loss(
+            "capture.*.dropped",
+            "{}: packets lost, the kernel's buffer was full",
+            "capture.*.packets",
+        ),
+        Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss(
+            "capture.*.forged",
+            "{}: packets arrived in the name of hosts on the other side: forged, or its side is "
+            "not what honeynet.toml says; they prove nothing",
+        ),
+        Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
+        Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
+        Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("alerts_lost", "alerts lost, too many waited"),
+        Loss("evicted", "connections forgotten before their end, too many were open"),
+        Loss("unread", "payloads forgotten before they were read, too many were open"),
+        Loss("arp_evicted", "ARP claims forgotten, too many came"),
+        Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
+        Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
+        Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
+        Loss("input.*.gap", "log {}: gaps, it was rotated away before it was read"),
+    )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
@@ -61,7 +86,8 @@ class SensorAgent(BaseAgent[Observation]):
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
-        sources = Sources(self._node, context.jid, context.state_dir)
+        own, others = context.settings.addresses_of(context.node)
+        sources = Sources(self._node, context.jid, context.state_dir, own=own, others=others)
         signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
@@ -118,6 +144,8 @@ class SensorAgent(BaseAgent[Observation]):
                 # Everything is in the outbox on disk: only now may the place move.
                 await asyncio.to_thread(follower.done)
             totals += follower.counters()
+            trouble = await asyncio.to_thread(follower.trouble)
+            self.conditions.hold(f"input.{follower.name}", trouble)
         for name, count in totals.items():
             self.counters[name] = count
 
@@ -128,6 +156,7 @@ class SensorAgent(BaseAgent[Observation]):
             return
         for name, count in watch.counters().items():
             self.counters[name] = count
+        self.conditions.hold("signatures", watch.trouble())
         room = 0 if self.pending > INPUT_PENDING else ALERTS_PER_MESSAGE * 4
         await self._send_records(list(watch.take(room)))
 
@@ -155,9 +184,15 @@ class SensorAgent(BaseAgent[Observation]):
                 "inform",
                 [batch],
                 protocol="fipa-subscribe",
-                reply_by_us=now_us() + _KEEP_US,
+                within_s=_KEEP_S,
             )
 
     async def _count(self) -> None:
-        for name, count in self.running.sources.counters().items():
+        sources = self.running.sources
+        for name, count in sources.counters().items():
             self.counters[name] = count
+        troubles = sources.troubles()
+        for source, why in troubles.items():
+            self.conditions.fault(f"capture.{source}", why)
+        self.conditions.hold("routes", sources.routes_unknown, level="warning")
+        self.conditions.keep("capture.", (f"capture.{source}" for source in troubles))

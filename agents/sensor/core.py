@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
+from agents.sensor.flows.packets import TCP
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.content import ContentReader
 from agents.sensor.payloads.payload import look_up
+from agents.sensor.sides import SideJudge
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
@@ -33,6 +36,8 @@ MAX_ALERTS = 256
 """Alerts kept between two calls of `SensorCore.take_alerts`; more are dropped and counted."""
 COUNTS_ONLY_US = 5_000_000
 """A batch without connections, only counts, is sent no more often than this."""
+ONE_SIDED = 10
+"""So many connections with payload of one end only, at least, make a capture one-sided."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://w3id.org/ontoidps#ConnectionBatch")
 
 
@@ -50,10 +55,16 @@ class SensorCore:
         repeatable: bool = False,
         timeouts: Timeouts | None = None,
         max_flows: int = 131_072,
+        judge: SideJudge | None = None,
+        one_sided: bool = False,
     ) -> None:
+        """``judge``: says which packets can't have come from whom they name. ``one_sided``: one
+        direction only is captured, so that no conversation is ever proven."""
+        self._one_sided = one_sided
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
@@ -69,10 +80,10 @@ class SensorCore:
         """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
         (frames captured twice) are not among ``packets``."""
 
-    def on_packets(self, raw: RawPackets) -> None:
-        """Take in a block of packets, in order of capture."""
+    def on_packets(self, raw: RawPackets) -> RawPackets:
+        """Take in a block of packets, in order of capture; the packets that count as evidence."""
         if not len(raw):
-            return
+            return raw
         raw = self._duplicates.drop(raw)
         self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
@@ -85,13 +96,25 @@ class SensorCore:
         for kind, count in packets.malformed.items():
             self.counters[f"malformed.{kind}"] += count
         if not len(packets):
-            return
+            return raw
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
+        believed = self._judge.believed(raw, packets)
+        if believed is not None:
+            self.counters.update(self._judge.take_counters())
+            evident = np.ones(len(raw), np.bool_)
+            evident[packets.index[~believed]] = False
+            places = np.cumsum(evident) - 1
+            raw = raw.take(np.flatnonzero(evident))
+            packets = packets.take(believed)
+            packets = replace(packets, index=places[packets.index])
+            if not len(packets):
+                return raw
         marks = self._duplicates.unmark(packets, look_up(packets, self._content))
         self._flows.add(packets, marks)
         self.counters["evicted"] = self._flows.evicted
+        self.counters["out_of_window"] = self._flows.rejected
         self._alerts += self._arp.on_packets(packets)
         if len(self._alerts) > MAX_ALERTS:
             self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
@@ -100,6 +123,7 @@ class SensorCore:
         self.counters["arp_alerts_held_back"] = self._arp.held_back
         self.counters["retransmitted"] = self._duplicates.segments
         self.counters["unread"] = self._content.forgotten
+        return raw
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""
@@ -130,6 +154,9 @@ class SensorCore:
         if final:
             done = np.concatenate((opaque(done), opaque(self._flows.flush()))).view(CONNECTION)
             done = done.take(stable_order(done["start_us"]))
+        if self._one_sided:
+            done["conversation"] = 0
+        self._count_sides(done)
         if len(done) > MAX_WAITING:
             self.on_dropped(int(_packets(done[MAX_WAITING:])))
             done = done[:MAX_WAITING]
@@ -146,6 +173,20 @@ class SensorCore:
         self.counters["connections"] += len(done)
         self.counters["batches"] += len(batches)
         return batches
+
+    def _count_sides(self, done: NDArray[np.void]) -> None:
+        tcp = done["protocol"] == TCP
+        answered = (done["orig_packets"] > 0) & (done["resp_packets"] > 0)
+        self.counters["two_sided"] += int((tcp & answered).sum())
+        talked = (done["orig_bytes"] > 0) | (done["resp_bytes"] > 0)
+        self.counters["one_sided"] += int((tcp & talked & ~answered).sum())
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the capture seems to see one direction only, or is said to: of the connections in
+        which something was said nearly none has packets of both ends."""
+        one, both = self.counters["one_sided"], self.counters["two_sided"]
+        return self._one_sided or (one >= ONE_SIDED and both * 50 <= one)
 
     def _batch(self, begin_us: int, end_us: int, connections: NDArray[np.void]) -> ConnectionBatch:
         self._sequence += 1

@@ -221,6 +221,16 @@ class Settings(Part):
         known = ", ".join(n.name for n in self.node)
         raise SettingsError(f"no node is named {name!r} (known: {known})")
 
+    def addresses_of(self, name: str) -> tuple[frozenset[Address], frozenset[Address]]:
+        """(addresses of a node and of the honeypots that it watches, those of all other nodes)."""
+        own: set[Address] = set()
+        others: set[Address] = set()
+        for node in self.node:
+            (own if node.name == name else others).update(map(canonical, node.addresses))
+        for pot in self.honeypot:
+            (own if pot.node == name else others).add(canonical(pot.address))
+        return frozenset(own), frozenset(others - own)
+
     @property
     def server_node(self) -> str:
         """Node whose launcher runs the embedded XMPP server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, tzinfo
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
@@ -14,6 +14,8 @@ from agents import plugins
 from agents.settings.fields import Interface, Name, Part
 from agents.settings.host_sections import NodeHost
 from ontology.records import Role
+
+Side = Literal["outside", "inside", "tap"]
 
 
 class Input(Part):
@@ -51,12 +53,18 @@ class Node(Part):
     agents: tuple[Role, ...]
     interfaces: tuple[Interface, ...] = ()
     """Where the sensor captures."""
+    sides: dict[Interface, Side] = Field(default_factory=dict)
+    """Where an interface looks: ``outside``, to strangers (what is not named here); ``inside``, to
+    the honeypots; ``tap``, a mirror port or splitter of the wire inside (docs/capture.md)."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
     capture_workers: int = Field(default=1, ge=1, le=16)
     """Rings that share each interface's packets by connection (docs/capture.md)."""
     capture_ring_mib: int = Field(default=16, ge=1, le=1024)
     """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
+    one_sided: bool = False
+    """The sensor sees one direction of connections only (asymmetric routing, a tap of one fibre):
+    no source that it reports is ever verified (docs/capture.md)."""
     nflog: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
     """Groups to which netfilter logs packets: ``nft … log group 5``."""
     captures: tuple[Path, ...] = ()
@@ -103,6 +111,10 @@ class Node(Part):
                 f"node {self.name!r} has signatures but no interfaces, nflog or captures to match "
                 "them on"
             )
+        for name in self.sides.keys() - set(self.interfaces) if not self.nflog else ():
+            raise ValueError(
+                f"node {self.name!r}: sides names {name!r}, which is not among its interfaces"
+            )
         for key in ("interfaces", "nflog", "captures"):
             if len(set(getattr(self, key))) != len(getattr(self, key)):
                 raise ValueError(f"node {self.name!r} lists one of its {key} twice")
@@ -113,3 +125,8 @@ class Node(Part):
         if "sensor" in self.agents and "analyzer" not in self.agents:
             raise ValueError(f"node {self.name!r} has a sensor but no analyzer beside it")
         return self
+
+    def side(self, interface: str) -> Side:
+        """Where an interface looks. What is not said is taken for the side that proves least;
+        on ``lo`` nobody but this host can send."""
+        return self.sides.get(interface, "tap" if interface == "lo" else "outside")

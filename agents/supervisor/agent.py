@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from agents.base import BaseAgent
 from agents.base.conversations import Reply
+from agents.base.own_clock import block_here, decision_here
+from agents.base.steady_clock import SteadyClock
 from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
@@ -20,7 +22,6 @@ from agents.supervisor.feed import TOPIC
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.operations import Operations
 from agents.supervisor.propagation import Order
-from agents.supervisor.steady_clock import SteadyClock
 from agents.supervisor.timekeeper import Timekeeper
 from ontology.oversight import AuditLine, BanAction
 from ontology.records import (
@@ -43,7 +44,7 @@ ORDERS_PER_MESSAGE = 50
 UNBLOCK_LIMIT_S = 3600
 """An unblock that waited longer is given up; the gateway gets it again when it registers."""
 OWN_RENEWAL_S = 5.0
-NEWS_LIMIT_US = 60_000_000
+NEWS_LIMIT_S = 60
 """What is in force is told a correlation agent within this, or when it registers."""
 FEED_LIMIT_S = 60
 """A part of the feed that waited longer is given up: the console asks for everything anew."""
@@ -124,7 +125,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     incident = incidents.pop(record.incident or "", None)
                     await self._decide(message, record, incident, alerts)
                 case Block():
-                    await operations.report(record)
+                    await operations.report(block_here(record, operations.clock(), self.age_s))
                 case GatewayAddresses():
                     await operations.protect(record)
                 case Subscription():
@@ -161,7 +162,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                 "inform",
                 records,
                 protocol="fipa-subscribe",
-                reply_by_us=now_us() + FEED_LIMIT_S * 1_000_000,
+                within_s=FEED_LIMIT_S,
             )
 
         await self.running.operations.feed.open(post)
@@ -208,7 +209,9 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             # ``user:…`` and other agents' names belong to those who have them.
             raise ValueError(f"{message.sender} decides in the name of {decision.origin!r}")
         evidence = _of(incident, alerts) if incident is not None else ()
-        plan = await self.running.operations.decide(
+        operations = self.running.operations
+        decision = decision_here(decision, operations.clock(), self.age_s)
+        plan = await operations.decide(
             decision, incident, evidence, ordered_at=self._ordered_at(message.sender, decision)
         )
         if message.performative != "request":
@@ -227,13 +230,14 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
         """Tell correlation agents what is in force, or no longer; one that starts gets all."""
+        now_us = self.running.operations.clock()
         for start in range(0, len(entries), ORDERS_PER_MESSAGE):
             await self.send_many(
                 self.settings.jids("correlation"),
                 "inform",
-                [in_force(entry) for entry in entries[start : start + ORDERS_PER_MESSAGE]],
+                [in_force(e, now_us) for e in entries[start : start + ORDERS_PER_MESSAGE]],
                 protocol="fipa-subscribe",
-                reply_by_us=now_us() + NEWS_LIMIT_US,
+                within_s=NEWS_LIMIT_S,
             )
 
     async def _send_orders(self, orders: Sequence[Order]) -> None:
@@ -250,7 +254,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     "request",
                     part,
                     protocol="fipa-request",
-                    reply_by_us=now_us() + limit_s * 1_000_000,
+                    within_s=limit_s,
                 )
 
     async def _archive(self, records: Sequence[Record]) -> None:
@@ -267,6 +271,10 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     run.operations.feed.anew()
                 await run.operations.sweep()
         await run.operations.feed.beat()
+
+    def renew_soon(self) -> None:
+        """Into the directory at once: it is our own."""
+        self.spawn(self._register_myself(), name="own registration")
 
     async def _register_myself(self) -> None:
         run = self.running

@@ -3,7 +3,7 @@
 One entry per source address: a second decision for a blocked source lengthens the entry, it never
 makes a second one, so that one lift ends it on every gateway. Correlation recommends and keeps
 nothing; a gateway keeps claims. Times are ``now_us`` of a clock that no step of the wall clock
-moves (`agents.supervisor.steady_clock`).
+moves (`agents.base.steady_clock`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class GatewayState:
     """What the reaction agent last said."""
     since_us: int
     expires_us: int
-    """When the kernel ends the block, as the gateway says; 0 before it has said so."""
+    """When the kernel ends the block, by our clock; 0 before the gateway has said so."""
     reported_us: int
-    """``since_us`` of the last report, by the gateway's clock; 0 before there is one."""
+    """``since_us`` of the last report, by our clock; 0 before there is one."""
     detail: str = ""
     decision: str = ""
     """Id of the decision that the last report named."""
@@ -154,7 +154,9 @@ class Bans:
         if refusal:
             return Ruling("refused", None, refusal)
         decision = replace(decision, duration_s=min(decision.duration_s, self.maximum_s))
-        expires_us = now_us + decision.duration_s * 1_000_000
+        expires_us = min(decision.decided_us, now_us) + decision.duration_s * 1_000_000
+        if expires_us <= now_us:
+            return Ruling("refused", None, "its time was over before it came")
         if current is None:
             entry = Entry(
                 id=new_id,
@@ -237,8 +239,8 @@ class Bans:
     def on_report(self, entry: Entry, report: Block, now_us: int) -> Entry | None:
         """The entry after a gateway's report; None if the report changes nothing.
 
-        A report older (by the gateway's own clock) than the last one is late, and ignored; one
-        that is much older comes from a clock that was set back, and counts. An entry is kept
+        Its times are on our clock. One that is older than the last is late, and ignored; unless by
+        so much that our own clock was set back between them. An entry is kept
         ``active`` by what we want, not by what one gateway says, unless it is only known from what
         gateways say.
         """
@@ -305,8 +307,8 @@ def expired(entry: Entry) -> Entry:
     )
 
 
-def in_force(entry: Entry) -> Block:
-    """What a supervisor says of an entry to those who order blocks of their own."""
+def in_force(entry: Entry, now_us: int) -> Block:
+    """What a supervisor says of an entry, now, to those who order blocks of their own."""
     name = f"{entry.state}|{entry.decision.id}|{entry.expires_us}"
     active = entry.state == "active"
     return Block(
@@ -315,7 +317,8 @@ def in_force(entry: Entry) -> Block:
         gateway="*",
         source=entry.source,
         state=entry.state,
-        since_us=entry.since_us if active else entry.ended_us,
+        # As gateways do: what remains is told by two times of one clock.
+        since_us=now_us if active else entry.ended_us,
         expires_us=entry.expires_us if active else entry.ended_us,
         detail=entry.ended_by,
     )

@@ -10,8 +10,9 @@ from typing import Literal
 from agents.settings.honeynet import Settings
 from ontology.records import AgentDescription
 
-Change = Literal["up", "returned", "restarted", "renewed"]
-"""``up``: first heard of. ``returned``: the same process after its lease had lapsed."""
+Change = Literal["up", "returned", "restarted", "changed", "renewed"]
+"""``up``: first heard of. ``returned``: the same process after its lease had lapsed. ``changed``:
+its conditions did; otherwise it only ``renewed`` its lease."""
 
 MAX_LEASE_S = 300
 """Longer leases are cut to this: an agent that is gone must not look alive for long."""
@@ -86,6 +87,8 @@ class Directory:
             since = entry.since_us
             if not entry.up or entry.expires_us <= now_us:
                 change = "returned"
+            elif entry.description.conditions != description.conditions:
+                change = "changed"
         self._entries[name] = Registration(description, since, now_us, up=True)
         return change
 

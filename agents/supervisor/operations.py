@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
@@ -24,6 +25,7 @@ from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
+from agents.supervisor.timekeeper import NOTE_EVERY_US
 from ontology.oversight import USER_PREFIX, AuditLine, BanAction
 from ontology.records import (
     Address,
@@ -73,7 +75,8 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
-        self.propagation.last_order_us = ledger.clock()[1]
+        # Orders may have been given since that was noted, and a gateway goes by the newest.
+        self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
         self._last_trim_us = 0
 
     # ---- from the agents
@@ -114,6 +117,7 @@ class Operations:
             decision.incident,
             decision.origin,
             decision.reason,
+            extra=ORDER,
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
@@ -213,7 +217,7 @@ class Operations:
             self.counters["registrations_refused"] += 1
             await self._audit(sender, "registration refused", sender, str(e), now_us)
             raise
-        if change != "renewed":
+        if change not in ("renewed", "changed"):
             logger.info("agent %s is %s", sender, change)
             await self._audit(sender, f"agent {change}", sender, description.health, now_us)
             if description.role == "reaction":

@@ -108,7 +108,11 @@ class Propagation:
         orders: tuple[Order, ...] = ()
         if ruling.outcome in ("blocked", "extended") and entry is not None:
             # The ledger keeps when it was decided; a gateway counts from when it was ordered.
-            order = replace(entry.decision, decided_us=self._stamp(now_us))
+            order = replace(
+                entry.decision,
+                decided_us=self._stamp(now_us),
+                duration_s=entry.remaining_s(now_us),
+            )
             names = (n for n in self.gateways if n != ordered_at and not entry.done(n))
             orders = self._orders(order, names)
         elif ruling.outcome == "unblocked":

@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 from typing import Final
 
+from agents.base.steady_clock import STEP_US, SteadyClock, described
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Propagation
-from agents.supervisor.steady_clock import STEP_US, SteadyClock
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Timekeeper:
         step_us = clock.step_us()
         stepped = abs(step_us) > STEP_US
         if stepped:
-            logger.warning("the wall clock was set by %.1f s; blocks end as before", step_us / 1e6)
+            logger.warning("the wall clock was set %s; blocks end as before", described(step_us))
             with self._ledger.transaction():
                 self._ledger.move_ends(step_us, clock() + step_us)
                 self._note(step_us)

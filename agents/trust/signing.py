@@ -1,7 +1,18 @@
 """Signatures of messages: made anew at every sending, checked before anything looks at the content.
 
-Apart from `agents.trust.identity`, so that the launcher, which only makes keys, needs no message
-layer.
+No clock of one host is compared with that of another. Who signs is a *session*: a process, with a
+random name and a clock that only runs. Who receives asks a sender, once per session, what that
+clock says (a *challenge*: a random word that the answer repeats), and knows from then on how old a
+message of that session is, whatever anybody does to the wall clock of any host.
+
+What keeps a message that was recorded on the way from being taken twice (docs/decisions/0018):
+
+* of another process of the sender: its session is not the one that answered the challenge;
+* recorded before the receiver started: signed before the answer;
+* later: it is remembered for as long as it is fresh, and refused for its age from then on.
+
+Pure: times are arguments, microseconds on a clock of the caller that only runs. Apart from
+`agents.trust.identity`, so that the launcher, which only makes keys, needs no message layer.
 """
 
 from __future__ import annotations
@@ -10,63 +21,165 @@ import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agents.messages.acl import AclMessage, canonical_form
+from agents.messages.acl import AclMessage, canonical_form, format_date_time
 from agents.trust.identity import Peer, Refused
 
 FRESHNESS_US = 30_000_000
 """A message signed longer ago than this, or this far ahead, is refused."""
-MAX_NONCES = 20_000
-"""Remembered per sender: more than an honest one sends in 30 s."""
+MAX_REMEMBERED = 20_000
+"""Messages remembered per sender: more than an honest one sends in 30 s."""
+CHALLENGE_LIMIT_US = 10_000_000
+"""An answer that took longer says too little about when it was signed."""
+CHALLENGE_EVERY_US = 500_000
+"""A sender is asked at most this often."""
+ACQUAINTED_US = 600_000_000
+"""After this long a sender is asked again: clocks of two hosts drift apart."""
+SLOW_US, SLOW_AGAIN_US = 500_000, 10_000_000
+"""After an answer that took longer than the first, as from a busy host, by so much sooner."""
+DRIFT_US = 2_000_000
+"""Two answers of one session that disagree by more than this come from a host whose steady clock
+jumped (a virtual machine that was restored): acquaintance begins anew."""
 
 
-def sign(message: AclMessage, key: Ed25519PrivateKey, now_us: int) -> AclMessage:
-    """A copy with a new time, nonce and signature; what was there of them before is replaced."""
-    nonce = secrets.token_urlsafe(16)
-    signed = key.sign(canonical_form(message, sent_us=now_us, nonce=nonce))
-    signature = base64.b64encode(signed).decode()
-    return replace(message, sent_us=now_us, nonce=nonce, signature=signature)
+class Signer:
+    """Signs in the name of one process.
+
+    Args:
+        wall_us: what the wall clock says when the session begins, microseconds since the epoch.
+        steady_us: what the clock that only runs says then.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey, *, wall_us: int, steady_us: int) -> None:
+        self._key = key
+        self._offset_us = wall_us - steady_us
+        self._last_us = 0
+        self.session = secrets.token_urlsafe(12)
+
+    def session_us(self, steady_us: int) -> int:
+        """The session's clock."""
+        return steady_us + self._offset_us
+
+    def sign(
+        self,
+        message: AclMessage,
+        steady_us: int,
+        *,
+        waited_us: int = 0,
+        left_us: int | None = None,
+    ) -> AclMessage:
+        """A copy with a new time and signature; what was there of them before is replaced.
+
+        Args:
+            waited_us: since the message was composed.
+            left_us: how much longer it may be handled; None: as long as it says itself.
+        """
+        # No two copies have the same time, so that session and time name one.
+        self._last_us = max(self.session_us(steady_us), self._last_us + 1)
+        sent_us, waited_ms = self._last_us, max(0, waited_us) // 1000
+        stamps = {"sent-us": str(sent_us), "session": self.session}
+        if waited_ms:
+            stamps["waited-ms"] = str(waited_ms)
+        reply_by_us = message.reply_by_us
+        if left_us is not None:
+            reply_by_us = (sent_us + left_us) // 1000 * 1000
+            stamps["reply-by"] = format_date_time(reply_by_us)
+        signature = base64.b64encode(self._key.sign(canonical_form(message, stamps))).decode()
+        return replace(
+            message,
+            sent_us=sent_us,
+            session=self.session,
+            waited_ms=waited_ms,
+            reply_by_us=reply_by_us,
+            signature=signature,
+        )
 
 
-class _Memory:
-    """Nonces of one sender. A stolen key can fill its own memory, and nobody else's."""
+@dataclass(slots=True)
+class _Acquaintance:
+    """What is known of one sender's session, and which of its messages were taken."""
 
-    def __init__(self, floor_us: int) -> None:
-        self.floor_us = floor_us
-        self.nonces: OrderedDict[str, int] = OrderedDict()
+    session: str
+    answered_us: int
+    """What its clock said in its answer."""
+    asked_us: int
+    heard_us: int
+    """Between these two, on our clock, it did."""
+    floor_us: int
+    """Signed up to here, on its clock: refused."""
+    taken: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    """Times of signing, oldest first by arrival."""
 
-    def remember(self, nonce: str, sent_us: int, now_us: int) -> None:
-        self.nonces[nonce] = sent_us
-        # Oldest first by arrival. What is no longer fresh is refused by its time alone; when memory
-        # runs out the floor rises instead, so that a forgotten nonce never becomes acceptable.
-        while self.nonces:
-            key, oldest_us = next(iter(self.nonces.items()))
-            if oldest_us >= now_us - FRESHNESS_US and len(self.nonces) <= MAX_NONCES:
+    def most_us(self, sent_us: int, now_us: int) -> int:
+        """How long ago that was, at most."""
+        return (now_us - self.asked_us) - (sent_us - self.answered_us)
+
+    def least_us(self, sent_us: int, now_us: int) -> int:
+        """How long ago that was, at least; negative: in the future."""
+        return (now_us - self.heard_us) - (sent_us - self.answered_us)
+
+    def take(self, sent_us: int, now_us: int) -> None:
+        self.taken[sent_us] = None
+        # What is no longer fresh is refused by its age alone; when memory runs out the floor rises
+        # instead, so that what is forgotten never becomes acceptable.
+        while self.taken:
+            oldest_us = next(iter(self.taken))
+            fresh = self.most_us(oldest_us, now_us) <= FRESHNESS_US
+            if fresh and len(self.taken) <= MAX_REMEMBERED:
                 break
-            if oldest_us >= now_us - FRESHNESS_US:
-                self.floor_us = max(self.floor_us, oldest_us)
-            del self.nonces[key]
+            # Also of what is stale: acquaintance that is renewed may judge ages a little otherwise.
+            self.floor_us = max(self.floor_us, oldest_us)
+            del self.taken[oldest_us]
 
 
 class Verifier:
-    """Checks signature, time and replay of received messages; keeps the nonces of 30 s.
+    """Checks signature, session, age and replay of received messages.
 
-    ``started_us``: messages signed before it are refused, so that a restart, which forgets the
-    nonces, opens no window for a replay; the honest sender signs anew at its next retry.
+    It begins without acquaintances, so that a restart, which forgets what was taken, opens no
+    window for a replay; the honest sender signs anew at its next retry.
     """
 
-    def __init__(self, own: str, keyring: Mapping[str, Peer], started_us: int) -> None:
+    def __init__(self, own: str, keyring: Mapping[str, Peer]) -> None:
         self._own = own
         self._keyring = keyring
-        # Only senders of the keyring get here, so that this is bounded.
-        self._memories = {jid: _Memory(started_us) for jid in keyring}
+        # Only senders of the keyring get into these, so that they are bounded.
+        self._known: dict[str, _Acquaintance] = {}
+        self._challenges: dict[str, tuple[str, int]] = {}
+
+    def has_key_of(self, sender: str) -> bool:
+        """Whether this is somebody of ours."""
+        return sender in self._keyring
+
+    def knows(self, message: AclMessage) -> bool:
+        """Whether the session that signed this has answered."""
+        known = self._known.get(message.sender)
+        return known is not None and known.session == message.session
 
     def check(self, message: AclMessage, now_us: int) -> Peer:
-        """Who sent it. Raises: Refused."""
+        """Who sent it. Raises: Refused; ``unmet`` asks for a challenge, ``stale`` may."""
+        peer = self.check_signature(message)
+        known = self._known.get(message.sender)
+        if known is None or known.session != message.session:
+            raise Refused("unmet", f"session {message.session[:40]!r} of {message.sender}")
+        sent_us, most_us = message.sent_us, known.most_us(message.sent_us, now_us)
+        if sent_us in known.taken:
+            raise Refused("replay", f"session {message.session[:40]} time {sent_us}")
+        if most_us > FRESHNESS_US or known.least_us(sent_us, now_us) < -FRESHNESS_US:
+            raise Refused("stale", f"signed {most_us / 1e6:.1f} s ago")
+        if sent_us <= known.floor_us:
+            raise Refused("unmet", f"signed before this agent knew the session of {message.sender}")
+        if message.reply_by_us is not None and message.reply_by_us < sent_us + most_us:
+            late_s = (sent_us + most_us - message.reply_by_us) / 1e6
+            raise Refused("expired", f"by {late_s:.1f} s")
+        known.take(sent_us, now_us)
+        return peer
+
+    def check_signature(self, message: AclMessage) -> Peer:
+        """Who signed it, at whatever time. Raises: Refused."""
         peer = self._keyring.get(message.sender)
         if peer is None:
             raise Refused("unknown-sender", message.sender)
@@ -77,16 +190,55 @@ class Verifier:
             peer.key.verify(signature, canonical_form(message))
         except (ValueError, InvalidSignature) as e:
             raise Refused("bad-signature", message.sender) from e
-        self._check_time(message, self._memories[message.sender], now_us)
         return peer
 
-    def _check_time(self, message: AclMessage, memory: _Memory, now_us: int) -> None:
-        if not now_us - FRESHNESS_US <= message.sent_us <= now_us + FRESHNESS_US:
-            raise Refused("stale", f"signed {(now_us - message.sent_us) / 1e6:.1f} s ago")
-        if message.nonce in memory.nonces:
-            raise Refused("replay", message.nonce)
-        if message.sent_us <= memory.floor_us:
-            raise Refused("stale", "signed before this agent started")
-        if message.reply_by_us is not None and message.reply_by_us < now_us:
-            raise Refused("expired", f"by {(now_us - message.reply_by_us) / 1e6:.1f} s")
-        memory.remember(message.nonce, message.sent_us, now_us)
+    def age_us(self, message: AclMessage, now_us: int) -> int:
+        """How long ago what a message says was composed, at most; of one that was just taken."""
+        known = self._known[message.sender]
+        return message.waited_ms * 1000 + max(0, known.most_us(message.sent_us, now_us))
+
+    # ---- acquaintance
+
+    def due(self, sender: str, now_us: int) -> bool:
+        """Whether a sender that is known should be asked again."""
+        known = self._known.get(sender)
+        if known is None:
+            return False
+        slow = known.heard_us - known.asked_us > SLOW_US
+        return now_us - known.asked_us >= (SLOW_AGAIN_US if slow else ACQUAINTED_US)
+
+    def challenge(self, sender: str, now_us: int) -> str | None:
+        """A word for a sender to repeat; None: it was asked a moment ago, or is a stranger."""
+        asked = self._challenges.get(sender)
+        if sender not in self._keyring:
+            return None
+        if asked is not None and now_us - asked[1] < CHALLENGE_EVERY_US:
+            return None
+        word = secrets.token_urlsafe(16)
+        self._challenges[sender] = (word, now_us)
+        return word
+
+    def meet(self, answer: AclMessage, now_us: int) -> bool:
+        """Take in the answer to a challenge; whether the sender's session is new to us.
+
+        Raises: Refused; ``unmet``: it answers no challenge of ours that is still open.
+        """
+        self.check_signature(answer)
+        word, asked_us = self._challenges.get(answer.sender, ("", 0))
+        if not word or answer.in_reply_to != word or now_us - asked_us > CHALLENGE_LIMIT_US:
+            raise Refused("unmet", f"no answer to a challenge of ours, from {answer.sender}")
+        del self._challenges[answer.sender]
+        new = _Acquaintance(answer.session, answer.sent_us, asked_us, now_us, answer.sent_us)
+        old = self._known.get(answer.sender)
+        self._known[answer.sender] = new
+        if old is None or old.session != new.session:
+            return True
+        # The two hosts' clocks by both answers: what the first foresees of the second's time.
+        early_us = answer.sent_us - old.answered_us - (now_us - old.asked_us)
+        late_us = answer.sent_us - old.answered_us - (asked_us - old.heard_us)
+        drift_us = DRIFT_US + (asked_us - old.asked_us) // 500
+        if early_us > drift_us or late_us < -drift_us:
+            return True
+        # In doubt it stays as it was: what is on its way must not become too old for us.
+        new.floor_us, new.taken = old.floor_us, old.taken
+        return False

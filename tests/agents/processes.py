@@ -20,6 +20,7 @@ from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings, load_settings
 from agents.trust.identity import ensure_keys
+from ontology.records import Decision
 
 LIMIT_S = 30
 needs_prosody = pytest.mark.skipif(
@@ -43,7 +44,8 @@ class Correlation(BaseAgent[None]):
 
     async def on_message(self, message: AclMessage, records) -> None:
         for record in records:
-            self.answers.append((message.performative, record.id, record.reason))
+            if isinstance(record, Decision):  # a gateway also says what its kernel has
+                self.answers.append((message.performative, record.id, record.reason))
 
     async def on_refused(self, receiver: str, reply_with: str, reason: str) -> None:
         self.refused.append(reason)

@@ -23,12 +23,12 @@ import pytest
 from spade.message import Message
 
 from agents.base.bus import Bus
-from agents.base.delivery import PROTOCOL
-from agents.clock import now_us
+from agents.base.notices import ASK, PROTOCOL, TELL
+from agents.clock import now_us, read_clocks
 from agents.messages.acl import AclMessage, to_spade
 from agents.settings.honeynet import Settings
 from agents.trust.identity import load_identity
-from agents.trust.signing import sign
+from agents.trust.signing import Signer
 from ontology.fragments import encode
 from ontology.records import Decision
 
@@ -197,11 +197,34 @@ class Peer:
         self.jid = self.identity.peer.jid
         self.bus = Bus(self.identity, settings, Counter())
         self.answers: list[Message] = []
-        self.bus.on_notice = self.answers.append
+        clocks = read_clocks()
+        self.signer = Signer(self.identity.key, wall_us=clocks.wall_us, steady_us=clocks.steady_us)
+        self.bus.on_notice = self._on_notice
         self.bus.on_mail = self._on_mail
         self.bus.on_session = lambda: None
 
-    async def _on_mail(self, message: Message, _arrived_us: int) -> None:
+    def _on_notice(self, message: Message) -> None:
+        self.answers.append(message)
+        if message.get_metadata("performative") == ASK:
+            answer = self.order(
+                "answer",
+                performative=TELL,
+                protocol=PROTOCOL,
+                in_reply_to=message.get_metadata("reply-with"),
+                content="session",
+            )
+            self.send(answer)
+
+    async def introduce(self) -> None:
+        """Become acquainted: what is said before is answered with a challenge."""
+        self.send(self.order("introduction", protocol="none"))
+        await until(lambda: self.told(ASK))
+        await until(lambda: self.told("inform"))
+
+    def told(self, performative: str) -> bool:
+        return any(m.get_metadata("performative") == performative for m in self.answers)
+
+    async def _on_mail(self, message: Message, _arrived: object) -> None:
         self.answers.append(message)
 
     def order(self, reason: str, **changes: object) -> AclMessage:
@@ -227,8 +250,13 @@ class Peer:
         }
         return AclMessage(**(fields | changes))  # type: ignore[arg-type]
 
-    def send(self, message: AclMessage, *, at_us: int | None = None) -> AclMessage:
-        signed = sign(message, self.identity.key, now_us() if at_us is None else at_us)
+    def sign(
+        self, message: AclMessage, *, ago_us: int = 0, left_us: int | None = None
+    ) -> AclMessage:
+        return self.signer.sign(message, read_clocks().steady_us - ago_us, left_us=left_us)
+
+    def send(self, message: AclMessage, *, left_us: int | None = None) -> AclMessage:
+        signed = self.sign(message, left_us=left_us)
         self.bus.transmit(signed, REACTION)
         return signed
 
@@ -261,23 +289,26 @@ async def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
 async def test_no_forged_order_is_obeyed(server: Any, act: Callable[[str, str], Actor]) -> None:
     reaction = act("reaction", "collect")
     await until(lambda: reaction.entries("started") and reaction.count("connected"))
-    stolen_key = load_identity(server.settings, "sensor", "gw1").key
     async with peers(server.settings, "supervisor", "sensor") as (supervisor, sensor):
+        # Signed before anybody knows the session: the first that it makes, so that it is old.
+        old = supervisor.sign(supervisor.order("stale"), ago_us=31_000_000)
+        await supervisor.introduce()
+        await sensor.introduce()
         # A real account with its own key, but the wrong role.
         sensor.send(sensor.order("wrong-role"))
         # The same in the supervisor's name: the server says who really sent it.
-        lie = sign(sensor.order("wrong-name", sender=SUPERVISOR), stolen_key, now_us())
+        lie = sensor.sign(sensor.order("wrong-name", sender=SUPERVISOR))
         stanza = to_spade(lie, REACTION)
         stanza.sender = sensor.jid  # ejabberd cuts off who forges this
         stanza.prepare(sensor.bus.client).send()
         # The supervisor's account (a stolen password) without its key.
         unsigned = supervisor.order("wrong-key")
-        supervisor.bus.transmit(sign(unsigned, stolen_key, now_us()), REACTION)
+        supervisor.bus.transmit(sensor.sign(unsigned), REACTION)
         # The right key, but the message was altered, is old, is late, comes twice.
-        good = sign(supervisor.order("altered"), supervisor.identity.key, now_us())
+        good = supervisor.sign(supervisor.order("altered"))
         supervisor.bus.transmit(replace(good, conversation_id="c-other"), REACTION)
-        supervisor.send(supervisor.order("stale"), at_us=now_us() - 31_000_000)
-        supervisor.send(supervisor.order("expired", reply_by_us=now_us() - 1_000_000))
+        supervisor.bus.transmit(old, REACTION)
+        supervisor.send(supervisor.order("expired"), left_us=-1_000_000)
         once = supervisor.send(supervisor.order("once"))
         supervisor.bus.transmit(once, REACTION)
         for content in ("}{ not turtle", "<urn:x> a <http://example.test/Unknown> .", "@prefix"):
@@ -330,10 +361,12 @@ async def test_refusals_are_never_answered_and_are_few(
     reaction = act("reaction", "collect")
     await until(lambda: reaction.entries("started") and reaction.count("connected"))
     async with peers(server.settings, "sensor") as (sensor,):
+        await sensor.introduce()
+        sensor.answers.clear()
         notice = sensor.order("notice", protocol=PROTOCOL, performative="refuse", in_reply_to="m-x")
         begin = time.monotonic()
         for _ in range(20):
-            sensor.bus.transmit(replace(sign(notice, sensor.identity.key, 1), nonce="n"), REACTION)
+            sensor.bus.transmit(replace(sensor.sign(notice), session="s"), REACTION)
         await until(lambda: reaction.count("refused_bad-signature") == 20)
         assert [m for m in sensor.answers if m.get_metadata("performative") != "inform"] == []
         for number in range(100):

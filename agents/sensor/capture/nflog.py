@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -33,7 +33,9 @@ _CFG_CMD, _CFG_MODE, _CFG_NLBUFSIZ, _CFG_TIMEOUT, _CFG_QTHRESH, _CFG_FLAGS = ran
 _BIND: Final = 1
 _COPY_PACKET: Final = 2
 _WITH_SEQUENCE: Final = 1  # NFULNL_CFG_F_SEQ
-_HEADER, _TIMESTAMP, _PAYLOAD, _SEQ = 1, 3, 9, 12
+_HEADER, _TIMESTAMP, _INDEV, _PAYLOAD, _SEQ = 1, 3, 4, 9, 12
+_MAX_NAMES: Final = 120
+"""Interfaces told apart in one read."""
 _TYPE_MASK: Final = 0x3FFF
 
 _MESSAGE = struct.Struct("=IHHII")
@@ -87,6 +89,7 @@ class Gathered:
     def __init__(self) -> None:
         self._frames: list[bytes] = []
         self._times: list[int] = []
+        self._came: list[int] = []
         self._next: int | None = None
         self.lost = 0
         """Packets that the kernel numbered but could not send."""
@@ -96,7 +99,7 @@ class Gathered:
         for kind, _, body in messages(datagram):
             if kind != _ULOG << 8 | _PACKET:
                 continue
-            protocol, payload, time_us = b"", None, arrived_us
+            protocol, payload, time_us, index = b"", None, arrived_us, 0
             for attribute, value in attributes(body[_GENERIC.size :]):
                 if attribute == _HEADER and len(value) >= 2:
                     protocol = bytes(value[:2])
@@ -104,6 +107,8 @@ class Gathered:
                     seconds, micros = _WHEN.unpack(value)
                     # Only the kernel's clock counts; a value out of its reach is no time.
                     time_us = seconds * 1_000_000 + micros if seconds < 1 << 33 else arrived_us
+                elif attribute == _INDEV and len(value) == 4:
+                    index = int.from_bytes(value, "big")
                 elif attribute == _PAYLOAD:
                     payload = value
                 elif attribute == _SEQ and len(value) == 4:
@@ -114,16 +119,30 @@ class Gathered:
             if payload is not None and protocol:
                 self._frames.append(bytes(12) + protocol + payload)
                 self._times.append(time_us)
+                self._came.append(index)
 
-    def take(self) -> RawPackets:
-        """What was gathered since the last time."""
+    def take(self, name_of: Callable[[int], str] = lambda index: "") -> RawPackets:
+        """What was gathered since the last time.
+
+        ``name_of``: the interface of an index; empty if there is none.
+        """
         frames, self._frames = self._frames, []
         times, self._times = self._times, []
         lengths = np.array([len(frame) for frame in frames], np.int64)
         data = np.frombuffer(b"".join((*frames, bytes(PADDING))), np.uint8)
         offsets = np.cumsum(lengths) - lengths
+        came, self._came = self._came, []
+        names = {index: name for index in sorted({*came})[:_MAX_NAMES] if (name := name_of(index))}
+        places = {index: number for number, index in enumerate(names, 1)}
         return RawPackets(
-            data, offsets, lengths, lengths.copy(), np.array(times, np.int64), ETHERNET
+            data,
+            offsets,
+            lengths,
+            lengths.copy(),
+            np.array(times, np.int64),
+            ETHERNET,
+            np.array([places.get(index, 0) for index in came], np.int8),
+            tuple(names.values()),
         )
 
 
@@ -215,11 +234,18 @@ class NflogCapture:
                     continue  # the next packet's number shows how many were lost
                 raise CaptureError(f"{self.name}: {e.strerror or e}") from e
             self._gathered.take_in(memoryview(datagram), now_us())
-        return self._gathered.take()
+        return self._gathered.take(_name_of)
 
     def dropped(self) -> int:
         """Packets lost since the capture was opened, by the gaps in the kernel's numbers."""
         return self._gathered.lost
+
+
+def _name_of(index: int) -> str:
+    try:
+        return socket.if_indextoname(index) if index else ""
+    except OSError:
+        return ""
 
 
 def _reason(error: OSError) -> str:

@@ -13,8 +13,11 @@ import select
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from agents.clock import now_us
 from agents.sensor.capture.dissection import compile_filter
@@ -34,6 +37,9 @@ _FLUSH_S = 0.05
 _HEAD = struct.Struct("<IHHiIII")
 _RECORD = struct.Struct("<IIII")
 _MAX_SAID = 4096
+_LEFT = 1 << 30
+"""Set in a record's length on the wire if this host sent the frame: its pcap has no other place."""
+_OUTGOING = 4  # PACKET_OUTGOING
 
 
 class _Pipe:
@@ -136,10 +142,17 @@ class ScapyCapture:
 
     def _next(self) -> RawPackets:
         try:
-            return next(self._blocks)
+            raw = next(self._blocks)
         except CaptureError as e:
             self._process.wait(_START_S)
             raise CaptureError(self._end()) from e
+        left = (raw.wire_lengths & _LEFT) > 0
+        return replace(
+            raw,
+            wire_lengths=raw.wire_lengths & ~_LEFT,
+            came=np.where(left, -1, 1).astype(np.int8),
+            interfaces=(self.interface,),
+        )
 
     def _listen(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -183,11 +196,13 @@ def _serve(interface: str, filter_expression: str) -> None:
                 sys.stderr.write(f"dropped {dropped}\n")
                 sys.stderr.flush()
             continue
-        _, frame, when = sock.recv_raw(MAX_PACKET)
+        # As `recv_raw`, which keeps to itself which way the frame came.
+        frame, address, when = sock._recv_raw(sock.ins, MAX_PACKET)
         if frame:
             time_us = now_us() if when is None else int(when * 1_000_000)
             seconds, micros = divmod(time_us, 1_000_000)
-            out.write(_RECORD.pack(seconds, micros, len(frame), len(frame)) + frame)
+            wire = len(frame) | (_LEFT if address[2] == _OUTGOING else 0)
+            out.write(_RECORD.pack(seconds, micros, len(frame), wire) + frame)
 
 
 def _main() -> int:

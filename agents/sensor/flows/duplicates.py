@@ -85,14 +85,7 @@ class Duplicates:
             keep = np.ones(len(raw), np.bool_)
             keep[again] = False
             kept = np.flatnonzero(keep)
-            raw = RawPackets(
-                raw.data,
-                raw.offsets[kept],
-                raw.lengths[kept],
-                raw.wire_lengths[kept],
-                raw.times_us[kept],
-                raw.link_type,
-            )
+            raw = raw.take(kept)
             block = block.take(kept)
         self._remember(block)
         return raw

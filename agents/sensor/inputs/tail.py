@@ -107,6 +107,16 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def path(self) -> Path:
+        """Of the file by its name of today."""
+        return self._path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there was a file to read at the last look."""
+        return self._fd >= 0
+
     def close(self) -> None:
         """Safe to call twice."""
         if self._fd >= 0:

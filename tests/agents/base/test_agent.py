@@ -22,6 +22,7 @@ import agents.base.bus
 from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.base.health import answer_pings, resident_kib
+from agents.clock import read_clocks
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
@@ -295,10 +296,8 @@ async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(honeynet: Setti
     async with running(honeynet, "analyzer", "correlation", server=False) as (one, other):
         await until(lambda: one.health()["local"] and other.health()["local"])
         exchange = one._exchange
-        late = exchange.delivery.compose(
-            other.jid, "inform", [alert()], protocol="fipa-subscribe", reply_by_us=1
-        )
-        exchange.delivery.post(late, [alert()])
+        late = exchange.delivery.compose(other.jid, "inform", [alert()], protocol="fipa-subscribe")
+        exchange.delivery.post(late, [alert()], read_clocks(), -1.0)
         # SQLite's answer to every change, as that of a full disk.
         exchange.delivery._mail.execute("PRAGMA query_only = ON")
         exchange.wake.set()  # to send it is too late, and to forget it takes a change

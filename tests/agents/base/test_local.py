@@ -73,7 +73,7 @@ def message(content: str = "hello", sender: str = SENSOR, to: str = ANALYZER) ->
         protocol="fipa-request",
         conversation_id="c-1",
         sent_us=1,
-        nonce="n",
+        session="n",
         signature="s",
     )
 

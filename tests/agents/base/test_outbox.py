@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.base.outbox import RETRY_LIMIT_S, WINDOW, Outbox, Seen, open_mail, priority_of
-from agents.messages.acl import AclMessage
+from agents.clock import ClockReading
+from agents.messages.acl import AclMessage, to_metadata
 
 TO = "analyzer.gw1@honeynet.test"
+POSTED = ClockReading("boot", 1_000.0, 1_700_000_000_000_000)
 
 
 def message(key: str, to: str = TO) -> AclMessage:
@@ -34,20 +37,21 @@ def mail(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def taken(outbox: Outbox, now: float, limit: int = 1000) -> list[str]:
-    return [m.reply_with for m, _ in outbox.take(now, limit)]
+    return [due.message.reply_with for due in outbox.take(now, limit)]
 
 
 def test_message_comes_back_as_it_was_put(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
-    [(found, receiver)] = outbox.take(0.0, 10)
-    assert receiver == TO
+    outbox.put(message("a"), TO, 1, POSTED)
+    [due] = outbox.take(0.0, 10)
+    found = due.message
+    assert (due.receiver, due.posted, due.within_s) == (TO, POSTED, None)
     assert (found.reply_with, found.content, found.receivers) == ("a", "content of a\n", (TO,))
 
 
 def test_retry_doubles_up_to_the_limit(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
     now, gaps, last = 0.0, [], 0.0
     assert taken(outbox, now) == ["a"]
     while len(gaps) < 7:
@@ -62,7 +66,7 @@ def test_retry_doubles_up_to_the_limit(mail: sqlite3.Connection) -> None:
 
 def test_acknowledged_is_gone_for_good(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
     outbox.take(0.0, 10)
     assert outbox.done(["a", "unknown"]) == ["a"]
     assert (len(outbox), taken(outbox, 100.0)) == (0, [])
@@ -71,14 +75,14 @@ def test_acknowledged_is_gone_for_good(mail: sqlite3.Connection) -> None:
 
 def test_only_the_receiver_can_acknowledge(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
     assert outbox.done(["a"], "reaction.gw1@honeynet.test") == []
     assert outbox.done(["a"], TO) == ["a"]
 
 
 def test_new_session_sends_at_once_with_the_clock_at_zero(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
     for now in (0.0, 2.0, 6.0):
         assert taken(outbox, now) == ["a"]
     outbox.restart()
@@ -92,8 +96,8 @@ def test_new_session_sends_at_once_with_the_clock_at_zero(mail: sqlite3.Connecti
 def test_restart_for_one_receiver(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
     other = "reaction.gw1@honeynet.test"
-    outbox.put(message("a"), TO, 1)
-    outbox.put(message("b", other), other, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
+    outbox.put(message("b", other), other, 1, POSTED)
     assert sorted(taken(outbox, 0.0)) == ["a", "b"]
     outbox.restart(other)
     assert taken(outbox, 0.1) == ["b"]
@@ -103,8 +107,8 @@ def test_window_per_receiver_lets_others_pass(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
     other = "reaction.gw1@honeynet.test"
     for number in range(WINDOW + 5):
-        outbox.put(message(f"a{number}"), TO, 1)
-    outbox.put(message("b", other), other, 1)
+        outbox.put(message(f"a{number}"), TO, 1, POSTED)
+    outbox.put(message("b", other), other, 1, POSTED)
     assert len(taken(outbox, 0.0)) == WINDOW + 1
     outbox.done(["a0"], TO)
     assert taken(outbox, 0.1) == [f"a{WINDOW}"]
@@ -113,22 +117,55 @@ def test_window_per_receiver_lets_others_pass(mail: sqlite3.Connection) -> None:
 def test_survives_the_process(tmp_path: Path) -> None:
     with closing(open_mail(tmp_path / "m")) as first:
         outbox = Outbox(first)
-        outbox.put(message("a"), TO, 3)
-        outbox.put(message("b"), TO, 0)
+        outbox.put(message("a"), TO, 3, POSTED)
+        outbox.put(message("b"), TO, 0, POSTED)
         outbox.take(0.0, 10)
     with closing(open_mail(tmp_path / "m")) as second:
         assert taken(Outbox(second), 0.0) == ["b", "a"]  # by priority
+
+
+@pytest.mark.parametrize(
+    ("now", "waited_s"),
+    [
+        # Of one boot it is exact, whatever was done to the wall clock.
+        (ClockReading("boot", 1_050.0, POSTED.wall_us - 30 * 86_400_000_000), 50.0),
+        (ClockReading("boot", 1_050.0, POSTED.wall_us + 86_400_000_000), 50.0),
+        # After another boot: at least its time, more if the wall clock says so.
+        (ClockReading("next", 70.0, POSTED.wall_us - 30 * 86_400_000_000), 70.0),
+        (ClockReading("next", 70.0, POSTED.wall_us + 600_000_000), 600.0),
+    ],
+)
+def test_how_long_a_message_waited_is_known_over_restarts(
+    tmp_path: Path, now: ClockReading, waited_s: float
+) -> None:
+    with closing(open_mail(tmp_path / "m")) as first:
+        Outbox(first).put(message("a"), TO, 1, POSTED, 90.0)
+    with closing(open_mail(tmp_path / "m")) as second:
+        [due] = Outbox(second).take(0.0, 10)
+    assert (due.waited_s(now), due.within_s) == (waited_s, 90.0)
+
+
+def test_a_message_of_an_older_file_is_sent_as_if_it_had_not_waited(tmp_path: Path) -> None:
+    with closing(open_mail(tmp_path / "m")) as first:
+        first.execute(
+            "INSERT INTO outbox (reply_with, receiver, priority, metadata, content)"
+            " VALUES ('a', ?, 1, ?, 'x')",
+            (TO, json.dumps(to_metadata(message("a")))),
+        )
+    with closing(open_mail(tmp_path / "m")) as second:
+        [due] = Outbox(second).take(0.0, 10)
+    assert (due.waited_s(POSTED), due.within_s, due.message.reply_with) == (0.0, None, "a")
 
 
 def test_room_is_made_among_the_least_important(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail, capacity=4)
     order = [("d1", 0), ("c1", 3), ("a1", 2), ("c2", 3), ("o1", 1), ("a2", 2), ("d2", 0), ("d3", 0)]
     for key, priority in order:
-        outbox.put(message(key), TO, priority)
+        outbox.put(message(key), TO, priority, POSTED)
     assert sorted(taken(outbox, 0.0)) == ["d1", "d2", "d3", "o1"]
     assert dict(outbox.dropped) == {3: 2, 2: 2}
     for number in range(4, 9):
-        outbox.put(message(f"d{number}"), TO, 0)
+        outbox.put(message(f"d{number}"), TO, 0, POSTED)
     assert {key[0] for key in taken(Outbox(mail), 0.0)} == {"d"}  # a decision is never dropped
     assert len(outbox) == 8
 
@@ -137,15 +174,15 @@ def test_room_is_counted_in_bytes_too(mail: sqlite3.Connection) -> None:
     size = len(message("a1").content)
     outbox = Outbox(mail, capacity_bytes=3 * size)
     for key in ("a1", "a2", "a3", "a4"):
-        outbox.put(message(key), TO, 2)
+        outbox.put(message(key), TO, 2, POSTED)
     assert taken(outbox, 0.0) == ["a2", "a3", "a4"]
 
 
 def test_a_key_is_used_once(mail: sqlite3.Connection) -> None:
     outbox = Outbox(mail)
-    outbox.put(message("a"), TO, 1)
+    outbox.put(message("a"), TO, 1, POSTED)
     with pytest.raises(ValueError, match="in use"):
-        outbox.put(message("a"), TO, 1)
+        outbox.put(message("a"), TO, 1, POSTED)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -166,7 +203,7 @@ def test_nothing_is_lost_and_nothing_comes_back(
         key = f"k{number}"
         now += 0.5
         if step == "put" and key not in used:
-            outbox.put(message(key), TO, number % 4)
+            outbox.put(message(key), TO, number % 4, POSTED)
             alive.add(key)
             used.add(key)
         elif step == "ack":

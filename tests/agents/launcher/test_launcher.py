@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.launcher.launcher import ALONE_LIMIT_S, Child, Launcher
+from agents.launcher.child import Child
+from agents.launcher.launcher import ALONE_LIMIT_S, Launcher
+from agents.launcher.node_state import ask_launcher
 from agents.main import main
 from agents.settings.honeynet import Settings
 
@@ -39,12 +41,23 @@ def test_enrol_and_import_make_a_second_host_ready(
 async def test_a_full_disk_does_not_end_the_agents(
     bare_honeynet: Settings, honeynet_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run files are for `status` only; said once, not each second."""
+    """Told once in the log, and each time to whoever asks, until it is over."""
     launcher = Launcher(bare_honeynet, honeynet_file, bare_honeynet.node)
-    no_folder = bare_honeynet.state_dir / "run"
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(launcher._report(no_folder), 2.5)
-    assert caplog.text.count("`ontoidps status` is out of date") == 1
+    folder = bare_honeynet.state_dir / "run"
+    (folder / "gw2.json.new").mkdir(parents=True)  # can't be opened for writing
+    reporting = asyncio.ensure_future(launcher._report(folder))
+    try:
+        await asyncio.sleep(2.5)
+        said = await asyncio.to_thread(ask_launcher, folder / "gw1.sock")
+        assert said["trouble"].endswith("gw2.json.new: Is a directory")
+        assert caplog.text.count("can't be kept there") == 1
+        (folder / "gw2.json.new").rmdir()
+        await asyncio.sleep(1.5)
+        assert (await asyncio.to_thread(ask_launcher, folder / "gw1.sock"))["trouble"] == ""
+    finally:
+        launcher._stopping.set()
+        await reporting
+    assert not list(folder.glob("*.sock"))
 
 
 def test_an_agent_without_a_session_is_told_once(

@@ -60,7 +60,8 @@ MESSAGES = st.builds(
     in_reply_to=st.one_of(st.just(""), WORDS),
     reply_by_us=st.none() | st.integers(0, 253_402_300_799_999_999),
     sent_us=st.integers(1, 10**18 - 1),
-    nonce=WORDS,
+    waited_ms=st.integers(0, 10**18 - 1),
+    session=WORDS,
     signature=WORDS,
 )
 
@@ -73,7 +74,7 @@ def message(**changes: object) -> AclMessage:
         "protocol": "fipa-subscribe",
         "conversation_id": "c-1",
         "sent_us": 1,
-        "nonce": "n",
+        "session": "n",
         "signature": "s",
     }
     return AclMessage(**(fields | changes))  # type: ignore[arg-type]
@@ -139,7 +140,7 @@ def test_missing_parameter_is_named(name: str) -> None:
         ({"sender": "sensor@honeynet.test/resource"}, "sender"),
         ({"receivers": ()}, "receiver"),
         ({"receivers": ("a@b\nfrom:evil@b",)}, "receiver"),
-        ({"conversation_id": "a\nnonce:b"}, "conversation-id"),
+        ({"conversation_id": "a\nsession:b"}, "conversation-id"),
         ({"conversation_id": " outer"}, "conversation-id"),
         ({"protocol": "p" * 1025}, "protocol"),
         ({"reply_by_us": -1}, "reply-by"),

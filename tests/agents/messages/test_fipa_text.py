@@ -28,7 +28,8 @@ MESSAGES = st.builds(
     in_reply_to=st.one_of(st.just(""), TEXT),
     reply_by_us=st.none() | st.integers(0, 253_402_300_799_999_999),
     sent_us=st.integers(0, 10**18 - 1),
-    nonce=st.one_of(st.just(""), TEXT),
+    waited_ms=st.integers(0, 10**18 - 1),
+    session=st.one_of(st.just(""), TEXT),
     signature=st.one_of(st.just(""), TEXT),
 )
 

@@ -54,7 +54,7 @@ def test_orders_reports_restart_and_refusals(tmp_path: Path) -> None:
     assert alone["withdrawn"] == [["agree", ""], ["inform", "active"]], "for the supervisor, still"
     assert alone["blocked"] is True
     assert alone["lift"] == [["agree", ""], ["inform", "lifted"]]
-    assert alone["vetoed"] == [["refuse", "refused"]]
+    assert alone["vetoed"] == [["agree", ""], ["failure", "failed"]]
     assert alone["elements"] == ["192.0.2.66"]
     assert isinstance(result["own"], list)
 

@@ -193,10 +193,10 @@ def test_a_lift_ends_every_claim_and_vetoes_those_of_others(world: World) -> Non
     assert world.told == {CELL}
     assert world.firewall.blocked() == {}
     world.clock.seconds += 600
-    assert world.order("203.0.113.5", 300, by=CELL)[0] == "refused"
+    assert world.order("203.0.113.5", 300, by=CELL)[0] == "failed", "a supervisor may order it"
     assert world.enforcement.counters["refused_lifted"] == 1
     assert world.restart() == []
-    assert world.order("203.0.113.5", 300, by=CELL)[0] == "refused"
+    assert world.order("203.0.113.5", 300, by=CELL)[0] == "failed"
     assert world.order("203.0.113.5", 90) == ("active", 90.0), "but not those of the supervisor"
     world.order("203.0.113.5", 0, "unblock")
     world.clock.seconds += 61

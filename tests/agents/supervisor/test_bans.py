@@ -79,10 +79,12 @@ def test_what_was_decided_before_a_lift_is_refused_but_to_a_person(bans, kit):
 
 def test_what_is_said_of_an_entry(bans, kit):
     entry = rule(bans, kit, kit.decision()).entry
-    said = in_force(entry)
+    said = in_force(entry, kit.T0)
     assert (said.state, said.gateway, said.decision) == ("active", "*", kit.urn("d1"))
-    assert said.expires_us == entry.expires_us
+    assert (said.since_us, said.expires_us) == (kit.T0, entry.expires_us)
+    later = in_force(entry, kit.T0 + 9)
+    assert (later.since_us, later.expires_us) == (kit.T0 + 9, entry.expires_us)
     lifted = bans.lift(entry, kit.decision("u", action="unblock", duration_s=0), kit.T0 + 5).entry
-    assert (in_force(lifted).state, in_force(lifted).since_us) == ("lifted", kit.T0 + 5)
-    assert len({said.id, in_force(lifted).id, in_force(expired(entry)).id}) == 3
-    assert in_force(entry) == said
+    assert (in_force(lifted, 0).state, in_force(lifted, 0).since_us) == ("lifted", kit.T0 + 5)
+    assert len({said.id, in_force(lifted, 0).id, in_force(expired(entry), 0).id}) == 3
+    assert in_force(entry, kit.T0) == said

@@ -48,7 +48,8 @@ def test_a_longer_second_decision_extends_the_one_entry(propagation, kit):
     entry = plan(propagation, kit, kit.decision("d1")).entry
     entry = confirmed(propagation, kit, entry)
     later = kit.T0 + 60 * kit.S
-    made = plan(propagation, kit, kit.decision("d2"), entry, later, "other")
+    second = kit.decision("d2", decided_us=later)
+    made = plan(propagation, kit, second, entry, later, "other")
     assert made.outcome == "extended"
     assert made.entry.id == entry.id
     assert made.entry.cause.id == kit.urn("d1")
@@ -215,7 +216,10 @@ def test_the_end_is_the_latest_end_asked_for(durations, gaps):
         if entry is not None and entry.expires_us <= now_us:
             return
         made = propagation.on_decision(
-            replace(base, duration_s=duration), entry, new_id=f"e{i}", now_us=now_us
+            replace(base, duration_s=duration, decided_us=now_us),
+            entry,
+            new_id=f"e{i}",
+            now_us=now_us,
         )
         ends.append(now_us + duration * SECOND)
         entry = made.entry or entry

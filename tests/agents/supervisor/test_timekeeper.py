@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 
+from agents.base.steady_clock import SteadyClock
 from agents.clock import ClockReading
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Propagation
-from agents.supervisor.steady_clock import SteadyClock
 from agents.supervisor.timekeeper import Timekeeper
 
 DAY_S = 86_400

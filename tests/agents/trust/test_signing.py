@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
+from agents.trust import signing
 from agents.trust.identity import Refused, load_identity
-from agents.trust.signing import FRESHNESS_US, Verifier, sign
+from agents.trust.signing import CHALLENGE_LIMIT_US, FRESHNESS_US, Signer, Verifier
 
-NOW = 1_700_000_000_000_000
+WALL_US = 1_700_000_000_000_000
+NOW = 500_000_000
+"""Of the sender's clock that only runs; the receiver's is 7 s ahead."""
+AHEAD_US = 7_000_000
 SENSOR, ANALYZER = "sensor.gw1@honeynet.test", "analyzer.gw1@honeynet.test"
+S = 1_000_000
 
 
 def message(**changes: object) -> AclMessage:
@@ -28,21 +33,44 @@ def message(**changes: object) -> AclMessage:
     return AclMessage(**(fields | changes))  # type: ignore[arg-type]
 
 
-def reason(verifier: Verifier, signed: AclMessage, now_us: int = NOW) -> str:
-    with pytest.raises(Refused) as caught:
-        verifier.check(signed, now_us)
-    return caught.value.reason
+class Pair:
+    """A sender and a receiver that begins to know it; times are the sender's."""
+
+    def __init__(self, honeynet: Settings, role: str = "sensor") -> None:
+        self.identity = load_identity(honeynet, role, "gw1")  # type: ignore[arg-type]
+        self.verifier = Verifier(ANALYZER, self.identity.keyring)
+        self.restart_sender(NOW - 60 * S)
+        self.meet(NOW - 50 * S)
+
+    def restart_sender(self, now_us: int, wall_us: int = WALL_US) -> None:
+        self.signer = Signer(self.identity.key, wall_us=wall_us, steady_us=now_us)
+
+    def sign(self, now_us: int = NOW, **changes: object) -> AclMessage:
+        unsigned = message(**({"sender": self.identity.peer.jid} | changes))
+        return self.signer.sign(unsigned, now_us)
+
+    def meet(self, now_us: int, took_us: int = 2_000) -> bool:
+        word = self.verifier.challenge(self.identity.peer.jid, now_us + AHEAD_US)
+        assert word is not None
+        answer = self.sign(now_us + took_us // 2, in_reply_to=word)
+        return self.verifier.meet(answer, now_us + AHEAD_US + took_us)
+
+    def check(self, signed: AclMessage, now_us: int = NOW) -> None:
+        self.verifier.check(signed, now_us + AHEAD_US)
+
+    def reason(self, signed: AclMessage, now_us: int = NOW) -> str:
+        with pytest.raises(Refused) as caught:
+            self.check(signed, now_us)
+        return caught.value.reason
 
 
 @pytest.fixture
-def verifier(honeynet: Settings) -> Verifier:
-    keyring = load_identity(honeynet, "analyzer", "gw1").keyring
-    return Verifier(ANALYZER, keyring, NOW - 3 * FRESHNESS_US)
+def pair(honeynet: Settings) -> Pair:
+    return Pair(honeynet)
 
 
-def test_signed_message_is_accepted(honeynet: Settings, verifier: Verifier) -> None:
-    signed = sign(message(), load_identity(honeynet, "sensor", "gw1").key, NOW)
-    peer = verifier.check(signed, NOW)
+def test_signed_message_is_accepted(pair: Pair) -> None:
+    peer = pair.verifier.check(pair.sign(), NOW + AHEAD_US)
     assert (peer.jid, peer.role, peer.node) == (SENSOR, "sensor", "gw1")
 
 
@@ -54,7 +82,8 @@ def test_signed_message_is_accepted(honeynet: Settings, verifier: Verifier) -> N
         {"conversation_id": "other"},
         {"reply_with": "other"},
         {"sent_us": NOW - 1},
-        {"nonce": "other"},
+        {"session": "other"},
+        {"waited_ms": 1},
         {"ontology": "http://example.test/other"},
         {"receivers": (ANALYZER, "analyzer.gw2@honeynet.test")},
         {"reply_by_us": NOW + 10_000_000},
@@ -62,87 +91,170 @@ def test_signed_message_is_accepted(honeynet: Settings, verifier: Verifier) -> N
         {"signature": "not base64"},
     ],
 )
-def test_any_change_breaks_the_signature(
-    honeynet: Settings, verifier: Verifier, change: dict[str, object]
-) -> None:
-    signed = sign(message(), load_identity(honeynet, "sensor", "gw1").key, NOW)
-    assert reason(verifier, replace(signed, **change)) == "bad-signature"  # type: ignore[arg-type]
+def test_any_change_breaks_the_signature(pair: Pair, change: dict[str, object]) -> None:
+    changed = replace(pair.sign(), **change)  # type: ignore[arg-type]
+    assert pair.reason(changed) == "bad-signature"
 
 
-def test_key_of_another_agent_is_refused(honeynet: Settings, verifier: Verifier) -> None:
+def test_key_of_another_agent_is_refused(honeynet: Settings, pair: Pair) -> None:
     other = load_identity(honeynet, "reaction", "gw1").key
-    assert reason(verifier, sign(message(), other, NOW)) == "bad-signature"
+    forged = Signer(other, wall_us=WALL_US, steady_us=NOW).sign(message(), NOW)
+    assert pair.reason(forged) == "bad-signature"
 
 
-def test_stranger_and_wrong_address_are_refused(honeynet: Settings, verifier: Verifier) -> None:
-    key = load_identity(honeynet, "sensor", "gw1").key
-    stranger = sign(message(sender="nobody@honeynet.test"), key, NOW)
-    assert reason(verifier, stranger) == "unknown-sender"
-    misdirected = sign(message(receivers=("analyzer.gw2@honeynet.test",)), key, NOW)
-    assert reason(verifier, misdirected) == "wrong-receiver"
+def test_stranger_and_wrong_address_are_refused(pair: Pair) -> None:
+    assert pair.reason(pair.sign(sender="nobody@honeynet.test")) == "unknown-sender"
+    misdirected = pair.sign(receivers=("analyzer.gw2@honeynet.test",))
+    assert pair.reason(misdirected) == "wrong-receiver"
 
 
-def test_freshness_window(honeynet: Settings, verifier: Verifier) -> None:
-    key = load_identity(honeynet, "sensor", "gw1").key
-    for edge in (-FRESHNESS_US, FRESHNESS_US):
-        verifier.check(sign(message(), key, NOW + edge), NOW)
-    for beyond in (-FRESHNESS_US - 1, FRESHNESS_US + 1):
-        assert reason(verifier, sign(message(), key, NOW + beyond)) == "stale"
+def test_freshness_window(pair: Pair) -> None:
+    """Ages are known to the round trip of the challenge, here 2 ms."""
+    pair.check(pair.sign(NOW - FRESHNESS_US + 3_000))
+    pair.check(pair.sign(NOW + FRESHNESS_US - 3_000))
+    assert pair.reason(pair.sign(NOW + FRESHNESS_US + 3_000)) == "stale"
+    late = pair.sign(NOW + 40 * S)
+    assert pair.reason(late, NOW + 40 * S + FRESHNESS_US) == "stale"
 
 
-def test_replay_is_refused_and_a_new_copy_is_not(honeynet: Settings, verifier: Verifier) -> None:
-    key = load_identity(honeynet, "sensor", "gw1").key
-    signed = sign(message(), key, NOW)
-    verifier.check(signed, NOW)
-    assert reason(verifier, signed, NOW + 1) == "replay"
-    verifier.check(sign(signed, key, NOW + 2), NOW + 2)
+@pytest.mark.parametrize("wall_us", [1, WALL_US - 86_400 * S, WALL_US + 30 * 86_400 * S])
+def test_the_wall_clock_of_the_sender_means_nothing(pair: Pair, wall_us: int) -> None:
+    pair.restart_sender(NOW, wall_us)
+    assert pair.reason(pair.sign(NOW + 1)) == "unmet"
+    assert pair.meet(NOW + S)
+    pair.check(pair.sign(NOW + 2 * S), NOW + 2 * S)
+    assert pair.reason(pair.sign(NOW + 3 * S), NOW + 4 * S + FRESHNESS_US) == "stale"
 
 
-def test_a_restart_opens_no_window_for_replay(honeynet: Settings) -> None:
-    identity = load_identity(honeynet, "sensor", "gw1")
-    signed = sign(message(), identity.key, NOW)
-    restarted = Verifier(ANALYZER, identity.keyring, NOW + 1)
-    assert reason(restarted, signed, NOW + 2) == "stale"
+def test_replay_is_refused_and_a_new_copy_is_not(pair: Pair) -> None:
+    signed = pair.sign()
+    pair.check(signed)
+    assert pair.reason(signed, NOW + 1) == "replay"
+    pair.check(pair.signer.sign(signed, NOW), NOW + 2)  # of the same moment, and yet another
 
 
-def test_expired_is_refused(honeynet: Settings, verifier: Verifier) -> None:
-    key = load_identity(honeynet, "sensor", "gw1").key
-    late = sign(message(reply_by_us=NOW - 1000), key, NOW)
-    assert reason(verifier, late) == "expired"
+def test_a_restart_of_the_receiver_opens_no_window_for_replay(pair: Pair) -> None:
+    taken, waiting = pair.sign(), pair.sign()
+    pair.check(taken)
+    pair.verifier = Verifier(ANALYZER, pair.identity.keyring)
+    assert pair.reason(taken, NOW + 1) == "unmet"
+    assert pair.meet(NOW + S)
+    for signed in (taken, waiting):
+        assert pair.reason(signed, NOW + 2 * S) == "unmet"
+    pair.check(pair.sign(NOW + 2 * S), NOW + 2 * S)
+
+
+def test_a_session_that_is_over_never_comes_back(pair: Pair) -> None:
+    """Its answers repeat words that nobody waits for any more."""
+    before = pair.signer
+    word = pair.verifier.challenge(SENSOR, NOW + AHEAD_US)
+    answer = before.sign(message(in_reply_to=word or ""), NOW)
+    assert pair.verifier.meet(answer, NOW + AHEAD_US + 10) is False
+    old = pair.sign()
+    pair.restart_sender(NOW + S)
+    assert pair.meet(NOW + 2 * S)
+    with pytest.raises(Refused, match="unmet"):
+        pair.verifier.meet(answer, NOW + 3 * S + AHEAD_US)
+    pair.verifier.challenge(SENSOR, NOW + 4 * S + AHEAD_US)
+    with pytest.raises(Refused, match="unmet"):
+        pair.verifier.meet(answer, NOW + 4 * S + AHEAD_US)
+    assert pair.reason(old, NOW + S) == "unmet"
+
+
+def test_a_challenge_is_open_for_a_while_and_not_repeated_at_once(pair: Pair) -> None:
+    verifier = pair.verifier
+    word = verifier.challenge(SENSOR, NOW)
+    assert word is not None and verifier.challenge(SENSOR, NOW + 1) is None
+    assert verifier.challenge("nobody@honeynet.test", NOW) is None
+    late = pair.sign(NOW, in_reply_to=word)
+    with pytest.raises(Refused, match="unmet"):
+        verifier.meet(late, NOW + CHALLENGE_LIMIT_US + 1)
+    again = verifier.challenge(SENSOR, NOW + S)
+    assert again not in (None, word)
+
+
+def test_acquaintance_that_is_renewed_keeps_what_was_taken(pair: Pair) -> None:
+    signed = pair.sign()
+    pair.check(signed)
+    assert pair.meet(NOW + S) is False
+    assert pair.reason(signed, NOW + 2 * S) == "replay"
+    pair.check(pair.sign(NOW + 500_000), NOW + 2 * S)
+
+
+def test_a_steady_clock_that_jumped_is_met_anew(pair: Pair) -> None:
+    """A virtual machine that is restored goes on in the middle; what came since is old."""
+    signed = pair.sign()
+    pair.check(signed)
+    jump_us = 3_600 * S
+    word = pair.verifier.challenge(SENSOR, NOW + AHEAD_US + S)
+    answer = pair.sign(NOW + jump_us, in_reply_to=word or "")
+    assert pair.verifier.meet(answer, NOW + AHEAD_US + S + 1000) is True
+    assert pair.reason(signed, NOW + 2 * S) == "stale"
+    pair.verifier.check(pair.sign(NOW + jump_us + S), NOW + AHEAD_US + 2 * S)
+
+
+def test_it_is_asked_again_sooner_after_a_slow_answer(honeynet: Settings) -> None:
+    pair = Pair(honeynet)
+    assert not pair.verifier.due(SENSOR, NOW + AHEAD_US)
+    assert pair.verifier.due(SENSOR, NOW + AHEAD_US + signing.ACQUAINTED_US)
+    assert pair.meet(NOW, took_us=3 * S) is False
+    assert pair.verifier.due(SENSOR, NOW + AHEAD_US + 11 * S)
+    assert not pair.verifier.due("reaction.gw1@honeynet.test", NOW)
+
+
+def test_expired_is_refused(pair: Pair) -> None:
+    late = pair.signer.sign(message(), NOW, left_us=2 * S)
+    assert pair.reason(late, NOW + 3 * S) == "expired"
+    pair.check(late, NOW + S)
+
+
+def test_ages_count_what_a_message_waited(pair: Pair) -> None:
+    signed = pair.signer.sign(message(), NOW, waited_us=90 * S)
+    pair.check(signed, NOW + S)
+    assert pair.verifier.age_us(signed, NOW + AHEAD_US + S) == pytest.approx(91 * S, abs=3_000)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# One microsecond at least: of one moment no more messages are taken than there is room for.
-@given(delays=st.lists(st.integers(1, 50_000_000), min_size=1, max_size=12))
-def test_no_replay_at_any_later_time(honeynet: Settings, delays: list[int]) -> None:
-    """However traffic is spread, and with room for three nonces only, nothing is accepted twice."""
-    identity = load_identity(honeynet, "sensor", "gw1")
-    import agents.trust.signing as module
-
-    limit, module.MAX_NONCES = module.MAX_NONCES, 3
+@given(
+    delays=st.lists(st.integers(1, 50_000_000), min_size=1, max_size=12),
+    restarts=st.sets(st.integers(0, 11)),
+    meetings=st.sets(st.integers(0, 11)),
+)
+def test_no_replay_at_any_later_time(
+    honeynet: Settings, delays: list[int], restarts: set[int], meetings: set[int]
+) -> None:
+    """However traffic is spread, whoever restarts with whatever clock, and with room for three
+    messages only, nothing is accepted twice."""
+    limit, signing.MAX_REMEMBERED = signing.MAX_REMEMBERED, 3
     try:
-        verifier, now, sent = Verifier(ANALYZER, identity.keyring, 0), NOW, []
-        for delay in delays:
+        pair, now, sent = Pair(honeynet), NOW, []
+        for number, delay in enumerate(delays):
             now += delay
-            signed = sign(message(), identity.key, now)
-            verifier.check(signed, now)
+            if number in restarts and number % 2:
+                pair.restart_sender(now, WALL_US - number * 3_600 * S)
+            elif number in restarts:
+                pair.verifier = Verifier(ANALYZER, pair.identity.keyring)
+            if number in restarts or number in meetings:
+                now += S
+                pair.meet(now)
+                now += S
+            signed = pair.sign(now)
+            pair.check(signed, now)
             sent.append(signed)
             for old in sent:
-                assert reason(verifier, old, now) in ("replay", "stale")
+                assert pair.reason(old, now) in ("replay", "stale", "unmet")
     finally:
-        module.MAX_NONCES = limit
+        signing.MAX_REMEMBERED = limit
 
 
-def test_one_senders_flood_of_nonces_does_not_silence_another(
+def test_one_senders_flood_does_not_silence_another(
     honeynet: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stolen key signs many messages ahead of time; the memory of the others is not touched."""
-    monkeypatch.setattr("agents.trust.signing.MAX_NONCES", 5)
-    ring = load_identity(honeynet, "analyzer", "gw1").keyring
-    verifier = Verifier(ANALYZER, ring, NOW - 3 * FRESHNESS_US)
-    thief = load_identity(honeynet, "reaction", "gw1")
+    monkeypatch.setattr(signing, "MAX_REMEMBERED", 5)
+    pair, thief = Pair(honeynet), Pair(honeynet, "reaction")
+    thief.verifier = pair.verifier
+    thief.meet(NOW - 40 * S)
     for number in range(20):
-        stolen = replace(message(), sender=thief.peer.jid, reply_with=f"m{number}")
-        verifier.check(sign(stolen, thief.key, NOW + FRESHNESS_US - 20 + number), NOW)
-    honest = load_identity(honeynet, "sensor", "gw1")
-    assert verifier.check(sign(message(), honest.key, NOW), NOW).jid == SENSOR
+        pair.verifier.check(thief.sign(NOW + 20 * S, reply_with=f"m{number}"), NOW + AHEAD_US)
+    pair.check(pair.sign())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agents.base.steady_clock import SteadyClock
 from agents.clock import ClockReading
-from agents.supervisor.steady_clock import SteadyClock
 
 DAY_US = 86_400_000_000
 T0 = 1_800_000_000_000_000

@@ -1,8 +1,9 @@
-"""A clock for bans: it reads like the wall clock, and no step of the wall clock moves it.
+"""A clock that reads like the wall clock, and that no step of the wall clock moves.
 
 Between two looks at the wall clock it goes by ``CLOCK_BOOTTIME``. Where the wall clock was set, the
-difference is a *step*: the ledger moves the ends of all bans by it, and only then does this clock
-follow. So a ban neither lengthens nor ends because somebody set a clock.
+difference is a *step*: whoever keeps times by this clock moves them by it (the ledger the ends of
+all bans), and only then does the clock follow. So nothing lasts longer or ends because somebody set
+a clock.
 """
 
 from __future__ import annotations
@@ -54,3 +55,8 @@ class SteadyClock:
 
     def _at(self, now: ClockReading) -> int:
         return self._us + round((now.steady_s - self._steady_s) * 1e6)
+
+
+def described(step_us: int) -> str:
+    """A step for people: ``back by 3,600.0 s``."""
+    return f"{'forward' if step_us > 0 else 'back'} by {abs(step_us) / 1e6:,.1f} s"
