@@ -22,8 +22,8 @@ CANDIDATES = frozenset({_CANDIDATE, IDPS.ScenarioBlockCandidate.local_name})
 
 @dataclass(slots=True)
 class Finding:
-    """Everything that one rule concluded about one source (and target), completed by alerts that are
-    all verified, or none of them."""
+    """Everything that one rule concluded about one source (and target); of the alerts that complete
+    the pattern all are verified or none."""
 
     rule: str
     comment: str
