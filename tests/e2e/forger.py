@@ -191,7 +191,7 @@ class World:
 
     seed: int
     told: bool = False
-    forge: bool = True
+    targets: dict[int, str] = field(default_factory=lambda: POTS)
     random: Random = field(init=False)
     servers: Servers = field(init=False)
     version: int = field(init=False)
@@ -214,6 +214,10 @@ class World:
     @property
     def victim(self) -> str:
         return VICTIMS[self.version]
+
+    @property
+    def target(self) -> str:
+        return self.targets[self.version]
 
     def at(self, when: int, what: Callable[[], None]) -> None:
         self._count += 1
