@@ -16,7 +16,7 @@ settings.load_profile("house")
 
 SLOW = {
     # A JVM, or thousands of windows.
-    "agents/console/test_confinement.py",
+    "agents/base/test_confinement.py",
     "agents/correlation/test_agent.py",
     "agents/correlation/test_assessment.py",
     "agents/correlation/test_engine.py",

@@ -38,7 +38,9 @@ logger = logging.getLogger(__name__)
 ALERTS_PER_MESSAGE = 50
 """A Turtle fragment of 50 alerts stays well below the 200 kB of a stanza."""
 MAX_WAITING = 10_000
-"""Alerts kept while nobody subscribes; the oldest go first, counted."""
+"""Verified alerts kept while nobody subscribes; the oldest go first, counted."""
+MAX_UNVERIFIED = 2_000
+"""The same of others."""
 
 
 WISH_LIMIT_S = 60
@@ -77,6 +79,8 @@ class AnalyzerAgent(BaseAgent[Detection]):
         super().__init__(context)
         self._names_of_us = 0
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
+        """Verified ones."""
+        self._unverified: deque[Alert] = deque(maxlen=MAX_UNVERIFIED)
         # A sensor that crashed reads the last lines of a log again and sends them with the ids they
         # had. The core would count them twice; it dies with this memory, so nothing need be kept.
         self._seen: LRUCache[str, None] = LRUCache(MAX_SEEN)
@@ -212,19 +216,24 @@ class AnalyzerAgent(BaseAgent[Detection]):
         elif subscribers.add(message.sender, "Alert"):
             logger.info("%s subscribes to alerts", message.sender)
         await self.reply(message, "agree", [record])
-        if self._waiting and subscribers.to("Alert"):
-            waiting = list(self._waiting)
+        waiting = [*self._waiting, *self._unverified]
+        if waiting and subscribers.to("Alert"):
             await self._publish(waiting)
             # Only now: had sending failed, the subscriber's retry would bring us here again.
             self._waiting.clear()
+            self._unverified.clear()
 
     async def _publish(self, alerts: Sequence[Alert]) -> None:
+        """Verified ones first, in messages of their own: others hold up none of them."""
         subscribers = self.running.subscribers.to("Alert")
-        if not subscribers:
-            lost = max(len(self._waiting) + len(alerts) - MAX_WAITING, 0)
-            self.counters["alerts_lost_unsubscribed"] += lost
-            self._waiting.extend(alerts)
-            return
-        for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
-            part = alerts[begin : begin + ALERTS_PER_MESSAGE]
-            await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")
+        for kept, verified in ((self._waiting, True), (self._unverified, False)):
+            own = [alert for alert in alerts if alert.verified_source == verified]
+            if not subscribers:
+                lost = max(len(kept) + len(own) - (kept.maxlen or 0), 0)
+                self.counters["alerts_lost_unsubscribed"] += lost
+                kept.extend(own)
+                continue
+            for begin in range(0, len(own), ALERTS_PER_MESSAGE):
+                part = own[begin : begin + ALERTS_PER_MESSAGE]
+                await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")
+                await asyncio.sleep(0)  # there may be thousands, each message takes milliseconds

@@ -58,7 +58,7 @@ class WebAttacks:
             for rows in view.groups(marked, view.source, view.target, view.verified):
                 key = view.pair_keys(_tag(INDICATORS.index(kind), view, rows), rows[:1])[0]
                 finding = _open(self._findings, key, view, rows)
-                finding.add(view, rows, reporter.clusters)
+                _add(self._findings, key, finding, view, rows, reporter)
                 if not finding.due(kind):
                     continue
                 port = int(view.rows["dst_port"][rows[-1]])
@@ -97,7 +97,7 @@ class HoneypotContacts:
         alerts = []
         for key, rows in self._groups(view, reporter, mask):
             finding = _open(self._findings, key, view, rows)
-            finding.add(view, rows, reporter.clusters)
+            _add(self._findings, key, finding, view, rows, reporter)
             if not finding.due(CONTACT):
                 continue
             ports = np.unique(view.rows["dst_port"][rows]).tolist()
@@ -167,7 +167,7 @@ class Novelty:
             if attempt is not None:
                 self._findings.put(key, Finding.of(attempt, reporter.clusters))
             finding = _open(self._findings, key, view, rows)
-            finding.add(view, rows, reporter.clusters)
+            _add(self._findings, key, finding, view, rows, reporter)
             if not finding.due(kind):
                 continue
             minute = int(view.end[rows].max()) // _MINUTE_US
@@ -253,3 +253,16 @@ def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]
         table.drop(key)
         finding = table.get(key)
     return finding
+
+
+def _add(
+    table: Table[Finding],
+    key: bytes,
+    finding: Finding,
+    view: View,
+    rows: NDArray[np.int64],
+    reporter: Reporter,
+) -> None:
+    finding.add(view, rows, reporter.clusters)
+    if finding.verified:
+        table.prove(key)

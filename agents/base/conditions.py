@@ -19,6 +19,11 @@ logger = logging.getLogger(__name__)
 Level = Literal["degraded", "warning"]
 """``degraded``: a part of its work is not done. ``warning``: something was lost or held back."""
 
+FIREWALL: Final = "firewall"
+PACKET_PATH: Final = "packet-path"
+UNSURE: Final = frozenset({FIREWALL, PACKET_PATH})
+"""Names of the conditions of a gateway that can't look at its rules, and of one whose kernel does
+not do what they say: what it said of blocks before is no longer known to be so."""
 MAX_CONDITIONS: Final = 32
 """Of one agent at once; the last one says how many more there are."""
 MAX_REASON: Final = 300

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,10 +19,12 @@ from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import Delivery
+from agents.base.disk_faults import NotNow
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.notices import PROTOCOL
 from agents.base.routes import Routes
+from agents.base.storage import Database
 from agents.clock import ClockReading, read_clocks
 from agents.messages.acl import AclMessage, MessageError, from_spade
 from agents.trust.identity import Identity, Refused
@@ -55,7 +56,7 @@ class Exchange:
         self,
         context: AgentContext,
         identity: Identity,
-        mail: sqlite3.Connection,
+        mail: Database,
         log: MessageLog,
         counters: Counter[str],
         *,
@@ -239,6 +240,8 @@ class Exchange:
         except MessageError as e:
             key = raw.get_metadata("reply-with") or ""
             self.delivery.unparsable(str(raw.sender.bare), key, e, read_clocks())
+        except NotNow:
+            self._counters["messages_put_off"] += 1
         except Exception:
             self._counters["handler_errors"] += 1
             logger.exception("%s: handler failed; the message will come again", self._jid)

@@ -94,7 +94,12 @@ def printable(text: object) -> str:
 
 def shown(path: Path) -> str:
     """A file's name on one line: a line break in it must not look like a line of ours."""
-    return printable(path).replace("\n", "\\n")
+    return one_line(path)
+
+
+def one_line(text: object) -> str:
+    """`printable`, with line breaks shown as well."""
+    return printable(text).replace("\n", "\\n")
 
 
 def run(arguments: argparse.Namespace) -> int:

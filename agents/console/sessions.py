@@ -52,11 +52,11 @@ def _scrypt(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, dklen=32)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only we may read, whole or not at all."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file that only we may read, or our group, whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
@@ -77,7 +77,8 @@ class Users:
         salt = secrets.token_bytes(16)
         user = _User(role=role, salt=salt.hex(), hash=_scrypt(password, salt).hex())
         users = _Users(users={**self._users, name: user})
-        write_private(self._path, users.model_dump_json(indent=1) + "\n")
+        # The folder is ours; its group is the console's where that is a user of its own.
+        write_private(self._path, users.model_dump_json(indent=1) + "\n", 0o640)
 
     def role(self, name: str) -> UserRole | None:
         """The role that a user has now; None for no such user. Raises: UsersError"""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.base.losses import Loss
 from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
@@ -89,14 +90,22 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self._subscribers = Subscribers(context.state_dir / "subscribers.json")
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """The reasoner is a process of its own."""
+        return Needs(executes=True)
+
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
 
         Raises: StoreError; ValueError, OSError if the shipped rules are no good and no others were
             ever announced.
         """
-        journal = Journal(self.context.state_dir / "alerts.sqlite3")
+        journal = await asyncio.to_thread(
+            Journal, self.context.state_dir / "alerts.sqlite3", faults=self.conditions
+        )
         self.at_end(journal.close)
+        self.keeps(journal.look, name="journal")
         rules = await asyncio.to_thread(self._knowledge.start)
         worker = PelletWorker(rules.theory)
         ahead = ReasonerThread(worker)

@@ -113,12 +113,15 @@ class Pipeline:
 
     async def begin(self) -> None:
         """Remember what was there before a restart, and queue what was not done then."""
-        known = self.journal.read(done=True)
-        concluded = self.journal.conclusions()
-        await self.in_thread(lambda: self.engine.restore(known, now_us(), concluded))
-        undone = self.journal.read(done=False)
+
+        def restore() -> tuple[int, list[Alert]]:
+            known = self.journal.read(done=True)
+            self.engine.restore(known, now_us(), self.journal.conclusions())
+            return len(known), self.journal.read(done=False)
+
+        known, undone = await self.in_thread(restore)
         self._enqueue(undone)
-        self._counters["restored"] = len(known) + len(undone)
+        self._counters["restored"] = known + len(undone)
         self._work.set()
 
     def take(self, alerts: Sequence[Alert]) -> None:
@@ -269,7 +272,8 @@ class Pipeline:
 
     async def trim(self) -> None:
         """Forget on disk what no rule looks back to."""
-        self.journal.trim(now_us() - HORIZON_US)
+        await asyncio.to_thread(self.journal.forget, now_us() - HORIZON_US)
+        self._counters["journal_dropped"] = self.journal.dropped
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do this in the engine's thread."""

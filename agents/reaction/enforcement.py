@@ -133,6 +133,13 @@ class Enforcement:
         ended, self._unreported = self._unreported, []
         return ended
 
+    def prove(self) -> str:
+        """Whether the kernel drops what is blocked: empty, or what it does instead.
+
+        Raises: FirewallError.
+        """
+        return self._firewall.prove()
+
     def protect(self, protected: Protected) -> list[Report]:
         """Judge by this from now on; ends blocks of what it protects, and reports them.
 

@@ -12,6 +12,7 @@ import mmap
 import select
 import socket
 import struct
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -87,7 +88,9 @@ class Capture:
         ring_bytes: int = 16 << 20,
         promiscuous: bool = True,
         fanout: int | None = None,
+        open_: Callable[[], socket.socket] | None = None,
     ) -> None:
+        """``open_``: who has the right to open a packet socket; by default we."""
         self.interface = interface
         self._fanout = fanout
         self._blocks = max(ring_bytes // _BLOCK_BYTES, 2)
@@ -96,7 +99,7 @@ class Capture:
         self._index = interface_index(interface)
         try:
             # Protocol 0: nothing arrives before the filter stands and `bind` names the interface.
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._socket = open_() if open_ else socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as e:
             raise CaptureError(
                 f"capturing on {interface!r} needs CAP_NET_RAW: run as root or in a namespace"

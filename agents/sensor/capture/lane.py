@@ -12,6 +12,7 @@ from typing import Final
 from agents.clock import now_us
 from agents.sensor.core import SensorCore
 from agents.sensor.grounds import Grounds
+from agents.sensor.payloads.reading_shares import SHARE, ReadingShares
 from agents.sensor.sides import SideJudge
 from datasets.captures.pcap import RawPackets
 from ontology.records import Alert, ConnectionBatch
@@ -31,11 +32,20 @@ Offer = Callable[[RawPackets], None]
 class Lane:
     """Blocks in, batches out; a thread of its own in between."""
 
-    def __init__(self, sensor: str, *, own_clock: bool = False, one_sided: bool = False) -> None:
-        """``own_clock``: time goes by the packets, as in a file that is written with delay;
-        ``one_sided``: as of a node."""
+    def __init__(
+        self,
+        sensor: str,
+        *,
+        own_clock: bool = False,
+        reading: float = SHARE,
+        one_sided: bool = False,
+    ) -> None:
+        """``own_clock``: time goes by the packets, as in a file that is written with delay; it can
+        wait, and all of it is read. ``reading``: see `ReadingShares`. ``one_sided``: as of a node.
+        """
         self._judge = SideJudge()
-        self._core = SensorCore(sensor, judge=self._judge, one_sided=one_sided)
+        shares = None if own_clock else ReadingShares(reading)
+        self._core = SensorCore(sensor, judge=self._judge, shares=shares, one_sided=one_sided)
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._lock = threading.Lock()

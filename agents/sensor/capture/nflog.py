@@ -146,6 +146,58 @@ class Gathered:
         )
 
 
+def open_log_group(group: int) -> socket.socket:
+    """The socket to which the kernel sends a group's packets from now on.
+
+    Raises:
+        CaptureError: no permission, a kernel without nfnetlink_log, or a group that is taken.
+    """
+    try:
+        sock = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
+        )
+    except OSError as e:
+        raise CaptureError(f"nflog:{group}: this kernel has no netfilter netlink") from e
+    try:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.bind((0, 0))
+        sock.settimeout(_REPLY_S)
+        _ask(sock, group, _attribute(_CFG_CMD, bytes([_BIND])))
+        _ask(
+            sock,
+            group,
+            _attribute(_CFG_MODE, struct.pack(">IBB", 0xFFFF, _COPY_PACKET, 0))
+            + _attribute(_CFG_NLBUFSIZ, struct.pack(">I", _GATHER))
+            + _attribute(_CFG_TIMEOUT, struct.pack(">I", _FLUSH))
+            + _attribute(_CFG_QTHRESH, struct.pack(">I", _THRESHOLD))
+            + _attribute(_CFG_FLAGS, struct.pack(">H", _WITH_SEQUENCE)),
+        )
+    except OSError as e:
+        sock.close()
+        raise CaptureError(f"nflog:{group}: {_reason(e)}") from e
+    return sock
+
+
+def _ask(sock: socket.socket, group: int, attributes_: bytes) -> None:
+    """One request about the group, until the kernel's answer; packets that come before it are of
+    a group that is only just being opened. Raises: OSError."""
+    body = _GENERIC.pack(socket.AF_UNSPEC, 0, group) + attributes_
+    sequence = int.from_bytes(os.urandom(4), "big")
+    kind = _ULOG << 8 | _CONFIG
+    head = _MESSAGE.pack(_MESSAGE.size + len(body), kind, _F_REQUEST | _F_ACK, sequence, 0)
+    sock.send(head + body)
+    while True:
+        for answer, number, content in messages(memoryview(sock.recv(_DATAGRAM))):
+            if answer == _ERROR and number == sequence and len(content) >= 4:
+                (code,) = struct.unpack_from("=i", content)
+                if code:
+                    raise OSError(-code, os.strerror(-code))
+                return
+
+
 class NflogCapture:
     """Packets of one group. Use as a context manager, or call `close`.
 
@@ -153,58 +205,14 @@ class NflogCapture:
         CaptureError: no permission, a kernel without nfnetlink_log, or a group that is taken.
     """
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, open_: Callable[[int], socket.socket] | None = None) -> None:
+        """``open_``: who has the right to open a group; by default we."""
         self.name = f"nflog:{group}"
-        self._group = group
         self._gathered = Gathered()
-        try:
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-            )
-        except OSError as e:
-            raise CaptureError(f"{self.name}: this kernel has no netfilter netlink") from e
-        try:
-            self._open()
-        except OSError as e:
-            self._socket.close()
-            raise CaptureError(f"{self.name}: {_reason(e)}") from e
+        self._socket = (open_ or open_log_group)(group)
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._socket.fileno(), select.POLLIN)
-
-    def _open(self) -> None:
-        sock = self._socket
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.bind((0, 0))
-        sock.settimeout(_REPLY_S)
-        self._ask(_attribute(_CFG_CMD, bytes([_BIND])))
-        self._ask(
-            _attribute(_CFG_MODE, struct.pack(">IBB", 0xFFFF, _COPY_PACKET, 0))
-            + _attribute(_CFG_NLBUFSIZ, struct.pack(">I", _GATHER))
-            + _attribute(_CFG_TIMEOUT, struct.pack(">I", _FLUSH))
-            + _attribute(_CFG_QTHRESH, struct.pack(">I", _THRESHOLD))
-            + _attribute(_CFG_FLAGS, struct.pack(">H", _WITH_SEQUENCE))
-        )
-
-    def _ask(self, attributes_: bytes) -> None:
-        """One request about the group, until the kernel's answer."""
-        body = _GENERIC.pack(socket.AF_UNSPEC, 0, self._group) + attributes_
-        sequence = int.from_bytes(os.urandom(4), "big")
-        kind = _ULOG << 8 | _CONFIG
-        head = _MESSAGE.pack(_MESSAGE.size + len(body), kind, _F_REQUEST | _F_ACK, sequence, 0)
-        self._socket.send(head + body)
-        while True:
-            datagram = memoryview(self._socket.recv(_DATAGRAM))
-            for answer, number, content in messages(datagram):
-                if answer == _ERROR and number == sequence and len(content) >= 4:
-                    (code,) = struct.unpack_from("=i", content)
-                    if code:
-                        raise OSError(-code, os.strerror(-code))
-                    return
-            self._gathered.take_in(datagram, now_us())  # bound already: packets may come between
 
     def __enter__(self) -> NflogCapture:
         return self

@@ -24,8 +24,10 @@ from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
 from agents.sensor.capture.interfaces import InterfaceWatch
 from agents.sensor.capture.lane import READ_S, Lane, Offer
 from agents.sensor.capture.nflog import NflogCapture
+from agents.sensor.capture.opener import DirectOpener, Opener
 from agents.sensor.capture.scapy_capture import ScapyCapture
 from agents.sensor.grounds import MAX_ROUTES, make_grounds
+from agents.sensor.payloads.reading_shares import SHARE
 from agents.settings.honeynet import Node
 from datasets.captures.growing import GrowingCapture
 from datasets.captures.pcap import CaptureError, RawPackets
@@ -63,6 +65,7 @@ class Sources:
         *,
         own: Collection[Address] = (),
         others: Collection[Address] = (),
+        opener: Opener | None = None,
     ) -> None:
         """
         Args:
@@ -70,7 +73,9 @@ class Sources:
             own: addresses of the node and the honeypots behind it.
             others: those of other nodes; nothing that arrives from outside in their name proves
                 anything.
+            opener: who has the right to open sockets, by default we.
         """
+        self._opener = opener or DirectOpener(node.capture_filter)
         self._node = node
         self._own, self._others = own, others
         self._grounded = threading.Event()
@@ -87,10 +92,13 @@ class Sources:
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
-        self._shared = [Lane(sensor, one_sided=node.one_sided) for _ in range(workers)]
-        self._groups = {group: Lane(sensor, one_sided=node.one_sided) for group in node.nflog}
+        one_sided = node.one_sided
+        self._shared = [
+            Lane(sensor, reading=SHARE / workers, one_sided=one_sided) for _ in range(workers)
+        ]
+        self._groups = {group: Lane(sensor, one_sided=one_sided) for group in node.nflog}
         self._files = {
-            path: Lane(sensor, own_clock=True, one_sided=node.one_sided) for path in node.captures
+            path: Lane(sensor, own_clock=True, one_sided=one_sided) for path in node.captures
         }
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
 
@@ -134,7 +142,12 @@ class Sources:
         for log_group, lane in self._groups.items():
             name = f"nflog:{log_group}"
             self._begin(
-                "nflog", self._follow, lane, name, name, lambda g=log_group: NflogCapture(g)
+                "nflog",
+                self._follow,
+                lane,
+                name,
+                name,
+                lambda g=log_group: NflogCapture(g, self._opener.log_group),
             )
         for path, lane in self._files.items():
             self._begin("file", self._follow_file, lane, path)
@@ -207,12 +220,13 @@ class Sources:
                 filter_expression,
                 ring_bytes=self._node.capture_ring_mib << 20,
                 fanout=group,
+                open_=self._opener.packets,
             )
         except RingMissing as e:
             if number:
                 return None
             logger.warning("%s; using scapy's socket: some 5,000 packets a second at most", e)
-            return ScapyCapture(interface, filter_expression)
+            return ScapyCapture(interface, filter_expression, self._opener.scapy)
 
     def _follow(
         self,

@@ -43,8 +43,8 @@ URGENT_INDICATORS = sum(
 """Indicators that hurry a report: the attack strings, not those that only name a protocol."""
 
 
-_STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
-_LIVE = ("protocol", "orig_side", "proven", *_STATE_OF, "last_us", "start_us", *REPORT)
+STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
+_LIVE = ("protocol", "orig_side", "proven", *STATE_OF, "last_us", "start_us", *REPORT)
 """What `run_automaton` follows packet by packet; the rest is set when a connection begins."""
 
 
@@ -199,7 +199,7 @@ def run_automaton(
         *(c.tolist() for c in columns), strict=True
     ):
         proof = standing == CLIENT and greater == now["orig_side"]
-        kind = _split(now, time, flags, size, limits)
+        kind = next_split(now, time, flags, size, limits)
         if standing == ANEW and now["proven"]:
             kind = FRESH
         elif kind == 0 and proof and now["loose"]:
@@ -214,10 +214,10 @@ def run_automaton(
             said[:] = 0
             if kind == FRESH:
                 began.append(packet)
-                now.update(dict.fromkeys(_STATE_OF, 0), last_us=time, proven=0)
+                now.update(dict.fromkeys(STATE_OF, 0), last_us=time, proven=0)
                 now["orig_side"] = greater ^ (flags & (SYN | ACK) == SYN | ACK)
             elif kind == REOPEN:
-                now.update(dict.fromkeys(_STATE_OF, 0))
+                now.update(dict.fromkeys(STATE_OF, 0))
         orig = greater == now["orig_side"]
         if refusal and orig and not now["closed"]:
             if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
@@ -227,7 +227,7 @@ def run_automaton(
                 orig = False
         now["proven"] |= standing == CLIENT and orig
         now["loose"] |= standing == OPEN and size > 0
-        _count(now, time, flags, size, orig)
+        count_packet(now, time, flags, size, orig)
         now["wrong_fragments"] += int(extras.wrong[packet])
         now["urgent"] += int(extras.urgent[packet])
         if not orig:
@@ -252,7 +252,7 @@ def run_automaton(
     return [records(out[:-1])]
 
 
-def _split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeouts) -> int:
+def next_split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeouts) -> int:
     """Kind of split before a packet, 0 for none, -1 if the packet counts nowhere."""
     if now["closed"]:
         since = time - now["close_us"]
@@ -271,7 +271,7 @@ def _split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeou
     return INTERIM if begun and time - now["start_us"] >= active else 0
 
 
-def _count(now: dict[str, int], time: int, flags: int, size: int, orig: bool) -> None:
+def count_packet(now: dict[str, int], time: int, flags: int, size: int, orig: bool) -> None:
     """Add one packet to the open report, and close the connection if it does."""
     who = "orig" if orig else "resp"
     if now["orig_packets"] + now["resp_packets"] == 0:

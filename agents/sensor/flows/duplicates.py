@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from agents.sensor.flows.conversations import REACH, ahead
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.flows.segments import sequence_number
 from datasets.captures.pcap import RawPackets, rows
 
 Ints = NDArray[np.int64]
@@ -93,31 +92,48 @@ class Duplicates:
     def unmark(self, packets: Packets, marks: Marks) -> Marks:
         """The marks without those of retransmitted segments."""
         keep = np.ones(len(marks.index), np.bool_)
-        for row, packet in enumerate(marks.index.tolist()):
-            if packets.protocol[packet] == TCP:
-                keep[row] = not self._sent_before(packets, packet)
+        segments = np.flatnonzero(packets.protocol[marks.index] == TCP)
+        if len(segments):
+            keep[segments] = ~self._sent_before(packets, marks.index[segments])
         self.segments += int((~keep).sum())
         return marks.take(keep)
 
-    def _sent_before(self, packets: Packets, packet: int) -> bool:
-        start = int(packets.payload_offset[packet])
-        payload = packets.data[start : start + int(packets.payload_length[packet])]
-        state = hashlib.blake2b(payload.tobytes(), digest_size=16)
-        for part in (packets.src, packets.dst, packets.src_port, packets.dst_port):
-            state.update(part[packet].tobytes())
-        state.update(sequence_number(packets, packet).to_bytes(8, "big", signed=True))
-        key, now_us = state.digest(), int(packets.time_us[packet])
-        acknowledged = int(packets.acknowledgement[packet])
-        first_us, before = self._segments.pop(key, (now_us, None))
-        # A copy that acknowledges something else altogether reaches nobody: it may be there only to
-        # make this one look like a repetition.
-        again = before is not None and abs(now_us - first_us) <= RETRANSMITTED_US
-        if again and before is not None:
-            again = abs(ahead(acknowledged, before)) <= REACH
-        self._segments[key] = (first_us if again else now_us, acknowledged)
-        if len(self._segments) > MAX_SEGMENTS:
-            self._segments.popitem(last=False)
-        return again
+    def _sent_before(self, packets: Packets, which: Ints) -> NDArray[np.bool_]:
+        """Which of these TCP segments are retransmissions."""
+        ports = np.stack((packets.src_port[which], packets.dst_port[which]), axis=1)
+        numbers = packets.sequence[which]
+        heads = np.concatenate(
+            (packets.src[which], packets.dst[which], ports.view(np.uint8).reshape(-1, 4)), axis=1
+        )
+        block = packets.data.data
+        begins = packets.payload_offset[which]
+        out = np.zeros(len(which), np.bool_)
+        for row, (head, number, begin, end, now_us, acknowledged) in enumerate(
+            zip(
+                np.ascontiguousarray(heads),
+                numbers.tolist(),
+                begins.tolist(),
+                (begins + packets.payload_length[which]).tolist(),
+                packets.time_us[which].tolist(),
+                packets.acknowledgement[which].tolist(),
+                strict=True,
+            )
+        ):
+            state = hashlib.blake2b(head.data, digest_size=16, key=b"%d" % number)
+            state.update(block[begin:end])
+            key = state.digest()
+            first_us, before = self._segments.pop(key, (now_us, None))
+            # A copy that acknowledges something else altogether reaches nobody: it may be there
+            # only to make this one look like a repetition.
+            again = before is not None and (
+                abs(now_us - first_us) <= RETRANSMITTED_US
+                and abs(ahead(acknowledged, before)) <= REACH
+            )
+            self._segments[key] = (first_us if again else now_us, acknowledged)
+            if len(self._segments) > MAX_SEGMENTS:
+                self._segments.popitem(last=False)
+            out[row] = again
+        return out
 
     def _remember(self, block: _Block) -> None:
         self._blocks.append(block)

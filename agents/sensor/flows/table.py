@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import TURN, Extras, Timeouts, extras_of, run_automaton
 from agents.sensor.flows.conversation_blocks import judge
 from agents.sensor.flows.conversations import REJECTED
@@ -79,8 +81,11 @@ class FlowTable:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def add(self, packets: Packets, marks: Marks | None = None) -> None:
-        """Take in a block of packets."""
+    def add(
+        self, packets: Packets, marks: Marks | Callable[[Answers], Marks] | None = None
+    ) -> None:
+        """Take in a block of packets. ``marks``: what payloads say, or who says it when told who
+        has answered."""
         if not len(packets):
             return
         keys, side = canonical(packets)
@@ -215,7 +220,7 @@ class FlowTable:
     def _add(
         self,
         packets: Packets,
-        marks: Marks | None,
+        marks: Marks | Callable[[Answers], Marks] | None,
         keys: NDArray[np.uint64],
         side: NDArray[np.bool_],
     ) -> bool:
@@ -281,7 +286,7 @@ class FlowTable:
     def _play(
         self,
         packets: Packets,
-        marks: Marks | None,
+        marks: Marks | Callable[[Answers], Marks] | None,
         order: Ints,
         starts: Ints,
         standing: NDArray[np.uint8],
@@ -289,6 +294,8 @@ class FlowTable:
         side: NDArray[np.bool_],
     ) -> None:
         """Play packets ``order``, by connection, into ``work``, which has packets for each."""
+        if callable(marks):
+            marks = marks(Answers(packets, side, order, starts, work, self._timeouts))
         by_packet = np.zeros(len(packets), np.uint8)
         by_packet[order] = standing
         extras, special = extras_of(packets, marks, by_packet)

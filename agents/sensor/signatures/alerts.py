@@ -142,12 +142,16 @@ class SignatureAlerts:
             if finding is None:
                 finding = self._waiting[key] = _Finding(now_us, protocol)
             flow = matches.flows.keys[int(matches.flows.group[packet])]
-            if self._one_sided or matches.flows.standing[packet] not in (CLIENT, SERVER):
+            to_server = bool(matches.flows.to_server[packet])
+            # Whoever was called did not come by himself: own hosts can be made to call, and what
+            # the called one sends is not all his own.
+            came = to_server != _answers(signature)
+            real = matches.flows.standing[packet] in (CLIENT, SERVER)
+            if self._one_sided or not came or not real:
                 finding.others.add(flow, now_us)
             elif len(finding.waiting) < _FLOWS:
                 begin = int(packets.sequence[packet])
                 end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
-                to_server = bool(matches.flows.to_server[packet])
                 finding.waiting.append(_Sent(flow, now_us, to_server, end))
         self._prove(packets, matches.flows)
         return self.tick(int(packets.time_us[-1]) if len(packets) else 0)

@@ -22,7 +22,6 @@ import agents.base.bus
 from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.base.health import answer_pings, resident_kib
-from agents.clock import read_clocks
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
@@ -292,21 +291,26 @@ async def test_no_server_keeps_no_agent_from_its_work(
         assert one.counters["link_lost"] == 0
 
 
-async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(honeynet: Settings) -> None:
+async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(honeynet, "analyzer", "correlation", server=False) as (one, other):
         await until(lambda: one.health()["local"] and other.health()["local"])
-        exchange = one._exchange
-        late = exchange.delivery.compose(other.jid, "inform", [alert()], protocol="fipa-subscribe")
-        exchange.delivery.post(late, [alert()], read_clocks(), -1.0)
-        # SQLite's answer to every change, as that of a full disk.
-        exchange.delivery._mail.execute("PRAGMA query_only = ON")
-        exchange.wake.set()  # to send it is too late, and to forget it takes a change
-        await until(lambda: one.counters["sending_errors"] or one.counters["task_errors"])
-        exchange.delivery._mail.execute("PRAGMA query_only = OFF")
+        mail = one._exchange.delivery._mail
+        monkeypatch.setattr("agents.base.storage._RETRY_LIMIT_S", 0.1)
+        # SQLite's answer to every change, as that of a disk that has become read-only.
+        mail._db.execute("PRAGMA query_only = ON")
         wish = Subscription(id="urn:uuid:1", topic="Alert")
         await other.send(one.jid, "subscribe", [wish], protocol="fipa-subscribe")
         await until(lambda: one.got == [wish] and other.pending == 0)  # it was acknowledged
-        assert one.counters["task_errors"] == 0
+        found = alert()
+        await one.send(other.jid, "inform", [found], protocol="fipa-subscribe")
+        await until(lambda: other.got == [found] and one.pending == 0)
+        assert one.counters["task_errors"] == one.counters["sending_errors"] == 0
+        name = str(mail.path)
+        await until(lambda: not mail.in_memory)
+        await until(lambda: name not in {c.name for c in one.conditions.current()})
+        assert mail.execute("SELECT count(*) FROM seen").fetchone() == (1,)
 
 
 async def test_foreign_ca_is_never_trusted(

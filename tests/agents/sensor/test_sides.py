@@ -3,6 +3,7 @@ forwarding and AF_PACKET, in a namespace of its own."""
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import time
@@ -20,14 +21,15 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Ether
 
 from agents.analyzer.core import AnalyzerCore, load_model
+from agents.main import main
 from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.core import SensorCore
 from agents.sensor.grounds import Ground, make_grounds
 from agents.sensor.sides import MAX_COPIES, SideJudge
 from agents.settings.honeynet import Node
-from datasets.captures.pcap import PADDING, RawPackets
+from datasets.captures.pcap import PADDING, RawPackets, write_capture
 from ontology.records import Alert, ConnectionBatch
-from tests.factories import make_packets
+from tests.factories import T0, make_packets
 
 Namespace = Callable[[Callable[[], None]], None]
 VICTIM, VICTIM6 = "192.0.2.80", "2001:db8:1::80"
@@ -213,6 +215,24 @@ def test_real_sessions_through_the_gateway_verify_their_source(
 
 
 @pytest.mark.root
+def test_scapys_socket_knows_which_way_frames_came(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.sensor.capture.capture._PACKET_RX_RING", 199)
+
+    def body() -> None:
+        macs = gateway(1)
+        batches, counters = capture(frames_of(macs, VICTIM, POT, forged=True), OUTSIDE)
+        assert verified(batches) == set()
+        assert counters["capture.wan0.forged"] == SESSIONS * 4
+        batches, counters = capture(frames_of(macs, VICTIM, POT, forged=False), OUTSIDE)
+        assert verified(batches) == {VICTIM}
+        assert counters["forged"] == 0
+
+    namespace(body)
+
+
+@pytest.mark.root
 def test_the_same_forgery_succeeds_where_no_direction_is_known(namespace: Namespace) -> None:
     """So the forger of these tests can do what he should not; a tap outside is no `tap`."""
 
@@ -392,6 +412,24 @@ def test_a_cooked_capture_says_itself_which_way_a_frame_came(link: Any) -> None:
         batches = core.take_batches(core.last_us, final=True)
         assert verified(batches) == (set() if forged else {VICTIM})
         assert core.counters["forged"] == (4 * SESSIONS if forged else 0)
+
+
+def test_a_replay_says_on_which_side_the_capture_was_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cooked.pcap"
+    frames = [
+        bytes(CookedLinux(pkttype=0, proto=0x0800) / packet)
+        for number in range(SESSIONS)
+        for _, packet in session(VICTIM, POT, 40000 + number)
+    ]
+    write_capture(path, frames, [T0 + 1000 * n for n in range(len(frames))], 113)
+    decided = {}
+    for side in ("outside", "inside"):
+        assert main(["replay", "--json", "--honeypot", POT, "--side", side, str(path)]) == 0
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        decided[side] = {line["source"] for line in told if line["type"] == "decision"}
+    assert decided == {"outside": set(), "inside": {VICTIM}}
 
 
 def test_forged_segments_are_remembered_for_a_moment_and_not_without_bound() -> None:
