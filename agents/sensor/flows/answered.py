@@ -35,7 +35,7 @@ class Answers:
     """Whether the sender of each packet is the greater end of its key."""
     order: Ints
     """Positions sorted by connection, in arrival order within each; without those of packets that
-    are no part of their connection (`agents.sensor.flows.conversations`)."""
+    are no part of their connection (`agents.sensor.flows.tcp_conversations`)."""
     starts: Ints
     """Where in ``order`` each connection begins."""
     rows: Rows

@@ -14,8 +14,8 @@ could differ, this module is the statement of what is meant:
 - Only the responder refuses a login: a refusal that the originator sends counts for nothing, and
   so does content that the other end alone can say. But where no SYN was seen, a refusal from a
   login port to a high one shows that the server spoke first: the ends change places.
-- Packets stand to a conversation as `agents.sensor.flows.conversations` has it; rejected ones don't
-  come here. What belongs to no proven conversation and what does never share a report, and a
+- Packets stand to a conversation as `agents.sensor.flows.tcp_conversations` has it; rejected ones
+  don't come here. What belongs to no proven conversation and what does never share a report, and a
   SYN-ACK with another initial sequence number begins a new connection if the old one was proven.
 - A report that is ``active_us`` old is split off; ``marked_us`` if it carries a login or indicator.
 """
@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.conversations import ANEW, CLIENT, OPEN, UNSURE
 from agents.sensor.flows.marks import CONTENT_COLUMNS, LOGIN_PORTS, Marks, add_counts
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, Packets
 from agents.sensor.flows.rows import ENDS, REPORT, SWAPPED, Rows, begin_connections, records
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN, UNSURE
 from ontology.records import INDICATORS
 
 FRESH, REOPEN, INTERIM, TURN = 1, 2, 3, 4

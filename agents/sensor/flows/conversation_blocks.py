@@ -1,11 +1,12 @@
-"""The rules of `agents.sensor.flows.conversations` for whole blocks of packets at once."""
+"""The rules of `agents.sensor.flows.tcp_conversations` for whole blocks of packets at once."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.conversations import (
+from agents.sensor.flows.packets import ACK, FIN, RST, SYN
+from agents.sensor.flows.tcp_conversations import (
     ANEW,
     ASKED,
     CORE,
@@ -20,7 +21,6 @@ from agents.sensor.flows.conversations import (
     REJECTED,
     in_turn,
 )
-from agents.sensor.flows.packets import ACK, FIN, RST, SYN
 
 Ints = NDArray[np.int64]
 

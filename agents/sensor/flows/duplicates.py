@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.conversations import REACH, ahead
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
+from agents.sensor.flows.tcp_conversations import REACH, ahead
 from datasets.captures.pcap import RawPackets, rows
 
 Ints = NDArray[np.int64]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.automaton import FRESH, INTERIM, REOPEN, TURN, Extras, Timeouts
-from agents.sensor.flows.conversations import ANEW, CLIENT, OPEN
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, Packets
 from agents.sensor.flows.rows import begin_connections, close_reports, swap_ends
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.void]
@@ -36,7 +36,7 @@ class Columns:
     source: Ints
     """Position in `Packets`."""
     standing: NDArray[np.uint8]
-    """To its conversation (`conversations.judge`); none is rejected."""
+    """To its conversation (`tcp_conversations.judge`); none is rejected."""
     special: NDArray[np.bool_]
     """Carries a mark, a wrong fragment or urgent data."""
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.conversations import TALK
 from agents.sensor.flows.marks import CONTENT_COLUMNS
 from agents.sensor.flows.packets import ACK, FIN, SYN, TCP, Ints, Packets
+from agents.sensor.flows.tcp_conversations import TALK
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 Rows = NDArray[np.void]
@@ -34,7 +34,7 @@ ROW = np.dtype(
         ("orig_flags", "u1"),
         ("resp_flags", "u1"),
         ("proven", "?"),  # the originator's part in a proven conversation was seen
-        ("talk", TALK),  # of these two ends: outlives the connection (`conversations`)
+        ("talk", TALK),  # of these two ends: outlives the connection (`tcp_conversations`)
         ("loose", "?"),  # the report has payload that is part of no proven conversation
         ("unused", "u1", (6,)),
         ("close_us", "<i8"),

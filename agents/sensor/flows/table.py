@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import TURN, Extras, Timeouts, extras_of, run_automaton
 from agents.sensor.flows.conversation_blocks import judge
-from agents.sensor.flows.conversations import REJECTED
 from agents.sensor.flows.keys import canonical
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import Packets
@@ -38,6 +37,7 @@ from agents.sensor.flows.rows import (
     opaque,
     records,
 )
+from agents.sensor.flows.tcp_conversations import REJECTED
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION
 

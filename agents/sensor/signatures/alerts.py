@@ -6,7 +6,7 @@ Pure, for captures and for the live sensor (`agents.sensor.signatures.match_work
 An alert waits a little, so that repeats join it and the other end can show that the source is
 real. A match alone doesn't: a payload can be sent from a forged address, also into a connection
 that its owner really has. So a match counts as verified only if it lies in a proven conversation
-(`agents.sensor.flows.conversations`) whose server spoke (`SignatureMatcher.confirmed`), and the
+(`agents.sensor.flows.tcp_conversations`) whose server spoke (`SignatureMatcher.confirmed`), and the
 receiver acknowledged the very bytes that matched. The others make an alert of their own: what is
 real vouches for nothing else.
 """
@@ -21,9 +21,9 @@ from ipaddress import IPv6Address
 
 import numpy as np
 
-from agents.sensor.flows.conversations import CLIENT, SERVER
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.packets import ACK, ICMP, ICMPV6, Packets
+from agents.sensor.flows.tcp_conversations import CLIENT, SERVER
 from agents.sensor.signatures.directions import Flows
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.matcher import SignatureMatcher

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.conversation_blocks import judge
-from agents.sensor.flows.conversations import REJECTED, TALK
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
+from agents.sensor.flows.tcp_conversations import REJECTED, TALK
 from ontology.ordering import stable_order
 
 MAX_FLOWS = 131_072
@@ -39,7 +39,7 @@ class Flows:
     keys: list[bytes]
     """By group: names the flow for `FlowStates.confirmed`."""
     standing: NDArray[np.uint8]
-    """To its conversation, see `agents.sensor.flows.conversations`."""
+    """To its conversation, see `agents.sensor.flows.tcp_conversations`."""
 
 
 class FlowStates:

@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from agents.sensor.flows import conversation_blocks, conversations
+from agents.sensor.flows import conversation_blocks, tcp_conversations
 from agents.sensor.flows.conversation_blocks import judge
-from agents.sensor.flows.conversations import ANEW, CLIENT, REJECTED, SERVER, TALK, UNSURE
 from agents.sensor.flows.packets import ACK, FIN, PSH, RST, SYN
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, REJECTED, SERVER, TALK, UNSURE
 
 Packet = tuple[int, bool, int, int, int, int]
 """(connection, sender is the greater end, flags, payload bytes, sequence, acknowledgement)"""
@@ -78,7 +78,7 @@ def in_blocks(packets: list[Packet], cuts: list[int], connections: int) -> tuple
 
 def in_turn(packets: list[Packet], connections: int) -> tuple[list[int], bytes]:
     states = [[0] * 6 for _ in range(connections)]
-    out = [conversations.judge(states[of], *rest) for of, *rest in packets]
+    out = [tcp_conversations.judge(states[of], *rest) for of, *rest in packets]
     return out, np.array([tuple(state) for state in states], TALK).tobytes()
 
 

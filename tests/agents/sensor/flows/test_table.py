@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.sensor.flows.automaton import Timeouts
-from agents.sensor.flows.conversations import ANEW, CLIENT, OPEN, REJECTED, UNSURE, judge
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, Packets
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN, REJECTED, UNSURE, judge
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 LIMITS = Timeouts(

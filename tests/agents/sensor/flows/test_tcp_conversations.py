@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.sensor.flows.conversations import (
+from agents.sensor.flows.packets import ACK, FIN, PSH, RST, SYN
+from agents.sensor.flows.tcp_conversations import (
     ANEW,
     CLIENT,
     OPEN,
@@ -15,7 +16,6 @@ from agents.sensor.flows.conversations import (
     ahead,
     judge,
 )
-from agents.sensor.flows.packets import ACK, FIN, PSH, RST, SYN
 
 SEQ, ISN = 0xFFFFFFF0, 0x7FFFFFF0
 """Both wrap soon, one of them to a negative number."""
