@@ -17,7 +17,7 @@ from datasets.captures.pcap import RawPackets, read_capture, write_capture
 from ontology.fragments import MAX_BYTES, encode
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
 from tests.e2e.forger import RAW_IP, Packet, World
-from tests.factories import make_batch, make_packets
+from tests.factories import make_batch
 
 
 def replay(path: Path, core: SensorCore, block_bytes: int = 1 << 16) -> list[ConnectionBatch]:
@@ -181,7 +181,7 @@ def test_benign_captures_hold_no_attack_and_no_refusal(captures: Path) -> None:
         assert int(rows["failed_logins"].sum()) == 0, path.name
 
 
-def _two_way(connections: int, sides: str = "both") -> RawPackets:
+def _two_way(path: Path, connections: int, sides: str = "both") -> RawPackets:
     """Sessions in which something is said, as both ends or one of them are captured."""
     made = World(3)
     made.version = 4
@@ -198,8 +198,9 @@ def _two_way(connections: int, sides: str = "both") -> RawPackets:
         for when, frame in made.captured
         if sides == "both" or (frame[22:24] == b"\0\x50") == (sides == "client")
     ]
-    times = [when for when, _ in own]
-    return make_packets(*(frame for _, frame in own), times_us=times, link_type=RAW_IP)
+    write_capture(path, [frame for _, frame in own], [when for when, _ in own], RAW_IP)
+    (raw,) = read_capture(path)
+    return raw
 
 
 @pytest.mark.parametrize(
@@ -208,9 +209,9 @@ def _two_way(connections: int, sides: str = "both") -> RawPackets:
      ("server", False, 0, True)],
 )  # fmt: skip
 def test_a_capture_of_one_side_says_so_and_proves_nothing(
-    sides: str, said: bool, proven: int, one_sided: bool
+    sides: str, said: bool, proven: int, one_sided: bool, tmp_path: Path
 ) -> None:
     core = SensorCore("s", one_sided=said)
-    core.on_packets(_two_way(12, sides))
+    core.on_packets(_two_way(tmp_path / "capture.pcap", 12, sides))
     rows = np.concatenate([b.connections for b in core.take_batches(core.last_us, final=True)])
     assert (int(rows["conversation"].sum()), core.one_sided) == (proven, one_sided)
