@@ -49,7 +49,7 @@ def socket_path(settings: Settings, role: str, node: str) -> Path:
 
 
 @contextlib.contextmanager
-def _reachable_name(path: Path) -> Iterator[str]:
+def reachable_name(path: Path) -> Iterator[str]:
     """A name for ``path`` that fits into a socket address (107 bytes), however long the path is.
 
     Raises: OSError if the directory is not there.
@@ -70,7 +70,7 @@ def listen_on(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        with _reachable_name(path) as name:
+        with reachable_name(path) as name:
             listener.bind(name)
         path.chmod(0o600)
         listener.listen(_BACKLOG)
@@ -84,7 +84,7 @@ def connect_to(path: Path) -> socket.socket:
     """A connected socket. Raises: OSError if nobody listens, or another user does."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        with _reachable_name(path) as name:
+        with reachable_name(path) as name:
             made.connect(name)  # to a unix socket that succeeds or fails at once
         if (user := user_of(made)) != os.geteuid():
             raise PermissionError(f"{path} belongs to user {user}")

@@ -15,11 +15,12 @@ from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, Reply
 from agents.base.local import socket_path
 from agents.base.message_log import log_folder, logs_folder
-from agents.clock import now_us
+from agents.clock import now_us, read_clocks
 from agents.console import confinement
 from agents.console.app import create_app
 from agents.console.confinement import READ, SOCKETS, WRITE, Allowed
 from agents.console.console import Console
+from agents.console.operator_socket import bind_operator_socket, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, Credentials, open_credentials
 from agents.console.store import ReadStore
@@ -73,6 +74,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
         self._socket: socket.socket | None = None
+        self._operators: tuple[socket.socket, frozenset[int]] | None = None
         self._credentials: Credentials | None = None
 
     def enter_process(self) -> None:
@@ -99,32 +101,40 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         if running > 1:
             logger.warning("%d threads were running already and are not confined", running - 1)
 
-    def _take(self) -> tuple[socket.socket, Credentials]:
+    def _take(self) -> tuple[socket.socket, tuple[socket.socket, frozenset[int]], Credentials]:
         if self._credentials is None:
             self._credentials = open_credentials(self.settings.state_dir)
         if self._socket is None:
             self._socket = bind(self.settings.console.listen)
-        return self._socket, self._credentials
+        if self._operators is None:
+            at_socket = bind_operator_socket(self.settings, self.node)
+            self._operators = at_socket, operators(self.settings)
+        return self._socket, self._operators, self._credentials
 
     async def on_start(self) -> ConsoleRun:
         """Open the store and the page. Raises: StoreError, ListenError, UsersError"""
         listen = self.settings.console.listen
-        sock, credentials = await asyncio.to_thread(self._take)
+        sock, (operator_sock, users), credentials = await asyncio.to_thread(self._take)
         self.at_end(sock.close)
+        self.at_end(operator_sock.close)
         store = await asyncio.to_thread(ReadStore, self.context.state_dir / "store.sqlite3")
         self.at_end(lambda: asyncio.to_thread(store.close))
         console = Console(
             self.settings,
             store,
             clock=now_us,
+            steady=lambda: read_clocks().steady_us,
             ask=self._ask,
             tell=self._tell,
             heard=self._heard,
             counters=self.counters,
         )
-        server = ConsoleServer(create_app(console, credentials, behind_proxy=is_unix(listen)), sock)
-        self.at_end(server.stop)
-        self.spawn(server.serve(), name="page")
+        app = create_app(console, credentials, behind_proxy=is_unix(listen))
+        server = ConsoleServer(app, sock, counters=self.counters)
+        commands = ConsoleServer(app, operator_sock, operators=users, counters=self.counters)
+        for each, name in ((server, "page"), (commands, "operator's socket")):
+            self.at_end(each.stop)
+            self.spawn(each.serve(), name=name)
         self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
         self.every(TRIM_EVERY_S, self._trim, name="store trim")
         await self._subscribe("ontology", "TrafficCluster")
@@ -216,7 +226,6 @@ def allowed(settings: Settings, jid: str, node: str) -> Allowed:
         (log_folder(state, jid), WRITE),
         (logs_folder(state), READ),
         (state / "console", READ),
-        (state / "console-token", READ),
         # To make and remove its own; to connect to others' needs no right.
         (socket_path(settings, "console", node).parent, SOCKETS),
         *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),

@@ -159,8 +159,9 @@ def test_without_landlock_it_says_so_and_goes_on(
     agent = ConsoleAgent(AgentContext(settings=changed, role="console", node="gw1"))
     agent.enter_process()
     assert "no Landlock" in caplog.text
-    sock, _ = agent._take()
+    sock, (at_socket, _), _ = agent._take()
     sock.close()
+    at_socket.close()
 
 
 def test_a_folder_around_a_hole_is_all_but_the_hole(tmp_path: Path) -> None:
