@@ -45,6 +45,20 @@ def canonical(address: Address) -> Address:
     return address
 
 
+def packed(address: Address) -> bytes:
+    """16 network-order bytes, as in `ontology.connection_batch.CONNECTION`; IPv4 mapped into
+    IPv6."""
+    if address.version == 4:
+        return b"\0" * 10 + b"\xff\xff" + address.packed
+    return address.packed
+
+
+def to_address(raw: bytes) -> Address:
+    """Those 16 bytes (zeros at the end may be missing) as address; IPv4-mapped becomes IPv4."""
+    address = IPv6Address(raw.ljust(16, b"\0"))
+    return address.ipv4_mapped or address
+
+
 def canonical_network(network: Network) -> Network:
     """An IPv4-mapped network as the IPv4 network that it means.
 

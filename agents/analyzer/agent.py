@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -21,6 +21,7 @@ from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_f
 from agents.base import AgentContext, BaseAgent
 from agents.base.losses import Loss
 from agents.base.subscriptions import Subscribers
+from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from ontology.records import (
@@ -37,7 +38,9 @@ logger = logging.getLogger(__name__)
 ALERTS_PER_MESSAGE = 50
 """A Turtle fragment of 50 alerts stays well below the 200 kB of a stanza."""
 MAX_WAITING = 10_000
-"""Alerts kept while nobody subscribes; the oldest go first, counted."""
+"""Verified alerts kept while nobody subscribes; the oldest go first, counted."""
+MAX_UNVERIFIED = 2_000
+"""The same of others."""
 
 
 WISH_LIMIT_S = 60
@@ -66,14 +69,20 @@ class AnalyzerAgent(BaseAgent[Detection]):
     losses = (
         Loss("dropped_by_sensor", "packets that the sensor lost", "packets"),
         Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
+        Loss("crowded", "unverified alerts told as crowds only, too many came"),
+        Loss("crowd_refused", "unverified alerts of too many classes left out"),
         Loss("detector.*.errors", "detector {} failed"),
         Loss("*_held_back", "alerts held back: {}"),
+        Loss("crowded", "unverified connections and alerts told as crowds, not one by one"),
+        Loss("crowd_refused", "unverified alerts left out, of too many classes"),
     )
 
     def __init__(self, context: AgentContext) -> None:
         super().__init__(context)
         self._names_of_us = 0
         self._waiting: deque[Alert] = deque(maxlen=MAX_WAITING)
+        """Verified ones."""
+        self._unverified: deque[Alert] = deque(maxlen=MAX_UNVERIFIED)
         # A sensor that crashed reads the last lines of a log again and sends them with the ids they
         # had. The core would count them twice; it dies with this memory, so nothing need be kept.
         self._seen: LRUCache[str, None] = LRUCache(MAX_SEEN)
@@ -162,10 +171,14 @@ class AnalyzerAgent(BaseAgent[Detection]):
     async def _pass_on(self, alerts: Sequence[Alert]) -> None:
         """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""
         alerts = [a for a in alerts if a.id not in self._seen]
-        await self._publish([replace(alert, analyzer=self.context.jid) for alert in alerts])
-        self.counters["alerts_passed_on"] += len(alerts)
-        for alert in alerts:
+        if not alerts:
+            return
+        told = self.running.core.on_alerts(alerts, now_us())
+        await self._publish(told)
+        self.counters["alerts_passed_on"] += len(told)
+        for alert in told:
             logger.info("passed on: %s from %s", alert.classification, alert.source)
+        for alert in alerts:
             self._remember(alert.id)
 
     def _remember(self, name: str) -> None:
@@ -187,13 +200,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self.counters["alerts"] += len(alerts)
         self.counters.update({k: v - self.counters[k] for k, v in core.counters().items()})
         for alert in alerts:
-            logger.info(
-                "%s from %s to %s: %s",
-                alert.classification,
-                alert.source,
-                alert.target,
-                alert.explanation,
-            )
+            values = (alert.classification, alert.source, alert.target, alert.explanation)
+            if alert.verified_source:
+                logger.info("%s from %s to %s: %s", *values)
+            else:
+                # Another kind of line: a flood of these leaves out none of the others.
+                logger.info("%s from %s (not verified) to %s: %s", *values)
         await self._publish(alerts)
         self._remember(batch.id)
 
@@ -206,19 +218,24 @@ class AnalyzerAgent(BaseAgent[Detection]):
         elif subscribers.add(message.sender, "Alert"):
             logger.info("%s subscribes to alerts", message.sender)
         await self.reply(message, "agree", [record])
-        if self._waiting and subscribers.to("Alert"):
-            waiting = list(self._waiting)
+        waiting = [*self._waiting, *self._unverified]
+        if waiting and subscribers.to("Alert"):
             await self._publish(waiting)
             # Only now: had sending failed, the subscriber's retry would bring us here again.
             self._waiting.clear()
+            self._unverified.clear()
 
     async def _publish(self, alerts: Sequence[Alert]) -> None:
+        """Verified ones first, in messages of their own: others hold up none of them."""
         subscribers = self.running.subscribers.to("Alert")
-        if not subscribers:
-            lost = max(len(self._waiting) + len(alerts) - MAX_WAITING, 0)
-            self.counters["alerts_lost_unsubscribed"] += lost
-            self._waiting.extend(alerts)
-            return
-        for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
-            part = alerts[begin : begin + ALERTS_PER_MESSAGE]
-            await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")
+        for kept, verified in ((self._waiting, True), (self._unverified, False)):
+            own = [alert for alert in alerts if alert.verified_source == verified]
+            if not subscribers:
+                lost = max(len(kept) + len(own) - (kept.maxlen or 0), 0)
+                self.counters["alerts_lost_unsubscribed"] += lost
+                kept.extend(own)
+                continue
+            for begin in range(0, len(own), ALERTS_PER_MESSAGE):
+                part = own[begin : begin + ALERTS_PER_MESSAGE]
+                await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")
+                await asyncio.sleep(0)  # there may be thousands, each message takes milliseconds

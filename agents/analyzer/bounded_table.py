@@ -11,6 +11,9 @@ CONTENTS = 400_000
 ENTRY = 16
 """What an entry weighs that holds nothing yet, in items: its key, its finding, empty sets."""
 
+PROVEN = 0.75
+"""Share of the room that entries have which could not be forged."""
+
 Value = TypeVar("Value")
 
 
@@ -18,7 +21,8 @@ class Table(Generic[Value]):
     """A dictionary that forgets the least recently used, counted, when it grows too large.
 
     Bounded in entries and in what they hold together (ports, addresses, times): each entry's cap
-    alone would let a patient attacker fill every entry to its cap.
+    alone would let a patient attacker fill every entry to its cap. Entries of sources that proved
+    something (`prove`) have three quarters of the room, from which no others push them out.
     """
 
     def __init__(
@@ -41,9 +45,12 @@ class Table(Generic[Value]):
         self._contents = contents
         self._entry = entry
         self._shed = shed
-        self._entries: OrderedDict[Any, Value] = OrderedDict()
+        self._entries: dict[Any, Value] = {}
+        # Keys, the least recently used first: of entries that proved nothing, and of the others.
+        self._plain: OrderedDict[Any, None] = OrderedDict()
+        self._proven: OrderedDict[Any, None] = OrderedDict()
         self._weights: dict[Any, int] = {}
-        self._total = 0
+        self._total = self._proven_total = 0
         self.evicted = 0
         self.lightened = 0
         """How often all entries had to shed."""
@@ -55,16 +62,24 @@ class Table(Generic[Value]):
             entry = self._make()
             self.put(key, entry)
         else:
-            self._entries.move_to_end(key)
+            self._order(key).move_to_end(key)
         return entry
 
     def put(self, key: Any, value: Value) -> None:
         """Take in an entry that was made elsewhere."""
         self.drop(key)
         self._entries[key] = value
+        self._plain[key] = None
         if len(self._entries) > self._maximum:
             self._evict()
         self.weigh(key, 0)
+
+    def prove(self, key: Any) -> None:
+        """What the entry of ``key`` tells of could not be forged."""
+        if key in self._plain:
+            del self._plain[key]
+            self._proven[key] = None
+            self._proven_total += self._weights[key]
 
     def weigh(self, key: Any, weight: int) -> None:
         """Note how many items the entry of ``key`` holds now."""
@@ -78,16 +93,30 @@ class Table(Generic[Value]):
 
     def drop(self, key: Any) -> None:
         """Forget ``key``."""
-        self._entries.pop(key, None)
-        self._total -= self._weights.pop(key, 0)
+        if key not in self._entries:
+            return
+        weight = self._weights.pop(key, 0)
+        self._total -= weight
+        if key in self._proven:
+            self._proven_total -= weight
+        del self._entries[key], self._order(key)[key]
+
+    def _order(self, key: Any) -> OrderedDict[Any, None]:
+        return self._proven if key in self._proven else self._plain
 
     def _set(self, key: Any, weight: int) -> None:
         weight += self._entry
-        self._total += weight - self._weights.get(key, 0)
+        more = weight - self._weights.get(key, 0)
+        self._total += more
+        if key in self._proven:
+            self._proven_total += more
         self._weights[key] = weight
 
     def _evict(self) -> None:
-        self.drop(next(iter(self._entries)))
+        most, heaviest = self._maximum * PROVEN, self._contents * PROVEN
+        beyond = len(self._proven) > most or self._proven_total > heaviest
+        order = self._proven if beyond or not self._plain else self._plain
+        self.drop(next(iter(order)))
         self.evicted += 1
 
     def keys(self) -> KeysView[Any]:

@@ -18,6 +18,7 @@ from agents.analyzer.findings import (
     seconds,
 )
 from agents.analyzer.first_attempts import FirstAttempts
+from ontology.addresses import packed
 from ontology.records import INDICATORS, Address, Alert
 
 IDLE_US = 600 * SECOND
@@ -33,6 +34,9 @@ NOVELTY_MINUTE = 6
 """At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
 sources, and as many of others."""
 _MINUTE_US = 60 * SECOND
+CONTACT = "HoneypotContact"
+UNVERIFIED_CONTACT = 0.4
+"""Confidence of a contact whose source may be forged."""
 
 
 class WebAttacks:
@@ -52,7 +56,7 @@ class WebAttacks:
             for rows in view.groups(marked, view.source, view.target):
                 key = view.pair_keys(INDICATORS.index(kind), rows[:1])[0]
                 finding = _open(self._findings, key, view, rows)
-                finding.add(view, rows, reporter.clusters)
+                _add(self._findings, key, finding, view, rows, reporter)
                 if not finding.due(kind):
                     continue
                 port = int(view.rows["dst_port"][rows[-1]])
@@ -89,24 +93,53 @@ class HoneypotContacts:
         # ARP and the decoy's own neighbours' chatter are the network's doing, not a visit.
         mask = decoy & ~own & view.initiated & (view.rows["protocol"] != ARP)
         alerts = []
-        for rows in view.groups(mask, view.source, view.target):
-            finding = _open(self._findings, view.pair_keys(0, rows[:1])[0], view, rows)
-            finding.add(view, rows, reporter.clusters)
-            if not finding.due("HoneypotContact"):
+        for key, rows in self._groups(view, reporter, mask):
+            finding = _open(self._findings, key, view, rows)
+            _add(self._findings, key, finding, view, rows, reporter)
+            if not finding.due(CONTACT):
                 continue
             ports = np.unique(view.rows["dst_port"][rows]).tolist()
             claim = Claim(
-                classification="HoneypotContact",
+                classification=CONTACT,
                 explanation=(
                     f"{finding.count} connections to a honeypot in {seconds(finding)}, last to "
                     f"port {ports[-1]}"
                 ),
-                confidence=0.5 if finding.verified else 0.4,
+                confidence=0.5 if finding.verified else UNVERIFIED_CONTACT,
                 protocol=int(view.rows["protocol"][rows[-1]]),
                 target_port=ports[0] if len(ports) == 1 else None,
             )
             alerts.append(reporter.alert(finding, claim))
         return alerts
+
+    def _groups(
+        self, view: View, reporter: Reporter, mask: NDArray[np.bool_]
+    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        """Source and target as key, their connections; new ones that proved nothing and would only
+        join a crowd are in it at once: a flood of them costs next to nothing."""
+        rows, bounds = view.runs(mask, view.source, view.target)
+        keys = view.pair_keys(0, rows[bounds[:-1]])
+        full = reporter.crowds.full(CONTACT, reporter.now_us)
+        proven = np.add.reduceat(view.verified[rows], bounds[:-1]) if full and len(keys) else ()
+        found = self._findings.keys()
+        crowd = np.zeros(len(view.rows), bool)
+        for number, key in enumerate(keys):
+            own = rows[bounds[number] : bounds[number + 1]]
+            if full and not proven[number] and key not in found:
+                crowd[own] = True
+            else:
+                yield key, own
+        for own in view.groups(crowd, view.target, view.rows["protocol"]):
+            reporter.crowd(
+                Claim(
+                    classification=CONTACT,
+                    explanation="",
+                    confidence=UNVERIFIED_CONTACT,
+                    protocol=int(view.rows["protocol"][own[0]]),
+                ),
+                view,
+                own,
+            )
 
 
 class Novelty:
@@ -132,7 +165,7 @@ class Novelty:
             if attempt is not None:
                 self._findings.put(key, Finding.of(attempt, reporter.clusters))
             finding = _open(self._findings, key, view, rows)
-            finding.add(view, rows, reporter.clusters)
+            _add(self._findings, key, finding, view, rows, reporter)
             if not finding.due(kind):
                 continue
             minute = int(view.end[rows].max()) // _MINUTE_US
@@ -204,8 +237,14 @@ def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]
     return finding
 
 
-def packed(address: Address) -> bytes:
-    """16 network-order bytes, as in `CONNECTION`; IPv4 mapped into IPv6."""
-    if address.version == 4:
-        return b"\0" * 10 + b"\xff\xff" + address.packed
-    return address.packed
+def _add(
+    table: Table[Finding],
+    key: bytes,
+    finding: Finding,
+    view: View,
+    rows: NDArray[np.int64],
+    reporter: Reporter,
+) -> None:
+    finding.add(view, rows, reporter.clusters)
+    if finding.verified:
+        table.prove(key)

@@ -81,8 +81,21 @@ class AnalyzerCore:
         if self._drift is not None and self._drift.on_view(view, found, self._model):
             self._model = self._drift.moved(self._model)
             self._reporter.model = self._model
-        alerts = [self._own_hosts.judge(alert) for alert in found]
-        return sorted(alerts, key=lambda alert: (alert.begin_us, alert.id))
+        return self._told([self._own_hosts.judge(alert) for alert in found], self._reporter.now_us)
+
+    def on_alerts(self, alerts: Iterable[Alert], now_us: int) -> list[Alert]:
+        """What is passed on of alerts that another tool or the sensor itself raised: unverified
+        ones beyond their budget are counted in crowds, like our own.
+
+        Args:
+            now_us: epoch microseconds.
+        """
+        analyzer = self._reporter.analyzer
+        return self._told([replace(alert, analyzer=analyzer) for alert in alerts], now_us)
+
+    def _told(self, alerts: list[Alert], now_us: int) -> list[Alert]:
+        told = self._reporter.crowds.take(alerts, now_us)
+        return sorted(told, key=lambda alert: (alert.begin_us, alert.id))
 
     def set_names(self, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
         """From the next batch on, call the clusters so (`agents.analyzer.naming.names_for`)."""
@@ -101,4 +114,4 @@ class AnalyzerCore:
             out["network_unasked"] = self._reporter.network.unasked
         if self._drift is not None:
             out.update(self._drift.counters())
-        return out | self._board.counters()
+        return out | self._reporter.crowds.counters() | self._board.counters()

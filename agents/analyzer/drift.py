@@ -30,10 +30,10 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from agents.analyzer.clustering import NORMAL, ClusterModel
-from agents.analyzer.contacts import packed
 from agents.analyzer.findings import SECOND, View
 from agents.analyzer.hybrid_verdicts import HybridVerdicts
 from agents.analyzer.model_file import Arrays, ModelError
+from ontology.addresses import packed
 from ontology.records import Alert
 
 BOUND = 0.25

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +13,12 @@ from agents.analyzer.bounded_table import (
     Table as Table,  # for plug-ins: all they need from one place
 )
 from agents.analyzer.clustering import FAMILY, ClusterModel
+from agents.analyzer.crowds import Crowds
 from agents.analyzer.first_attempts import Attempt
 from agents.analyzer.hybrid_verdicts import HybridVerdicts, Verdict, weigh
 from agents.analyzer.view import FEW
 from agents.analyzer.view import View as View
+from ontology.addresses import to_address as to_address
 from ontology.records import Address, Alert
 
 SECOND = 1_000_000
@@ -33,12 +34,6 @@ CLUSTER_WEIGHT = 0.1
 small sample, so they may tip a weak finding but neither make nor silence a clear one."""
 
 _NAMESPACE = uuid.UUID("a8f9a3f0-61b6-5d43-9a4e-0f3f4f3c2b11")
-
-
-def to_address(raw: bytes) -> Address:
-    """16 network-order bytes of `CONNECTION` to an address; IPv4-mapped becomes IPv4."""
-    address = IPv6Address(raw.ljust(16, b"\0"))
-    return address.ipv4_mapped or address
 
 
 def _sample(addresses: set[bytes]) -> tuple[Address, ...]:
@@ -184,6 +179,10 @@ class Reporter:
     explanation."""
 
     def __init__(self, model: ClusterModel, analyzer: str) -> None:
+        self.crowds = Crowds(analyzer)
+        """Where unverified alerts beyond their budget go."""
+        self.now_us = 0
+        """The latest end in this batch."""
         self.model = model
         self.clusters = len(model.labels)
         self.network = None if model.hybrid is None else HybridVerdicts(model.hybrid)
@@ -194,6 +193,7 @@ class Reporter:
     def on_view(self, view: View) -> None:
         """A new batch, before any detector looks at it."""
         self._view = view
+        self.now_us = int(view.end.max())
         if self.network is not None:
             self.network.on_batch()
 
@@ -215,7 +215,11 @@ class Reporter:
         identity = f"{self._analyzer}|{claim.classification}|{source}|{target}|{begin}"
         if target is None:
             identity += f"|{claim.target_port}"
-        confidence, words = self._weigh(finding, claim)
+        # Nobody in particular completed the handshake when there are several sources.
+        verified = finding.verified and source is not None
+        # The network's verdict takes a millisecond: nothing for one of a crowd.
+        asked = verified or not self.crowds.full(claim.classification, self.now_us)
+        confidence, words = self._weigh(finding, claim, asked=asked)
         return Alert(
             id=uuid.uuid5(_NAMESPACE, identity).urn,
             classification=claim.classification,
@@ -231,14 +235,29 @@ class Reporter:
             end_us=finding.end_us,
             count=finding.count,
             confidence=confidence,
-            # Nobody in particular completed the handshake when there are several sources.
-            verified_source=finding.verified and source is not None,
+            verified_source=verified,
             sensor=self.sensor,
             analyzer=self._analyzer,
             explanation=f"{claim.explanation}; {words}",
         )
 
-    def _weigh(self, finding: Finding, claim: Claim) -> tuple[float, str]:
+    def crowd(self, claim: Claim, view: View, rows: NDArray[np.int64]) -> None:
+        """Unverified connections to one target that need no alert each: they join the crowd of
+        the claim's class, which is to be `Crowds.full`."""
+        sources = view.sources[np.unique(view.source[rows])].tolist()
+        self.crowds.note(
+            claim.classification,
+            to_address(view.targets[view.target[rows[0]]]),
+            sources,
+            begin_us=int(view.start[rows].min()),
+            end_us=int(view.end[rows].max()),
+            count=len(rows),
+            confidence=claim.confidence,
+            protocol=claim.protocol,
+            sensor=self.sensor,
+        )
+
+    def _weigh(self, finding: Finding, claim: Claim, *, asked: bool) -> tuple[float, str]:
         if finding.histogram is None:
             return claim.confidence, "no cluster"
         agreement = self.model.agreement(claim.classification, finding.histogram)
@@ -246,7 +265,7 @@ class Reporter:
         top = int(finding.histogram.argmax())
         share = finding.histogram[top] / finding.histogram.sum()
         words = f"{share:.0%} in {self.model.describe(top, finding.nearest[top])}"
-        verdict = self._verdict(finding)
+        verdict = self._verdict(finding) if asked else None
         if verdict is not None:
             words += f"; {verdict.words}"
             family = FAMILY.get(claim.classification)

@@ -131,6 +131,8 @@ class Logins:
         if finding.count and int(view.start[rows].min()) > finding.end_us + window_us:
             self._guesses.drop(key)
             guesses = self._guesses.get(key)
+        elif finding.verified:
+            self._guesses.prove(key)
         return guesses
 
     def _refusals(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from agents.analyzer.contacts import packed
 from agents.analyzer.features import ARP, UDP
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed, seconds
+from ontology.addresses import packed
 from ontology.records import Address, Alert
 from ontology.vocabulary import superclasses
 

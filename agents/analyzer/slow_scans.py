@@ -169,6 +169,8 @@ class SlowScans:
                 finding.add(view, evidence, reporter.clusters, proof=view.probe)
                 finding.begin_us = min(finding.begin_us, track.begin_us)
             self._known.weigh(key, len(track.tries) + finding.items)
+            if finding.verified:
+                self._known.prove(key)
             if finding.count:
                 alerts += self._judge(track, reporter, protocol, vertical, place)
         return alerts

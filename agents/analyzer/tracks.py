@@ -163,6 +163,8 @@ class Tracks:
     def weigh(self, key: bytes, track: Track) -> None:
         """Note what the track of ``key`` holds now."""
         self._table.weigh(key, track.items)
+        if track.finding.verified:
+            self._table.prove(key)
 
 
 def certainty(failed: int, succeeded: int, needed: int) -> float:

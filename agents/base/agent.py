@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import time
 import uuid
@@ -21,6 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from agents.base.clock_watch import EVERY_S, ClockWatch
 from agents.base.conditions import Conditions, as_text
+from agents.base.confinement import Needs
 from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
@@ -30,6 +30,8 @@ from agents.base.losses import COMMON, Loss, LossWatch
 from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
 from agents.base.registration import LEASE_S, Registration
+from agents.base.state_folder import locked
+from agents.base.storage import LOOK_EVERY_S
 from agents.base.tasks import Tasks
 from agents.clock import now_us, read_clocks
 from agents.messages.acl import AclMessage
@@ -75,12 +77,21 @@ class BaseAgent(Generic[Running]):
         self._conversations = Conversations()
         self._registration = Registration(context, self.describe)
         self._exchange: Exchange
+        self.taken: Any = None
+        """What `take` gave, in a process of our own; None elsewhere."""
 
     # --- for the role to override ---------------------------------------------------------------
 
-    def enter_process(self) -> None:
-        """Called once in a process that runs this agent and nothing else, before its first thread
-        and its first connection: the place to give up rights. Blocks."""
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """What a process keeps that runs nothing else (`agents.base.confinement`). Pure."""
+        return Needs()
+
+    @classmethod
+    def take(cls, context: AgentContext) -> Any:
+        """For `taken`, what can't be had once the process has given up its rights. Blocks.
+        Reads nothing that the agent can write: this may be root."""
+        return None
 
     async def on_start(self) -> Running:
         """Open what the agent works with, and give it back as `running`.
@@ -242,6 +253,14 @@ class BaseAgent(Generic[Running]):
         """Call it again and again, ``seconds`` apart; an exception doesn't end that."""
         self._tasks.every(seconds, function, name=name)
 
+    def keeps(self, look: Callable[[], None], *, name: str) -> None:
+        """Look after a store (`agents.base.storage.Database.look`) as long as the agent runs."""
+
+        async def looking() -> None:
+            await asyncio.to_thread(look)
+
+        self.every(LOOK_EVERY_S, looking, name=f"{name} store")
+
     @property
     def connected(self) -> bool:
         """Whether there is a session with the XMPP server."""
@@ -323,32 +342,31 @@ class BaseAgent(Generic[Running]):
         """
         identity = load_identity(self.settings, self.role, self.node)
         state = self.context.state_dir
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (state / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as e:
-                raise RuntimeError(f"{self.jid} is already running ({state / 'lock'})") from e
-            mail = open_mail(state / "mail.sqlite3")
+        with locked(state, self.jid, self.conditions):
+            mail = await asyncio.to_thread(open_mail, state / "mail.sqlite3", self.conditions)
+            self.keeps(mail.look, name="mail")
             log = MessageLog(
                 log_folder(self.settings.state_dir, self.jid),
                 self.settings.message_log_mib << 20,
                 self.counters,
+                self.conditions,
             )
             try:
-                self._exchange = Exchange(
-                    self.context,
-                    identity,
-                    mail,
-                    log,
-                    self.counters,
-                    handle=self._handle,
-                    refused=self._refused,
+                self._exchange = await asyncio.to_thread(
+                    lambda: Exchange(
+                        self.context,
+                        identity,
+                        mail,
+                        log,
+                        self.counters,
+                        handle=self._handle,
+                        refused=self._refused,
+                    )
                 )
                 await self._run_linked(self._exchange)
             finally:
                 log.close()
-                mail.close()
+                await asyncio.to_thread(mail.close)
 
     async def _run_linked(self, exchange: Exchange) -> None:
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
@@ -376,7 +394,7 @@ class BaseAgent(Generic[Running]):
             if self.role != "supervisor":
                 self.spawn(self._registration.keep(exchange), name="registration")
             self.every(1.0, exchange.watch, name="behaviour watch")
-            self.every(1.0, self._watch_losses, name="losses")
+            self.every(1.0, self._look_at_itself, name="conditions")
             clock = ClockWatch(self.context, self.conditions, self.counters, self.on_clock_set)
             self.every(EVERY_S, clock.look, name="clock")
             logger.info("%s has started", self.jid)
@@ -389,8 +407,11 @@ class BaseAgent(Generic[Running]):
                 await self._at_end.aclose()
             exchange.flush()
 
-    async def _watch_losses(self) -> None:
+    async def _look_at_itself(self) -> None:
         self._loss_watch.look(self.counters, time.monotonic())
+        waited_s, waiting = self._exchange.waited()
+        behind = "falls behind: messages wait too long" if self._exchange.backlog.behind else ""
+        self.conditions.hold("behind", behind, seconds=round(waited_s), waiting=waiting)
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""

@@ -19,6 +19,11 @@ logger = logging.getLogger(__name__)
 Level = Literal["degraded", "warning"]
 """``degraded``: a part of its work is not done. ``warning``: something was lost or held back."""
 
+FIREWALL: Final = "firewall"
+PACKET_PATH: Final = "packet-path"
+UNSURE: Final = frozenset({FIREWALL, PACKET_PATH})
+"""Names of the conditions of a gateway that can't look at its rules, and of one whose kernel does
+not do what they say: what it said of blocks before is no longer known to be so."""
 MAX_CONDITIONS: Final = 32
 """Of one agent at once; the last one says how many more there are."""
 MAX_REASON: Final = 300
@@ -86,12 +91,23 @@ class Conditions:
             logger.info("over after %.0f s: %s%s", lasted, before.reason, _bracketed(before))
             self._tell()
 
+    def hold(self, name: str, reason: str, *, level: Level = "degraded", **numbers: int) -> None:
+        """What a look has found: `fault`, or `clear` if ``reason`` is empty."""
+        if reason:
+            self.fault(name, reason, level=level, **numbers)
+        else:
+            self.clear(name)
+
     def keep(self, prefix: str, names: Iterable[str]) -> None:
         """Clear every condition whose name begins with ``prefix`` and isn't among ``names``."""
         still = set(names)
         for name in list(self._held):
             if name.startswith(prefix) and name not in still:
                 self.clear(name)
+
+    def of(self, name: str) -> Condition | None:
+        """The one of this name, while it holds."""
+        return self._held.get(name)
 
     def current(self) -> tuple[Condition, ...]:
         """Degraded ones first, then by begin."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from agents.base.message_log import ACCEPTED, MessageLog
 from agents.base.notices import ACK_BATCH, ASK, ASK_ANEW, ONLINE, TELL, TRANSIENT, Notices
 from agents.base.outbox import Outbox, Seen, priority_of
-from agents.base.storage import transaction
+from agents.base.storage import Database, transaction
 from agents.clock import ClockReading
 from agents.messages.acl import EMPTY_CONTENT, AclMessage, MessageError
 from agents.trust.identity import Identity, Peer, Refused
@@ -58,7 +57,7 @@ class Delivery:
     def __init__(
         self,
         identity: Identity,
-        mail: sqlite3.Connection,
+        mail: Database,
         counters: Counter[str],
         transmit: Callable[[AclMessage, str], None],
         *,
@@ -156,7 +155,7 @@ class Delivery:
         within_s: float | None = None,
     ) -> None:
         """Store until acknowledged, or given up after ``within_s`` seconds; `pump` sends it."""
-        priority = priority_of({type(record).__name__ for record in records})
+        priority = priority_of(records)
         self._outbox.put(message, message.receivers[0], priority, now, within_s)
         dropped = sum(self._outbox.dropped.values())
         if dropped != self._counters["outbox_dropped"]:
@@ -260,7 +259,7 @@ class Delivery:
     ) -> None:
         """Store what a handler said and, if it succeeded, what it ``handled``: all or nothing.
 
-        Then acknowledge it. Raises: sqlite3.Error, with nothing stored.
+        Then acknowledge it.
         """
         try:
             with transaction(self._mail):

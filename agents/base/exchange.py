@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import Delivery
+from agents.base.disk_faults import NotNow
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.notices import PROTOCOL
 from agents.base.routes import Routes
+from agents.base.storage import Database
 from agents.clock import ClockReading, read_clocks
 from agents.messages.acl import AclMessage, MessageError, from_spade
 from agents.trust.identity import Identity, Refused
@@ -54,7 +56,7 @@ class Exchange:
         self,
         context: AgentContext,
         identity: Identity,
-        mail: sqlite3.Connection,
+        mail: Database,
         log: MessageLog,
         counters: Counter[str],
         *,
@@ -81,6 +83,10 @@ class Exchange:
         self.wake = asyncio.Event()
         """Set when there may be something to send."""
         self._busy_since: float | None = None
+        self._taken = 0
+        """Messages dealt with, for good or not."""
+        self.backlog = Backlog()
+        """Whether messages are dealt with as fast as they come."""
         self._handling: asyncio.Task[Any] | None = None
         """The task in which `handle` runs just now."""
         self.age_s = 0.0
@@ -121,6 +127,11 @@ class Exchange:
     def receive(self) -> None:
         """From now on messages are taken in."""
         self.bus.ensure_receiving()
+
+    def waited(self) -> tuple[float, int]:
+        """Seconds that messages wait to be dealt with, and how many do; ask every second."""
+        waiting = self.bus.mailbox.qsize() + (self._busy_since is not None)
+        return self.backlog.look(self._taken, waiting, time.monotonic()), waiting
 
     async def watch(self) -> None:
         """Call it now and then: start what takes messages in again, should it have ended."""
@@ -229,11 +240,14 @@ class Exchange:
         except MessageError as e:
             key = raw.get_metadata("reply-with") or ""
             self.delivery.unparsable(str(raw.sender.bare), key, e, read_clocks())
+        except NotNow:
+            self._counters["messages_put_off"] += 1
         except Exception:
             self._counters["handler_errors"] += 1
             logger.exception("%s: handler failed; the message will come again", self._jid)
         finally:
             self._busy_since = None
+            self._taken += 1
             self.wake.set()
 
     async def _on_acl(self, message: AclMessage, arrived: ClockReading) -> None:

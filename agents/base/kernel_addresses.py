@@ -34,11 +34,21 @@ def read_kernel_addresses(node: str) -> GatewayAddresses:
 
     Raises: KernelAddressesError
     """
-    links = _ask("addr", "show")
+    return from_listings(node, *read_links_and_routes())
+
+
+def read_links_and_routes() -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    """What ``ip -j addr show`` and ``ip -j route show table all`` say; each route with its
+    ``family``, 4 or 6.
+
+    Raises: KernelAddressesError
+    """
     routes = [
-        route for family in ("-4", "-6") for route in _ask(family, "route", "show", "table", "all")
+        {**route, "family": family}
+        for family in (4, 6)
+        for route in _ask(f"-{family}", "route", "show", "table", "all")
     ]
-    return from_listings(node, links, routes)
+    return _ask("addr", "show"), routes
 
 
 def from_listings(

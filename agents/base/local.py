@@ -3,7 +3,8 @@
 Every agent listens on its own socket and keeps one connection to each other agent of its node; a
 connection carries messages one way, as frames of `agents.messages.acl.to_frame`. The messages are
 those of the bus: signed, verified, acknowledged and repeated by `agents.base.delivery`. The kernel
-says whose process is at the other end (SO_PEERCRED, unix(7)); the signature says which agent.
+says whose process is at the other end (SO_PEERCRED, unix(7)), which is one agent's where agents
+have users of their own; the signature says which agent everywhere.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+from agents.base import users
 from agents.messages.acl import MAX_CONTENT_BYTES, AclMessage, MessageError, from_frame, to_frame
 from agents.settings.honeynet import Settings
 from ontology import frames
+from ontology.records import Role
 
 logger = logging.getLogger(__name__)
 
@@ -61,18 +64,21 @@ def reachable_name(path: Path) -> Iterator[str]:
         os.close(directory)
 
 
-def listen_on(path: Path) -> socket.socket:
-    """A listening socket at ``path``, for this user alone; what was there before is replaced.
+def listen_on(path: Path, mode: int = 0o660) -> socket.socket:
+    """A listening socket at ``path``, by default for the group; what was there is replaced.
+
+    Where agents have users of their own, the folder's group is theirs; elsewhere ``state_dir`` lets
+    nobody else pass (`agents.base.confinement`).
 
     Raises: OSError.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o710, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with reachable_name(path) as name:
             listener.bind(name)
-        path.chmod(0o600)
+        path.chmod(mode)
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -80,13 +86,14 @@ def listen_on(path: Path) -> socket.socket:
     return listener
 
 
-def connect_to(path: Path) -> socket.socket:
-    """A connected socket. Raises: OSError if nobody listens, or another user does."""
+def connect_to(path: Path, owner: int) -> socket.socket:
+    """A connected socket. Raises: OSError if nobody listens, or another user than ``owner`` or root
+    does."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with reachable_name(path) as name:
             made.connect(name)  # to a unix socket that succeeds or fails at once
-        if (user := user_of(made)) != os.geteuid():
+        if (user := user_of(made)) not in (owner, 0):
             raise PermissionError(f"{path} belongs to user {user}")
     except OSError:
         made.close()
@@ -101,21 +108,25 @@ def user_of(connection: socket.socket) -> int:
 
 
 class _Incoming(asyncio.Protocol):
-    """Frames from one peer; a broken frame or a foreign user ends the connection."""
+    """Frames from one peer; a broken frame, a foreign user or name ends the connection."""
 
     def __init__(self, links: LocalLinks) -> None:
         self._links = links
         self._buffer = bytearray()
+        self._user = -1
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's derive from nothing
         self._links.incoming.add(self)
-        user = user_of(transport.get_extra_info("socket"))
-        if user != os.geteuid():
-            self._links.counters["refused_user"] += 1
-            logger.error("a process of user %d connects to %s", user, self._links.path)
-            self.transport.abort()
+        self._user = user_of(transport.get_extra_info("socket"))
+        if not self._links.knows(self._user):
+            self._refuse("connects")
+
+    def _refuse(self, what: str) -> None:
+        self._links.counters["refused_user"] += 1
+        logger.error("a process of user %d %s at %s", self._user, what, self._links.path)
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -131,7 +142,10 @@ class _Incoming(asyncio.Protocol):
                     break
                 head, body = frames.decode(bytes(buffer[start + frames.PREFIX.size : end]))
                 start = end
-                self._links.take(head, body)
+                if not self._links.take(head, body, self._user):
+                    self._refuse(f"speaks as {str(head.get('sender'))[:100]!r}")
+                    start = len(buffer)
+                    break
         except frames.FrameError as e:
             self._links.counters["refused_unparsable"] += 1
             logger.error("%s: not a frame: %s", self._links.path, e)
@@ -173,7 +187,7 @@ class LocalLinks:
     Set `on_message`, `on_broken`, `on_peer` and `on_room` before `start`.
     """
 
-    def __init__(self, settings: Settings, role: str, node: str, counters: Counter[str]) -> None:
+    def __init__(self, settings: Settings, role: Role, node: str, counters: Counter[str]) -> None:
         self.path = socket_path(settings, role, node)
         self.counters = counters
         self.on_message: Callable[[AclMessage], None]
@@ -190,6 +204,8 @@ class LocalLinks:
             for other in settings.node_named(node).agents
             if other != role
         }
+        self._owners = users.of_peers(settings, role, node)
+        """The user that each agent of this node must be."""
         self._links: dict[str, _Outgoing] = {}
         self._seen = {peer: asyncio.Event() for peer in self._peers}
         """Set when the peer has connected to us."""
@@ -251,26 +267,33 @@ class LocalLinks:
             return
         transport.write(to_frame(message))
 
-    def take(self, head: dict[str, object], body: bytes) -> None:
-        """One frame that arrived."""
+    def knows(self, user: int) -> bool:
+        """Whether it is an agent's of this node, or root's, who needs no other's name to act."""
+        return user == 0 or user in self._owners.values()
+
+    def take(self, head: dict[str, object], body: bytes, user: int) -> bool:
+        """One frame that arrived from a process of ``user``; False if that is not the sender."""
         try:
             message = from_frame(head, body)
         except MessageError as e:
             self.on_broken(str(head.get("sender", "")), str(head.get("reply-with", "")), e)
-            return
+            return True
         seen = self._seen.get(message.sender)
         if seen is None:
             self.counters["dropped_foreign"] += 1
-            return
+            return True
+        if user not in (0, self._owners[message.sender]):
+            return False
         seen.set()
         self.on_message(message)
+        return True
 
     async def _keep(self, peer: str, path: Path) -> None:
         delay = RETRY_S[0]
         seen = self._seen[peer]
         while True:
             seen.clear()
-            link = await self._connect(path)
+            link = await self._connect(peer, path)
             if link is not None:
                 delay = RETRY_S[0]
                 self._links[peer] = link
@@ -288,9 +311,9 @@ class LocalLinks:
                     await seen.wait()
             delay = min(delay * 2, RETRY_S[1])
 
-    async def _connect(self, path: Path) -> _Outgoing | None:
+    async def _connect(self, peer: str, path: Path) -> _Outgoing | None:
         try:
-            made = connect_to(path)
+            made = connect_to(path, self._owners[peer])
         except PermissionError as e:
             self.counters["refused_user"] += 1
             logger.error("%s", e)

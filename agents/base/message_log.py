@@ -2,19 +2,23 @@
 
 Two files of bounded size take turns, so that a flood forgets the oldest half and never fills a
 disk. An entry is a line ``TIME_US sent|received VERDICT LENGTH`` and the message in FIPA's string
-representation (SC00070) with its whole fragment. Nothing depends on this log: an error is counted.
+representation (SC00070) with its whole fragment. Nothing depends on this log: while it can't be
+written, what is left out is counted and told.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from agents.base.disk_faults import Faults, fault_of
 from agents.messages.acl import AclMessage
 from agents.messages.fipa_text import MAX_MESSAGE_BYTES, from_fipa, to_fipa
 
@@ -56,12 +60,20 @@ class Logged:
 class MessageLog:
     """Writes the log of one agent into ``folder``; keeps at most ``limit_bytes`` on disk."""
 
-    def __init__(self, folder: Path, limit_bytes: int, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limit_bytes: int,
+        counters: Counter[str],
+        faults: Faults | None = None,
+    ) -> None:
         self._path, self._older = (folder / name for name in NAMES)
         self._half = limit_bytes // 2
         self._counters = counters
         self._file: BinaryIO | None = None
         self._size = 0
+        self._faults = faults
+        self._failing = False
 
     def add(self, message: AclMessage, way: Way, time_us: int, verdict: str = ACCEPTED) -> None:
         """Append one message. Never raises for a full or missing disk."""
@@ -76,11 +88,33 @@ class MessageLog:
                 len(text),
                 text,
             )
-            self._room(len(entry)).write(entry)
+            file = self._room(len(entry))
+            if file.write(entry) != len(entry):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._size += len(entry)
-        except OSError:
+        except OSError as e:
             self._counters["message_log_errors"] += 1
-            self.close()
+            self._take_back()
+            self._tell(e)
+        else:
+            self._tell(None)
+
+    def _take_back(self) -> None:
+        """A part of an entry would hide what comes after it."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._size)
+        self.close()
+
+    def _tell(self, error: OSError | None) -> None:
+        if self._failing == (error is not None) or self._faults is None:
+            return
+        self._failing = error is not None
+        if error is None:
+            self._faults.clear(str(self._path))
+        else:
+            text = f"{self._path}: {fault_of(error)}; messages are not logged, all else goes on"
+            self._faults.fault(str(self._path), text)
 
     def close(self) -> None:
         """Safe to call twice; the next `add` opens the file again."""
@@ -93,9 +127,10 @@ class MessageLog:
             self.close()
             self._path.replace(self._older)
         if self._file is None:
+            # The folder is private; its group is the console's where that is a user of its own.
             # Unbuffered: the entry is whole for whoever reads beside us, and after a crash.
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
             self._file = open(descriptor, "ab", buffering=0)
             self._size = self._path.stat().st_size
         return self._file
@@ -112,18 +147,40 @@ def read_log(folder: Path) -> Iterator[Logged]:
 
 
 def read_entries(file: BinaryIO) -> Iterator[Logged]:
-    """From where ``file`` stands to the last whole entry, after which it then stands."""
-    while True:
-        begin = file.tell()
-        head = _HEAD.fullmatch(file.readline(_MAX_HEAD))
-        length = int(head[4]) if head else 0
-        text = file.read(length + 1) if 0 < length <= MAX_MESSAGE_BYTES else b""
-        if head is None or len(text) != length + 1:
-            file.seek(begin)
-            return
+    """From where ``file`` stands to the last whole entry, after which it then stands; what is
+    damaged in between is left out."""
+    while (head := _next_head(file)) is not None:
+        text = file.read(int(head[4]) + 1)
         way: Way = "sent" if head[2] == b"sent" else "received"
         verdict = head[3].decode()
         yield Logged(time_us=int(head[1]), way=way, verdict=verdict, fipa=text[:-1])
+
+
+def _next_head(file: BinaryIO) -> re.Match[bytes] | None:
+    """The head of the next whole entry, with ``file`` behind it; None if there is none, with
+    ``file`` where it was."""
+    begin = file.tell()
+    size = os.fstat(file.fileno()).st_size
+    skipped = False
+    while line := file.readline(_MAX_HEAD):
+        head = _HEAD.fullmatch(line)
+        if head is not None and 0 < int(head[4]) <= MAX_MESSAGE_BYTES:
+            end = file.tell() + int(head[4])
+            if end < size and _ends_with_newline(file, end):
+                return head
+        elif not skipped and not line.endswith(b"\n") and len(line) < _MAX_HEAD:
+            break
+        skipped = True
+    file.seek(begin)
+    return None
+
+
+def _ends_with_newline(file: BinaryIO, end: int) -> bool:
+    here = file.tell()
+    file.seek(end)
+    found = file.read(1) == b"\n"
+    file.seek(here)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +201,11 @@ def read_places(folder: Path) -> Iterator[Place]:
         except FileNotFoundError:
             continue
         with file:
-            size = os.fstat(file.fileno()).st_size
-            offset = 0
-            while head := _HEAD.fullmatch(file.readline(_MAX_HEAD)):
-                end = file.tell() + int(head[4]) + 1
-                if end > size or not 0 < int(head[4]) <= MAX_MESSAGE_BYTES:
-                    break
+            while head := _next_head(file):
+                offset = file.tell() - len(head[0])
                 way: Way = "sent" if head[2] == b"sent" else "received"
                 yield Place(time_us=int(head[1]), way=way, path=folder / name, offset=offset)
-                offset = file.seek(end)
+                file.seek(int(head[4]) + 1, os.SEEK_CUR)
 
 
 def read_at(path: Path, offset: int, time_us: int) -> Logged | None:

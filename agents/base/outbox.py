@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import heapq
 import json
-import sqlite3
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.base.storage import open_store, transaction
+from agents.base.storage import Database, Faults, open_store, transaction
+from agents.base.store_limits import Limits, TableLimit
 from agents.clock import ClockReading, passed_s
 from agents.messages.acl import AclMessage, from_metadata, to_metadata
+from ontology.records import Alert, Record
 
 RETRY_FIRST_S = 2.0
 RETRY_LIMIT_S = 30.0
@@ -25,8 +26,21 @@ WINDOW = 64
 """Messages to one receiver that may be unacknowledged at a time."""
 
 _PRIORITY = {"Decision": 0, "Alert": 2, "ConnectionBatch": 3}
+_FORGEABLE = 4
 _ORDINARY = 1
+
 _SEEN_SLACK = 1000
+CAPACITY = 10_000
+CAPACITY_BYTES = 96_000_000
+SEEN = 100_000
+LIMITS = Limits(
+    size_bytes=288 << 20,
+    tables=(
+        TableLimit(table="outbox", rows=2 * CAPACITY, worst_first="priority DESC, id", key="id"),
+        TableLimit(table="seen", rows=SEEN + _SEEN_SLACK, worst_first="id", key="id"),
+    ),
+    reserve_pages=1024,
+)
 _POSTED = "posted"
 """Beside a stored message's parameters: when it was stored and for how long."""
 
@@ -41,18 +55,24 @@ CREATE TABLE IF NOT EXISTS seen (
 """
 
 
-def priority_of(classes: Iterable[str]) -> int:
-    """0 (a decision, never dropped) to 3 (connection batches and feeds, dropped first)."""
-    classes = frozenset(classes)
+def priority_of(records: Iterable[Record]) -> int:
+    """0 (a decision, the last to be dropped) to 4 (alerts whose sources could be forged, dropped
+    first, before connection batches and feeds)."""
+    records = tuple(records)
+    classes = {type(record).__name__ for record in records}
     if "FeedPart" in classes:
         # It tells of decisions and orders nothing: who misses a part is told everything anew.
         return _PRIORITY["ConnectionBatch"]
+    if classes == {"Alert"} and not any(
+        isinstance(record, Alert) and record.verified_source for record in records
+    ):
+        return _FORGEABLE
     return min((_PRIORITY.get(name, _ORDINARY) for name in classes), default=_ORDINARY)
 
 
-def open_mail(path: Path) -> sqlite3.Connection:
+def open_mail(path: Path, faults: Faults | None = None) -> Database:
     """Open or make the mail file. Raises: StoreError."""
-    return open_store(path, schema=_SCHEMA, version=1)
+    return open_store(path, schema=_SCHEMA, version=1, limits=LIMITS, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +99,10 @@ class Outbox:
 
     def __init__(
         self,
-        mail: sqlite3.Connection,
+        mail: Database,
         *,
-        capacity: int = 10_000,
-        capacity_bytes: int = 256_000_000,
+        capacity: int = CAPACITY,
+        capacity_bytes: int = CAPACITY_BYTES,
     ) -> None:
         self._mail = mail
         self._capacity = capacity
@@ -135,17 +155,22 @@ class Outbox:
         assert cursor.lastrowid is not None  # noqa: S101
         size = len(message.content)
         self._add(message.reply_with, receiver, priority, cursor.lastrowid, size)
-        while len(self._entries) > self._capacity or self._bytes > self._capacity_bytes:
-            if not self._make_room():
-                break
+        while self._is_beyond(1) and self._make_room():
+            pass
+
+    def _is_beyond(self, times: int) -> bool:
+        return (
+            len(self._entries) > times * self._capacity
+            or self._bytes > times * self._capacity_bytes
+        )
 
     def _make_room(self) -> bool:
-        """Drop the oldest of the least important; False if only decisions are left."""
+        """Drop the oldest of the least important; False if only decisions are left, and they have
+        not filled twice the room."""
         found = self._mail.execute(
-            "SELECT reply_with, priority FROM outbox WHERE priority > 0"
-            " ORDER BY priority DESC, id LIMIT 1"
+            "SELECT reply_with, priority FROM outbox ORDER BY priority DESC, id LIMIT 1"
         ).fetchone()
-        if found is None:
+        if found is None or (found[1] == 0 and not self._is_beyond(2)):
             return False
         self.dropped[found[1]] += 1
         self.done([found[0]])
@@ -204,18 +229,23 @@ class Outbox:
                 if reply_with in self._entries:
                     flying[reply_with] = 0
                     keys.append(reply_with)
-        return [self._send(reply_with, now) for reply_with in keys]
+        sent = (self._send(reply_with, now) for reply_with in keys)
+        return [one for one in sent if one is not None]
 
-    def _send(self, reply_with: str, now: float) -> Waiting:
-        receiver = self._entries[reply_with][0]
+    def _send(self, reply_with: str, now: float) -> Waiting | None:
+        receiver, priority, _, _ = self._entries[reply_with]
         attempts = self._flying[receiver][reply_with]
         self._flying[receiver][reply_with] = attempts + 1
         delay = min(RETRY_LIMIT_S, RETRY_FIRST_S * 2 ** min(attempts, 10))
         heapq.heappush(self._due, (now + delay, reply_with, attempts + 1))
-        metadata, content = self._mail.execute(
+        found = self._mail.execute(
             "SELECT metadata, content FROM outbox WHERE reply_with = ?", (reply_with,)
         ).fetchone()
-        return _unpack(json.loads(metadata), content, receiver)
+        if found is None:  # the file was damaged
+            self.done([reply_with])
+            self.dropped[priority] += 1
+            return None
+        return _unpack(json.loads(found[0]), found[1], receiver)
 
     def waits_for(self, receiver: str) -> bool:
         """Whether there is something for this receiver."""
@@ -239,7 +269,7 @@ class Seen:
     """Keys of handled messages, so that a message sent again is acknowledged but not handled
     again."""
 
-    def __init__(self, mail: sqlite3.Connection, *, capacity: int = 100_000) -> None:
+    def __init__(self, mail: Database, *, capacity: int = SEEN) -> None:
         self._mail = mail
         self._capacity = capacity
         self._recent: OrderedDict[tuple[str, str, str], None] = OrderedDict()

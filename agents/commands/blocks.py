@@ -35,6 +35,12 @@ def _seconds(text: str) -> int:
         raise argparse.ArgumentTypeError(str(e)) from None
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of blocks")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
 
@@ -49,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", default="active", choices=["active", "lifted", "expired", "ended", "all"]
     )
     listing.add_argument("--gateway", help="only this gateway's")
+    listing.add_argument("--limit", type=_count, default=1000, help="default 1000; 0: all")
     show = word("show", "one block with its whole explanation")
     show.add_argument("which", help="id or address")
     add = word("add", "block an address by hand")
@@ -73,8 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
     with ConsoleClient(settings) as console:
         match arguments.word:
             case "list":
-                found = console.blocks(state=arguments.state, gateway=arguments.gateway)
+                found = console.blocks(
+                    state=arguments.state, gateway=arguments.gateway, limit=arguments.limit
+                )
+                if late := console.late():
+                    print(late, file=sys.stderr)
                 _print_list(found, as_json=arguments.json)
+                if len(found) < found.total:
+                    print(
+                        f"showing {len(found):,} of {found.total:,} (--limit 0 shows all)",
+                        file=sys.stderr if arguments.json else sys.stdout,
+                    )
             case "show":
                 detail = console.block(console.resolve(arguments.which))
                 print(json.dumps(detail) if arguments.json else _tell(detail))
@@ -94,10 +110,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+ENDING = {"lifted": "lifting", "expired": "expiring"}
+"""A block that is over and that a gateway has not said to have ended."""
+
+
 def time_left(block: dict[str, Any], now: int) -> str:
-    """``0:04:59``, or how the block ended."""
+    """``0:04:59``, or how the block ended: ``lifted`` once no gateway says otherwise."""
     if block["state"] != "active":
-        return str(block["state"])
+        still = any(g["state"] in ("active", "unknown") for g in block["gateways"])
+        return ENDING[block["state"]] if still else str(block["state"])
     seconds = max(0, (block["expires_us"] - now) // 1_000_000)
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 

@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.protected import Protected
 from agents.commands.blocks import address_argument
-from agents.commands.replay import printable, shown
+from agents.commands.replay import one_line, printable, shown
 from agents.sensor.signatures.rule_files import check_variable, load_rules
-from agents.settings.honeynet import Node, Settings, load_settings
+from agents.settings.honeynet import Node, Settings, SettingsError, read_settings
+from agents.settings.sense import doubts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--node",
         metavar="NAME",
         help="this host is NAME: its rule files must be here (without it, files that are "
-        "missing here are a warning: another host may have them)",
+        "missing here are a warning: another host may have them), and --address asks its kernel",
     )
     parser.add_argument(
         "--address",
@@ -32,8 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if the file is good; rule files that only another host may have are a warning."""
-    settings = load_settings(arguments.file)
+    """0 if the file is good, also with warnings; 1 if it has errors, all of them told."""
+    try:
+        settings, source = read_settings(arguments.file)
+    except SettingsError as e:
+        for line in e.lines:
+            print(f"ontoidps check: {one_line(line)}", file=sys.stderr)
+        return 1
     if arguments.node is not None:
         settings.node_named(arguments.node)
     found, warnings = [], []
@@ -50,17 +57,18 @@ def run(arguments: argparse.Namespace) -> int:
             )
         else:
             found.append(f"node {node.name}: {_rules(settings, node)}")
-    if not settings.jids("reaction"):
-        warnings.append("no node runs a reaction agent: nobody will be blocked anywhere")
-    if not settings.jids("console"):
-        warnings.append(
-            "no node runs a console agent: there is no page, and `ontoidps blocks` does not work"
-        )
+    warnings += [source.told(problem) for problem in doubts(settings)]
     protected = Protected.from_settings(settings)
+    if arguments.address and arguments.node is not None:
+        try:
+            protected = protected.with_kernel(read_kernel_addresses(arguments.node))
+        except KernelAddressesError as e:
+            warnings.append(f"what this host's kernel has is not known: {e}")
     for address in arguments.address:
         refusal = protected.refusal(address)
         found.append(
             f"{address}: may be blocked, unless it is one that a gateway's kernel has"
+            + ("" if arguments.node is None else " (here it is none)")
             if refusal is None
             else f"{address}: never blocked: {refusal}"
         )
@@ -72,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in found:
         print(line)
     for line in warnings:
-        print(f"ontoidps check: warning: {line}", file=sys.stderr)
+        print(f"ontoidps check: warning: {one_line(line)}", file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
+from agents.commands.output import plural
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory, paper_rules
 from agents.offline.replay import Replay, Totals
@@ -46,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=ip_address,
         metavar="ADDRESS",
         help="this address is a honeypot (may be repeated)",
+    )
+    parser.add_argument(
+        "--side",
+        choices=("outside", "inside"),
+        default="inside",
+        help="where captures were taken: outside, towards strangers, what did not leave (known of "
+        "Linux cooked captures only) proves nothing in a honeypot's name (default: inside)",
     )
     parser.add_argument(
         "--join",
@@ -87,7 +95,12 @@ def printable(text: object) -> str:
 
 def shown(path: Path) -> str:
     """A file's name on one line: a line break in it must not look like a line of ours."""
-    return printable(path).replace("\n", "\\n")
+    return one_line(path)
+
+
+def one_line(text: object) -> str:
+    """`printable`, with line breaks shown as well."""
+    return printable(text).replace("\n", "\\n")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,6 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
                     policy=policy,
                     signatures=matching,
                     joins=find_joins(worker.theory),
+                    outside=arguments.side == "outside",
                 )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
@@ -187,7 +201,8 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
     if refused:
         # Also with --json, whose output has no place for it. All of them: it is another format.
         print(
-            f"ontoidps replay: {shown(path)}: {refused} of {lines} lines refused", file=sys.stderr
+            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused",
+            file=sys.stderr,
         )
         code |= refused == lines
     if last:
@@ -233,8 +248,10 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
-    lines = f"{totals.lines} lines ({totals.refused} refused), " if totals.lines else ""
+    malformed += f", {totals.forged} forged" if totals.forged else ""
+    lines = f"{plural(totals.lines, 'line')} ({totals.refused} refused), " if totals.lines else ""
     return (
-        f"  {lines}{totals.packets} packets{malformed}, {totals.connections} connections: "
-        f"{totals.alerts} alerts, {totals.incidents} incidents, {totals.decisions} decisions"
+        f"  {lines}{plural(totals.packets, 'packet')}{malformed}, "
+        f"{plural(totals.connections, 'connection')}: {plural(totals.alerts, 'alert')}, "
+        f"{plural(totals.incidents, 'incident')}, {plural(totals.decisions, 'decision')}"
     )

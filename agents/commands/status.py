@@ -106,6 +106,8 @@ def _lines(node: dict[str, Any]) -> list[str]:
     lines = [f"{node['node']} (launcher pid {node['pid']}{server}{stale})"]
     if node.get("trouble"):
         lines.append(f"    {node['trouble']}")
+    if node.get("shared_user"):
+        lines.append(f"    agents have no users of their own: {node['shared_user']}")
     for agent in node["agents"]:
         lines += _agent(agent)
     return lines

@@ -76,8 +76,16 @@ def trust(request: Request) -> None:
 
 
 def by_command_line(request: Request) -> bool:
-    """Whether it came over the operator's socket."""
-    return bool(request.scope.get(OPERATOR))
+    """Whether it came over the operator's socket, from somebody who can read the token.
+
+    Both: where all agents are one user, the kernel can't tell them from an operator, and only
+    Landlock keeps the token's file from them. At the page's port no token opens anything.
+    """
+    if not request.scope.get(OPERATOR):
+        return False
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    ours = gate_of(request).credentials.token
+    return scheme == "Bearer" and hmac.compare_digest(token.strip().encode(), ours.encode())
 
 
 def viewer(request: Request) -> Identity:

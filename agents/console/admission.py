@@ -3,18 +3,21 @@
 A stranger is a connection that carried no request of a live session yet: a browser on its way to
 the login, or somebody who holds connections open to keep others out. Strangers get a small part of
 the connections, each address a part of that, and where there is no room for a new one the oldest
-that only waits makes room: so who sends a request at once is always heard.
+that only waits makes room, of addresses that had to make room before if there is one: so that a
+flood turns over its own connections, and who comes with a request is heard.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final, Protocol
 
 PER_ADDRESS: Final = 48
 """Strangers' connections from one address: a browser opens six, and all come through one tunnel."""
 STRANGERS: Final = 128
 """Strangers' connections from all addresses."""
+REMEMBERED: Final = 4096
+"""Addresses that had to make room."""
 TRUSTED: Final = 192
 """Connections of people who are logged in."""
 
@@ -39,6 +42,8 @@ class Admission:
         self._strangers: OrderedDict[Guest, str] = OrderedDict()
         """Connection to address, oldest first."""
         self._trusted: set[Guest] = set()
+        self._shed: OrderedDict[str, None] = OrderedDict()
+        """Addresses that had to make room, the last one last."""
 
     def __len__(self) -> int:
         return len(self._strangers) + len(self._trusted)
@@ -59,22 +64,30 @@ class Admission:
             return self._out(own, guest)
         if len(self._strangers) <= STRANGERS:
             return None
-        counts: dict[str, int] = {}
-        for a in self._strangers.values():
-            counts[a] = counts.get(a, 0) + 1
-        # Of the address that has most; only if nobody there waits, of any.
-        order = sorted(self._strangers, key=lambda g: -counts[self._strangers[g]])
+        counts = Counter(self._strangers.values())
+
+        def kindness(other: Guest) -> tuple[bool, int]:
+            its = self._strangers[other]
+            return its not in self._shed, -counts[its]
+
+        order = sorted(self._strangers, key=kindness)
+        if address in self._shed:
+            order = [g for g in order if self._strangers[g] in self._shed]
         return self._out(order, guest)
 
     def _out(self, candidates: list[Guest], new: Guest) -> Guest:
         found = next((g for g in candidates if g is not new and g.waits), new)
-        del self._strangers[found]
+        address = self._strangers.pop(found)
+        self._shed[address] = None
+        self._shed.move_to_end(address)
+        if len(self._shed) > REMEMBERED:
+            self._shed.popitem(last=False)
         return found
 
     def trust(self, guest: Guest) -> None:
         """It carried a request of a live session."""
         if guest in self._strangers and len(self._trusted) < TRUSTED:
-            del self._strangers[guest]
+            self._shed.pop(self._strangers.pop(guest), None)
             self._trusted.add(guest)
 
     def trusts(self, guest: Guest) -> bool:

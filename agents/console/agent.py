@@ -1,4 +1,4 @@
-"""The console's shell: the page's listener, the feed that it is told by, and what it may open."""
+"""The console's shell: the page's listener, and the feed that it is told by."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.base.conversations import NoAnswer, Reply
-from agents.base.local import socket_path
-from agents.base.message_log import log_folder, logs_folder
 from agents.clock import now_us, read_clocks
-from agents.console import confinement
 from agents.console.app import create_app
-from agents.console.confinement import READ, SOCKETS, WRITE, Allowed
 from agents.console.console import Console
 from agents.console.operator_socket import bind_operator_socket, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, Credentials, open_credentials
 from agents.console.store import ReadStore
 from agents.messages.acl import AclMessage
-from agents.settings.honeynet import Settings
-from agents.trust.identity import keys_directory
 from ontology.oversight import FeedPart
 from ontology.records import OntologyChanged, Record, Role, Subscription, TrafficCluster
 
@@ -42,7 +37,6 @@ ASK_RARELY_S = 300.0
 """Longest time between two subscriptions, when they don't help."""
 QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
-TRIM_EVERY_S = 60.0
 WISH_LIMIT_S = 60
 NICE = 5
 """How much the page gives way to the other agents of its host (nice(2))."""
@@ -61,8 +55,6 @@ class ConsoleRun:
     """When we subscribed last."""
     asked: int = 0
     """How often since the feed was whole."""
-    trimmed_at: int = 0
-    """How many parts there had been when the store was trimmed last."""
 
 
 class ConsoleAgent(BaseAgent[ConsoleRun]):
@@ -71,54 +63,33 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
     role = "console"
     services = ("page", "rest")
 
-    def __init__(self, context: AgentContext) -> None:
-        super().__init__(context)
-        self._socket: socket.socket | None = None
-        self._operators: tuple[socket.socket, frozenset[int]] | None = None
-        self._credentials: Credentials | None = None
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """The page's process may read messages and who may log in, and start nothing."""
+        return Needs(reads_logs=True, reads_console=True)
 
-    def enter_process(self) -> None:
-        """Take what later can't be had, then give up the right to open other agents' files.
-
-        Raises: ListenError, UsersError
-        """
-        self._take()
-        self.context.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own_log = log_folder(self.settings.state_dir, self.jid)
-        own_socket = socket_path(self.settings, self.role, self.node)
-        for folder in (own_log, own_socket.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Orders go first where the processors don't suffice for both.
-        os.nice(NICE)
-        running = confinement.threads()
-        abi = confinement.confine(allowed(self.settings, self.jid, self.node))
-        if abi == 0:
-            logger.warning(
-                "this kernel has no Landlock: the page's process may open what its user may open"
-            )
-            return
-        logger.info("confined by Landlock (version %d)", abi)
-        if running > 1:
-            logger.warning("%d threads were running already and are not confined", running - 1)
-
-    def _take(self) -> tuple[socket.socket, tuple[socket.socket, frozenset[int]], Credentials]:
-        if self._credentials is None:
-            self._credentials = open_credentials(self.settings.state_dir)
-        if self._socket is None:
-            self._socket = bind(self.settings.console.listen)
-        if self._operators is None:
-            at_socket = bind_operator_socket(self.settings, self.node)
-            self._operators = at_socket, operators(self.settings)
-        return self._socket, self._operators, self._credentials
+    @classmethod
+    def take(cls, context: AgentContext) -> tuple[socket.socket, Credentials]:
+        """The listener and the secrets. Raises: ListenError, UsersError"""
+        credentials = open_credentials(context.settings.state_dir)
+        return bind(context.settings.console.listen), credentials
 
     async def on_start(self) -> ConsoleRun:
         """Open the store and the page. Raises: StoreError, ListenError, UsersError"""
         listen = self.settings.console.listen
-        sock, (operator_sock, users), credentials = await asyncio.to_thread(self._take)
+        # Orders go first where the processors don't suffice for both.
+        os.nice(NICE)
+        taken = self.taken or await asyncio.to_thread(self.take, self.context)
+        sock, credentials = taken
         self.at_end(sock.close)
+        # As ourselves, not as root: the folder is ours, and what it leads to is our word.
+        operator_sock = await asyncio.to_thread(bind_operator_socket, self.settings, self.node)
         self.at_end(operator_sock.close)
-        store = await asyncio.to_thread(ReadStore, self.context.state_dir / "store.sqlite3")
+        store = await asyncio.to_thread(
+            ReadStore, self.context.state_dir / "store.sqlite3", faults=self.conditions
+        )
         self.at_end(lambda: asyncio.to_thread(store.close))
+        self.keeps(store.look, name="page")
         console = Console(
             self.settings,
             store,
@@ -131,12 +102,13 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         )
         app = create_app(console, credentials, behind_proxy=is_unix(listen))
         server = ConsoleServer(app, sock, counters=self.counters)
-        commands = ConsoleServer(app, operator_sock, operators=users, counters=self.counters)
+        commands = ConsoleServer(
+            app, operator_sock, operators=operators(self.settings), counters=self.counters
+        )
         for each, name in ((server, "page"), (commands, "operator's socket")):
             self.at_end(each.stop)
             self.spawn(each.serve(), name=name)
         self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
-        self.every(TRIM_EVERY_S, self._trim, name="store trim")
         await self._subscribe("ontology", "TrafficCluster")
         logger.info("page on %s", listen)
         if credentials.first_start:
@@ -162,6 +134,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
     async def _look_at_feed(self) -> None:
         """Subscribe when nothing was told yet, when a part is missing, or after a long silence."""
         run, now_s = self.running, time.monotonic()
+        self.counters["pruned"] = run.store.dropped
         intake = run.console.intake
         quiet = now_s - run.told_s > (QUIET_S if intake.complete else ASK_AGAIN_S)
         lacking = intake.behind and now_s - run.told_s > LOOK_EVERY_S
@@ -186,12 +159,6 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
                 within_s=WISH_LIMIT_S,
             )
 
-    async def _trim(self) -> None:
-        run = self.running
-        if run.console.intake.parts != run.trimmed_at:
-            run.trimmed_at = run.console.intake.parts
-            self.counters["pruned"] += await asyncio.to_thread(run.store.trim)
-
     def _heard(self) -> int:
         if self.supervisor_heard_s is None:
             return 0
@@ -214,23 +181,3 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
     async def _tell(self, records: Sequence[Record]) -> None:
         for supervisor in self.settings.jids("supervisor"):
             await self.send(supervisor, "inform", records, protocol="fipa-request")
-
-
-def allowed(settings: Settings, jid: str, node: str) -> Allowed:
-    """What the page's process may open: the program, its own state, its own keys, the logs of
-    messages. Not: other agents' keys, mail, ledger, and knowledge."""
-    state, keys = settings.state_dir, keys_directory(settings)
-    paths = [
-        *confinement.program(state),
-        (state / jid, WRITE),
-        (log_folder(state, jid), WRITE),
-        (logs_folder(state), READ),
-        (state / "console", READ),
-        # To make and remove its own; to connect to others' needs no right.
-        (socket_path(settings, "console", node).parent, SOCKETS),
-        *((keys / name, READ) for name in (f"{jid}.key", f"{jid}.password", "keyring.json")),
-        (keys / "ca.crt", READ),
-    ]
-    if settings.xmpp.ca is not None:
-        paths.append((settings.xmpp.ca, READ))
-    return Allowed(tuple(paths), connect=(settings.xmpp.port,))

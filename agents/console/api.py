@@ -19,6 +19,7 @@ from agents.console.access import (
     gate_of,
     session_alive,
 )
+from agents.console.doubts import doubted
 from agents.console.sessions import UserRole
 from agents.console.store import array
 from agents.console.views import (
@@ -104,9 +105,17 @@ Limit = Annotated[int, Query(ge=1, le=5000)]
 router = APIRouter(prefix="/api/v1")
 
 
-def _json(text: str) -> Response:
+TOTAL = "X-Total-Count"
+"""Header of a list: how long it would be without a limit."""
+Said = Annotated[
+    bool, Query(description="what gateways said last, also where that may not hold any more")
+]
+
+
+def _json(text: str, total: int | None = None) -> Response:
     """Views come from the store as JSON; nothing is parsed to be written again."""
-    return Response(text, media_type="application/json")
+    headers = {} if total is None else {TOTAL: str(total)}
+    return Response(text, media_type="application/json", headers=headers)
 
 
 def _entry_id(block_id: str) -> str:
@@ -140,26 +149,42 @@ async def list_blocks(
     gateway: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 1000,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    said: Said = False,
 ) -> Response:
     """Blocks, newest first."""
-    store = gate_of(request).console.store
+    console = gate_of(request).console
+    store = console.store
 
-    def read() -> str:
-        return array(
-            store.blocks(state=state, source=source, gateway=gateway, limit=limit, offset=offset)
-        )
+    def read() -> Response:
+        with store.transaction():
+            total = store.count_blocks(state=state, source=source, gateway=gateway)
+            found = store.blocks(
+                state=state, source=source, gateway=gateway, limit=limit, offset=offset
+            )
+        if not said and (doubts := console.doubts()):
+            views = (doubted(BlockView.model_validate_json(text), doubts) for text in found)
+            found = [view.model_dump_json() for view in views]
+        return _json(array(found), total)
 
-    return _json(await asyncio.to_thread(read))
+    return await asyncio.to_thread(read)
 
 
 @router.get("/blocks/{block_id}", response_model=BlockDetail)
-async def get_block(request: Request, _: Viewer, block_id: str) -> Response:
+async def get_block(request: Request, _: Viewer, block_id: str, said: Said = False) -> Response:
     """One block and why it exists: decisions, incidents with their derivation, alerts, audit."""
-    store = gate_of(request).console.store
-    detail = await asyncio.to_thread(store.detail, _entry_id(block_id))
-    if detail is None:
+    console = gate_of(request).console
+
+    def read() -> str | None:
+        detail = console.store.detail(_entry_id(block_id))
+        if detail is None or said or not (doubts := console.doubts()):
+            return detail
+        whole = BlockDetail.model_validate_json(detail)
+        return whole.model_copy(update={"block": doubted(whole.block, doubts)}).model_dump_json()
+
+    found = await asyncio.to_thread(read)
+    if found is None:
         raise HTTPException(404, "there is no such block")
-    return _json(detail)
+    return _json(found)
 
 
 @router.post("/blocks", status_code=202)
@@ -167,14 +192,16 @@ async def add_block(request: Request, caller: Operator, body: NewBlock) -> Block
     """Block an address by hand; 202: the orders are on their way to the gateways."""
     console = gate_of(request).console
     duration_s = body.duration_s or console.settings.policy.block_duration
-    return await console.bans.block(body.source, duration_s, body.reason, caller.user)
+    made = await console.bans.block(body.source, duration_s, body.reason, caller.user)
+    return await asyncio.to_thread(console.known, made)
 
 
 @router.post("/blocks/{block_id}/lift", status_code=202)
 async def lift_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
     """End a block on every gateway."""
-    bans = gate_of(request).console.bans
-    return await bans.lift(_entry_id(block_id), body.reason, caller.user)
+    console = gate_of(request).console
+    lifted = await console.bans.lift(_entry_id(block_id), body.reason, caller.user)
+    return await asyncio.to_thread(console.known, lifted)
 
 
 @router.post("/blocks/{block_id}/extend", status_code=202)
@@ -182,8 +209,9 @@ async def extend_block(
     request: Request, caller: Operator, block_id: str, body: Extend
 ) -> BlockView:
     """Make a block end later on every gateway."""
-    bans = gate_of(request).console.bans
-    return await bans.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
+    console = gate_of(request).console
+    longer = await console.bans.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
+    return await asyncio.to_thread(console.known, longer)
 
 
 @router.get("/agents")
@@ -196,14 +224,16 @@ async def list_agents(request: Request, _: Viewer) -> list[AgentView]:
 async def list_incidents(request: Request, _: Viewer, limit: Limit = 100) -> Response:
     """Incidents, newest first."""
     store = gate_of(request).console.store
-    return _json(array(await asyncio.to_thread(store.incidents, limit)))
+    found, total = await asyncio.to_thread(lambda: (store.incidents(limit), store.counts()))
+    return _json(array(found), total["incident"])
 
 
 @router.get("/alerts", response_model=list[AlertView])
 async def list_alerts(request: Request, _: Viewer, limit: Limit = 100) -> Response:
     """Alerts behind incidents, newest first."""
     store = gate_of(request).console.store
-    return _json(array(await asyncio.to_thread(store.alerts, limit)))
+    found, total = await asyncio.to_thread(lambda: (store.alerts(limit), store.counts()))
+    return _json(array(found), total["alert"])
 
 
 @router.get("/audit", response_model=AuditPage)
@@ -216,14 +246,15 @@ async def list_audit(
     """The audit trail: who did what, when and why."""
     store = gate_of(request).console.store
 
-    def read() -> str:
+    def read() -> Response:
         with store.transaction():
             lines = store.audit(limit=limit, before=before)
             newest = store.audit(limit=1)
+            total = store.counts()["audit"]
         head = AuditView.model_validate_json(newest[0]).hash if newest else ""
-        return f'{{"lines":{array(lines)},"head":{json.dumps(head)}}}'
+        return _json(f'{{"lines":{array(lines)},"head":{json.dumps(head)}}}', total)
 
-    return _json(await asyncio.to_thread(read))
+    return await asyncio.to_thread(read)
 
 
 @router.get(

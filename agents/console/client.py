@@ -6,20 +6,32 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from agents.base.conditions import UNSURE
 from agents.base.local import reachable_name
 from agents.console.operator_socket import console_node, operator_socket
 from agents.settings.honeynet import Settings
 
 TIMEOUT_S = 10.0
 KNOWLEDGE_TIMEOUT_S = 40.0
+PAGE = 5000
+"""Blocks asked for at once."""
+HEARD_US = 14_000_000
+"""The supervisor answers the console every 5 s."""
 Json = dict[str, Any]
+
+
+class Blocks(list[Json]):
+    """A list of blocks, perhaps a part of what there is."""
+
+    total: int = 0
+    """How many there are."""
 
 
 class ConsoleError(RuntimeError):
@@ -50,7 +62,7 @@ class ConsoleClient:
     """Asks the console of this host; no two calls share a connection. Use it in a ``with``
     statement.
 
-    Raises: ConsoleError, from the constructor too when this honeynet has no console.
+    Raises: ConsoleError, from the constructor too when there is no token to read.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +71,11 @@ class ConsoleClient:
             raise ConsoleError("no node of this honeynet runs a console agent")
         self._path = operator_socket(settings, node)
         self._hint = f"the console listens there on the host of node {node!r}: ask there (ssh)"
+        token = settings.state_dir / "console-token"
+        try:
+            self._token = token.read_text(encoding="utf-8").strip()
+        except OSError as e:
+            raise ConsoleError(f"{token}: {e.strerror}; {self._hint}") from e
 
     def __enter__(self) -> ConsoleClient:
         return self
@@ -78,11 +95,21 @@ class ConsoleClient:
         source: str | None = None,
         gateway: str | None = None,
         limit: int = 1000,
-    ) -> list[Json]:
-        """Blocks, newest first. ``state``: active, ended, lifted, expired or all."""
-        query = {"state": state, "source": source, "gateway": gateway, "limit": limit}
-        params = {k: v for k, v in query.items() if v is not None}
-        return cast(list[Json], self._call("GET", "blocks", params=params))
+    ) -> Blocks:
+        """Blocks, newest first. ``state``: active, ended, lifted, expired or all; ``limit``: 0 for
+        all of them."""
+        query = {"state": state, "source": source, "gateway": gateway}
+        params: dict[str, str | int] = {k: v for k, v in query.items() if v is not None}
+        found = Blocks()
+        while True:
+            room = PAGE if not limit else min(PAGE, limit - len(found))
+            params |= {"limit": room, "offset": len(found)}
+            content, headers = self._request("GET", "blocks", params=params)
+            part = cast(list[Json], content)
+            found += part
+            found.total = max(len(found), int(headers.get("X-Total-Count", "0")))
+            if len(part) < room or len(found) == limit:
+                return found
 
     def block(self, block_id: str) -> Json:
         """One block with its explanation: block, decisions, incidents, alerts, audit."""
@@ -140,8 +167,49 @@ class ConsoleClient:
             return quote(which, safe="")
         found = self.blocks(source=str(address), limit=1)
         if not found:
-            raise ConsoleError(f"{address} is not blocked")
+            raise ConsoleError(self._not_blocked(str(address)))
         return str(found[0]["id"])
+
+    def _not_blocked(self, address: str) -> str:
+        """What is known of an address that nobody is asked to block: gateways may not have ended it
+        yet, or not have been heard."""
+        now_us = self.me()["now_us"]
+        last = self.blocks(state="ended", source=address, limit=1)
+        said = {g["gateway"]: g["state"] for block in last for g in block["gateways"]}
+        words = [f"{address} is not to be blocked"]
+        clear = []
+        for agent in self.agents():
+            if agent["role"] != "reaction":
+                continue
+            name, heard_s = agent["node"], max(0, now_us - agent["renewed_us"]) // 1_000_000
+            unsure = any(held["name"] in UNSURE for held in agent["conditions"])
+            if said.get(name) in ("active", "unknown"):
+                words.append(f"{name} has not said that it no longer is")
+            elif agent["state"] == "absent":
+                words.append(
+                    f"{name} has not been heard since the supervisor started: what it blocks is"
+                    " not known"
+                )
+            elif agent["state"] == "silent" or unsure:
+                why = "can't look at its rules" if unsure else f"has not been heard for {heard_s} s"
+                words.append(f"{name} {why}: what it blocks is not known")
+            else:
+                clear.append(f"{name} (heard {heard_s} s ago)")
+        if clear and len(words) == 1:
+            return f"{address} is not blocked on {', '.join(clear)}"
+        if clear:
+            words.append(f"not blocked on {', '.join(clear)}")
+        return "; ".join(words)
+
+    def late(self) -> str:
+        """Why what the console says may be out of date; empty if the supervisor was just heard."""
+        me = self.me()
+        silent_s = (me["now_us"] - me["heard_us"]) // 1_000_000
+        if not me["heard_us"]:
+            return "the supervisor has not been heard yet: this may be out of date"
+        if silent_s * 1_000_000 > HEARD_US:
+            return f"the supervisor has not been heard for {silent_s} s: this may be out of date"
+        return ""
 
     def _call(
         self,
@@ -151,6 +219,18 @@ class ConsoleClient:
         params: dict[str, str | int] | None = None,
         body: Json | None = None,
     ) -> object:
+        """The answer's JSON."""
+        return self._request(method, path, params=params, body=body)[0]
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str | int] | None = None,
+        body: Json | None = None,
+    ) -> tuple[object, HTTPMessage]:
+        """A good answer's JSON and headers. Raises: ConsoleError."""
         # Pellet looks at facts before they are in force.
         limit_s = KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S
         query = f"?{urlencode(params)}" if params else ""
@@ -160,7 +240,10 @@ class ConsoleClient:
                     method,
                     f"/api/v1/{path}{query}",
                     body=None if body is None else json.dumps(body),
-                    headers={"Content-Type": "application/json"},
+                    headers={
+                        "Content-Type": "application/json",
+                        "Authorization": f"Bearer {self._token}",
+                    },
                 )
                 answer = connection.getresponse()
                 text = answer.read()
@@ -174,6 +257,8 @@ class ConsoleClient:
         except (json.JSONDecodeError, UnicodeDecodeError) as e:
             raise ConsoleError(f"{self._path}: no console of ours: no JSON") from e
         if 200 <= answer.status < 300:
-            return content
+            return content, answer.headers
         detail = content.get("detail") if isinstance(content, dict) else None
+        if answer.status == 401:
+            detail = "the console doesn't know this token"
         raise ConsoleError(" ".join(str(detail or f"error {answer.status}").split()))

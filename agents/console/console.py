@@ -10,12 +10,13 @@ from uuid import uuid4
 from agents.console.asking import Ask, Tell
 from agents.console.ban_requests import BanRequests
 from agents.console.clusters import ClusterNames
+from agents.console.doubts import doubted, doubts_about
 from agents.console.event_stream import Hub
 from agents.console.feed_intake import Intake, News
 from agents.console.knowledge import Knowledge
 from agents.console.message_monitor import MessageMonitor
 from agents.console.store import ReadStore
-from agents.console.views import AgentView, agent_view
+from agents.console.views import AgentView, BlockView, agent_view
 from agents.settings.honeynet import Settings
 from ontology.oversight import USER_PREFIX, AuditLine
 from ontology.records import Record
@@ -84,6 +85,14 @@ class Console:
             or agent_view(self.settings.jid(role, node), role, node)
             for role, node in self.settings.agents()
         ]
+
+    def doubts(self) -> dict[str, str]:
+        """Gateways whose last word about blocks may not hold any more, and why. Blocks."""
+        return doubts_about(self.agents())
+
+    def known(self, block: BlockView) -> BlockView:
+        """What is known of it now. Blocks."""
+        return doubted(block, self.doubts())
 
     async def note(self, user: str, act: str, reason: str = "") -> None:
         """Have the supervisor write into the audit trail what a person did here."""

@@ -100,10 +100,17 @@ class PageConnection(H11Protocol):
         else:
             runs = not self._admission.trusts(self)
         if runs and self._patience is None:
-            self._patience = self.loop.call_later(REQUEST_S, self.transport.abort)
+            self._patience = self.loop.call_later(REQUEST_S, self._hang_up)
         elif not runs and self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _hang_up(self) -> None:
+        self._patience = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # a polite end would wait until all of it was read
+        else:
+            self.transport.close()
 
 
 class OperatorConnection(H11Protocol):

@@ -1,7 +1,8 @@
 """The operator's way in: a unix socket on the console's host, for root and the console's own user.
 
 Apart from the page's port, so that the command line gets in whatever happens there. The kernel says
-whose process asks (SO_PEERCRED, unix(7)), so that there is no token to keep, to copy or to lose.
+whose process asks (SO_PEERCRED, unix(7)); that it is no agent of the same user it shows by a token
+that agents can't read (`agents.console.access`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def console_node(settings: Settings) -> str | None:
 
 def bind_operator_socket(settings: Settings, node: str) -> socket.socket:
     """A listening socket, mode 0600; what was there before is replaced. Raises: OSError."""
-    return listen_on(operator_socket(settings, node))
+    return listen_on(operator_socket(settings, node), 0o600)
 
 
 def operators(settings: Settings) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Who may use the page: users on disk (scrypt), sessions in memory.
+"""Who may use the console: users on disk (scrypt), sessions in memory, the command line's token.
 
 Times are arguments, on a clock that only runs: who sets the host's clock ends no session.
 """
@@ -53,11 +53,11 @@ def _scrypt(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, dklen=32)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only we may read, whole or not at all."""
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file that only we may read, or our group, whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
@@ -78,7 +78,8 @@ class Users:
         salt = secrets.token_bytes(16)
         user = _User(role=role, salt=salt.hex(), hash=_scrypt(password, salt).hex())
         users = _Users(users={**self._users, name: user})
-        write_private(self._path, users.model_dump_json(indent=1) + "\n")
+        # The folder is ours; its group is the console's where that is a user of its own.
+        write_private(self._path, users.model_dump_json(indent=1) + "\n", 0o640)
 
     def role(self, name: str) -> UserRole | None:
         """The role that a user has now; None for no such user. Raises: UsersError"""
@@ -119,24 +120,30 @@ class Credentials:
     """Where the console's secrets lie."""
 
     users: Users
+    token: str
     password_file: Path
     first_start: bool
     """True if the password was made just now: tell the operator of the file, once."""
 
 
 def open_credentials(state_dir: Path) -> Credentials:
-    """Load the users; make user ``operator`` with a password at first start.
+    """Load the users and the CLI's token; make user ``operator`` and both secrets at first start.
 
-    Files: ``console/users.json`` and ``console-password``, both mode 0600.
+    Files: ``console/users.json``, ``console-password`` and ``console-token``, all mode 0600.
     """
     users = Users(state_dir / "console" / "users.json")
-    password_file = state_dir / "console-password"
+    password_file, token_file = state_dir / "console-password", state_dir / "console-token"
     first = not (state_dir / "console" / "users.json").exists()
     if first:
         password = secrets.token_urlsafe(12)
         users.set(FIRST_USER, password, "operator")
         write_private(password_file, password + "\n")
-    return Credentials(users, password_file, first)
+    if not token_file.exists():
+        write_private(token_file, secrets.token_urlsafe(32) + "\n")
+    token = token_file.read_text(encoding="utf-8").strip()
+    if len(token) < 32:
+        raise UsersError(f"{token_file}: too short to be a token; delete it to have one made")
+    return Credentials(users, token, password_file, first)
 
 
 @dataclass(slots=True)

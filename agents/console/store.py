@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.base.storage import open_store, transaction
+from agents.base.storage import Faults, open_store, transaction
+from agents.base.store_limits import Limits, TableLimit
 from agents.console.views import (
     AgentView,
     AlertView,
@@ -67,29 +68,69 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Most rows kept of each kind; the oldest go first. Active bans are never dropped."""
+    """Most rows kept of each kind; the oldest go first. Active bans are dropped last."""
 
     bans: int = 20_000
+    active: int = 100_000
     rulings: int = 50_000
     incidents: int = 20_000
     alerts: int = 50_000
     audit: int = 200_000
+    agents: int = 10_000
+    size_bytes: int = 384 << 20
+
+    def limits(self) -> Limits:
+        """As SQL; when bytes run out, evidence goes before decisions, and those before bans."""
+        ended, active = "state <> 'active'", "state = 'active'"
+        return Limits(
+            size_bytes=self.size_bytes,
+            tables=(
+                *(
+                    TableLimit(table=table, rows=rows, worst_first="seq", key="seq")
+                    for table, rows in (
+                        ("alert", self.alerts),
+                        ("incident", self.incidents),
+                        ("ruling", self.rulings),
+                    )
+                ),
+                TableLimit(table="audit", rows=self.audit, worst_first="number", key="number"),
+                TableLimit(table="ban", rows=self.bans, worst_first="seq", key="seq", only=ended),
+                TableLimit(
+                    table="ban", rows=self.active, worst_first="seq", key="seq", only=active
+                ),
+                TableLimit(table="agent", rows=self.agents, worst_first="name", key="name"),
+            ),
+            reserve_pages=256,
+        )
 
 
 class ReadStore:
     """See the module. Raises: StoreError if the file can't be used."""
 
-    def __init__(self, path: Path, retention: Retention | None = None) -> None:
+    def __init__(
+        self, path: Path, retention: Retention | None = None, faults: Faults | None = None
+    ) -> None:
         self._lock = threading.RLock()
-        self._db = open_store(path, schema=_SCHEMA, version=_VERSION, any_thread=True)
-        # A confined process has no folder for temporary files.
-        self._db.execute("PRAGMA temp_store=MEMORY")
-        self._retention = retention or Retention()
+        self._db = open_store(
+            path,
+            schema=_SCHEMA,
+            version=_VERSION,
+            limits=(retention or Retention()).limits(),
+            faults=faults,
+        )
+
+    @property
+    def dropped(self) -> int:
+        """Rows that had to make room since the start."""
+        return self._db.dropped
+
+    def look(self) -> None:
+        """See `agents.base.storage.Database.look`."""
+        self._db.look()
 
     def close(self) -> None:
         """Close the file; it can't be used afterwards."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -183,24 +224,6 @@ class ReadStore:
                 (feed,),
             )
 
-    def trim(self) -> int:
-        """Drop the oldest rows beyond the retention; returns how many."""
-        keep, dropped = self._retention, 0
-        with self.transaction():
-            for table, order, limit, where in (
-                ("ruling", "seq", keep.rulings, "1"),
-                ("incident", "seq", keep.incidents, "1"),
-                ("alert", "seq", keep.alerts, "1"),
-                ("audit", "number", keep.audit, "1"),
-                ("ban", "seq", keep.bans, "state <> 'active'"),
-            ):
-                edge = f"SELECT {order} FROM {table} WHERE {where} ORDER BY {order} DESC"  # noqa: S608
-                dropped += self._db.execute(
-                    f"DELETE FROM {table} WHERE {where} AND {order} <= ({edge} LIMIT 1 OFFSET ?)",  # noqa: S608
-                    (limit,),
-                ).rowcount
-        return dropped
-
     # ---- what is asked for: views as JSON
 
     def blocks(
@@ -214,20 +237,16 @@ class ReadStore:
     ) -> list[str]:
         """`BlockView` each, newest first. ``state``: ``active``, ``ended``, ``lifted``,
         ``expired`` or ``all``."""
-        where, values = ["1"], list[object]()
-        if state == "ended":
-            where.append("state <> 'active'")
-        elif state != "all":
-            where.append("state = ?")
-            values.append(state)
-        if source is not None:
-            where.append("source = ?")
-            values.append(str(canonical(source)))
-        if gateway is not None:
-            where.append("id IN (SELECT ban FROM gateway WHERE name = ?)")
-            values.append(gateway)
-        clause = f"{' AND '.join(where)} ORDER BY since_us DESC, seq DESC LIMIT ? OFFSET ?"
+        where, values = _chosen(state, source, gateway)
+        clause = f"{where} ORDER BY since_us DESC, seq DESC LIMIT ? OFFSET ?"
         return self._texts(f"SELECT view FROM ban WHERE {clause}", *values, limit, offset)  # noqa: S608
+
+    def count_blocks(
+        self, *, state: str = "all", source: Address | None = None, gateway: str | None = None
+    ) -> int:
+        """How many `blocks` would give without a limit."""
+        where, values = _chosen(state, source, gateway)
+        return int(self._all(f"SELECT count(*) FROM ban WHERE {where}", *values)[0][0])  # noqa: S608
 
     def block(self, ban: str) -> BlockView | None:
         """One ban."""
@@ -336,3 +355,20 @@ class ReadStore:
 def array(texts: list[str]) -> str:
     """A JSON array of texts that are JSON."""
     return f"[{','.join(texts)}]"
+
+
+def _chosen(state: str, source: Address | None, gateway: str | None) -> tuple[str, list[object]]:
+    """The condition in SQL, with its values."""
+    where, values = ["1"], list[object]()
+    if state == "ended":
+        where.append("state <> 'active'")
+    elif state != "all":
+        where.append("state = ?")
+        values.append(state)
+    if source is not None:
+        where.append("source = ?")
+        values.append(str(canonical(source)))
+    if gateway is not None:
+        where.append("id IN (SELECT ban FROM gateway WHERE name = ?)")
+        values.append(gateway)
+    return " AND ".join(where), values

@@ -30,6 +30,8 @@ class GatewayView(View):
     gateway: str
     wanted: Literal["block", "none"]
     state: str
+    """As it said last: ``pending``, ``active``, ``refused``, ``failed``, ``lifted`` or ``expired``;
+    ``unknown`` where it said ``active`` and that may not hold any more (``detail`` says why)."""
     confirmed: bool
     """The gateway says that it does what is wanted, the latest extension included."""
     since_us: int

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.base.losses import Loss
 from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
 COOPERATION = "Cooperation"
 """Topic: decisions with their incident and alerts, for the other correlation agents."""
@@ -57,10 +59,13 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     services: ClassVar[tuple[str, ...]] = ("correlation",)
     losses: ClassVar[tuple[Loss, ...]] = (
         Loss("quarantined", "alerts given up, the reasoner can't digest them"),
+        Loss("failed_windows", "windows of alerts that the reasoner failed", "windows"),
         Loss("queue_full", "alerts put back, too many wait"),
         Loss("publications_dropped", "decisions of other nodes dropped, too many wait"),
         Loss("left_out", "alerts left out of a window, too many belong together"),
         Loss("evicted", "alerts forgotten before their time, too many came"),
+        Loss("evicted_unverified", "unverified alerts forgotten before their time, too many came"),
+        Loss("unverified_left_out", "unverified alerts left out, too many waited"),
         Loss("orders_unsendable", "orders that no message can hold"),
         Loss("incidents_unsendable", "incidents that no message can hold"),
         Loss("malformed", "alerts refused as malformed", "alerts_received"),
@@ -85,14 +90,22 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self._subscribers = Subscribers(context.state_dir / "subscribers.json")
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """The reasoner is a process of its own."""
+        return Needs(executes=True)
+
     async def on_start(self) -> Pipeline:
         """Read the journal, subscribe; the reasoner comes up meanwhile (2 to 6 s).
 
         Raises: StoreError; ValueError, OSError if the shipped rules are no good and no others were
             ever announced.
         """
-        journal = Journal(self.context.state_dir / "alerts.sqlite3")
+        journal = await asyncio.to_thread(
+            Journal, self.context.state_dir / "alerts.sqlite3", faults=self.conditions
+        )
         self.at_end(journal.close)
+        self.keeps(journal.look, name="journal")
         rules = await asyncio.to_thread(self._knowledge.start)
         worker = PelletWorker(rules.theory)
         ahead = ReasonerThread(worker)
@@ -132,6 +145,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             dispatch,
             thread=thread,
             counters=self.counters,
+            conditions=self.conditions,
             cooperation=cooperation,
         )
         await pipeline.begin()
@@ -141,6 +155,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         # The tick itself waits for work; `every` keeps it going whatever happens in it.
         self.every(0.0, pipeline.tick, name="reasoning")
         self.every(RETRY_EVERY_S, pipeline.retry, name="reasoning retry")
+        self.every(LOOK_EVERY_S, pipeline.look_at_reasoner, name="reasoner watch")
         self.every(TRIM_EVERY_S, pipeline.trim, name="journal trim")
         return pipeline
 

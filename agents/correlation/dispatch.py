@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from agents.base.log_limits import ORDER
 from agents.correlation.outcome import Outcome
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage, MessageError
@@ -69,15 +70,16 @@ class Dispatch:
     async def send(self, outcome: Outcome) -> None:
         """Everything if it fits; without the alerts, or at least the orders themselves."""
         incident = outcome.incident
-        logger.info(
-            "%s from %s, rule %s, severity %.2f, %s",
-            incident.classification,
-            incident.source,
-            incident.rule,
-            incident.severity,
-            ", ".join(f"block {d.source} for {d.duration_s} s" for d in outcome.decisions)
-            or "no block",
-        )
+        values = (incident.classification, incident.source, incident.rule, incident.severity)
+        if outcome.decisions:
+            logger.info(
+                "%s from %s, rule %s, severity %.2f, %s",
+                *values,
+                ", ".join(f"block {d.source} for {d.duration_s} s" for d in outcome.decisions),
+                extra=ORDER,
+            )
+        else:
+            logger.info("%s from %s, rule %s, severity %.2f, no block", *values)
         await self.order_own_gateway(outcome.decisions)
         try:
             await self._send_outcome(outcome, outcome.alerts)

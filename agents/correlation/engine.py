@@ -9,10 +9,9 @@ No alert is lost without a count (`agents.correlation.reasoning`).
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from agents.base.protected import Protected
 from agents.correlation.belief import case_level, finding_level
@@ -32,6 +31,7 @@ from agents.correlation.reports import case_incident, make_incident
 from agents.correlation.response import blocks, by_address, describe_reaction
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import ScenarioTracker
+from agents.correlation.shares import SharedTable, owner_of_all
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
@@ -44,8 +44,6 @@ HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
 BLOCK = "block-source"
 """What a block is called in ``attacks.owl``."""
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class CorrelationEngine:
@@ -84,7 +82,6 @@ class CorrelationEngine:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
         self._policy = policy
-        self._capacity = capacity
         self._intake = Intake(capacity, self.counters)
         protected = Protected(policy.allow) if protected is None else protected
         self._filtration = Filtration((AllowList(protected.allow),), self.counters)
@@ -113,11 +110,11 @@ class CorrelationEngine:
             counters=self.counters,
             capacity=capacity,
         )
-        # All bounded by `_remember`: the oldest entry goes first.
-        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
-        self._reported: OrderedDict[tuple[str, Address | None, Address | None], tuple[int, float]]
-        self._reported = OrderedDict()
-        self._cases: OrderedDict[str, tuple[object, int]] = OrderedDict()
+        self._seen: SharedTable[tuple[str, str, str], None] = SharedTable(capacity)
+        self._reported: SharedTable[
+            tuple[str, Address | None, Address | None], tuple[int, float]
+        ] = SharedTable(capacity)
+        self._cases: SharedTable[str, tuple[object, int]] = SharedTable(capacity)
 
     @property
     def pending(self) -> int:
@@ -140,7 +137,7 @@ class CorrelationEngine:
         outcomes: list[Outcome] = []
         touched: set[str] = set()
         for part, inferences in self._reasoning.infer(self._fresh(alerts, now_us)):
-            touched |= self._scenarios.add(inferences)
+            touched |= self._scenarios.add(inferences, self._memory.get)
             findings = [
                 finding
                 for finding in collect_findings(part, inferences, self._memory.get)
@@ -179,10 +176,8 @@ class CorrelationEngine:
         was said a minute ago. Alerts keep their times."""
         self._measures.clock_set(step_us)
         self._decider.clock_set(step_us)
-        for key, (at_us, level) in self._reported.items():
-            self._reported[key] = (at_us + step_us, level)
-        for case, (state, at_us) in self._cases.items():
-            self._cases[case] = (state, at_us + step_us)
+        self._reported.change(lambda told: (told[0] + step_us, told[1]))
+        self._cases.change(lambda told: (told[0], told[1] + step_us))
 
     def set_rules(
         self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
@@ -284,8 +279,9 @@ class CorrelationEngine:
         chosen, advice = self._decider.judge_finding(finding, level, now_us, fresh=bool(new))
         if not new and advice is None:
             return []
+        owner = owner_of_all(finding.later)
         for fact in new:
-            self._remember(self._seen, fact, None)
+            self._seen.put(fact, None, owner)
         key = (finding.rule, finding.source, finding.target if kind.per_target else None)
         last_us, last_level = self._reported.get(key, (0, -1.0))
         if (
@@ -295,7 +291,7 @@ class CorrelationEngine:
         ):
             self.counters["folded"] += 1
             return []
-        self._remember(self._reported, key, (now_us, level))
+        self._reported.put(key, (now_us, level), owner)
         incident = self._rater.with_rating(
             make_incident(finding, kind.classification, level), finding.later
         )
@@ -315,7 +311,7 @@ class CorrelationEngine:
         if not any(one.first for one in advice) and state == last and now_us - last_us < REPEAT_US:
             self.counters["folded"] += 1
             return []
-        self._remember(self._cases, case.id, (state, now_us))
+        self._cases.put(case.id, (state, now_us), owner_of_all(case.alerts))
         self.counters["incidents"] += 1
         return [self._outcome(self._case_incident(case), advice, now_us)]
 
@@ -327,9 +323,3 @@ class CorrelationEngine:
     ) -> Outcome:
         decisions = tuple(self._decider.decide(incident, one, now_us) for one in advice)
         return Outcome(incident, decisions, self.alerts_of(incident))
-
-    def _remember(self, store: OrderedDict[K, V], key: K, value: V) -> None:
-        store[key] = value
-        store.move_to_end(key)
-        while len(store) > self._capacity:
-            store.popitem(last=False)

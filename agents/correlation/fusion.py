@@ -3,16 +3,20 @@
 Two alerts repeat each other if source, target, protocol, class (and, where the service matters,
 the port) agree and less than a gap of time lies between them. What is fused depends on the alerts
 alone, not on the order they come in.
+
+Verified alerts and unverified ones are never fused: what was forged in a host's name must not add
+to what that host did, nor borrow its proof. A finding that is verified only now takes the place of
+its unverified self.
 """
 
 from __future__ import annotations
 
 import uuid
 from bisect import insort
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from agents.correlation.shares import Shares, owner_of
 from ontology.records import Address, Alert
 from ontology.vocabulary import superclasses
 
@@ -22,7 +26,7 @@ MAX_SAMPLE = 16
 """Addresses that an alert lists when there are several (`Alert.sources`)."""
 _NAMESPACE = uuid.UUID("5b0f1f0a-2f0e-5d8e-9a53-7c3f8a1f6f11")
 
-Key = tuple[Address | None, Address | None, int, str, int | None]
+Key = tuple[Address | None, Address | None, int, str, int | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class _Group:
     """(begin_us, id) of the earliest original: gives the senior alert its id."""
     spoken: tuple[float, int, str]
     """(confidence, end_us, id) of the original whose explanation is kept."""
+    only: str | None
+    """Id of the original if it is all one finding, grown; None if several went into it."""
 
 
 @dataclass(slots=True)
@@ -61,13 +67,15 @@ def fusion_key(alert: Alert) -> Key:
     # A scan or flood touches many ports, and which one its alert names is chance.
     ported = "Scan" not in ancestry and "Flood" not in ancestry
     port = alert.target_port if ported else None
-    return alert.source, alert.target, alert.protocol, alert.classification, port
+    verified = alert.verified_source
+    return alert.source, alert.target, alert.protocol, alert.classification, port, verified
 
 
 def senior_id(first: Alert) -> str:
     """Id of the senior alert whose earliest original is ``first``."""
     # Not the original's own id: archive and ledger would hold two different records of one name.
-    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, first.id)}"
+    name = first.id if first.verified_source else f"{first.id} unverified"
+    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, name)}"
 
 
 class Fuser:
@@ -75,19 +83,24 @@ class Fuser:
 
     Args:
         gap_s: alerts this many seconds apart (end to begin) are no longer repeats.
-        capacity: senior alerts remembered; the least recently touched key is forgotten first.
+        capacity: verified senior alerts remembered, and a share of unverified ones; of each the
+            least recently touched key is forgotten first.
     """
 
     def __init__(self, *, gap_s: int = DEFAULT_GAP_S, capacity: int = DEFAULT_CAPACITY) -> None:
         self._gap_us = gap_s * 1_000_000
-        self._capacity = capacity
-        self._rows: OrderedDict[Key, _Row] = OrderedDict()
+        self._rows: dict[Key, _Row] = {}
+        self._of_source: dict[Address | None, set[Key]] = {}
+        self._shares: Shares[Key] = Shares(capacity)
         self._size = 0
-        self.evicted = 0
-        """Senior alerts forgotten for want of room (handed out before; they just grow no more)."""
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def evicted(self) -> int:
+        """Senior alerts forgotten for want of room (handed out before; they just grow no more)."""
+        return self._shares.evicted.total()
 
     def add(self, alerts: Iterable[Alert]) -> list[Fused]:
         """Fuse alerts in; every senior alert that grew, once, in order of its begin."""
@@ -106,38 +119,65 @@ class Fuser:
 
     def close(self, source: Address) -> None:
         """Start anew with this source: its next alert is a new finding, not a repeat."""
-        for key in [key for key in self._rows if key[0] == source]:
-            self._size -= len(self._rows.pop(key).groups)
+        for key in list(self._of_source.get(source, ())):
+            self._size -= len(self._rows[key].groups)
+            self._drop(key)
 
     def _add(self, alert: Alert) -> tuple[_Group, list[_Group]]:
         key = fusion_key(alert)
-        row = self._rows.setdefault(key, _Row())
-        self._rows.move_to_end(key)
+        superseded = self._superseded(alert, key) if alert.verified_source else []
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = _Row()
+            self._of_source.setdefault(key[0], set()).add(key)
         merged = [g for g in row.groups if self._near(g.alert, alert)]
         group = _Group(
             alert=replace(alert, id=senior_id(alert), stage="senior"),
             originals=1,
             first=(alert.begin_us, alert.id),
             spoken=(alert.confidence, alert.end_us, alert.id),
+            only=alert.id,
         )
         for old in merged:
             group = _merge(group, old)
         row.groups = [g for g in row.groups if not any(g is old for old in merged)]
         insort(row.groups, group, key=lambda g: g.alert.begin_us)
         self._size += 1 - len(merged)
-        return group, merged
+        self._shares.renew(key, owner_of(alert), len(row.groups))
+        return group, [*merged, *superseded]
+
+    def _superseded(self, alert: Alert, key: Key) -> list[_Group]:
+        """The unverified self of a finding that is verified now; it is no more."""
+        key = (*key[:-1], False)
+        row = self._rows.get(key)
+        found = [] if row is None else [g for g in row.groups if g.only == alert.id]
+        if row is not None and found:
+            row.groups = [g for g in row.groups if g.only != alert.id]
+            self._size -= len(found)
+            if row.groups:
+                self._shares.renew(key, owner_of(found[0].alert), len(row.groups))
+            else:
+                self._drop(key)
+        return found
+
+    def _drop(self, key: Key) -> None:
+        del self._rows[key]
+        self._shares.drop(key)
+        self._of_source[key[0]].discard(key)
+        if not self._of_source[key[0]]:
+            del self._of_source[key[0]]
 
     def _near(self, a: Alert, b: Alert) -> bool:
         return a.begin_us - b.end_us < self._gap_us and b.begin_us - a.end_us < self._gap_us
 
     def _evict(self) -> None:
-        while self._size > self._capacity:
-            key, row = next(iter(self._rows.items()))
-            row.groups.pop(0)
+        while (key := self._shares.excess()) is not None:
+            self._shares.lighten(key)
+            groups = self._rows[key].groups
+            groups.pop(0)
             self._size -= 1
-            self.evicted += 1
-            if not row.groups:
-                del self._rows[key]
+            if not groups:
+                self._drop(key)
 
 
 def _merge(a: _Group, b: _Group) -> _Group:
@@ -155,8 +195,6 @@ def _merge(a: _Group, b: _Group) -> _Group:
         end_us=max(x.end_us, y.end_us),
         count=x.count + y.count,
         confidence=max(x.confidence, y.confidence),
-        # One completed handshake proves the address; repeats without one don't unprove it.
-        verified_source=x.verified_source or y.verified_source,
         explanation=spoken.alert.explanation,
     )
     return _Group(
@@ -164,6 +202,7 @@ def _merge(a: _Group, b: _Group) -> _Group:
         originals=a.originals + b.originals,
         first=earlier.first,
         spoken=spoken.spoken,
+        only=a.only if a.only == b.only else None,
     )
 
 

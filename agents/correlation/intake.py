@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from agents.correlation.shares import SharedTable, owner_of
 from ontology.reasoner.window import check_alert
 from ontology.records import Alert
 
@@ -17,21 +18,22 @@ class Intake:
     """Remembers how much of each alert is known.
 
     Args:
-        capacity: alerts remembered; the one that grew longest ago is forgotten first.
+        capacity: verified alerts remembered, and a share of unverified ones; of each the one that
+            grew longest ago is forgotten first.
         counters: counts here.
     """
 
     def __init__(self, capacity: int, counters: Counter[str]) -> None:
-        self._capacity = capacity
         self._counters = counters
-        self._received: OrderedDict[str, int] = OrderedDict()
-        """Id → count."""
+        self._received: SharedTable[str, tuple[int, bool]] = SharedTable(capacity)
+        """Id → count, verified."""
 
     def take(self, alerts: Iterable[Alert]) -> list[Alert]:
         """The alerts that can be reasoned about and say something new, with the new count alone.
 
         An analyzer reports a finding again when it grew, under the same id and with the whole
-        count; fusion adds counts up.
+        count; fusion adds counts up. One that is verified only now is new with all of it: what was
+        unverified stays apart from what is verified.
         """
         taken = []
         for alert in alerts:
@@ -42,13 +44,12 @@ class Intake:
                 self._counters["malformed"] += 1
                 logger.warning("alert refused: %s", e)
                 continue
-            grown = alert.count - self._received.get(alert.id, 0)
+            known, verified = self._received.get(alert.id, (0, alert.verified_source))
+            grown = alert.count - (0 if alert.verified_source > verified else known)
             if grown <= 0:
                 self._counters["alerts_repeated"] += 1
                 continue
-            self._received[alert.id] = alert.count
-            self._received.move_to_end(alert.id)
-            while len(self._received) > self._capacity:
-                self._received.popitem(last=False)
+            now = alert.count, alert.verified_source
+            self._received.put(alert.id, now, owner_of(alert))
             taken.append(replace(alert, count=grown))
         return taken

@@ -6,19 +6,18 @@ with it. Without one, those that share its source or target: rules join alerts t
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from heapq import nlargest
 from operator import attrgetter
 from typing import NamedTuple
 
+from agents.correlation.shares import Shares, owner_of
 from ontology.chainer.joins import Company, Joins, Step
 from ontology.chainer.patterns import SOURCE, TARGET, Link
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
-
-_LATEST = attrgetter("ends")
 
 
 class Allowance(NamedTuple):
@@ -36,6 +35,7 @@ CHAINS = Allowance(hosts=16, newest=2)
 """For conclusions that take three alerts or more."""
 UNKNOWN = Allowance(hosts=16, newest=8)
 """Without a join table: most of them may be noise that can't meet anything."""
+_standing = attrgetter("standing")
 _BOTH = frozenset((SOURCE, TARGET))
 _PAIR = frozenset(((SOURCE, SOURCE), (TARGET, TARGET)))
 _ELSEWHERE: tuple[Company, ...] = tuple(
@@ -65,6 +65,12 @@ class Member(NamedTuple):
     """(end_us, id)."""
 
     @property
+    def standing(self) -> tuple[bool, tuple[int, str]]:
+        """Of several that a new alert may be joined with, the highest go along: the newest, but
+        none that may be forged before one that can't be."""
+        return self.alert.verified_source, self.ends
+
+    @property
     def weight(self) -> int:
         """How many hosts rules may choose from."""
         return max(map(len, self.hosts.values()))
@@ -80,10 +86,11 @@ class _Bucket:
 
 
 class AlertMemory:
-    """Senior alerts of the last ``horizon_us``, at most ``capacity``.
+    """Senior alerts of the last ``horizon_us``: at most ``capacity`` verified ones, and a share of
+    others (`agents.correlation.shares`).
 
     The alert that changed least recently is forgotten first; `evicted` counts those forgotten
-    before their time, `left_out` the ones that had no room beside a new alert.
+    before their time, verified or not, `left_out` the ones that had no room beside a new alert.
 
     Args:
         joins: which alerts can meet in a rule; None if that is not known.
@@ -91,21 +98,28 @@ class AlertMemory:
 
     def __init__(self, *, horizon_us: int, capacity: int, joins: Joins | None = None) -> None:
         self._horizon_us = horizon_us
-        self._capacity = capacity
+        self._shares: Shares[str] = Shares(capacity)
         self._joins = joins
         self._entries: OrderedDict[str, Member] = OrderedDict()
+        """In order of change."""
         self._places: dict[tuple[str, Address], dict[int, _Bucket]] = {}
         """(role, host) → kind → alerts."""
-        self.evicted = 0
         self.left_out = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def evicted(self) -> Counter[bool]:
+        """Alerts forgotten before their time, by whether they were verified."""
+        return self._shares.evicted
+
     def set_joins(self, joins: Joins | None) -> None:
         """From now on choose by this table."""
         self._joins = joins
         known = [entry.alert for entry in self._entries.values()]
+        for alert in known:
+            self._shares.drop(alert.id)
         self._entries.clear()
         self._places.clear()
         for alert in known:
@@ -153,18 +167,25 @@ class AlertMemory:
                     bucket = kinds[entry.kind] = _Bucket({}, alert.begin_us)
                 bucket.members[alert.id] = entry
                 bucket.latest_us = max(bucket.latest_us, alert.begin_us)
-        while len(self._entries) > self._capacity:
-            self._remove(next(iter(self._entries)))
-            self.evicted += 1
+        self._shares.renew(alert.id, owner_of(alert))
+        while (surplus := self._shares.excess()) is not None:
+            self._shares.lighten(surplus)
+            self._remove(surplus)
 
     def prune(self, now_us: int) -> None:
         """Forget what ended more than the horizon ago."""
+
         # In order of change, and what changed late ends late: stop at the first one that stays.
-        while self._entries:
-            oldest = next(iter(self._entries.values())).alert
-            if oldest.end_us >= now_us - self._horizon_us:
-                break
-            self._remove(oldest.id)
+        def gone() -> list[str]:
+            return [
+                one
+                for one in self._shares.oldest()
+                if self._entries[one].alert.end_us < now_us - self._horizon_us
+            ]
+
+        while old := gone():
+            for one in old:
+                self._remove(one)
 
     def context(self, alert: Alert, fresh: Set[str] = frozenset()) -> dict[str, Member]:
         """Remembered alerts that rules may join with this one, by id; most telling first.
@@ -221,8 +242,8 @@ class AlertMemory:
             len(found) <= allowance.hosts
             and sum(e.weight for e in found.values()) <= allowance.hosts
         ):
-            return sorted(found.values(), key=_LATEST, reverse=True), []
-        newest = nlargest(allowance.newest, found.values(), key=_LATEST)
+            return sorted(found.values(), key=_standing, reverse=True), []
+        newest = nlargest(allowance.newest, found.values(), key=_standing)
         return newest, list(found.keys() - {e.alert.id for e in newest})
 
     def _sharing(
@@ -268,6 +289,7 @@ class AlertMemory:
         entry = self._entries.pop(alert_id, None)
         if entry is None:
             return
+        self._shares.drop(alert_id)
         for role, hosts in entry.hosts.items():
             for host in hosts:
                 kinds = self._places[role, host]

@@ -68,11 +68,20 @@ class Packer:
         """Alerts of a context for which even a window of its own had no room."""
 
     def pack(self, fresh: Iterable[Alert]) -> list[Packed]:
-        """Windows for new alerts, each with its context."""
-        windows: list[Packed] = []
-        # Of one source, those with one target together: they share their context.
+        """Windows for new alerts, each with its context; those of verified alerts first."""
         fresh = list(fresh)
         ids = {alert.id for alert in fresh}
+        # Those that may be forged have windows of their own, after the others: they delay none,
+        # and what the reasoner can't digest of them takes nothing along.
+        return [
+            window
+            for verified in (True, False)
+            for window in self._windows([a for a in fresh if a.verified_source == verified], ids)
+        ]
+
+    def _windows(self, fresh: Iterable[Alert], ids: Set[str]) -> list[Packed]:
+        windows: list[Packed] = []
+        # Of one source, those with one target together: they share their context.
         ordered = sorted(fresh, key=lambda a: (str(a.source), str(a.target), a.begin_us, a.id))
         for source, group in groupby(ordered, key=lambda alert: alert.source):
             place = 0

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agents.base.conditions import Conditions
+from agents.base.log_limits import ORDER
 from agents.base.protected import Protected
 from agents.base.steady_clock import SteadyClock
 from agents.clock import now_us
@@ -35,10 +38,17 @@ T = TypeVar("T")
 BATCH_S = 0.02
 """How long the first alert waits for company; while a window is reasoned about, more gather."""
 MAX_BATCH = 500
+MAX_UNVERIFIED_BATCH = 50
+"""Of alerts that may be forged: so long a verified one may have to wait that comes meanwhile."""
 MAX_QUEUE = 10_000
 """Alerts waiting in memory; beyond that messages stay unacknowledged and come again."""
+MAX_UNVERIFIED_QUEUE = 2_000
+"""Of those that may be forged. Beyond that they are left out, counted: asked for again, they would
+hold up the verified ones in their messages, and all that come after."""
 MAX_PUBLICATIONS = 250
 """Of one other cell, waiting to be judged; its oldest go first, counted."""
+FIRST_RETRY_S, MAX_RETRY_S = 1.0, 60.0
+"""Between two attempts to start a reasoner that doesn't come up."""
 JUDGED_AT_ONCE = 4
 """Of each cell: the reasoner may need some 10 ms for one, and own alerts must not wait for all."""
 
@@ -51,7 +61,7 @@ class Pipeline:
         worker: the engine's reasoner.
         dispatch: puts outcomes into the outbox.
         cooperation: judges what other cells publish; None if there is no gateway to order.
-        counters: of the agent.
+        counters, conditions: of the agent.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class Pipeline:
         *,
         thread: ThreadPoolExecutor,
         counters: Counter[str],
+        conditions: Conditions,
         cooperation: Cooperation | None = None,
     ) -> None:
         self.engine = engine
@@ -79,7 +90,14 @@ class Pipeline:
         self._lifted: set[Address] = set()
         self._thread = thread
         self._counters = counters
+        self._conditions = conditions
+        self._begun = False
+        """Whether the reasoner had its first chance to come up."""
+        self._again_s, self._delay_s = 0.0, FIRST_RETRY_S
+        """When the reasoner is started again (monotonic), and how long after a failure."""
         self._queue: deque[Alert] = deque()
+        """Verified ones."""
+        self._unverified: deque[Alert] = deque()
         self._undone: list[str] = []
         """Ids taken from the queue whose consequences aren't all in the outbox."""
         self._outgoing: deque[Outcome] = deque()
@@ -95,25 +113,38 @@ class Pipeline:
 
     async def begin(self) -> None:
         """Remember what was there before a restart, and queue what was not done then."""
-        known = self.journal.read(done=True)
-        concluded = self.journal.conclusions()
-        await self.in_thread(lambda: self.engine.restore(known, now_us(), concluded))
-        self._queue.extend(self.journal.read(done=False))
-        self._counters["restored"] = len(known) + len(self._queue)
+
+        def restore() -> tuple[int, list[Alert]]:
+            known = self.journal.read(done=True)
+            self.engine.restore(known, now_us(), self.journal.conclusions())
+            return len(known), self.journal.read(done=False)
+
+        known, undone = await self.in_thread(restore)
+        self._enqueue(undone)
+        self._counters["restored"] = known + len(undone)
         self._work.set()
 
     def take(self, alerts: Sequence[Alert]) -> None:
         """Store alerts; they are on disk when this returns. Raises: RuntimeError if too many wait.
 
-        Not a ValueError: unacknowledged, their message comes again later.
+        Not a ValueError: unacknowledged, their message comes again later. Those that may be forged
+        are left out, counted, when too many of their kind wait.
         """
-        if len(self._queue) + len(alerts) > MAX_QUEUE:
+        verified = [alert for alert in alerts if alert.verified_source]
+        others = [alert for alert in alerts if not alert.verified_source]
+        if len(self._queue) + len(verified) > MAX_QUEUE:
             self._counters["queue_full"] += 1
             raise RuntimeError(f"{len(self._queue)} alerts wait for the reasoner")
-        new = self.journal.add(alerts)
+        room = max(MAX_UNVERIFIED_QUEUE - len(self._unverified), 0)
+        self._counters["unverified_left_out"] += len(others[room:])
+        new = self.journal.add([*verified, *others[:room]])
         self._counters["alerts_received"] += len(new)
-        self._queue.extend(new)
+        self._enqueue(new)
         self._work.set()
+
+    def _enqueue(self, alerts: Sequence[Alert]) -> None:
+        self._queue.extend(alert for alert in alerts if alert.verified_source)
+        self._unverified.extend(alert for alert in alerts if not alert.verified_source)
 
     def report(self, blocks: Sequence[Block]) -> None:
         """What is in force, or no longer."""
@@ -154,7 +185,7 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """Whether all that came was reasoned about, and what follows is in the outbox."""
-        waiting = (self._queue, self._undone, self._reports, self._errands)
+        waiting = (self._queue, self._unverified, self._undone, self._reports, self._errands)
         return not any((*waiting, *self._publications.values()))
 
     async def start_reasoner(self) -> None:
@@ -168,33 +199,46 @@ class Pipeline:
             for _ in range(WARM_UP_ROUNDS - 1):
                 await self.in_thread(self.worker.warm_up)
         except ReasonerUnavailable as e:
-            self._counters["reasoner_unavailable"] += 1
-            logger.error("the reasoner does not start, the next alert tries again: %s", e)
+            self._unavailable(e)
+        self._begun = True
+
+    async def look_at_reasoner(self) -> None:
+        """Every second or two: start it if it doesn't run; an alert can't wait for the next one."""
+        if self.worker.pid is not None:
+            self._delay_s = FIRST_RETRY_S
+            self._conditions.clear("reasoner")
+            return
+        if not self._begun or time.monotonic() < self._again_s:
+            return
+        if self._conditions.of("reasoner") is None:
+            self._conditions.fault("reasoner", "the reasoner has ended; it is started again")
+        try:
+            await self.in_thread(self.worker.warm_up)
+        except ReasonerUnavailable as e:
+            self._unavailable(e)
+
+    def _unavailable(self, error: ReasonerUnavailable) -> None:
+        self._counters["reasoner_unavailable"] += 1
+        self._again_s = time.monotonic() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, MAX_RETRY_S)
+        waiting = len(self._queue) + len(self._unverified) + self.engine.pending
+        reason = f"no reasoner, alerts wait and nothing is decided: {error}"
+        self._conditions.fault("reasoner", reason, alerts=waiting)
 
     async def tick(self) -> None:
-        """Wait for work and do one batch of it."""
+        """Wait for work and do a batch of it: of verified alerts, then a small one of others."""
         await self._work.wait()
         self._work.clear()
         while self._errands:
             await self.in_thread(self._errands.popleft())
         await asyncio.sleep(BATCH_S)
-        batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
-        self._undone += [alert.id for alert in batch]
         reports = list(self._reports)
         self._reports.clear()
-        if self._queue:
+        await self._reason(_first(self._queue, MAX_BATCH), reports)
+        if self._unverified:
+            await self._reason(_first(self._unverified, MAX_UNVERIFIED_BATCH), [])
+        if self._queue or self._unverified:
             self._work.set()
-        try:
-            self._outgoing += await self.in_thread(lambda: self._correlate(batch, reports))
-        except Exception:
-            # A slip of ours. On disk they stay undone, for the next start; here others go on.
-            self._undone = self._undone[: len(self._undone) - len(batch)]
-            self._counters["alerts_put_off"] += len(batch)
-            raise
-        self._count()
-        while self._outgoing:
-            await self._dispatch.send(self._outgoing[0])
-            self._outgoing.popleft()
         if self._cooperation is not None:
             await self._cooperate(self._cooperation)
         done: list[str] = []
@@ -204,6 +248,23 @@ class Pipeline:
         if done or concluded:
             self.journal.done(done, concluded, at_us=now_us())
 
+    async def _reason(self, batch: Sequence[Alert], reports: Sequence[Block]) -> None:
+        """And send what follows."""
+        self._undone += [alert.id for alert in batch]
+        try:
+            self._outgoing += await self.in_thread(lambda: self._correlate(batch, reports))
+        except Exception:
+            # A slip of ours. On disk they stay undone, for the next start; here others go on.
+            self._undone = self._undone[: len(self._undone) - len(batch)]
+            self._counters["alerts_put_off"] += len(batch)
+            if self._queue or self._unverified:
+                self._work.set()
+            raise
+        self._count()
+        while self._outgoing:
+            await self._dispatch.send(self._outgoing[0])
+            self._outgoing.popleft()
+
     async def retry(self) -> None:
         """Go on with what could not be sent or reasoned about."""
         if self._outgoing or self.engine.pending:
@@ -211,7 +272,8 @@ class Pipeline:
 
     async def trim(self) -> None:
         """Forget on disk what no rule looks back to."""
-        self.journal.trim(now_us() - HORIZON_US)
+        await asyncio.to_thread(self.journal.forget, now_us() - HORIZON_US)
+        self._counters["journal_dropped"] = self.journal.dropped
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do this in the engine's thread."""
@@ -256,7 +318,9 @@ class Pipeline:
             return
         orders = await self.in_thread(judge)
         for order in orders:
-            logger.info("on others' word: block %s for %d s", order.source, order.duration_s)
+            logger.info(
+                "on others' word: block %s for %d s", order.source, order.duration_s, extra=ORDER
+            )
         await self._dispatch.order_own_gateway(orders)
 
     def _judge(self, cooperation: Cooperation, one: Publication) -> Decision | None:
@@ -286,3 +350,7 @@ class Pipeline:
         found = self.engine.counters | self.worker.counters
         self._counters.update({name: n - self._counters[name] for name, n in found.items()})
         self._counters["waiting_for_reasoner"] = self.engine.pending
+
+
+def _first(queue: deque[Alert], most: int) -> list[Alert]:
+    return [queue.popleft() for _ in range(min(most, len(queue)))]

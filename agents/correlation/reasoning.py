@@ -161,7 +161,8 @@ class Reasoning:
     def _pack(self, fresh: Sequence[Alert]) -> list[Packed]:
         windows = self._packer.pack(fresh)
         self._counters["left_out"] = self._memory.left_out + self._packer.left_out
-        self._counters["evicted"] = self._memory.evicted
+        self._counters["evicted"] = self._memory.evicted[True]
+        self._counters["evicted_unverified"] = self._memory.evicted[False]
         return windows
 
     def _defer(self, alerts: Iterable[Alert], why: str, *, attempt: int = 1) -> None:

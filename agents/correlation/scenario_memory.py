@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+from agents.correlation.shares import Shares, owner_of
 from ontology.records import Address, Alert
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,12 @@ class Row(NamedTuple):
 
 
 class ScenarioMemory:
-    """About at most ``capacity`` pairs of alerts, and as many alerts."""
+    """About at most ``capacity`` pairs of verified alerts, a share of others (a pair is as
+    unverified as its alerts), and as many alerts."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self.pairs: OrderedDict[tuple[str, str], dict[str, str]] = OrderedDict()
+        self.pairs: dict[tuple[str, str], dict[str, str]] = {}
         """(earlier, later) → property → label of the rule."""
         self._objectives: OrderedDict[str, set[str]] = OrderedDict()
         self._candidates: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -50,19 +52,27 @@ class ScenarioMemory:
         self._source: dict[str, Address] = {}
         self._of_source: dict[Address, dict[str, None]] = {}
         self._changed: dict[tuple[str, str, str], None] = {}
-        self.forgotten = 0
-        """Pairs forgotten for want of room."""
+        self._shares: Shares[tuple[str, str]] = Shares(capacity)
+        """Of pairs."""
 
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def forgotten(self) -> int:
+        """Pairs forgotten for want of room."""
+        return self._shares.evicted.total()
+
     # ---- taking in
 
-    def add_pair(self, earlier: str, later: str, property_: str, rule: str) -> bool:
+    def add_pair(self, earlier: str, later: str, property_: str, rule: str, find: Find) -> bool:
         """A step made another possible; True if that is new."""
         key = (earlier, later)
         known = self.pairs.setdefault(key, {})
-        self.pairs.move_to_end(key)
+        # One that may be forged is enough, or forged alerts beside a real one made any number.
+        alerts = [alert for one in (later, earlier) if (alert := find(one)) is not None]
+        unverified = [owner for alert in alerts if (owner := owner_of(alert)) is not None]
+        self._shares.renew(key, unverified[0] if unverified else None)
         self._changed["pair", earlier, later] = None
         if property_ in known:
             return False
@@ -140,7 +150,7 @@ class ScenarioMemory:
         """Take rows back in, oldest first; a row that makes no sense is skipped."""
         for row in rows:
             try:
-                self._restore(row)
+                self._restore(row, find)
             except (ValueError, TypeError, AttributeError) as e:
                 logger.warning("a stored conclusion is unreadable: %s: %r", e, row)
         self._changed.clear()
@@ -149,11 +159,11 @@ class ScenarioMemory:
             if alert is not None:
                 self.add_source(alert)
 
-    def _restore(self, row: Row) -> None:
+    def _restore(self, row: Row, find: Find) -> None:
         value: Any = json.loads(row.value)
         if row.kind == "pair":
             for property_, rule in value.items():
-                self.add_pair(row.subject, row.object, str(property_), str(rule))
+                self.add_pair(row.subject, row.object, str(property_), str(rule), find)
         elif row.kind == "objective":
             for name in value:
                 self.add_objective(row.subject, str(name))
@@ -188,10 +198,11 @@ class ScenarioMemory:
             self._changed.pop((kind, gone, ""), None)
 
     def _forget(self) -> None:
-        while len(self.pairs) > self._capacity:
-            (a, b), _ = self.pairs.popitem(last=False)
+        while (surplus := self._shares.excess()) is not None:
+            self._shares.lighten(surplus)
+            del self.pairs[surplus]
+            a, b = surplus
             self._changed.pop(("pair", a, b), None)
-            self.forgotten += 1
             if (b, a) in self.pairs:
                 continue  # they are still linked
             for one, other in ((a, b), (b, a)):

@@ -76,12 +76,20 @@ class ScenarioTracker:
         """Labels of the generated rules: what they conclude belongs here."""
         self._depths: dict[str, int] = {}
 
-    def add(self, inferences: Inferences) -> set[str]:
-        """Take conclusions in; ids of the alerts about which something new is known."""
+    def add(self, inferences: Inferences, find: Find) -> set[str]:
+        """Take conclusions in; ids of the alerts about which something new is known.
+
+        Args:
+            find: knows the alerts.
+        """
         touched: set[str] = set()
         for pair in inferences.pairs:
             if pair.property in self._links and self._known.add_pair(
-                pair.subject, pair.object, pair.property, pair.explanation.rule
+                pair.subject,
+                pair.object,
+                pair.property,
+                pair.explanation.rule,
+                find,
             ):
                 touched |= {pair.subject, pair.object}
         for member in inferences.members:

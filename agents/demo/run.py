@@ -242,18 +242,35 @@ def main() -> int:
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--url", default="")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopped = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stopped)
     try:
         return _perform(arguments.folder, arguments.url, once=arguments.once)
     except KeyboardInterrupt:
         return 130  # before there was anything to stop
     except BrokenPipeError:
+        if stopped.asked:
+            return 130  # Ctrl-C reached a tool that was just being fed
         # `ontoidps demo | head`: the reader has seen enough.
         sys.stdout = sys.stderr
         return 141
     except LabError as e:
+        if stopped.asked:
+            return 130  # the tool that failed was stopped by the same signal
         print(f"ontoidps demo: {' '.join(str(e).split())}", file=sys.stderr)
         return 1
+
+
+class Stop:
+    """Signal handler: SIGTERM ends the demo as Ctrl-C does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 def _perform(folder: Path, url: str, *, once: bool) -> int:
@@ -284,11 +301,6 @@ def _perform(folder: Path, url: str, *, once: bool) -> int:
         lines = world.log.read_text(encoding="utf-8", errors="replace").splitlines()
         print("\n".join(f"    {line}" for line in lines[-25:]))
     return 0 if good else 1
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends the demo as Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def _stay(world: World, timeline: Timeline, url: str) -> None:

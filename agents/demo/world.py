@@ -56,6 +56,7 @@ def honeynet_toml(
             f'name = "{gateway.namespace}"',
             f"agents = {json.dumps(local)}",
             f'interfaces = ["{gateway.wan.interface}"]',
+            f'sides = {{ {gateway.wan.interface} = "outside" }}',
             f"addresses = [{own}]",
         ]
     for gateway in topology.gateways:

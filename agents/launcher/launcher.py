@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.base import users
 from agents.clock import now_us
 from agents.launcher.child import MAX_LINE, Child
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
@@ -80,6 +81,8 @@ class Launcher:
         self._stopping = asyncio.Event()
         self._locks: list[int] = []
         self._server: XmppServer | None = None
+        self._shared_user = ""
+        """Why agents that root starts have no users of their own."""
         self._forks = ForkServer(child.role for child in self._children)
         self._trouble = ""
         """Why the run files can't be written."""
@@ -93,6 +96,13 @@ class Launcher:
         self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
         self._check_keys({node.name for node in self._nodes})
+        if os.geteuid() == 0 and (why := users.why_shared(self._settings)) is not None:
+            self._shared_user = why
+            logger.warning(
+                "all agents are user 0, without capabilities but those that they need, and kept "
+                "apart by Landlock and seccomp alone: %s",
+                why,
+            )
         if raise_priority():
             logger.info("from packet to block all runs at nice %d", RAISED)
         self._forks.start()
@@ -310,6 +320,7 @@ class Launcher:
             "node": node.name,
             "pid": os.getpid(),
             "updated_us": now_us(),
+            "shared_user": self._shared_user,
             "xmpp": self._server.alive() if self._server else None,
             "trouble": self._trouble,
             "agents": [c.as_json() for c in self._children if c.node == node.name],

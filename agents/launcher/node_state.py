@@ -62,7 +62,7 @@ def ask_launcher(path: Path) -> dict[str, Any]:
 
     Raises: TimeoutError: it hangs; OSError: nobody listens; ValueError: no launcher of ours.
     """
-    connection = connect_to(path)
+    connection = connect_to(path, os.geteuid())
     data = b""
     with connection:
         connection.settimeout(ANSWER_S)

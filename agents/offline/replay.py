@@ -13,9 +13,11 @@ from agents.correlation.outcome import Outcome
 from agents.correlation.reasoning import Submit
 from agents.offline.keeper import Keeper
 from agents.sensor.core import SensorCore
+from agents.sensor.grounds import Ground
 from agents.sensor.inputs.events import Parser
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.log_files import read_lines
+from agents.sensor.sides import SideJudge
 from agents.sensor.signatures.alerts import SignatureAlerts
 from agents.settings.honeynet import Policy
 from datasets.captures.pcap import RawPackets, read_capture
@@ -34,6 +36,8 @@ class Totals:
 
     packets: int = 0
     malformed: int = 0
+    forged: int = 0
+    """Packets that came from outside in the name of an own host."""
     connections: int = 0
     lines: int = 0
     refused: int = 0
@@ -53,6 +57,7 @@ class Replay:
         hosts: what is known of hosts (honeypots, own addresses).
         policy: allow-list, minimum severity and duration, as live.
         signatures: rules that are matched besides the detectors.
+        outside: captures were taken on the strangers' side, where ``hosts`` can be forged.
     """
 
     def __init__(
@@ -65,14 +70,16 @@ class Replay:
         policy: Policy | None = None,
         signatures: SignatureAlerts | None = None,
         joins: Joins | None = None,
+        outside: bool = False,
     ) -> None:
         self._signatures = signatures
         self.totals = Totals()
         self._shown: dict[str, Alert] = {}
         self._keeper = Keeper()
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
-        self._sensor = SensorCore("replay", repeatable=True)
         own = [host.address for host in hosts]
+        ground = Ground(frozenset(), own) if outside else None
+        self._sensor = SensorCore("replay", repeatable=True, judge=SideJudge(assumed=ground))
         self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots, protected=own)
         self._engine = CorrelationEngine(
             hosts,
@@ -111,20 +118,21 @@ class Replay:
             self.totals.lines = before.lines + intake.counters["lines"]
             self.totals.refused = before.refused + intake.counters["refused"]
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
-            yield from self._alerts([r for r in records if isinstance(r, Alert)])
+            yield from self._others([r for r in records if isinstance(r, Alert)])
 
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
         if self._signatures is not None:
-            yield from self._alerts(self._signatures.finish())
+            yield from self._others(self._signatures.finish())
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
-        self._sensor.on_packets(raw)
+        raw = self._sensor.on_packets(raw)
+        self.totals.forged = self._sensor.counters["forged"]
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
-        yield from self._alerts(self._sensor.take_alerts())
-        if self._signatures is not None:
-            yield from self._alerts(self._signatures.on_packets(raw))
+        yield from self._others(self._sensor.take_alerts())
+        if self._signatures is not None and len(raw):
+            yield from self._others(self._signatures.on_packets(raw))
 
     def _batches(self, batches: list[ConnectionBatch]) -> Iterator[Alert | Incident | Decision]:
         totals = self.totals
@@ -133,6 +141,12 @@ class Replay:
             totals.malformed += batch.malformed
             totals.connections += len(batch.connections)
             yield from self._alerts(self._analyzer.on_batch(batch))
+
+    def _others(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
+        """Alerts that no detector found, as a live analyzer passes them on."""
+        if alerts:
+            now_us = max(alert.end_us for alert in alerts)
+            yield from self._alerts(self._analyzer.on_alerts(alerts, now_us))
 
     def _alerts(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
         if not alerts:

@@ -18,7 +18,8 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agents.base import BaseAgent
+from agents.base import AgentContext, BaseAgent
+from agents.base.confinement import Needs
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_facts import AssertedFacts
@@ -55,11 +56,17 @@ class OntologyAgent(BaseAgent[Duties]):
         "ontology-versions",
     )
 
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """Pellet and questions to the archive are processes of their own."""
+        return Needs(executes=True)
+
     async def on_start(self) -> Duties:
         """Open the archive, take over the files as they are, subscribe to all analyzers."""
         folder = self.context.state_dir
-        archive = await asyncio.to_thread(Archive, folder / "archive")
+        archive = await asyncio.to_thread(Archive, folder / "archive", faults=self.conditions)
         self.at_end(lambda: asyncio.to_thread(archive.close))
+        self.keeps(archive.look, name="archive")
         hosts = describe_hosts(self.settings.host_profiles())
         await asyncio.to_thread(archive.set_graph, HOSTS_IRI, hosts)
         facts = AssertedFacts(self, archive)

@@ -9,9 +9,10 @@ facts and the descriptions of ontologies. Who asks sees the union of all graphs.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ from pyoxigraph import (
     serialize,
 )
 
+from agents.base.disk_faults import Faults, NotNow, Untold
+from agents.ontology.archive_folder import damage_name, fault_in, folder_bytes, open_folder
 from ontology.clusters_file import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
 from ontology.records import Alert, Block, Decision, Incident, Record
@@ -36,7 +39,17 @@ Archived = Alert | Incident | Decision | Block
 """The kinds of record that are kept."""
 
 CAPACITY: Final = 50_000
-"""Records kept by default: about 0.1 GB on disk."""
+"""Records kept by default."""
+SIZE_BYTES: Final = 512 << 20
+"""Of the folder. A record takes 3 kB once it is compacted, and 9 kB more before that."""
+COMPACT_AFTER: Final = 5_000
+"""Records written or removed until the store is compacted: what is removed is only marked as such
+before, and the log of what was written grows."""
+_LOOK_AGAIN_S: Final = 5.0
+_TOLD_S: Final = 3600.0
+"""So long a damaged folder that was set aside is shown."""
+STORE_ERRORS: Final = (OSError, RuntimeError)
+"""What the store raises; the second for damage."""
 
 _ARCHIVE = "urn:ontoidps:archive"
 _META = NamedNode(_ARCHIVE)
@@ -49,36 +62,134 @@ _FLUSH_FROM = 1_000
 """Triples written at once, from which on the store is made to put them on disk."""
 
 
-class ArchiveError(RuntimeError):
-    """The archive can't be opened or written; the message is one line with the path."""
+class ArchiveError(NotNow):
+    """The archive can't be written just now; the message is one line with the path."""
 
 
 class Archive:
     """Records by id, newest kept. Safe for use by several threads; one process at a time.
 
+    A damaged folder is set aside. While the disk is full or read-only records are refused, so that
+    their senders keep them; ontology, clusters and facts are known from memory then. `look` goes on
+    with the disk when that works again.
+
     Args:
         path: Folder of the store; made if absent.
         capacity: Beyond so many records the oldest are removed, and counted in `removed`.
+        size_bytes: Of the folder; a tenth of the records goes when that does not suffice.
+        faults: Told of what is wrong with the disk, and when it is over.
 
     Raises:
-        ArchiveError: not a store, or another process has it open.
+        ArchiveError: another process has it open.
     """
 
-    def __init__(self, path: Path, *, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        capacity: int = CAPACITY,
+        size_bytes: int = SIZE_BYTES,
+        faults: Faults | None = None,
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self._path = path
         self._capacity = capacity
+        self._size_bytes = size_bytes
+        self._faults = Untold() if faults is None else faults
         self._lock = threading.Lock()
+        self._failed = ""
+        """Why the disk can't be used; empty as long as it can."""
+        self._closed = False
+        self._again_s = 0.0
+        self._told_until_s = time.monotonic() + _TOLD_S
+        self._changed = 0
+        """Records written or removed since the store was compacted."""
+        self._store = self._open()
+        self._learn()
+
+    def _open(self) -> Store:
+        """The folder; in memory if that can't be written to."""
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._store = Store(path)
+            return open_folder(self._path, self._faults)
         except OSError as e:
-            raise ArchiveError(f"{path}: {' '.join(str(e).split())}") from e
+            if "lock" in str(e).lower():
+                raise ArchiveError(f"{self._path}: {_line(e)}") from e
+            self._fail(e)
+            return Store()
+
+    def _learn(self) -> None:
         # Id to sequence number, oldest first.
         self._order: OrderedDict[str, int] = OrderedDict(sorted(self._sequences(), key=_second))
         self._next = next(reversed(self._order.values()), 0) + 1
         self._removed = int(self._note(_REMOVED) or 0)
+        if len(self._order) > self._capacity:
+            self._make_room()
+
+    def _fail(self, error: Exception) -> None:
+        self._failed = _line(error)
+        self._again_s = time.monotonic() + _LOOK_AGAIN_S
+        reason = f"{self._path}: {fault_in(error)}; nothing is archived, senders keep their records"
+        self._faults.fault(str(self._path), reason)
+
+    def _error(self, error: Exception) -> ArchiveError:
+        self._fail(error)
+        return ArchiveError(f"{self._path}: {_line(error)}")
+
+    def look(self) -> None:
+        """Call it every few seconds, from a thread: goes on with the disk when that works again,
+        and keeps the folder within its size."""
+        with self._lock:
+            if self._closed:
+                return
+            if not self._failed:
+                if time.monotonic() >= self._told_until_s:
+                    self._faults.clear(damage_name(self._path))
+                if self._changed and folder_bytes(self._path) > self._size_bytes:
+                    self._compact()
+                return
+            if time.monotonic() < self._again_s:
+                return
+            known = [
+                quad
+                for graph in self._store.named_graphs()
+                if graph != _META
+                for quad in self._store.quads_for_pattern(None, None, None, graph)
+            ]
+            version = self._note(_VERSION)
+            # What failed once refuses every write until it is opened anew.
+            self._store = Store()
+            try:
+                fresh = open_folder(self._path, self._faults)
+            except OSError as e:
+                self._store.extend(known)
+                self._set_note(_VERSION, version)
+                self._fail(e)
+                return
+            self._store = fresh
+            try:
+                self._store.extend(known)
+                self._set_note(_VERSION, version)
+                self._store.flush()
+            except STORE_ERRORS as e:
+                self._fail(e)
+                return
+            self._failed = ""
+            self._learn()
+            self._faults.clear(str(self._path))
+
+    def _compact(self) -> None:
+        """Write what is left of the records anew; fewer, should they still take too much."""
+        self._changed = 0
+        try:
+            self._store.flush()
+            self._store.optimize()
+            if folder_bytes(self._path) > self._size_bytes:
+                tenth = max(1, len(self._order) // 10)
+                self._drop(tenth)
+                self._changed = tenth
+        except STORE_ERRORS as e:
+            self._fail(e)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -96,8 +207,10 @@ class Archive:
     def close(self) -> None:
         """Write everything to disk and let go of the files."""
         with self._lock:
-            if hasattr(self, "_store"):
-                self._store.flush()
+            if not self._closed:
+                self._closed = True
+                if not self._failed:
+                    self._store.flush()
                 del self._store
 
     def add(self, records: Sequence[Archived]) -> int:
@@ -109,6 +222,8 @@ class Archive:
         """
         latest = {record.id: record for record in records}
         with self._lock:
+            if self._failed:
+                raise ArchiveError(f"{self._path}: {self._failed}")
             latest = {name: r for name, r in latest.items() if not self._outgrown(r)}
             quads: list[Quad] = []
             for record in latest.values():
@@ -125,9 +240,13 @@ class Archive:
                 self._store.extend(quads)  # one transaction: a crash leaves all of it or nothing
                 self._order |= numbers
                 self._next += len(numbers)
-                return self._make_room()
-            except OSError as e:
-                raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
+                removed = self._make_room()
+                self._changed += len(numbers) + removed
+                if self._changed >= COMPACT_AFTER:
+                    self._compact()
+                return removed
+            except STORE_ERRORS as e:
+                raise self._error(e) from e
 
     def get(self, name: str) -> Record | None:
         """The record with this id.
@@ -143,10 +262,7 @@ class Archive:
         return next(iter(decode(text.decode("utf-8"))), None)
 
     def set_ontology(self, ntriples: bytes, version: str) -> None:
-        """Put another ontology (with its rules) in the place of the one that is stored.
-
-        Raises: ArchiveError.
-        """
+        """Put another ontology (with its rules) in the place of the one that is stored."""
         quads = [
             Quad(t.subject, t.predicate, t.object, _ONTOLOGY)
             for t in parse(ntriples, format=RdfFormat.N_TRIPLES)
@@ -157,8 +273,8 @@ class Archive:
                 self._store.extend(quads)
                 self._set_note(_VERSION, version)
                 self._store.flush()
-            except OSError as e:
-                raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
+            except STORE_ERRORS as e:
+                self._fail(e)
 
     def set_clusters(self, triples: Sequence[Triple]) -> None:
         """Put other clusters and cases in the place of those that are stored.
@@ -183,8 +299,8 @@ class Archive:
                 self._store.extend(wanted - stored)
                 if len(wanted - stored) > _FLUSH_FROM:
                     self._store.flush()  # or the store would keep it all in memory for long
-            except OSError as e:
-                raise ArchiveError(f"{self._path}: {' '.join(str(e).split())}") from e
+            except STORE_ERRORS as e:
+                self._fail(e)
 
     def holds(self, name: str) -> bool:
         """Whether a record of this id is kept."""
@@ -201,8 +317,8 @@ class Archive:
         with self._lock:
             try:
                 self._store.backup(directory)
-            except OSError as e:
-                raise ArchiveError(f"{directory}: {' '.join(str(e).split())}") from e
+            except STORE_ERRORS as e:
+                raise ArchiveError(f"{directory}: {_line(e)}") from e
 
     def _outgrown(self, record: Archived) -> bool:
         if not isinstance(record, Alert) or record.id not in self._order:
@@ -211,13 +327,16 @@ class Archive:
         return any(isinstance(n, Literal) and int(n.value) > record.count for n in kept)
 
     def _make_room(self) -> int:
-        surplus = len(self._order) - self._capacity
-        for name in list(self._order)[: max(0, surplus)]:
+        surplus = max(0, len(self._order) - self._capacity)
+        self._drop(surplus)
+        return surplus
+
+    def _drop(self, count: int) -> None:
+        for name in list(islice(self._order, count)):
             self._forget(name)
-        if surplus > 0:
-            self._removed += surplus
+        if count:
+            self._removed += count
             self._set_note(_REMOVED, str(self._removed))
-        return max(0, surplus)
 
     def _forget(self, name: str) -> None:
         number = self._order.pop(name, None)
@@ -255,6 +374,10 @@ class Archive:
         for quad in list(self._store.quads_for_pattern(_META, predicate, None, _META)):
             self._store.remove(quad)
         self._store.add(Quad(_META, predicate, Literal(value), _META))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _second(pair: tuple[str, int]) -> int:

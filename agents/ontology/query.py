@@ -1,8 +1,8 @@
 """SPARQL questions to the archive, each answered by a child process that can be killed.
 
 pyoxigraph can neither be interrupted nor be told not to follow SERVICE over the network. So a
-question with that word is refused; the child leaves the network before it looks at the question,
-where the kernel lets it; and it reads a snapshot, so that no question can change or lock the
+question with that word is refused; the child may open no socket once it looks at the question
+(`ontology.seccomp`); and it reads a snapshot, so that no question can change or lock the
 archive.
 """
 

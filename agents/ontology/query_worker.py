@@ -5,16 +5,16 @@ Started by `agents.ontology.query`; imports next to nothing, since it starts ane
 
 from __future__ import annotations
 
-import ctypes
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store
 
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
+from ontology.confined_worker import confine_worker
+
 _MEMORY = 1 << 30
 
 _PREFIXES = {
@@ -25,12 +25,6 @@ _PREFIXES = {
     "owl": "http://www.w3.org/2002/07/owl#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
-
-
-def leave_network() -> bool:
-    """Move into a network namespace without interfaces; False where the kernel forbids it."""
-    unshare = ctypes.CDLL(None, use_errno=True).unshare
-    return any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
 
 
 def json_cost(text: str) -> int:
@@ -82,7 +76,7 @@ def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
 
 def main() -> int:
     question = json.load(sys.stdin)
-    leave_network()
+    confine_worker(read=[Path(question["path"])])
     resource.setrlimit(resource.RLIMIT_CPU, (question["cpu_s"], question["cpu_s"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     store = Store.read_only(question["path"])

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.conditions import FIREWALL, PACKET_PATH
+from agents.base.confinement import Needs
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.losses import Loss
+from agents.base.privileges import NET_ADMIN, NET_RAW
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.reaction.enforcement import Enforcement, Report
@@ -32,6 +36,8 @@ _T = TypeVar("_T")
 
 TICK_S = 1.0
 """How soon an ended block is reported, and a flushed rule set repaired, at the latest."""
+PROVE_EVERY_S = 30.0
+"""How often a packet of our own shows that the kernel drops."""
 KERNEL_EVERY_S = 30.0
 """How often the kernel is asked for its addresses and routes."""
 _PER_MESSAGE = 50
@@ -60,6 +66,7 @@ class ReactionAgent(BaseAgent[Gateway]):
     services: ClassVar[tuple[str, ...]] = ("block", "unblock")
     losses: ClassVar[tuple[Loss, ...]] = (
         Loss("blocks_refused_rate", "blocks put off, more than policy.maximum_blocks_per_minute"),
+        Loss("blocks_drift", "our nftables rules were changed by somebody else, and put back"),
         Loss("blocks_failed", "orders that the firewall did not carry out"),
         Loss("responder.*.errors", "responder {} failed, it is tried again"),
         Loss("responder.*.forgotten", "responder {}: orders given up, too many wait"),
@@ -72,9 +79,22 @@ class ReactionAgent(BaseAgent[Gateway]):
         self._correlation = self.settings.jid("correlation", self.node)
         """The correlation agent of this node, where it has one: nobody else but a supervisor
         orders."""
-        self._trouble = ""
-        self._kernel_trouble = ""
         self._kernel_reported = ""
+
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """CAP_NET_ADMIN for the rules; raw packets only where connections are reset; other people's
+        responders may speak to their own devices."""
+        node = context.settings.node_named(context.node)
+        if context.settings.policy.dry_run:
+            return Needs(executes=True)
+        resets = "tcp-reset" in node.responders
+        return Needs(
+            executes=True,
+            capabilities=frozenset({NET_ADMIN, NET_RAW} if resets else {NET_ADMIN}),
+            families=(socket.AF_NETLINK, *((socket.AF_PACKET,) if resets else ())),
+            any_port=not {"nftables", "tcp-reset"}.issuperset(node.responders),
+        )
 
     async def on_start(self) -> Gateway:
         """Install the rules and report the blocks in force.
@@ -96,7 +116,10 @@ class ReactionAgent(BaseAgent[Gateway]):
                 gateway=self.node, allow=tuple(policy.allow), interfaces=node.interfaces
             )
             firewall = team = await self._in_worker(lambda: make_team(node.responders, options))
-        store = ClaimStore(self.context.state_dir / "blocks.sqlite3")
+        store = await self._in_worker(
+            lambda: ClaimStore(self.context.state_dir / "blocks.sqlite3", self.conditions)
+        )
+        self.keeps(store.look, name="claim")
         enforcement = Enforcement(
             policy,
             firewall,
@@ -110,9 +133,10 @@ class ReactionAgent(BaseAgent[Gateway]):
         if team is not None:
             now = now_us()
             team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
-        logger.info("%d blocks in force%s", len(active), f" ({note})" if note else "")
+        logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
         await self._report(active)
         self.every(TICK_S, self._tick, name="firewall watch")
+        self.every(PROVE_EVERY_S, self._prove, name="packet path")
         self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
         return Gateway(enforcement, policy, team)
 
@@ -148,13 +172,20 @@ class ReactionAgent(BaseAgent[Gateway]):
             ended = await self._in_worker(self.running.enforcement.tick)
         except FirewallError as e:
             self.counters["firewall_errors"] += 1
-            if str(e) != self._trouble:  # once, not every second
-                logger.error("the firewall can't be checked: %s", e)
-            self._trouble = str(e)
+            self.conditions.fault(FIREWALL, f"nobody knows what the kernel drops: {e}")
             return
-        self._trouble = ""
+        self.conditions.clear(FIREWALL)
+        if self.conditions.of(PACKET_PATH) is not None:
+            await self._prove()  # it may just have been repaired
         self._count()
         await self._report(ended)
+
+    async def _prove(self) -> None:
+        try:
+            wrong = await self._in_worker(self.running.enforcement.prove)
+        except FirewallError:
+            return  # `_tick` says so
+        self.conditions.hold(PACKET_PATH, wrong)
 
     async def _look_at_kernel(self) -> None:
         """Never block what the kernel has as its own, and tell the supervisors what that is."""
@@ -176,11 +207,10 @@ class ReactionAgent(BaseAgent[Gateway]):
             kernel = await asyncio.to_thread(read_kernel_addresses, self.node)
         except KernelAddressesError as e:
             self.counters["kernel_address_errors"] += 1
-            if str(e) != self._kernel_trouble:  # once, not every time
-                logger.error("the kernel's own addresses are not known: %s", e)
-            self._kernel_trouble = str(e)
+            reason = f"the kernel's own addresses are not known, and not protected: {e}"
+            self.conditions.fault("kernel-addresses", reason, level="warning")
             return None
-        self._kernel_trouble = ""
+        self.conditions.clear("kernel-addresses")
         return kernel
 
     async def _report(self, reports: Iterable[Report], *, but: str = "") -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import Protected, canonical
 from agents.clock import ClockReading, read_clocks
 from agents.reaction.claims import AddressClaims, Claim, Claims
@@ -132,6 +133,13 @@ class Enforcement:
         ended, self._unreported = self._unreported, []
         return ended
 
+    def prove(self) -> str:
+        """Whether the kernel drops what is blocked: empty, or what it does instead.
+
+        Raises: FirewallError.
+        """
+        return self._firewall.prove()
+
     def protect(self, protected: Protected) -> list[Report]:
         """Judge by this from now on; ends blocks of what it protects, and reports them.
 
@@ -212,6 +220,7 @@ class Enforcement:
         logger.info(
             "blocked %s for %.0f s (decision %s, %s, ordered by %s)",
             *(address, latest.end - now.steady_s, decision.id, decision.classification, claimant),
+            extra=ORDER,
         )
         detail = ""
         if verdict.duration_s < decision.duration_s:
@@ -240,7 +249,7 @@ class Enforcement:
             raise
         self._settle(address, state, now)
         self.counters["lifted"] += 1
-        logger.info("lifted the block of %s (decision %s)", address, decision.id)
+        logger.info("lifted the block of %s (decision %s)", address, decision.id, extra=ORDER)
         if latest is not None:
             detail = f"still blocked for {latest.claimant}"
             return self._answer(decision, "active", now, end=latest.end, detail=detail)

@@ -81,6 +81,11 @@ class Firewall(Protocol):
         Raises: FirewallError.
         """
 
+    def prove(self) -> str:
+        """See that a packet of a blocked address is dropped: empty, or what happened instead; empty
+        too where it can't be tried. Raises: FirewallError.
+        """
+
     def reconcile(self, wanted: Mapping[Address, float]) -> Drift:
         """Repair rules that somebody changed, and the blocks that should be there.
 
@@ -145,6 +150,9 @@ class DryRunFirewall:
 
     def verify(self) -> bool:
         return True
+
+    def prove(self) -> str:
+        return ""
 
     def reconcile(self, wanted: Mapping[Address, float]) -> Drift:
         present = self.blocked()

@@ -28,6 +28,7 @@ from typing import Any, Final, TypeVar
 
 from agents.reaction.firewall import Drift, FirewallError, Traffic
 from agents.reaction.netlink import Change, NetlinkError, NetlinkSocket
+from agents.reaction.packet_path import NOBODY, prove
 from agents.reaction.ruleset import (
     COUNTERS,
     EXPECTED,
@@ -168,6 +169,9 @@ class Nftables:
             self._generation = generation if clean else None
             reinstalled, self._repaired = reinstalled or self._repaired, False
             return Drift(reinstalled=reinstalled, restored=tuple(missing))
+
+    def prove(self) -> str:
+        return prove(self, (a for a in NOBODY.values() if not self._allowed(a)))
 
     def remove(self) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ import time
 from collections import OrderedDict, deque
 from typing import Any
 
+from scapy.arch.common import compile_filter
 from scapy.config import conf
 from scapy.error import Scapy_Exception
 from scapy.interfaces import get_working_ifaces
@@ -26,6 +27,9 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
+
+from agents.base import privileges
+from ontology import landlock
 
 PER_CONNECTION = 6
 """Times that we try to end one connection."""
@@ -181,6 +185,10 @@ def main() -> int:
     """Until the end of standard input."""
     conf.verb = 0
     try:
+        compile_filter("tcp", linktype=1)  # loads libpcap, for which it starts ldconfig
+        # It looks at strangers' packets: no rules of the firewall, no file of its agent's.
+        privileges.drop({privileges.NET_RAW})
+        landlock.confine(landlock.Allowed(tuple(landlock.worker_program())))
         resetter = Resetter(sys.argv[1:])
     except (OSError, Scapy_Exception, ValueError) as e:
         _say({"error": f"no raw packets: {e}"})

@@ -13,7 +13,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from agents.base.storage import open_store, transaction
+from agents.base.storage import Faults, open_store, transaction
+from agents.base.store_limits import Limits, TableLimit
 from agents.clock import ClockReading, passed_s
 from agents.reaction.claims import AddressClaims, Claim, Veto
 from ontology.records import Address
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS claim (
   address TEXT NOT NULL, claimant TEXT NOT NULL, decision TEXT NOT NULL,
   decided_us INTEGER NOT NULL, since_us INTEGER NOT NULL, end REAL NOT NULL,
   PRIMARY KEY (address, claimant, decision)) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS claim_by_end ON claim (end);
 CREATE TABLE IF NOT EXISTS veto (
   address TEXT PRIMARY KEY, decided_us INTEGER NOT NULL, end REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS clock (
@@ -35,17 +37,34 @@ _MIGRATIONS: Final = {1: "DROP TABLE block"}
 
 MAX_VETOES: Final = 10_000
 """Lifts kept on disk; the oldest go first."""
+MAX_CLAIMS: Final = 200_000
+"""Claims kept on disk; those that end first go first. The kernel has them as well."""
+_LIMITS: Final = Limits(
+    size_bytes=96 << 20,
+    tables=(
+        TableLimit(table="veto", rows=MAX_VETOES),
+        TableLimit(
+            table="claim", rows=MAX_CLAIMS, worst_first="end", key="(address, claimant, decision)"
+        ),
+    ),
+    reserve_pages=1024,
+)
 
 
 class ClaimStore:
-    """A small SQLite file; one writer, any thread. Raises (all methods): sqlite3.Error."""
+    """A small SQLite file, for any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, faults: Faults | None = None) -> None:
         """Raises: StoreError"""
         # The outbox keeps what matters across a power cut; here an fsync would cost more than a
         # lost row: the supervisor sends its blocks again.
         self._database = open_store(
-            path, schema=_SCHEMA, version=_VERSION, migrations=_MIGRATIONS, any_thread=True
+            path,
+            schema=_SCHEMA,
+            version=_VERSION,
+            migrations=_MIGRATIONS,
+            limits=_LIMITS,
+            faults=faults,
         )
 
     def load(self, now: ClockReading) -> dict[Address, AddressClaims]:
@@ -101,11 +120,6 @@ class ClaimStore:
                         "INSERT OR REPLACE INTO veto VALUES (?, ?, ?)",
                         (text, state.veto.decided_us, state.veto.end),
                     )
-            if any(state.veto is not None for state in changed.values()):
-                self._database.execute(
-                    "DELETE FROM veto WHERE rowid <= (SELECT max(rowid) FROM veto) - ?",
-                    (MAX_VETOES,),
-                )
 
     def rewrite(self, states: Mapping[Address, AddressClaims], now: ClockReading) -> None:
         """Store these states in place of everything, with ends on the clock of this boot."""
@@ -118,6 +132,10 @@ class ClaimStore:
         """Note that this much time has passed."""
         with transaction(self._database):
             self._note(now)
+
+    def look(self) -> None:
+        """See `agents.base.storage.Database.look`."""
+        self._database.look()
 
     def close(self) -> None:
         """Close the file."""

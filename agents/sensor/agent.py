@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from agents.base import AgentContext, BaseAgent
+from agents.base import AgentContext, BaseAgent, users
+from agents.base.confinement import Needs
 from agents.base.losses import Loss
+from agents.base.users import Users
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
+from agents.sensor.capture.opener import DirectOpener, SocketOpener, start_opener
 from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.inputs.follower import Follower
 from ontology.records import Alert, ConnectionBatch, Record, Role
@@ -59,12 +62,18 @@ class SensorAgent(BaseAgent[Observation]):
             "capture.*.packets",
         ),
         Loss("capture.*.overrun", "{}: packets not decoded, too many waited", "capture.*.packets"),
+        Loss(
+            "capture.*.forged",
+            "{}: packets arrived in the name of hosts on the other side: forged, or its side is "
+            "not what honeynet.toml says; they prove nothing",
+        ),
         Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
         Loss("alerts_lost", "alerts lost, too many waited"),
         Loss("evicted", "connections forgotten before their end, too many were open"),
         Loss("unread", "payloads forgotten before they were read, too many were open"),
+        Loss("thinned", "payloads not read, there were too many for the time there is", "payloads"),
         Loss("arp_evicted", "ARP claims forgotten, too many came"),
         Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
         Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
@@ -77,11 +86,36 @@ class SensorAgent(BaseAgent[Observation]):
         self._node = context.settings.node_named(context.node)
         self._analyzer = context.settings.jid("analyzer", context.node)
 
+    @classmethod
+    def needs(cls, context: AgentContext) -> Needs:
+        """Logs, captures and rules, and workers of its own. No CAP_NET_RAW: see `take`."""
+        node = context.settings.node_named(context.node)
+        files = (*(entry.path for entry in node.inputs), *node.captures, *node.signatures)
+        return Needs(read=files, executes=True)
+
+    @classmethod
+    def take(cls, context: AgentContext) -> SocketOpener | None:
+        """Another process, which opens rings and log groups, now and whenever one comes back."""
+        node = context.settings.node_named(context.node)
+        if not node.interfaces and not node.nflog:
+            return None
+        shared = users.why_shared(context.settings)
+        own = None if shared else Users.of(context.settings)
+        return start_opener(node, own, context.settings.state_dir)
+
     async def on_start(self) -> Observation:
         """Open interfaces, log groups, files and logs. Raises: what `Sources.start` raises."""
         context = self.context
         honeypots = [pot.address for pot in context.settings.honeypot]
-        sources = Sources(self._node, context.jid, context.state_dir)
+        own, others = context.settings.addresses_of(context.node)
+        sources = Sources(
+            self._node,
+            context.jid,
+            context.state_dir,
+            own=own,
+            others=others,
+            opener=self.taken or DirectOpener(self._node.capture_filter),
+        )
         signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
@@ -138,6 +172,8 @@ class SensorAgent(BaseAgent[Observation]):
                 # Everything is in the outbox on disk: only now may the place move.
                 await asyncio.to_thread(follower.done)
             totals += follower.counters()
+            trouble = await asyncio.to_thread(follower.trouble)
+            self.conditions.hold(f"input.{follower.name}", trouble)
         for name, count in totals.items():
             self.counters[name] = count
 
@@ -148,6 +184,7 @@ class SensorAgent(BaseAgent[Observation]):
             return
         for name, count in watch.counters().items():
             self.counters[name] = count
+        self.conditions.hold("signatures", watch.trouble())
         room = 0 if self.pending > INPUT_PENDING else ALERTS_PER_MESSAGE * 4
         await self._send_records(list(watch.take(room)))
 
@@ -179,5 +216,11 @@ class SensorAgent(BaseAgent[Observation]):
             )
 
     async def _count(self) -> None:
-        for name, count in self.running.sources.counters().items():
+        sources = self.running.sources
+        for name, count in sources.counters().items():
             self.counters[name] = count
+        troubles = sources.troubles()
+        for source, why in troubles.items():
+            self.conditions.fault(f"capture.{source}", why)
+        self.conditions.hold("routes", sources.routes_unknown, level="warning")
+        self.conditions.keep("capture.", (f"capture.{source}" for source in troubles))

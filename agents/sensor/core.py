@@ -6,18 +6,22 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.arp_watch import ArpWatch
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
+from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
-from agents.sensor.payloads.content import ContentReader
-from agents.sensor.payloads.payload import look_up
+from agents.sensor.payloads.payload import PayloadReader
+from agents.sensor.payloads.reading_shares import ReadingShares
+from agents.sensor.sides import SideJudge
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
@@ -40,7 +44,9 @@ class SensorCore:
     """Decodes, follows connections, looks into payloads, packs batches.
 
     ``sensor`` is the bare JID of the agent, or a plain name offline. ``repeatable``: ids follow
-    from the content, so that a replay of the same capture gives the same batches.
+    from the content, so that a replay of the same capture gives the same batches. ``shares``: live,
+    reading payloads has a bounded part of the time; None reads all, as a replay does, which can
+    take the time that it needs.
     """
 
     def __init__(
@@ -50,14 +56,20 @@ class SensorCore:
         repeatable: bool = False,
         timeouts: Timeouts | None = None,
         max_flows: int = 131_072,
+        judge: SideJudge | None = None,
+        shares: ReadingShares | None = None,
+        one_sided: bool = False,
     ) -> None:
+        """``judge``: says which packets can't have come from whom they name. ``one_sided``: one
+        direction only is captured, so that what nobody is seen to answer is read as well."""
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
-        self._content = ContentReader()
+        self._reader = PayloadReader(shares=shares, one_sided=one_sided)
         self._packets = 0
         self._dropped = 0
         self._malformed = 0
@@ -67,12 +79,13 @@ class SensorCore:
         """Time of the last packet: the clock of a replay."""
         self.counters: Counter[str] = Counter()
         """Totals: packets, dropped, malformed and malformed.KIND, other, evicted, …; ``duplicates``
-        (frames captured twice) are not among ``packets``."""
+        (frames captured twice) are not among ``packets``. ``payloads``: read; ``thinned``: not
+        read because there was no time for all; ``unanswered``: because nobody had answered."""
 
-    def on_packets(self, raw: RawPackets) -> None:
-        """Take in a block of packets, in order of capture."""
+    def on_packets(self, raw: RawPackets) -> RawPackets:
+        """Take in a block of packets, in order of capture; the packets that count as evidence."""
         if not len(raw):
-            return
+            return raw
         raw = self._duplicates.drop(raw)
         self.counters["duplicates"] = self._duplicates.frames
         packets = decode(raw)
@@ -85,12 +98,26 @@ class SensorCore:
         for kind, count in packets.malformed.items():
             self.counters[f"malformed.{kind}"] += count
         if not len(packets):
-            return
+            return raw
         if self._begin_us < 0:
             self._begin_us = int(packets.time_us[0])
         self.last_us = int(packets.time_us[-1])
-        marks = self._duplicates.unmark(packets, look_up(packets, self._content))
-        self._flows.add(packets, marks)
+        believed = self._judge.believed(raw, packets)
+        if believed is not None:
+            self.counters.update(self._judge.take_counters())
+            evident = np.ones(len(raw), np.bool_)
+            evident[packets.index[~believed]] = False
+            places = np.cumsum(evident) - 1
+            raw = raw.take(np.flatnonzero(evident))
+            packets = packets.take(believed)
+            packets = replace(packets, index=places[packets.index])
+            if not len(packets):
+                return raw
+
+        def read(answers: Answers) -> Marks:
+            return self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
+
+        self._flows.add(packets, read)
         self.counters["evicted"] = self._flows.evicted
         self._alerts += self._arp.on_packets(packets)
         if len(self._alerts) > MAX_ALERTS:
@@ -99,7 +126,11 @@ class SensorCore:
         self.counters["arp_evicted"] = self._arp.evicted
         self.counters["arp_alerts_held_back"] = self._arp.held_back
         self.counters["retransmitted"] = self._duplicates.segments
-        self.counters["unread"] = self._content.forgotten
+        self.counters["unread"] = self._reader.content.forgotten
+        self.counters["unanswered"] = self._reader.unanswered
+        self.counters["payloads"] = self._reader.payloads
+        self.counters["thinned"] = self._reader.thinned
+        return raw
 
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""

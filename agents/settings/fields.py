@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -97,10 +97,47 @@ def _network(value: object) -> object:
     """One clear reason instead of one for each of four types."""
     if not isinstance(value, str):
         return value
-    network = ip_network(value)
+    try:
+        network = ip_network(value)
+    except ValueError as e:
+        if "host bits" in str(e):
+            whole = ip_network(value, strict=False)
+            raise ValueError(f"{e}: is {whole} meant, or the address alone?") from e
+        raise ValueError(_no_address(value, "an address or a network like 192.0.2.0/24")) from e
     if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
         raise ValueError(f"{value!r} has a scope id, which no packet carries")
     return network
+
+
+def _address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        address = ip_address(value)
+    except ValueError as e:
+        if "/" in value and _is_network(value):
+            plain = value.partition("/")[0]
+            raise ValueError(
+                f"{value!r} is a network; a plain address is wanted, like {plain!r}"
+            ) from e
+        raise ValueError(_no_address(value, "a plain address like 192.0.2.7")) from e
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{value!r} has a scope id, which no packet carries")
+    return address
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_address(text: str, wanted: str) -> str:
+    if _HOST.fullmatch(text) and re.search("[A-Za-z]", text) and ":" not in text:
+        return f"{text!r} is a host name, and they don't work here: name its address"
+    return f"{text!r} is not {wanted}"
 
 
 def _interface(value: object) -> object:
@@ -119,12 +156,16 @@ def _host_text(value: str) -> str:
     return value
 
 
-Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
+Flag = Annotated[bool, Field(strict=True)]
+"""``true`` or ``false``: a number or a word for it is a mistake."""
+Whole = Annotated[int, Field(strict=True)]
+Seconds = Annotated[Whole, BeforeValidator(_duration), Field(gt=0, le=366 * 86400)]
 Name = Annotated[str, BeforeValidator(_name)]
+HostAddress = Annotated[IPv4Address | IPv6Address, BeforeValidator(_address)]
 AllowedNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Priority = Annotated[int, Field(ge=0, le=5)]
-Grade = Annotated[int, Field(ge=0, le=5)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Priority = Annotated[Whole, Field(ge=0, le=5)]
+Grade = Annotated[Whole, Field(ge=0, le=5)]
 Vulnerability = Annotated[str, AfterValidator(_vulnerability)]
 HostText = Annotated[str, AfterValidator(_host_text)]
 Domain = Annotated[str, BeforeValidator(_domain)]

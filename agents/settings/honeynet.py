@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from ipaddress import (
     IPv4Address,
@@ -11,13 +10,14 @@ from ipaddress import (
     ip_address,
 )
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from agents.settings.fields import (
     AllowedNetwork,
     Domain,
+    Flag,
     Host,
     Listen,
     Name,
@@ -25,32 +25,22 @@ from agents.settings.fields import (
     Port,
     Priority,
     Seconds,
+    Whole,
 )
 from agents.settings.host_sections import Honeypot
 from agents.settings.node_sections import Input as Input
 from agents.settings.node_sections import Node as Node
+from agents.settings.problems import Gathered, Problem, Source, did_you_mean, read_source, validate
+from agents.settings.problems import SettingsError as SettingsError
+from agents.settings.toml_lines import Place
 from ontology.addresses import canonical, canonical_network, purpose
 from ontology.records import Address, HostProfile, Network, Role
-
-# What pydantic says in Python's words, in the file's.
-_WORDS = {
-    "extra_forbidden": "there is no such key",
-    "missing": "is missing",
-    "tuple_type": "must be a list",
-    "model_type": "must be a table",
-    "dict_type": "must be a table",
-    "path_type": "must be a path",
-}
-
-
-class SettingsError(ValueError):
-    """honeynet.toml can't be used; the message is one line naming file, key and value."""
 
 
 class Xmpp(Part):
     """How agents reach the XMPP server."""
 
-    embedded: bool = True
+    embedded: Flag = True
     """True: the launcher of ``node`` starts a Prosody. False: a server you run (ejabberd)."""
     node: Name | None = None
     """Node whose launcher runs the embedded server; the first node by default."""
@@ -75,12 +65,12 @@ class Policy(Part):
     maximum_duration: Seconds = 7 * 86400
     allow: tuple[AllowedNetwork, ...] = ()
     """Never blocked: accepted in the kernel before the drop, and refused by the reaction agent."""
-    maximum_blocks_per_minute: int = Field(default=600, gt=0)
+    maximum_blocks_per_minute: Whole = Field(default=600, gt=0)
     minimum_severity: float = Field(default=0.5, ge=0, le=1)
     """Incidents below this severity are shown, not acted on."""
-    dry_run: bool = False
+    dry_run: Flag = False
     """True: decide and report, but never touch the kernel."""
-    paper_rules: bool = False
+    paper_rules: Flag = False
     """True: the rules of ``rules/paper.owl`` are in force as well (docs/rules.md)."""
     reliability: Literal["windowed", "paper"] = "windowed"
     """How reliability is counted (`agents.correlation.assessment.MODES`)."""
@@ -103,7 +93,7 @@ class Policy(Part):
 class Analysis(Part):
     """How the analyzers judge traffic."""
 
-    follow_drift: bool = False
+    follow_drift: Flag = False
     """True: clusters of normal traffic follow it as it changes, within bounds (docs/training.md).
     Off unless asked for: only without it does the same traffic always get the same answer."""
 
@@ -116,7 +106,10 @@ class Settings(Part):
     """XMPP domain of all agents."""
     state_dir: Path
     """Keys, outboxes, archive, run files. Made with mode 0700."""
-    message_log_mib: int = Field(default=8, ge=0, le=1024)
+    users_from: Whole | None = Field(default=None, ge=1000, le=(1 << 31) - 5000)
+    """First of 4096 user and group ids for the agents of this host, when root starts them; by
+    default they follow from ``state_dir`` and lie where nobody else's do."""
+    message_log_mib: Whole = Field(default=8, ge=0, le=1024)
     """MiB of its last messages that each agent keeps for ``ontoidps messages``; 0: none."""
     xmpp: Xmpp = Xmpp()
     console: Console = Console()
@@ -126,58 +119,105 @@ class Settings(Part):
     honeypot: tuple[Honeypot, ...] = ()
 
     @model_validator(mode="after")
-    def _check(self) -> Settings:
-        names = [n.name for n in self.node]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two nodes are named {name!r}")
-        for name in self.policy.sensor_priority.keys() - set(names):
-            raise ValueError(f"policy.sensor_priority: there is no node {name!r}")
-        if not self.jids("correlation"):
-            raise ValueError("no node runs a correlation agent, at least one must")
-        if not self.jids("ontology"):
-            raise ValueError("no node runs an ontology agent, at least one must")
-        if len(self.jids("supervisor")) > 1:
-            raise ValueError("several nodes run a supervisor agent, one may")
-        if len(self.jids("console")) > 1:
-            raise ValueError("at most one node may run the console agent")
-        self._check_addresses()
-        for pot in self.honeypot:
-            if pot.node not in names:
-                raise ValueError(f"honeypot {pot.address} names unknown node {pot.node!r}")
-        if self.xmpp.node is not None and self.xmpp.node not in names:
-            raise ValueError(f"xmpp.node names unknown node {self.xmpp.node!r}")
-        if not self.xmpp.embedded and self.xmpp.ca is None:
-            raise ValueError("xmpp.embedded is false, so xmpp.ca must name the server's CA")
-        if not self._on_one_host():
-            for node in self.node:
-                if not node.addresses:
-                    raise ValueError(
-                        f"node {node.name!r} has no addresses; they are needed, or gateways "
-                        "could be told to block it"
-                    )
+    def _check(self, info: ValidationInfo) -> Settings:
+        Gathered.take(
+            info.context,
+            self,
+            [
+                *self._wrong_names(),
+                *self._wrong_agents(),
+                *self._wrong_addresses(),
+                *self._server(),
+            ],
+        )
         return self
 
-    def _check_addresses(self) -> None:
-        """Raises: ValueError: an address of no host, of two hosts, or of a host and the
-        allow-list."""
+    def _wrong_names(self) -> Iterator[Problem]:
+        names = [n.name for n in self.node]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                yield Problem(("node", number, "name"), f"two nodes are named {name!r}")
+        for name in self.policy.sensor_priority.keys() - set(names):
+            yield Problem(
+                ("policy", "sensor_priority", name),
+                f"there is no node {name!r}{did_you_mean(name, names)}",
+            )
+        for number, pot in enumerate(self.honeypot):
+            if pot.node not in names:
+                yield Problem(
+                    ("honeypot", number, "node"),
+                    f"honeypot {pot.address} names unknown node {pot.node!r}"
+                    f"{did_you_mean(pot.node, names)}",
+                )
+        if self.xmpp.node is not None and self.xmpp.node not in names:
+            yield Problem(
+                ("xmpp", "node"),
+                f"names unknown node {self.xmpp.node!r}{did_you_mean(self.xmpp.node, names)}",
+            )
+
+    def _wrong_agents(self) -> Iterator[Problem]:
+        for role in ("correlation", "ontology"):
+            if not self.jids(role):
+                article = "a" if role == "correlation" else "an"
+                yield Problem((), f"no node runs {article} {role} agent, at least one must")
+        for role, words in (
+            ("supervisor", "several nodes run a supervisor agent, one may"),
+            ("console", "at most one node may run the console agent"),
+        ):
+            running = [n for n, node in enumerate(self.node) if role in node.agents]
+            if len(running) > 1:
+                yield Problem(("node", running[1], "agents"), words)
+
+    def _wrong_addresses(self) -> Iterator[Problem]:
+        """An address of no host, of two hosts, or of a host and the allow-list."""
         allowed = [canonical_network(network) for network in self.allow_networks()]
         owners: dict[Address, str] = {}
-        for node in self.node:
-            for given in node.addresses:
-                address = canonical(given)
-                what = f"node {node.name!r}"
-                _check_host_address(what, address)
+        for number, node in enumerate(self.node):
+            for item, given in enumerate(node.addresses):
+                place: Place = ("node", number, "addresses", item)
+                address, what = canonical(given), f"node {node.name!r}"
+                yield from _of_no_host(place, what, address)
                 if owners.setdefault(address, what) != what:
-                    raise ValueError(f"{owners[address]} and {what} have the address {given}")
-        for pot in self.honeypot:
+                    text = f"{owners[address]} and {what} have the address {given}"
+                    yield Problem(place, text)
+        for number, pot in enumerate(self.honeypot):
+            place = ("honeypot", number, "address")
             address = canonical(pot.address)
-            _check_host_address("a honeypot", address)
+            yield from _of_no_host(place, "a honeypot", address)
             if owners.get(address) == "a honeypot":
-                raise ValueError(f"two honeypots have the address {pot.address}")
+                yield Problem(place, f"two honeypots have the address {pot.address}")
             if any(address in network for network in allowed):
-                raise ValueError(f"honeypot {address} is on the allow-list")
+                yield Problem(place, f"honeypot {address} is on the allow-list")
             owners[address] = "a honeypot"
+
+    def _server(self) -> Iterator[Problem]:
+        if not self.xmpp.embedded and self.xmpp.ca is None:
+            yield Problem(
+                ("xmpp", "embedded"),
+                "xmpp.embedded is false, so xmpp.ca must name the server's CA",
+            )
+        if self._on_one_host():
+            return
+        for number, node in enumerate(self.node):
+            if not node.addresses:
+                yield Problem(
+                    ("node", number),
+                    f"node {node.name!r} has no addresses; they are needed, or gateways could be "
+                    "told to block it",
+                )
+        server = _literal(self.xmpp.host)
+        host = next((n for n in self.node if n.name == self.server_node), None)
+        if not self.xmpp.embedded or server is None or host is None or not host.addresses:
+            return
+        server = canonical(server)
+        if server not in map(canonical, host.addresses):
+            other = next((n.name for n in self.node if server in map(canonical, n.addresses)), "")
+            whose = f"it is one of node {other!r}" if other else "no node has it"
+            yield Problem(
+                ("xmpp", "host"),
+                f"{server} is not an address of node {host.name!r}, which runs the XMPP server: "
+                f"{whose}",
+            )
 
     def _on_one_host(self) -> bool:
         """Whether nobody but this host can reach the XMPP server."""
@@ -221,6 +261,16 @@ class Settings(Part):
         known = ", ".join(n.name for n in self.node)
         raise SettingsError(f"no node is named {name!r} (known: {known})")
 
+    def addresses_of(self, name: str) -> tuple[frozenset[Address], frozenset[Address]]:
+        """(addresses of a node and of the honeypots that it watches, those of all other nodes)."""
+        own: set[Address] = set()
+        others: set[Address] = set()
+        for node in self.node:
+            (own if node.name == name else others).update(map(canonical, node.addresses))
+        for pot in self.honeypot:
+            (own if pot.node == name else others).add(canonical(pot.address))
+        return frozenset(own), frozenset(others - own)
+
     @property
     def server_node(self) -> str:
         """Node whose launcher runs the embedded XMPP server."""
@@ -253,9 +303,9 @@ class Settings(Part):
         )
 
 
-def _check_host_address(what: str, address: Address) -> None:
+def _of_no_host(place: Place, what: str, address: Address) -> Iterator[Problem]:
     if not address.is_loopback and (kind := purpose(address)) is not None:
-        raise ValueError(f"{what} can't have the address {address}: it is {kind}, no host's")
+        yield Problem(place, f"{what} can't have the address {address}: it is {kind}, no host's")
 
 
 def _literal(host: str) -> Address | None:
@@ -273,24 +323,16 @@ def load_settings(path: Path) -> Settings:
     """Read and check a honeynet file; relative paths in it are relative to it.
 
     Raises:
-        SettingsError: one line with the file, the key and what is wrong with its value.
+        SettingsError: one line with the file, the line, the thing and what is wrong with it.
     """
-    try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise SettingsError(f"{path}: {e.strerror}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise SettingsError(f"{path}: not TOML: {e}") from e
-    try:
-        data.setdefault("state_dir", "state")
-        settings = Settings.model_validate(data)
-    except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        # Numbers count from 0 here; names in brackets are pydantic's own, of a union's members.
-        where = ".".join(str(p) for p in first["loc"] if "[" not in str(p)) or "file"
-        message = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-        value = "" if isinstance(first["input"], dict) else f" (got {first['input']!r})"
-        raise SettingsError(f"{path}: {where}: {message}{value}") from e
+    return read_settings(path)[0]
+
+
+def read_settings(path: Path) -> tuple[Settings, Source]:
+    """`load_settings`, and where in the file what stands. Raises: SettingsError."""
+    source = read_source(path)
+    source.data.setdefault("state_dir", "state")
+    settings = validate(Settings, source)
     base = path.resolve().parent
     update: dict[str, object] = {"state_dir": base / settings.state_dir}
     if any(node.inputs or node.signatures or node.captures for node in settings.node):
@@ -308,4 +350,4 @@ def load_settings(path: Path) -> Settings:
         )
     if settings.xmpp.ca is not None:
         update["xmpp"] = settings.xmpp.model_copy(update={"ca": base / settings.xmpp.ca})
-    return settings.model_copy(update=update)
+    return settings.model_copy(update=update), source

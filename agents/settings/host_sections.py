@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
-from agents.settings.fields import Grade, HostText, Name, Part, Port, Vulnerability
+from agents.settings.fields import Grade, HostAddress, HostText, Name, Part, Port, Vulnerability
 from ontology.records import Address, HostProfile
 
 
@@ -53,7 +51,7 @@ class NodeHost(HostFacts):
 class Honeypot(HostFacts):
     """A decoy: any contact with it is suspicious."""
 
-    address: IPv4Address | IPv6Address
+    address: HostAddress
     node: Name
     """Node that watches it."""
     asset_value: Grade = 2

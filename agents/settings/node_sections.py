@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, tzinfo
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from agents import plugins
-from agents.settings.fields import Interface, Name, Part
+from agents.settings.fields import Flag, HostAddress, Interface, Name, Part, Whole
 from agents.settings.host_sections import NodeHost
+from agents.settings.problems import Gathered, Problem, did_you_mean
 from ontology.records import Role
+
+Side = Literal["outside", "inside", "tap"]
 
 
 class Input(Part):
@@ -23,11 +26,11 @@ class Input(Part):
     """Name of an entry point of the group ``ontoidps.inputs``."""
     path: Path
     """A file on the node; it need not exist yet."""
-    address: IPv4Address | IPv6Address | None = None
+    address: HostAddress | None = None
     """The honeypot's own address, where its log knows only the one behind address translation."""
     timezone: str = "UTC"
     """Of time stamps that name none, e.g. ``Europe/Berlin``."""
-    from_start: bool = False
+    from_start: Flag = False
     """True: what the file holds at the very first start counts as well."""
 
     @model_validator(mode="after")
@@ -51,13 +54,16 @@ class Node(Part):
     agents: tuple[Role, ...]
     interfaces: tuple[Interface, ...] = ()
     """Where the sensor captures."""
+    sides: dict[Interface, Side] = Field(default_factory=dict)
+    """Where an interface looks: ``outside``, to strangers (what is not named here); ``inside``, to
+    the honeypots; ``tap``, a mirror port or splitter of the wire inside (docs/capture.md)."""
     capture_filter: str = ""
     """pcap filter expression, compiled into the kernel's BPF."""
-    capture_workers: int = Field(default=1, ge=1, le=16)
+    capture_workers: Whole = Field(default=1, ge=1, le=16)
     """Rings that share each interface's packets by connection (docs/capture.md)."""
-    capture_ring_mib: int = Field(default=16, ge=1, le=1024)
+    capture_ring_mib: Whole = Field(default=16, ge=1, le=1024)
     """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
-    nflog: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
+    nflog: tuple[Annotated[Whole, Field(ge=0, le=65535)], ...] = ()
     """Groups to which netfilter logs packets: ``nft … log group 5``."""
     captures: tuple[Path, ...] = ()
     """pcap or pcapng files that another program is writing."""
@@ -71,45 +77,81 @@ class Node(Part):
     """What looks for attacks in connections; by default all that OntoIDPS brings."""
     responders: tuple[str, ...] = ("nftables",)
     """What carries out blocks: the first one's word counts, the others assist."""
-    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    addresses: tuple[HostAddress, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
     host: NodeHost = NodeHost()
     """What is known of the machine; its roles and agents are known anyway."""
 
     @model_validator(mode="after")
-    def _check(self) -> Node:
-        if not self.agents:
-            raise ValueError(f"node {self.name!r} runs no agents")
-        if len(set(self.agents)) != len(self.agents):
-            raise ValueError(f"node {self.name!r} lists an agent twice")
-        sources = (self.interfaces, self.inputs, self.nflog, self.captures)
-        if "sensor" in self.agents and not any(sources):
-            raise ValueError(
-                f"node {self.name!r} has a sensor but no interfaces, nflog, captures or inputs"
-            )
-        if self.inputs and "sensor" not in self.agents:
-            raise ValueError(f"node {self.name!r} has inputs but no sensor to read them")
-        plugins.check_known(plugins.DETECTORS, self.detectors or ())
-        if self.detectors is not None and "analyzer" not in self.agents:
-            raise ValueError(f"node {self.name!r} names detectors but has no analyzer to run them")
-        if self.responders != ("nftables",):
-            if "reaction" not in self.agents or not self.responders:
-                raise ValueError(
-                    f"node {self.name!r}: responders need a reaction agent, and it one"
+    def _check(self, info: ValidationInfo) -> Node:
+        Gathered.take(info.context, self, [*self._contradictions()])
+        return self
+
+    def _contradictions(self) -> Iterator[Problem]:
+        agents = self.agents
+        if not agents:
+            yield Problem(("agents",), f"node {self.name!r} runs no agents")
+        if len(set(agents)) != len(agents):
+            yield Problem(("agents",), f"node {self.name!r} lists an agent twice")
+        if "sensor" in agents:
+            if not any((self.interfaces, self.inputs, self.nflog, self.captures)):
+                yield Problem(
+                    ("agents",),
+                    f"node {self.name!r} has a sensor but no interfaces, nflog, captures or inputs",
                 )
-            plugins.check_known(plugins.RESPONDERS, self.responders)
-        if self.signatures and not (self.interfaces or self.nflog or self.captures):
-            raise ValueError(
-                f"node {self.name!r} has signatures but no interfaces, nflog or captures to match "
-                "them on"
+            if "analyzer" not in agents:
+                yield Problem(
+                    ("agents",), f"node {self.name!r} has a sensor but no analyzer beside it"
+                )
+        elif self.inputs:
+            yield Problem(("inputs",), f"node {self.name!r} has inputs but no sensor to read them")
+        elif self.nflog or self.captures:
+            yield Problem(
+                ("nflog" if self.nflog else "captures",),
+                f"node {self.name!r} has nflog or captures but no sensor to read them",
             )
+        yield from self._of_plugins()
         for key in ("interfaces", "nflog", "captures"):
             if len(set(getattr(self, key))) != len(getattr(self, key)):
-                raise ValueError(f"node {self.name!r} lists one of its {key} twice")
-        if (self.nflog or self.captures) and "sensor" not in self.agents:
-            raise ValueError(f"node {self.name!r} has nflog or captures but no sensor to read them")
+                yield Problem((key,), f"node {self.name!r} lists one of its {key} twice")
         if len({i.path for i in self.inputs}) != len(self.inputs):
-            raise ValueError(f"node {self.name!r} lists an input's path twice")
-        if "sensor" in self.agents and "analyzer" not in self.agents:
-            raise ValueError(f"node {self.name!r} has a sensor but no analyzer beside it")
-        return self
+            yield Problem(("inputs",), f"node {self.name!r} lists an input's path twice")
+        for name in self.sides.keys() - set(self.interfaces) if not self.nflog else ():
+            yield Problem(
+                ("sides", name),
+                f"sides names {name!r}, which is not among its interfaces"
+                + did_you_mean(name, self.interfaces),
+            )
+        if self.signatures and not (self.interfaces or self.nflog or self.captures):
+            yield Problem(
+                ("signatures",),
+                f"node {self.name!r} has signatures but no interfaces, nflog or captures to match "
+                "them on",
+            )
+
+    def _of_plugins(self) -> Iterator[Problem]:
+        name = self.name
+        for key, kind, role in (
+            ("detectors", plugins.DETECTORS, "analyzer"),
+            ("responders", plugins.RESPONDERS, "reaction"),
+        ):
+            named: tuple[str, ...] | None = getattr(self, key)
+            if named is None or (key == "responders" and named == ("nftables",)):
+                continue
+            try:
+                plugins.check_known(kind, named)
+            except ValueError as e:
+                yield Problem((key,), str(e))
+            if key == "detectors" and role not in self.agents:
+                yield Problem(
+                    (key,), f"node {name!r} names detectors but has no analyzer to run them"
+                )
+            if key == "responders" and (role not in self.agents or not named):
+                yield Problem(
+                    (key,), f"node {name!r}: responders need a reaction agent, and it one"
+                )
+
+    def side(self, interface: str) -> Side:
+        """Where an interface looks. What is not said is taken for the side that proves least;
+        on ``lo`` nobody but this host can send."""
+        return self.sides.get(interface, "tap" if interface == "lo" else "outside")

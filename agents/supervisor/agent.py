@@ -76,7 +76,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
     async def on_start(self) -> SupervisorRun:
         """Open the ledger, and tell a console that had subscribed before. Raises: LedgerError"""
         folder = self.context.state_dir
-        ledger = await asyncio.to_thread(Ledger, folder / "ledger.sqlite3")
+        ledger = await asyncio.to_thread(Ledger, folder / "ledger.sqlite3", faults=self.conditions)
+        self.keeps(ledger.look, name="ledger")
         clock = SteadyClock(ledger.clock()[0])
         operations = Operations(
             self.settings,

@@ -9,6 +9,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from agents.base.protected import canonical
+from agents.base.storage import Faults
+from agents.base.store_limits import Limits
 from agents.supervisor.bans import Entry, GatewayState, expired
 from agents.supervisor.store import Store
 from ontology.records import Address, Decision
@@ -49,8 +51,15 @@ class EntryStore(Store):
     Raises: LedgerError if the file can't be opened or isn't ours.
     """
 
-    def __init__(self, path: Path, schema: str) -> None:
-        super().__init__(path, _SCHEMA + schema, version=_VERSION, migrations=_MIGRATIONS)
+    def __init__(self, path: Path, schema: str, limits: Limits, faults: Faults | None) -> None:
+        super().__init__(
+            path,
+            _SCHEMA + schema,
+            version=_VERSION,
+            migrations=_MIGRATIONS,
+            limits=limits,
+            faults=faults,
+        )
 
     def save(self, entry: Entry) -> None:
         """Write an entry and its gateways' states, new or changed."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from agents.base.storage import Faults
+from agents.base.store_limits import Limits, TableLimit
 from agents.clock import ClockReading
 from agents.supervisor.bans import Outcome
 from agents.supervisor.entry_store import CHUNK, DECISION, EntryStore, dump
@@ -39,6 +41,17 @@ CREATE TABLE IF NOT EXISTS alert (
     received_us INTEGER NOT NULL);
 """
 
+_LAST = "SELECT {} FROM audit ORDER BY seq LIMIT 1 OFFSET max(0, :n - 1)"
+"""Of the ``:n`` oldest lines of the trail."""
+_MOVE_ANCHOR = (
+    f"UPDATE meta SET value = coalesce(({_LAST.format('hash')}), value)"  # noqa: S608
+    " WHERE key = 'audit_anchor'"
+)
+_MOVE_EDGE = (
+    f"UPDATE meta SET value = coalesce(({_LAST.format('seq')}), value)"  # noqa: S608
+    " WHERE key = 'audit_pruned_to'"
+)
+
 _INCIDENT = TypeAdapter(Incident)
 _ALERT = TypeAdapter(Alert)
 _KERNEL = TypeAdapter(GatewayAddresses)
@@ -53,13 +66,51 @@ __all__ = ["AuditLine", "Explanation", "Ledger", "LedgerError", "Retention", "Ru
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Most rows kept of each kind; the oldest go first. Active entries are never dropped."""
+    """Most rows kept of each kind; the oldest go first. Active entries are dropped last, those that
+    end first."""
 
     entries: int = 20_000
+    active: int = 100_000
     decisions: int = 50_000
     incidents: int = 20_000
     alerts: int = 50_000
     audit: int = 200_000
+    size_bytes: int = 384 << 20
+
+    def limits(self) -> Limits:
+        """As SQL; when bytes run out, evidence goes before decisions, and those before entries."""
+        return Limits(
+            size_bytes=self.size_bytes,
+            tables=(
+                TableLimit(table="alert", rows=self.alerts, worst_first="seq", key="seq"),
+                TableLimit(table="incident", rows=self.incidents, worst_first="seq", key="seq"),
+                TableLimit(table="decision", rows=self.decisions, worst_first="seq", key="seq"),
+                TableLimit(
+                    table="audit",
+                    rows=self.audit,
+                    worst_first="seq",
+                    key="seq",
+                    # The chain goes on from the last line that was dropped.
+                    before=(_MOVE_ANCHOR, _MOVE_EDGE),
+                    least=min(self.audit, 1000),
+                ),
+                TableLimit(
+                    table="entry",
+                    rows=self.entries,
+                    worst_first="seq",
+                    key="seq",
+                    only="state <> 'active'",
+                ),
+                TableLimit(
+                    table="entry",
+                    rows=self.active,
+                    worst_first="expires_us",
+                    key="seq",
+                    only="state = 'active'",
+                ),
+            ),
+            reserve_pages=1024,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +138,15 @@ class Ledger(EntryStore):
     Raises: LedgerError if the file can't be opened or isn't a ledger.
     """
 
-    def __init__(self, path: Path, retention: Retention | None = None) -> None:
-        super().__init__(path, _SCHEMA)
-        self._retention = retention or Retention()
-        self.pruned = 0
-        """Rows dropped by retention since the start."""
+    def __init__(
+        self, path: Path, retention: Retention | None = None, faults: Faults | None = None
+    ) -> None:
+        super().__init__(path, _SCHEMA, (retention or Retention()).limits(), faults)
+
+    @property
+    def dropped(self) -> int:
+        """Rows that had to make room since the start."""
+        return self._db.dropped
 
     # ---- decisions and their evidence
 
@@ -213,38 +268,6 @@ class Ledger(EntryStore):
         """What the kernels of gateways have, as they last said."""
         rows = self._all("SELECT record FROM kernel ORDER BY node")
         return tuple(_KERNEL.validate_json(text) for (text,) in rows)
-
-    # ---- bounds
-
-    def trim(self) -> int:
-        """Drop the oldest rows beyond the retention; returns how many."""
-        keep, dropped = self._retention, 0
-        with self.transaction():
-            for table, limit in (
-                ("decision", keep.decisions),
-                ("incident", keep.incidents),
-                ("alert", keep.alerts),
-            ):
-                dropped += self._db.execute(
-                    f"DELETE FROM {table} WHERE seq <="  # noqa: S608
-                    f" (SELECT seq FROM {table} ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-                    (limit,),
-                ).rowcount
-            dropped += self._db.execute(
-                "DELETE FROM entry WHERE state <> 'active' AND seq <= (SELECT seq FROM entry"
-                " WHERE state <> 'active' ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-                (keep.entries,),
-            ).rowcount
-            edge = self._one(
-                "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1 OFFSET ?", keep.audit
-            )
-            if edge is not None:
-                # The chain goes on from the last line that was dropped.
-                self._db.execute("UPDATE meta SET value=? WHERE key='audit_pruned_to'", (edge[0],))
-                self._db.execute("UPDATE meta SET value=? WHERE key='audit_anchor'", (edge[1],))
-                dropped += self._db.execute("DELETE FROM audit WHERE seq <= ?", (edge[0],)).rowcount
-            self.pruned += dropped
-        return dropped
 
     def counts(self) -> dict[str, int]:
         """Rows of each kind, and the active entries."""

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
@@ -43,8 +44,6 @@ SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
 Archive = Callable[[Sequence[Record]], Awaitable[None]]
 Publish = Callable[[Sequence[Entry]], Awaitable[None]]
 """Tells those who order blocks of their own what is in force."""
-
-TRIM_EVERY_S = 60
 
 
 class Operations:
@@ -76,7 +75,6 @@ class Operations:
         self._publish = publish
         # Orders may have been given since that was noted, and a gateway goes by the newest.
         self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
-        self._last_trim_us = 0
 
     # ---- from the agents
 
@@ -116,6 +114,7 @@ class Operations:
             decision.incident,
             decision.origin,
             decision.reason,
+            extra=ORDER,
         )
         await self._dispatch(plan.orders)
         if plan.entry is not None:
@@ -247,9 +246,7 @@ class Operations:
             await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
             self.feed.agent(name)
         await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
-        if now_us - self._last_trim_us >= TRIM_EVERY_S * 1_000_000:
-            self._last_trim_us = now_us
-            await asyncio.to_thread(self.ledger.trim)
+        self.counters["pruned"] = self.ledger.dropped
 
     def _expire(self, now_us: int) -> tuple[Entry, ...]:
         with self.ledger.transaction():

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.base.storage import StoreError, open_store, transaction
+from agents.base.storage import Faults, StoreError, open_store
+from agents.base.store_limits import Limits
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -57,7 +58,14 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, schema: str, *, version: int, migrations: Mapping[int, str]
+        self,
+        path: Path,
+        schema: str,
+        *,
+        version: int,
+        migrations: Mapping[int, str],
+        limits: Limits,
+        faults: Faults | None,
     ) -> None:
         self._path = path
         self._lock = threading.RLock()
@@ -67,22 +75,25 @@ class Store:
                 schema=_SCHEMA + schema,
                 version=version,
                 migrations=migrations,
-                any_thread=True,
+                limits=limits,
+                faults=faults,
             )
         except StoreError as e:
             raise LedgerError(str(e)) from e
 
     def close(self) -> None:
         """Close the file; it can't be used afterwards."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
+
+    def look(self) -> None:
+        """See `agents.base.storage.Database.look`."""
+        self._db.look()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and nobody else in between. May be nested."""
-        with self._lock:
-            with transaction(self._db):
-                yield
+        with self._lock, self._db.transaction():
+            yield
 
     def audit(self, who: str, what: str, subject: str, reason: str, now_us: int) -> AuditLine:
         """Append one line to the trail."""

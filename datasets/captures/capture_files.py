@@ -44,19 +44,28 @@ class RawPackets:
     """(n,) epoch microseconds."""
     link_type: int
     """LINKTYPE_ number (tcpdump.org/linktypes.html), e.g. 1 for Ethernet."""
+    came: NDArray[np.int8] | None = None
+    """(n,) k: arrived by ``interfaces[k - 1]``; -k: left by it; 0: not known. None: of all."""
+    interfaces: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def after(self, count: int) -> RawPackets:
         """The same without the first ``count``."""
+        return self.take(slice(count, None))
+
+    def take(self, which: slice | NDArray[np.int64]) -> RawPackets:
+        """The same with these packets only."""
         return RawPackets(
             self.data,
-            self.offsets[count:],
-            self.lengths[count:],
-            self.wire_lengths[count:],
-            self.times_us[count:],
+            self.offsets[which],
+            self.lengths[which],
+            self.wire_lengths[which],
+            self.times_us[which],
             self.link_type,
+            None if self.came is None else self.came[which],
+            self.interfaces,
         )
 
     def frame(self, index: int) -> bytes:

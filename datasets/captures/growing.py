@@ -96,6 +96,12 @@ class GrowingCapture:
         self._resume = self._kept
         """Where the last run stopped, until its file is found or given up."""
 
+    def trouble(self) -> str:
+        """Why nothing comes from it, in words; empty if there is a capture to read."""
+        if self._said:
+            return self._said
+        return f"no file {self._path}" if self._file is None else ""
+
     def close(self) -> None:
         """May be called twice."""
         if self._file is not None:

@@ -18,6 +18,7 @@ from typing import Any
 import jpype
 
 from ontology import frames
+from ontology.confined_worker import confine_worker
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
 
 HEAP_MIB = 512
@@ -122,6 +123,7 @@ def main(arguments: list[str]) -> None:
     """Print one JSON object a problem."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever Java prints must not fall among our lines
+    confine_worker(read=map(Path, arguments))
     # A second of work, for which the optimising compiler would cost more than it gains.
     start_jvm(HEAP_MIB, "-XX:TieredStopAtLevel=1")
     api = _Api([Path(argument) for argument in arguments])

@@ -7,7 +7,6 @@ its own timer only between two passes over the rules.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -16,7 +15,6 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
@@ -211,14 +209,11 @@ class PelletWorker:
                 stderr=subprocess.PIPE,
                 env=environment,
                 # Ctrl-C in the terminal is for the launcher, which stops things in order.
-                start_new_session=True,
+                # Not a session: its priority would begin at 0, whatever ours is (sched(7)).
+                process_group=0,
             )
         except OSError as e:
             raise ReasonerUnavailable(f"the worker can't be started: {e}") from e
-        # A new session begins at priority 0, whatever ours is (sched(7), autogroup).
-        with contextlib.suppress(OSError):
-            nice = os.getpriority(os.PRIO_PROCESS, 0)
-            Path(f"/proc/{process.pid}/autogroup").write_text(str(nice), encoding="ascii")
         self.counters["starts"] += 1
         self._process = process
         assert process.stdin is not None and process.stdout is not None  # noqa: S101

@@ -28,6 +28,7 @@ import jpype
 from ontology import frames
 from ontology.chainer.justify import Justifier
 from ontology.chainer.prefilter import Part, Prefilter, Reduced
+from ontology.confined_worker import confine_worker
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
 from ontology.reasoner.premises import Term
 
@@ -120,6 +121,7 @@ def main(arguments: list[str]) -> None:
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     stdin = os.fdopen(os.dup(0), "rb")
     stdout = os.fdopen(os.dup(1), "wb")
+    confine_worker()
     # Whatever Java prints must not fall between our frames.
     os.dup2(2, 1)
     start_jvm(heap_mib)

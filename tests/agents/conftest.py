@@ -1,9 +1,14 @@
-"""Fixtures of the agents' tests: a small honeynet on disk, with keys."""
+"""Fixtures of the agents' tests: a small honeynet on disk, with keys; a network namespace for the
+body of a test, in a thread of its own, so that the test run stays outside."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import random
 import socket
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from agents.settings.honeynet import Settings, load_settings
 from agents.trust.identity import ensure_keys
 from datasets.kdd.kdd99 import FEATURES
 
+_CLONE_NEWNET = 0x40000000
 HONEYNET = """\
 name = "test"
 domain = "honeynet.test"
@@ -100,3 +106,30 @@ def kdd_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def in_namespace(body: Callable[[], None]) -> None:
+    """Run ``body`` in a new namespace with ``lo`` up; its children inherit the namespace."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "unshare")
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            body()
+        except BaseException as e:
+            failed.append(e)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+@pytest.fixture
+def namespace() -> Callable[[Callable[[], None]], None]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make a network namespace")
+    return in_namespace

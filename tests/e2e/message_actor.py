@@ -16,6 +16,7 @@ import time
 import uuid
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import ClassVar
 
 from agents.base import AgentContext, BaseAgent, run_agent
 from agents.messages.acl import AclMessage
@@ -44,17 +45,24 @@ def alert(analyzer: str, explanation: str = "test") -> Alert:
 class Actor(BaseAgent[None]):
     """Does the job its command line names."""
 
-    def __init__(self, context: AgentContext, journal: Path, job: str) -> None:
+    journal: ClassVar[Path]
+    job: ClassVar[str]
+
+    def __init__(self, context: AgentContext) -> None:
         self.role = context.role  # type: ignore[misc]
         super().__init__(context)
-        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._job = job
+        self._job = self.job
         self._last: dict[str, int] = {}
         self._failed: set[str] = set()
 
+    @classmethod
+    def take(cls, context: AgentContext) -> int:
+        """The journal, which lies where an agent may not write."""
+        return os.open(cls.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
     def note(self, **entry: object) -> None:
         line = json.dumps({"at": time.monotonic()} | entry)
-        os.write(self._journal, line.encode() + b"\n")
+        os.write(self.taken, line.encode() + b"\n")
 
     async def on_start(self) -> None:
         self.note(event="started")
@@ -120,7 +128,7 @@ class Actor(BaseAgent[None]):
 
     async def on_stop(self) -> None:
         self.note(event="stopped", **self.counters)
-        os.close(self._journal)
+        os.close(self.taken)
 
 
 def main() -> int:
@@ -129,10 +137,8 @@ def main() -> int:
     settings = load_settings(Path(file))
     context = AgentContext(settings=settings, role=role, node=node)
 
-    def make(context: AgentContext) -> Actor:
-        return Actor(context, Path(journal), job)
-
-    return run_agent(make, context, None)  # type: ignore[arg-type]
+    Actor.journal, Actor.job = Path(journal), job
+    return run_agent(Actor, context, None)
 
 
 if __name__ == "__main__":

@@ -222,7 +222,9 @@ async def test_both_ways_of_renaming_reach_the_next_alert(honeynet: Path) -> Non
 
         url = "http://localhost/api/v1"
         at_socket = httpx.AsyncHTTPTransport(uds=str(operator_socket(net.settings, "gw1")))
-        async with httpx.AsyncClient(transport=at_socket, timeout=15, trust_env=False) as client:
+        token = (net.settings.state_dir / "console-token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(transport=at_socket, headers=headers, timeout=15) as client:
             body = {"name": "own scanner", "traffic_class": "Normal", "reason": "ticket 4711"}
             # While the file is no good, the console is refused too, with the reason.
             answer = await client.post(f"{url}/clusters/{number}", json=body)

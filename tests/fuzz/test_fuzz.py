@@ -39,7 +39,7 @@ from agents.sensor.flows.decode import decode
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from agents.sensor.payloads.payload import look_up
+from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.signatures.matcher import SignatureMatcher
 from datasets.captures.pcap import CaptureError, RawPackets, read_capture
 from ontology import fragments
@@ -265,7 +265,7 @@ _payload_frame = st.builds(_framed, _payload, st.tuples(_port, _port), st.boolea
 def payload(data: st.DataObject) -> None:
     """The look-up of logins, attack strings and probes."""
     columns = decode(data.draw(raw_packets(_payload_frame)))
-    marks = look_up(columns)
+    marks = PayloadReader().look_up(columns)
     assert np.all(np.diff(marks.index) > 0)
     assert not len(marks.index) or marks.index[-1] < len(columns)
 

@@ -4,24 +4,32 @@ import { store } from "./store.js";
 import { at, ago, gist, gravity, iso, left, nowUs, who, words } from "./format.js";
 
 const CHIPS = 4;
-const SIGN = { active: "✓", pending: "…", refused: "✕", failed: "✕", lifted: "○", expired: "○" };
+const SIGN = { active: "✓", pending: "…", refused: "✕", failed: "✕", lifted: "○", expired: "○", unknown: "?" };
 const GRACE_US = 30e6;
 
 // An ended block stays among the active ones until every gateway has confirmed its end.
 export const isCurrent = (b) => b.state === "active" || (!b.settled && nowUs() - b.ended_us < GRACE_US);
 
+// As it is known now: who said "active" and is not heard any more, or can't look, may not drop.
+export const stateAt = (g) => (g.state === "active" && store.doubt(g.gateway) ? "unknown" : g.state);
+
 export function stateOf(b) {
   const open = b.gateways.filter((g) => !g.confirmed);
+  const unknown = b.gateways.filter((g) => stateAt(g) === "unknown").length;
   if (b.state === "active") {
+    if (unknown && unknown === b.gateways.length) return ["warn", "not known"];
     if (open.length && b.gateways.every((g) => g.state === "failed" || g.state === "refused")) return ["bad", "nowhere"];
     if (open.some((g) => g.state === "failed" || g.state === "refused")) return ["bad", "not everywhere"];
+    if (unknown) return ["warn", "in doubt"];
     return open.length ? ["warn", "spreading"] : ["good", "blocked"];
   }
-  if (b.state === "lifted") return open.some((g) => g.state === "active") ? ["warn", "lifting"] : ["quiet", "lifted"];
-  return ["quiet", "expired"];
+  const still = open.some((g) => g.state === "active" || g.state === "unknown");
+  if (b.state === "lifted") return still ? ["warn", "lifting"] : ["quiet", "lifted"];
+  return still ? ["warn", "expiring"] : ["quiet", "expired"];
 }
 
 export function gatewayKind(b, g) {
+  if (stateAt(g) === "unknown") return "warn";
   if (g.state === "failed" || g.state === "refused") return b.state === "active" ? "bad" : "quiet";
   if (g.state === "active") return g.confirmed ? "good" : "warn";
   if (g.state === "pending") return b.state === "active" ? "warn" : "quiet";
@@ -30,9 +38,11 @@ export function gatewayKind(b, g) {
 
 export function chip(b, g) {
   const late = g.wanted === "block" && g.state === "active" && !g.confirmed ? ", its new end is not yet confirmed" : "";
-  const title = `${g.gateway}: wanted ${g.wanted === "block" ? "blocked" : "not blocked"}, is ${g.state}${late}${g.detail ? ` (${g.detail})` : ""}`;
+  const state = stateAt(g);
+  const is = state === "unknown" ? `said active, but ${store.doubt(g.gateway) || "that may not hold any more"}` : `is ${state}`;
+  const title = `${g.gateway}: wanted ${g.wanted === "block" ? "blocked" : "not blocked"}, ${is}${late}${g.detail ? ` (${g.detail})` : ""}`;
   return h("span", { class: `chip ${gatewayKind(b, g)}`, title },
-    h("span", { "aria-hidden": "true" }, SIGN[g.state] ?? "?"), ` ${g.gateway}`, h("span", { class: "vh" }, ` ${g.state}`));
+    h("span", { "aria-hidden": "true" }, SIGN[state] ?? "?"), ` ${g.gateway}`, h("span", { class: "vh" }, ` ${state}`));
 }
 
 function chips(b) {

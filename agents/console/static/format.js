@@ -24,6 +24,12 @@ export function span(us) {
   return `${(s / 86400).toFixed(s % 86400 ? 1 : 0)} d`;
 }
 
+// What an agent can't do, with its numbers.
+export const told = (c) => {
+  const numbers = Object.entries(c.numbers).map(([name, n]) => `${n.toLocaleString("en")} ${name.replaceAll("_", " ")}`);
+  return numbers.length ? `${c.reason} (${numbers.join(", ")})` : c.reason;
+};
+
 export function ago(us) {
   const past = nowUs() - us;
   return past < 2e6 ? "now" : `${span(past < 60e6 ? past : Math.floor(past / 60e6) * 60e6)} ago`;

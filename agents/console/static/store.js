@@ -1,12 +1,15 @@
 // The one store: everything that the page shows, fed by the lists (a snapshot) and the event stream
 // (changes). Views read it and are told which topics changed; nobody else keeps a copy.
-import { get, setCsrf } from "./api.js";
-import { nowUs, setClock } from "./format.js";
+import { get, getList, setCsrf } from "./api.js";
+import { at, nowUs, setClock } from "./format.js";
 
 const LIST = 5000;
 const HISTORY = 1000;
 const FEED = 200;
 const HEARD_US = 14e6; // the supervisor answers the console every 5 s
+
+// Conditions of a gateway (agents/base/conditions.py) under which nobody knows what its kernel drops.
+const UNSURE = new Set(["firewall", "packet-path"]);
 
 const keyOf = { blocks: (b) => b.id, agents: (a) => a.name, incidents: (i) => i.incident.id, alerts: (a) => a.alert.id, clusters: (c) => c.number };
 
@@ -15,6 +18,8 @@ class Store {
     this.me = null;
     for (const topic of Object.keys(keyOf)) this[topic] = new Map();
     this.classes = [];
+    this.doubts = new Map(); // gateway: why its last word may not hold any more
+    this.hidden = { active: 0, ended: 0 }; // blocks that the console has and that were not read
     this.link = "connecting"; // to the console: live, down or stale
     this.heardUs = 0; // when the console last heard of the supervisor
     this.linkSince = Date.now();
@@ -43,14 +48,16 @@ class Store {
   }
 
   async read() {
-    const [active, past, agents, incidents, alerts, found] = await Promise.all([get(`blocks?state=active&limit=${LIST}`),
-      get(`blocks?state=ended&limit=${HISTORY}`), get("agents"), get(`incidents?limit=${FEED}`), get(`alerts?limit=${FEED}`), get("clusters")]);
+    const [active, past, agents, incidents, alerts, found] = await Promise.all([getList(`blocks?state=active&said=true&limit=${LIST}`),
+      getList(`blocks?state=ended&said=true&limit=${HISTORY}`), get("agents"), get(`incidents?limit=${FEED}`), get(`alerts?limit=${FEED}`), get("clusters")]);
     this.classes = found.classes;
-    const lists = { blocks: [...past, ...active], agents, incidents, alerts, clusters: found.clusters };
+    this.hidden = { active: active.total - active.body.length, ended: past.total - past.body.length };
+    const lists = { blocks: [...past.body, ...active.body], agents, incidents, alerts, clusters: found.clusters };
     for (const [topic, rows] of Object.entries(lists)) {
       this[topic].clear();
       for (const row of rows) this[topic].set(keyOf[topic](row), row);
     }
+    this.judge();
     this.changed(...Object.keys(lists));
   }
 
@@ -67,6 +74,7 @@ class Store {
       if (!(topic in keyOf)) continue;
       for (const row of rows) this[topic].set(keyOf[topic](row), row);
       this.bound(topic);
+      if (topic === "agents") this.judge();
       this.changed(topic);
     }
   }
@@ -80,6 +88,22 @@ class Store {
     } else if (topic === "blocks" && rows.size > LIST + 2 * HISTORY) {
       const ended = [...rows.values()].filter((b) => b.state !== "active").sort((x, y) => y.ended_us - x.ended_us);
       for (const b of ended.slice(HISTORY)) rows.delete(b.id);
+    }
+  }
+
+  // Why what a gateway said last may not hold any more; empty if it does.
+  doubt(gateway) {
+    return this.doubts.get(gateway) ?? "";
+  }
+
+  judge() {
+    this.doubts.clear();
+    for (const a of this.agents.values()) {
+      if (a.role !== "reaction") continue;
+      const unsure = a.conditions.find((c) => UNSURE.has(c.name))?.reason;
+      const silent = a.state === "silent" && `it has not been heard since ${at(a.renewed_us)}`;
+      const why = a.state === "absent" ? "it has not been heard since the supervisor started" : silent || unsure;
+      if (why) this.doubts.set(a.node, why);
     }
   }
 

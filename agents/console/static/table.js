@@ -86,6 +86,12 @@ export class Table {
     e.preventDefault();
   }
 
+  // What a row shows depends on more than the row, and that has changed.
+  refill() {
+    for (const line of this.drawn.values()) line.row = null;
+    this.touch();
+  }
+
   touch() {
     if (this.asked) return;
     this.asked = true;

@@ -1,7 +1,7 @@
 // The blocks, active or ended, with the figures above them.
 import { $, h, say, setText } from "./dom.js";
-import { nowUs, plural } from "./format.js";
-import { columns, isCurrent, matcher, newestFirst } from "./block_columns.js";
+import { ago, nowUs, plural } from "./format.js";
+import { columns, isCurrent, matcher, newestFirst, stateAt } from "./block_columns.js";
 import { store } from "./store.js";
 import { Table } from "./table.js";
 
@@ -32,6 +32,7 @@ export class BlocksView {
   update(topics, route) {
     if (topics.has("route") && route) this.follow(route);
     if (topics.has("blocks")) this.announce();
+    if (topics.has("agents")) this.table.refill();
     if (topics.has("blocks") || topics.has("tick")) this.table.touch();
     this.figures();
   }
@@ -68,7 +69,7 @@ export class BlocksView {
   refilter() {
     const match = matcher(this.text);
     this.table.filter((b) => (this.ended ? b.state !== "active" : isCurrent(b)) && match(b));
-    setText(this.table.empty, this.text ? "No block matches the filter." : this.ended ? "No block has ended yet." : "Nobody is blocked.");
+    setText(this.table.empty, this.text ? nobody(this.text) : this.ended ? "No block has ended yet." : "Nobody is blocked.");
   }
 
   // For who can't see the table change.
@@ -85,12 +86,12 @@ export class BlocksView {
     for (const b of store.blocks.values()) {
       if (b.state !== "active") continue;
       active += 1;
-      if (!b.settled) open += 1;
+      if (!b.settled || (store.doubts.size && b.gateways.some((g) => stateAt(g) === "unknown"))) open += 1;
     }
     const gateways = [...store.agents.values()].filter((a) => a.role === "reaction");
-    const up = gateways.filter((a) => a.state === "up").length;
+    const up = gateways.filter((a) => (a.state === "up" || a.state === "degraded") && !store.doubt(a.node)).length;
     const recent = [...store.incidents.values()].filter((i) => i.received_us > nowUs() - 3600e6).length;
-    const tiles = [["Active blocks", active, ""], ["Not yet everywhere", open, open ? "warn" : ""],
+    const tiles = [["Active blocks", active, ""], ["Not known everywhere", open, open ? "warn" : ""],
       ["Gateways up", `${up} / ${gateways.length}`, up < gateways.length ? "bad" : "good"], ["Incidents, last hour", recent, ""]];
     const host = $("#figures");
     if (!host.children.length) host.append(...tiles.map(([title]) => h("div", null, h("dt", null, title), h("dd"))));
@@ -99,7 +100,19 @@ export class BlocksView {
       setText(cell, typeof value === "number" ? value.toLocaleString("en") : value);
       cell.className = kind;
     });
-    const total = this.ended ? store.blocks.size - active : active;
-    setText($("#shown"), this.text ? `${this.table.view.length.toLocaleString("en")} of ${total.toLocaleString("en")}` : "");
+    const have = this.ended ? store.blocks.size - active : active;
+    const total = have + (this.ended ? store.hidden.ended : store.hidden.active);
+    const shown = this.text ? this.table.view.length : have;
+    setText($("#shown"), this.text || shown < total ? `showing ${shown.toLocaleString("en")} of ${total.toLocaleString("en")}` : "");
   }
+}
+
+// An address that nobody is asked to block may still be blocked where nobody knows.
+function nobody(text) {
+  if (!/^[0-9a-f.:]*[.:][0-9a-f.:]*$/i.test(text.trim())) return "No block matches the filter.";
+  const gateways = [...store.agents.values()].filter((a) => a.role === "reaction");
+  const unsure = gateways.filter((a) => store.doubt(a.node)).map((a) => `${a.node}: ${store.doubt(a.node)}`);
+  const sure = gateways.filter((a) => !store.doubt(a.node)).map((a) => `${a.node} (heard ${ago(a.renewed_us)})`);
+  return [`No block of ${text.trim()} here.`, sure.length ? `Not blocked on ${sure.join(", ")}.` : "",
+    unsure.length ? `Not known: ${unsure.join("; ")}.` : ""].filter(Boolean).join(" ");
 }

@@ -2,7 +2,7 @@
 import { h, setText } from "./dom.js";
 import { get } from "./api.js";
 import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, protocol, span, who, words } from "./format.js";
-import { chip, gatewayKind, stateOf } from "./block_columns.js";
+import { chip, gatewayKind, stateAt, stateOf } from "./block_columns.js";
 import { store } from "./store.js";
 
 const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
@@ -28,7 +28,7 @@ export class DetailView {
 
   update(topics, route) {
     if (route && route.id !== this.shown) this.open(route.id);
-    else if (topics.has("blocks") && this.shown && store.blocks.get(this.shown) !== this.block) this.read(false);
+    else if (this.shown && (topics.has("agents") || (topics.has("blocks") && store.blocks.get(this.shown) !== this.block))) this.read(false);
     if (this.counter) setText(this.counter.element, left(Math.max(0, this.counter.until - nowUs())));
   }
 
@@ -55,7 +55,7 @@ export class DetailView {
     this.block = store.blocks.get(this.shown);
     let detail;
     try {
-      detail = await get(`blocks/${encodeURIComponent(this.shown)}`);
+      detail = await get(`blocks/${encodeURIComponent(this.shown)}?said=true`);
     } catch (error) {
       if (mine === this.asked) this.host.replaceChildren(h("p", { class: "blank" }, error.message));
       return;
@@ -100,13 +100,13 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions, rest)
   ].filter(Boolean);
 }
 
-const IS = { pending: "the order is on its way", active: "blocked", refused: "refused", failed: "failed", lifted: "not blocked", expired: "not blocked, its time was over" };
+const IS = { unknown: "not known", pending: "the order is on its way", active: "blocked", refused: "refused", failed: "failed", lifted: "not blocked", expired: "not blocked, its time was over" };
 
 function gateway(b, g) {
   const wanted = g.confirmed ? null : `, should be ${g.wanted === "block" ? "blocked" : "free again"}`;
   const until = g.state === "active" && g.expires_us ? ` until ${at(g.expires_us)}` : "";
   return h("li", { class: gatewayKind(b, g) }, chip(b, g),
-    h("span", null, h("b", null, IS[g.state] ?? g.state), until, g.state === "active" && g.wanted === "block" ? null : wanted, g.wanted === "block" && g.state === "active" && !g.confirmed ? " (new end not yet confirmed)" : null, h("span", { class: "muted" }, ` · ${ago(g.since_us)}`),
+    h("span", null, h("b", null, IS[stateAt(g)] ?? g.state), stateAt(g) === "unknown" ? `, it said blocked, but ${store.doubt(g.gateway)}` : "", until, g.state === "active" && g.wanted === "block" ? null : wanted, g.wanted === "block" && g.state === "active" && !g.confirmed ? " (new end not yet confirmed)" : null, h("span", { class: "muted" }, ` · ${ago(g.since_us)}`),
       g.detail ? h("span", { class: "muted" }, ` · ${g.detail}`) : null));
 }
 

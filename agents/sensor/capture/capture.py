@@ -12,6 +12,7 @@ import mmap
 import select
 import socket
 import struct
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -40,6 +41,10 @@ _BLOCK_BYTES = 1 << 18
 """Must hold a frame of 64 KiB, which receive offload puts together."""
 _RETIRE_MS = 20
 """Age at which the kernel hands over a block that isn't full."""
+_KIND = 58
+"""Where in a frame's header (48 bytes) and the sockaddr_ll behind it ``sll_pkttype`` is."""
+_OUTGOING = 4
+"""PACKET_OUTGOING; every other kind arrived."""
 _MAX_READ_BLOCKS = 16
 """Blocks taken in one read: at most 4 MiB."""
 
@@ -83,16 +88,18 @@ class Capture:
         ring_bytes: int = 16 << 20,
         promiscuous: bool = True,
         fanout: int | None = None,
+        open_: Callable[[], socket.socket] | None = None,
     ) -> None:
+        """``open_``: who has the right to open a packet socket; by default we."""
         self.interface = interface
         self._fanout = fanout
         self._blocks = max(ring_bytes // _BLOCK_BYTES, 2)
         self._next = 0
         self._dropped = 0
-        self._index = _interface_index(interface)
+        self._index = interface_index(interface)
         try:
             # Protocol 0: nothing arrives before the filter stands and `bind` names the interface.
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._socket = open_() if open_ else socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as e:
             raise CaptureError(
                 f"capturing on {interface!r} needs CAP_NET_RAW: run as root or in a namespace"
@@ -209,6 +216,8 @@ class Capture:
             fields[:, 4].copy(),
             fields[:, 1] * 1_000_000 + fields[:, 2] // 1000,
             self.link_type,
+            np.where(data[heads + _KIND] == _OUTGOING, -1, 1).astype(np.int8),
+            (self.interface,),
         )
 
     def dropped(self) -> int:
@@ -235,7 +244,8 @@ class Capture:
             return False
 
 
-def _interface_index(interface: str) -> int:
+def interface_index(interface: str) -> int:
+    """Its number in this thread's network namespace. Raises: InterfaceMissing."""
     try:
         return socket.if_nametoindex(interface)
     except (OSError, ValueError) as e:

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -33,7 +33,9 @@ _CFG_CMD, _CFG_MODE, _CFG_NLBUFSIZ, _CFG_TIMEOUT, _CFG_QTHRESH, _CFG_FLAGS = ran
 _BIND: Final = 1
 _COPY_PACKET: Final = 2
 _WITH_SEQUENCE: Final = 1  # NFULNL_CFG_F_SEQ
-_HEADER, _TIMESTAMP, _PAYLOAD, _SEQ = 1, 3, 9, 12
+_HEADER, _TIMESTAMP, _INDEV, _PAYLOAD, _SEQ = 1, 3, 4, 9, 12
+_MAX_NAMES: Final = 120
+"""Interfaces told apart in one read."""
 _TYPE_MASK: Final = 0x3FFF
 
 _MESSAGE = struct.Struct("=IHHII")
@@ -87,6 +89,7 @@ class Gathered:
     def __init__(self) -> None:
         self._frames: list[bytes] = []
         self._times: list[int] = []
+        self._came: list[int] = []
         self._next: int | None = None
         self.lost = 0
         """Packets that the kernel numbered but could not send."""
@@ -96,7 +99,7 @@ class Gathered:
         for kind, _, body in messages(datagram):
             if kind != _ULOG << 8 | _PACKET:
                 continue
-            protocol, payload, time_us = b"", None, arrived_us
+            protocol, payload, time_us, index = b"", None, arrived_us, 0
             for attribute, value in attributes(body[_GENERIC.size :]):
                 if attribute == _HEADER and len(value) >= 2:
                     protocol = bytes(value[:2])
@@ -104,6 +107,8 @@ class Gathered:
                     seconds, micros = _WHEN.unpack(value)
                     # Only the kernel's clock counts; a value out of its reach is no time.
                     time_us = seconds * 1_000_000 + micros if seconds < 1 << 33 else arrived_us
+                elif attribute == _INDEV and len(value) == 4:
+                    index = int.from_bytes(value, "big")
                 elif attribute == _PAYLOAD:
                     payload = value
                 elif attribute == _SEQ and len(value) == 4:
@@ -114,17 +119,83 @@ class Gathered:
             if payload is not None and protocol:
                 self._frames.append(bytes(12) + protocol + payload)
                 self._times.append(time_us)
+                self._came.append(index)
 
-    def take(self) -> RawPackets:
-        """What was gathered since the last time."""
+    def take(self, name_of: Callable[[int], str] = lambda index: "") -> RawPackets:
+        """What was gathered since the last time.
+
+        ``name_of``: the interface of an index; empty if there is none.
+        """
         frames, self._frames = self._frames, []
         times, self._times = self._times, []
         lengths = np.array([len(frame) for frame in frames], np.int64)
         data = np.frombuffer(b"".join((*frames, bytes(PADDING))), np.uint8)
         offsets = np.cumsum(lengths) - lengths
+        came, self._came = self._came, []
+        names = {index: name for index in sorted({*came})[:_MAX_NAMES] if (name := name_of(index))}
+        places = {index: number for number, index in enumerate(names, 1)}
         return RawPackets(
-            data, offsets, lengths, lengths.copy(), np.array(times, np.int64), ETHERNET
+            data,
+            offsets,
+            lengths,
+            lengths.copy(),
+            np.array(times, np.int64),
+            ETHERNET,
+            np.array([places.get(index, 0) for index in came], np.int8),
+            tuple(names.values()),
         )
+
+
+def open_log_group(group: int) -> socket.socket:
+    """The socket to which the kernel sends a group's packets from now on.
+
+    Raises:
+        CaptureError: no permission, a kernel without nfnetlink_log, or a group that is taken.
+    """
+    try:
+        sock = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
+        )
+    except OSError as e:
+        raise CaptureError(f"nflog:{group}: this kernel has no netfilter netlink") from e
+    try:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.bind((0, 0))
+        sock.settimeout(_REPLY_S)
+        _ask(sock, group, _attribute(_CFG_CMD, bytes([_BIND])))
+        _ask(
+            sock,
+            group,
+            _attribute(_CFG_MODE, struct.pack(">IBB", 0xFFFF, _COPY_PACKET, 0))
+            + _attribute(_CFG_NLBUFSIZ, struct.pack(">I", _GATHER))
+            + _attribute(_CFG_TIMEOUT, struct.pack(">I", _FLUSH))
+            + _attribute(_CFG_QTHRESH, struct.pack(">I", _THRESHOLD))
+            + _attribute(_CFG_FLAGS, struct.pack(">H", _WITH_SEQUENCE)),
+        )
+    except OSError as e:
+        sock.close()
+        raise CaptureError(f"nflog:{group}: {_reason(e)}") from e
+    return sock
+
+
+def _ask(sock: socket.socket, group: int, attributes_: bytes) -> None:
+    """One request about the group, until the kernel's answer; packets that come before it are of
+    a group that is only just being opened. Raises: OSError."""
+    body = _GENERIC.pack(socket.AF_UNSPEC, 0, group) + attributes_
+    sequence = int.from_bytes(os.urandom(4), "big")
+    kind = _ULOG << 8 | _CONFIG
+    head = _MESSAGE.pack(_MESSAGE.size + len(body), kind, _F_REQUEST | _F_ACK, sequence, 0)
+    sock.send(head + body)
+    while True:
+        for answer, number, content in messages(memoryview(sock.recv(_DATAGRAM))):
+            if answer == _ERROR and number == sequence and len(content) >= 4:
+                (code,) = struct.unpack_from("=i", content)
+                if code:
+                    raise OSError(-code, os.strerror(-code))
+                return
 
 
 class NflogCapture:
@@ -134,58 +205,14 @@ class NflogCapture:
         CaptureError: no permission, a kernel without nfnetlink_log, or a group that is taken.
     """
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, open_: Callable[[int], socket.socket] | None = None) -> None:
+        """``open_``: who has the right to open a group; by default we."""
         self.name = f"nflog:{group}"
-        self._group = group
         self._gathered = Gathered()
-        try:
-            self._socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-            )
-        except OSError as e:
-            raise CaptureError(f"{self.name}: this kernel has no netfilter netlink") from e
-        try:
-            self._open()
-        except OSError as e:
-            self._socket.close()
-            raise CaptureError(f"{self.name}: {_reason(e)}") from e
+        self._socket = (open_ or open_log_group)(group)
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._socket.fileno(), select.POLLIN)
-
-    def _open(self) -> None:
-        sock = self._socket
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.bind((0, 0))
-        sock.settimeout(_REPLY_S)
-        self._ask(_attribute(_CFG_CMD, bytes([_BIND])))
-        self._ask(
-            _attribute(_CFG_MODE, struct.pack(">IBB", 0xFFFF, _COPY_PACKET, 0))
-            + _attribute(_CFG_NLBUFSIZ, struct.pack(">I", _GATHER))
-            + _attribute(_CFG_TIMEOUT, struct.pack(">I", _FLUSH))
-            + _attribute(_CFG_QTHRESH, struct.pack(">I", _THRESHOLD))
-            + _attribute(_CFG_FLAGS, struct.pack(">H", _WITH_SEQUENCE))
-        )
-
-    def _ask(self, attributes_: bytes) -> None:
-        """One request about the group, until the kernel's answer."""
-        body = _GENERIC.pack(socket.AF_UNSPEC, 0, self._group) + attributes_
-        sequence = int.from_bytes(os.urandom(4), "big")
-        kind = _ULOG << 8 | _CONFIG
-        head = _MESSAGE.pack(_MESSAGE.size + len(body), kind, _F_REQUEST | _F_ACK, sequence, 0)
-        self._socket.send(head + body)
-        while True:
-            datagram = memoryview(self._socket.recv(_DATAGRAM))
-            for answer, number, content in messages(datagram):
-                if answer == _ERROR and number == sequence and len(content) >= 4:
-                    (code,) = struct.unpack_from("=i", content)
-                    if code:
-                        raise OSError(-code, os.strerror(-code))
-                    return
-            self._gathered.take_in(datagram, now_us())  # bound already: packets may come between
 
     def __enter__(self) -> NflogCapture:
         return self
@@ -215,11 +242,18 @@ class NflogCapture:
                     continue  # the next packet's number shows how many were lost
                 raise CaptureError(f"{self.name}: {e.strerror or e}") from e
             self._gathered.take_in(memoryview(datagram), now_us())
-        return self._gathered.take()
+        return self._gathered.take(_name_of)
 
     def dropped(self) -> int:
         """Packets lost since the capture was opened, by the gaps in the kernel's numbers."""
         return self._gathered.lost
+
+
+def _name_of(index: int) -> str:
+    try:
+        return socket.if_indextoname(index) if index else ""
+    except OSError:
+        return ""
 
 
 def _reason(error: OSError) -> str:

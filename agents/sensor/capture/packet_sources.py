@@ -1,53 +1,51 @@
 """Where a sensor's packets come from: rings, log groups, growing files; threads that read them.
 
-A *lane* is a bounded queue, a thread that decodes and a `SensorCore`. Ring k of every interface
-goes into lane k, so a connection stays in one lane (`Capture` shares packets out by connection).
-Log groups and files have lanes of their own: their clocks run behind.
+Ring k of every interface goes into lane k (`agents.sensor.capture.lane`), so a connection stays in
+one lane (`Capture` shares packets out by connection). Log groups and files have lanes of their own:
+their clocks run behind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-import queue
 import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from agents.clock import now_us
+from agents.base.kernel_addresses import KernelAddressesError, read_links_and_routes
 from agents.sensor.capture.capture import Capture, InterfaceMissing, RingMissing
+from agents.sensor.capture.interfaces import InterfaceWatch
+from agents.sensor.capture.lane import READ_S, Lane, Offer
 from agents.sensor.capture.nflog import NflogCapture
+from agents.sensor.capture.opener import DirectOpener, Opener
 from agents.sensor.capture.scapy_capture import ScapyCapture
-from agents.sensor.core import SensorCore
+from agents.sensor.grounds import MAX_ROUTES, make_grounds
+from agents.sensor.payloads.reading_shares import SHARE
 from agents.settings.honeynet import Node
 from datasets.captures.growing import GrowingCapture
 from datasets.captures.pcap import CaptureError, RawPackets
-from ontology.records import Alert, ConnectionBatch
+from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
-QUEUE_BLOCKS = 16
-"""Reads of at most 4 MiB between capture and decoding; beyond, packets are dropped and counted."""
-_READ_S = 1.0
-"""Longest wait for a packet; the ring and the queue wake their readers as soon as there is one."""
 _REOPEN_S = 1.0
 _MAX_REOPEN_S = 30.0
 _GATHER_S = 0.05
 """Pause after a small read: decoding costs much the same for one packet as for hundreds."""
 _SMALL_READ = 2000
-_LAG_US = 100_000
-"""A packet may be this old before it comes out of the ring and the queue."""
 _LOOK_S = 0.25
 """How often a file is looked at that has not grown."""
 
-Offer = Callable[[RawPackets], None]
-_LIGHT = 500
-"""Open connections up to which a look at them takes some 0.1 ms."""
+_ROUTES_S = 10.0
+"""How often routes are read, unless that takes more than 1 / `_ROUTES_SHARE` of the time."""
+_ROUTES_SHARE = 20
 
 
 class _Reader(Protocol):
@@ -56,90 +54,45 @@ class _Reader(Protocol):
     def dropped(self) -> int: ...
 
 
-class Lane:
-    """Blocks in, batches out; a thread of its own in between."""
-
-    def __init__(self, sensor: str, *, own_clock: bool = False) -> None:
-        """``own_clock``: time goes by the packets, as in a file that is written with delay."""
-        self._core = SensorCore(sensor)
-        self._own_clock = own_clock
-        self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
-        self._lock = threading.Lock()
-        self._arrived = time.monotonic()
-
-    def put(self, raw: RawPackets) -> bool:
-        """False if there is no room."""
-        try:
-            self._blocks.put_nowait(raw)
-        except queue.Full:
-            return False
-        return True
-
-    def on_dropped(self, count: int) -> None:
-        """Count packets that were lost on their way here."""
-        with self._lock:
-            self._core.on_dropped(count)
-
-    def run(self, ended: threading.Event, offer: Offer | None) -> None:
-        """Decode until ``ended``, and then what still waits; ``offer`` gets each block first."""
-        while not (ended.is_set() and self._blocks.empty()):
-            try:
-                raw = self._blocks.get(timeout=_READ_S)
-            except queue.Empty:
-                continue
-            if offer is not None:
-                offer(raw)
-            with self._lock:
-                self._core.on_packets(raw)
-                self._arrived = time.monotonic()
-
-    def take(self, *, final: bool = False) -> list[ConnectionBatch]:
-        """What is due now; with ``final`` also what is still open."""
-        # While packets wait, the clock is theirs: time-outs must not overtake them.
-        waiting = not self._blocks.empty()
-        with self._lock:
-            core = self._core
-            if final:
-                at = now_us()
-            elif waiting:
-                at = core.last_us
-            elif self._own_clock:
-                at = core.last_us + int((time.monotonic() - self._arrived) * 1_000_000)
-            else:
-                at = now_us() - _LAG_US
-            return core.take_batches(at, final=final)
-
-    @property
-    def light(self) -> bool:
-        """Whether `take` costs less than handing it to another thread would."""
-        return self._blocks.empty() and self._core.open_flows < _LIGHT
-
-    def take_alerts(self) -> list[Alert]:
-        """Alerts that need no connection (ARP); see `SensorCore.take_alerts`."""
-        with self._lock:
-            return self._core.take_alerts()
-
-    def counters(self) -> Counter[str]:
-        with self._lock:
-            return Counter(self._core.counters)
-
-
 class Sources:
     """All that the ``[[node]]`` of a sensor names. Threads from `start` to `stop`."""
 
-    def __init__(self, node: Node, sensor: str, state_dir: Path | None = None) -> None:
-        """``state_dir``: where the places in growing files are kept over a restart."""
+    def __init__(
+        self,
+        node: Node,
+        sensor: str,
+        state_dir: Path | None = None,
+        *,
+        own: Collection[Address] = (),
+        others: Collection[Address] = (),
+        opener: Opener | None = None,
+    ) -> None:
+        """
+        Args:
+            state_dir: where the places in growing files are kept over a restart.
+            own: addresses of the node and the honeypots behind it.
+            others: those of other nodes; nothing that arrives from outside in their name proves
+                anything.
+            opener: who has the right to open sockets, by default we.
+        """
+        self._opener = opener or DirectOpener(node.capture_filter)
         self._node = node
+        self._own, self._others = own, others
+        self._grounded = threading.Event()
+        self.routes_unknown = ""
+        """Why only what honeynet.toml names counts as inside; empty if all that is routed does."""
         self._state_dir = state_dir
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._counters: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
+        self._troubles: dict[str, str] = {}
+        """By ring, group or file: why nothing comes from it."""
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
-        self._shared = [Lane(sensor) for _ in range(workers)]
+        self._shared = [Lane(sensor, reading=SHARE / workers) for _ in range(workers)]
         self._groups = {group: Lane(sensor) for group in node.nflog}
         self._files = {path: Lane(sensor, own_clock=True) for path in node.captures}
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
@@ -150,9 +103,22 @@ class Sources:
         with self._lock:
             return {name for name, count in self._open.items() if count > 0}
 
+    def troubles(self) -> dict[str, str]:
+        """Interfaces, groups and files from which nothing can come just now, and why; the first one
+        says so if that is all of them."""
+        with self._lock:
+            found = dict(self._troubles)
+        names = {name.partition("#")[0]: why for name, why in sorted(found.items(), reverse=True)}
+        nothing = len(names) >= len(self._node.interfaces) + len(self._groups) + len(self._files)
+        begin = "captures nothing" if nothing else "captures only a part"
+        return {name: f"{begin}: {why}" for name, why in names.items()}
+
     def start(self, offer: Offer | None = None) -> None:
-        """``offer`` is called with every block before it is decoded, from several threads."""
+        """``offer`` is called with every block that was decoded, from several threads, without what
+        can't be evidence."""
         self._offer = offer
+        if self._node.interfaces or self._node.nflog:
+            self._begin("routes", self._follow_routes)
         for lane in self._lanes:
             self._begin("decode", lane.run, self._ended, offer)
         for interface in self._node.interfaces:
@@ -171,7 +137,12 @@ class Sources:
         for log_group, lane in self._groups.items():
             name = f"nflog:{log_group}"
             self._begin(
-                "nflog", self._follow, lane, name, name, lambda g=log_group: NflogCapture(g)
+                "nflog",
+                self._follow,
+                lane,
+                name,
+                name,
+                lambda g=log_group: NflogCapture(g, self._opener.log_group),
             )
         for path, lane in self._files.items():
             self._begin("file", self._follow_file, lane, path)
@@ -222,6 +193,13 @@ class Sources:
             with self._lock:
                 self._counters[name] += number
 
+    def _trouble(self, name: str, why: str) -> None:
+        with self._lock:
+            if why:
+                self._troubles[name] = why
+            else:
+                self._troubles.pop(name, None)
+
     def _opened(self, name: str, change: int) -> None:
         with self._lock:
             self._open[name] += change
@@ -237,12 +215,13 @@ class Sources:
                 filter_expression,
                 ring_bytes=self._node.capture_ring_mib << 20,
                 fanout=group,
+                open_=self._opener.packets,
             )
         except RingMissing as e:
             if number:
                 return None
             logger.warning("%s; using scapy's socket: some 5,000 packets a second at most", e)
-            return ScapyCapture(interface, filter_expression)
+            return ScapyCapture(interface, filter_expression, self._opener.scapy)
 
     def _follow(
         self,
@@ -254,34 +233,78 @@ class Sources:
         """Capture until the end, through interfaces that go and come back."""
         complained = ""
         delay = _REOPEN_S
+        # Until it is known which side is which, nothing that arrives could be judged.
+        while not (self._grounded.wait(_LOOK_S) or self._ended.is_set()):
+            pass
         while not self._ended.is_set():
             opened = False
             try:
-                capture = open_()
-                if capture is None:
-                    return
-                with capture as reader:
+                with contextlib.ExitStack() as stack:
+                    watch = None
+                    if source in self._node.interfaces:
+                        watch = stack.enter_context(contextlib.closing(InterfaceWatch(source)))
+                    capture = open_()
+                    if capture is None:
+                        return
+                    reader = stack.enter_context(capture)
                     logger.info("capturing on %s", name)
                     complained, delay, opened = "", _REOPEN_S, True
                     self._opened(source, 1)
-                    self._read(reader, lane, name)
+                    self._trouble(name, "")
+                    self._read(reader, lane, name, watch)
             except CaptureError as e:
                 self._count("capture_errors")
+                missing = isinstance(e, InterfaceMissing)
+                self._trouble(name, f"no interface {source}" if missing else str(e))
                 if str(e) != complained:
                     logger.warning("%s; trying again", e)
                     complained = str(e)
                 # An interface may come back any moment; the rest needs somebody to mend it.
-                missing = isinstance(e, InterfaceMissing)
                 delay = _REOPEN_S if missing else min(delay * 2, _MAX_REOPEN_S)
             finally:
                 if opened:
                     self._opened(source, -1)
             self._ended.wait(delay)
 
-    def _read(self, reader: _Reader, lane: Lane, name: str) -> None:
-        lost = 0
+    def _follow_routes(self) -> None:
+        """Keep what the kernel routes where up to date: routes change while we run."""
+        complained = ""
+        sides = {
+            name: self._node.side(name) for name in (*self._node.interfaces, *self._node.sides)
+        }
         while not self._ended.is_set():
-            raw = reader.read(_READ_S)
+            began = time.monotonic()
+            links: Sequence[Mapping[str, object]] = ()
+            routes: Sequence[Mapping[str, object]] = ()
+            try:
+                links, routes = read_links_and_routes()
+                if len(routes) > MAX_ROUTES:
+                    raise KernelAddressesError(f"{len(routes)} routes are more than {MAX_ROUTES}")
+                complained = self.routes_unknown = ""
+            except (KernelAddressesError, OSError) as e:
+                self._count("route_errors")
+                self.routes_unknown = f"routes are not known: {e}"
+                if str(e) != complained:
+                    logger.warning(
+                        "routes are not known, only what the file names is inside: %s", e
+                    )
+                    complained = str(e)
+            grounds = make_grounds(sides, self._own, self._others, links, routes)
+            for lane in self._lanes:
+                lane.on_grounds(grounds)
+            self._grounded.set()
+            took = time.monotonic() - began
+            self._ended.wait(max(_ROUTES_S, _ROUTES_SHARE * took))
+
+    def _read(self, reader: _Reader, lane: Lane, name: str, watch: InterfaceWatch | None) -> None:
+        """Until the end. Raises: CaptureError: what it reads from is gone."""
+        lost = 0
+        looked_s = -READ_S
+        while not self._ended.is_set():
+            raw = reader.read(READ_S)
+            if watch is not None and (now_s := time.monotonic()) - looked_s >= READ_S:
+                looked_s = now_s
+                self._trouble(name, watch.trouble())
             missing = reader.dropped() - lost
             lost += missing
             self._count(f"capture.{name}.dropped", missing)
@@ -311,6 +334,7 @@ class Sources:
                     if self._ended.wait(_GATHER_S):
                         return
                 self._settle(capture, name)
+                self._trouble(name, capture.trouble())
                 if raw is None:
                     self._ended.wait(_LOOK_S)
                 with self._lock:

@@ -13,8 +13,13 @@ import select
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from agents.clock import now_us
 from agents.sensor.capture.dissection import compile_filter
@@ -34,6 +39,9 @@ _FLUSH_S = 0.05
 _HEAD = struct.Struct("<IHHiIII")
 _RECORD = struct.Struct("<IIII")
 _MAX_SAID = 4096
+_LEFT = 1 << 30
+"""Set in a record's length on the wire if this host sent the frame: its pcap has no other place."""
+_OUTGOING = 4  # PACKET_OUTGOING
 
 
 class _Pipe:
@@ -43,18 +51,65 @@ class _Pipe:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.ended = False
         os.set_blocking(descriptor, False)
 
     def read(self, size: int) -> bytes:
         try:
-            return os.read(self._descriptor, size)
+            data = os.read(self._descriptor, size)
         except BlockingIOError:
             return b""
+        self.ended = not data
+        return data
 
     def readinto(self, target: memoryview) -> int:
         data = self.read(len(target))
         target[: len(data)] = data
         return len(data)
+
+
+class ScapyProcess:
+    """The process, by our ends of its pipes; it ends when they are closed."""
+
+    def __init__(self, stdin: int, stdout: int, stderr: int) -> None:
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self._child: subprocess.Popen[bytes] | None = None
+        """Only where it is our own child."""
+
+    @classmethod
+    def start(cls, interface: str, filter_expression: str) -> ScapyProcess:
+        """Raises: OSError."""
+        child = subprocess.Popen(
+            # -P: the working directory must not be able to stand in for scapy.
+            [sys.executable, "-P", "-m", __name__, interface, filter_expression],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        pipes = (child.stdin, child.stdout, child.stderr)
+        made = cls(*(os.dup(pipe.fileno()) for pipe in pipes if pipe is not None))
+        for pipe in pipes:
+            if pipe is not None:
+                pipe.close()
+        made._child = child
+        return made
+
+    def hand_over(self) -> None:
+        """Somebody else gets the pipes: it must not end with us."""
+        if self._child is not None:
+            self._child.returncode = 0
+            self._child = None
+
+    def close(self) -> None:
+        """May be called twice."""
+        for name in ("stdin", "stdout", "stderr"):
+            if (descriptor := getattr(self, name)) >= 0:
+                os.close(descriptor)
+                setattr(self, name, -1)
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
 
 
 class ScapyCapture:
@@ -64,29 +119,32 @@ class ScapyCapture:
         CaptureError: scapy can't capture there, or the filter does not compile.
     """
 
-    def __init__(self, interface: str, filter_expression: str = "") -> None:
+    def __init__(
+        self,
+        interface: str,
+        filter_expression: str = "",
+        start: Callable[[str], ScapyProcess] | None = None,
+    ) -> None:
+        """``start``: who has the right to start the process for an interface; by default we."""
         self.interface = interface
         self._dropped = 0
         self._said = b""
         self._last = b"it has ended"
         if filter_expression:
             compile_filter(filter_expression)  # what is wrong with it, in one line
-        self._process = subprocess.Popen(
-            # -P: the working directory must not be able to stand in for scapy.
-            [sys.executable, "-P", "-m", __name__, interface, filter_expression],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101
-        self._out, self._err = self._process.stdout.fileno(), self._process.stderr.fileno()
+        if start is None:
+            self._process = ScapyProcess.start(interface, filter_expression)
+        else:
+            self._process = start(interface)
+        self._out, self._err = self._process.stdout, self._process.stderr
         os.set_blocking(self._err, False)
+        self._pipe = _Pipe(self._out)
         try:
             if not select.select([self._out], [], [], _START_S)[0]:
                 raise CaptureError(f"scapy's socket on {interface!r}: no answer")
             # The header is written at once, so it comes as a whole or not at all.
             self._blocks = read_source(
-                _Pipe(self._out), f"scapy's socket on {interface!r}", _BLOCK_BYTES, CaptureStats()
+                self._pipe, f"scapy's socket on {interface!r}", _BLOCK_BYTES, CaptureStats()
             )
             self._first: RawPackets | None = self._next()
         except BaseException:
@@ -106,12 +164,7 @@ class ScapyCapture:
 
     def close(self) -> None:
         """End the process; may be called twice."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self._process.close()
 
     def read(self, timeout_s: float) -> RawPackets:
         """What has arrived, after waiting at most ``timeout_s`` for the first; may be empty.
@@ -125,7 +178,7 @@ class ScapyCapture:
         if not select.select([self._out], [], [], timeout_s)[0]:
             return nothing(0)
         raw = self._next()
-        if not len(raw) and self._process.poll() is not None:
+        if not len(raw) and self._pipe.ended:
             raise CaptureError(self._end())
         return raw
 
@@ -136,14 +189,23 @@ class ScapyCapture:
 
     def _next(self) -> RawPackets:
         try:
-            return next(self._blocks)
+            raw = next(self._blocks)
         except CaptureError as e:
-            self._process.wait(_START_S)
             raise CaptureError(self._end()) from e
+        left = (raw.wire_lengths & _LEFT) > 0
+        return replace(
+            raw,
+            wire_lengths=raw.wire_lengths & ~_LEFT,
+            came=np.where(left, -1, 1).astype(np.int8),
+            interfaces=(self.interface,),
+        )
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """False once the process has closed its end."""
+        heard = b"?"
         with contextlib.suppress(BlockingIOError):
-            self._said += os.read(self._err, _MAX_SAID)
+            heard = os.read(self._err, _MAX_SAID)
+            self._said += heard
         *lines, self._said = self._said[-_MAX_SAID:].split(b"\n")
         for line in lines:
             word, _, rest = line.partition(b" ")
@@ -151,9 +213,12 @@ class ScapyCapture:
                 self._dropped = int(rest)
             elif line:
                 self._last = line
+        return bool(heard)
 
     def _end(self) -> str:
-        self._listen()
+        deadline = time.monotonic() + _START_S
+        while self._listen() and (left := deadline - time.monotonic()) > 0:
+            select.select([self._err], [], [], left)
         reason = self._last.decode("ascii", "replace")
         return f"scapy's socket on {self.interface!r}: {reason}"
 
@@ -183,11 +248,13 @@ def _serve(interface: str, filter_expression: str) -> None:
                 sys.stderr.write(f"dropped {dropped}\n")
                 sys.stderr.flush()
             continue
-        _, frame, when = sock.recv_raw(MAX_PACKET)
+        # As `recv_raw`, which keeps to itself which way the frame came.
+        frame, address, when = sock._recv_raw(sock.ins, MAX_PACKET)
         if frame:
             time_us = now_us() if when is None else int(when * 1_000_000)
             seconds, micros = divmod(time_us, 1_000_000)
-            out.write(_RECORD.pack(seconds, micros, len(frame), len(frame)) + frame)
+            wire = len(frame) | (_LEFT if address[2] == _OUTGOING else 0)
+            out.write(_RECORD.pack(seconds, micros, len(frame), wire) + frame)
 
 
 def _main() -> int:

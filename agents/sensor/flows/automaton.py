@@ -39,8 +39,8 @@ URGENT_INDICATORS = sum(
 """Indicators that hurry a report: the attack strings, not those that only name a protocol."""
 
 
-_STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
-_LIVE = ("protocol", "orig_side", *_STATE_OF, "last_us", "start_us", *REPORT)
+STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
+_LIVE = ("protocol", "orig_side", *STATE_OF, "last_us", "start_us", *REPORT)
 """What `run_automaton` follows packet by packet; the rest is set when a connection begins."""
 
 
@@ -161,7 +161,7 @@ def run_automaton(
     for packet, time, flags, size, greater, mark, refusal in zip(
         *(c.tolist() for c in columns), strict=True
     ):
-        kind = _split(now, time, flags, size, limits)
+        kind = next_split(now, time, flags, size, limits)
         if kind < 0:
             continue
         if kind:
@@ -172,10 +172,10 @@ def run_automaton(
             said[:] = 0
             if kind == FRESH:
                 began.append(packet)
-                now.update(dict.fromkeys(_STATE_OF, 0), last_us=time)
+                now.update(dict.fromkeys(STATE_OF, 0), last_us=time)
                 now["orig_side"] = greater ^ (flags & (SYN | ACK) == SYN | ACK)
             elif kind == REOPEN:
-                now.update(dict.fromkeys(_STATE_OF, 0))
+                now.update(dict.fromkeys(STATE_OF, 0))
         orig = greater == now["orig_side"]
         if refusal and orig and not now["closed"]:
             if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
@@ -183,7 +183,7 @@ def run_automaton(
                     now[one], now[other] = now[other], now[one]
                 now.update(orig_side=not greater, answered=True, failed_logins=0)
                 orig = False
-        _count(now, time, flags, size, orig)
+        count_packet(now, time, flags, size, orig)
         now["wrong_fragments"] += int(extras.wrong[packet])
         now["urgent"] += int(extras.urgent[packet])
         if not orig:
@@ -208,7 +208,7 @@ def run_automaton(
     return [records(out[:-1])]
 
 
-def _split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeouts) -> int:
+def next_split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeouts) -> int:
     """Kind of split before a packet, 0 for none, -1 if the packet counts nowhere."""
     if now["closed"]:
         since = time - now["close_us"]
@@ -227,7 +227,7 @@ def _split(now: dict[str, int], time: int, flags: int, size: int, limits: Timeou
     return INTERIM if begun and time - now["start_us"] >= active else 0
 
 
-def _count(now: dict[str, int], time: int, flags: int, size: int, orig: bool) -> None:
+def count_packet(now: dict[str, int], time: int, flags: int, size: int, orig: bool) -> None:
     """Add one packet to the open report, and close the connection if it does."""
     who = "orig" if orig else "resp"
     if now["orig_packets"] + now["resp_packets"] == 0:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.flows.segments import sequence_number
+from agents.sensor.flows.segments import sequence_numbers
 from datasets.captures.pcap import RawPackets, rows
 
 Ints = NDArray[np.int64]
@@ -84,14 +84,7 @@ class Duplicates:
             keep = np.ones(len(raw), np.bool_)
             keep[again] = False
             kept = np.flatnonzero(keep)
-            raw = RawPackets(
-                raw.data,
-                raw.offsets[kept],
-                raw.lengths[kept],
-                raw.wire_lengths[kept],
-                raw.times_us[kept],
-                raw.link_type,
-            )
+            raw = raw.take(kept)
             block = block.take(kept)
         self._remember(block)
         return raw
@@ -99,9 +92,9 @@ class Duplicates:
     def unmark(self, packets: Packets, marks: Marks) -> Marks:
         """The marks without those of retransmitted segments."""
         keep = np.ones(len(marks.index), np.bool_)
-        for row, packet in enumerate(marks.index.tolist()):
-            if packets.protocol[packet] == TCP:
-                keep[row] = not self._sent_before(packets, packet)
+        segments = np.flatnonzero(packets.protocol[marks.index] == TCP)
+        if len(segments):
+            keep[segments] = ~self._sent_before(packets, marks.index[segments])
         if keep.all():
             return marks
         self.segments += int((~keep).sum())
@@ -115,20 +108,36 @@ class Duplicates:
             by_server=None if marks.by_server is None else marks.by_server[keep],
         )
 
-    def _sent_before(self, packets: Packets, packet: int) -> bool:
-        start = int(packets.payload_offset[packet])
-        payload = packets.data[start : start + int(packets.payload_length[packet])]
-        state = hashlib.blake2b(payload.tobytes(), digest_size=16)
-        for part in (packets.src, packets.dst, packets.src_port, packets.dst_port):
-            state.update(part[packet].tobytes())
-        state.update(sequence_number(packets, packet).to_bytes(8, "big", signed=True))
-        key, now_us = state.digest(), int(packets.time_us[packet])
-        first_us = self._segments.pop(key, None)
-        before = first_us is not None and abs(now_us - first_us) <= RETRANSMITTED_US
-        self._segments[key] = first_us if before and first_us is not None else now_us
-        if len(self._segments) > MAX_SEGMENTS:
-            self._segments.popitem(last=False)
-        return before
+    def _sent_before(self, packets: Packets, which: Ints) -> NDArray[np.bool_]:
+        """Which of these TCP segments are retransmissions."""
+        ports = np.stack((packets.src_port[which], packets.dst_port[which]), axis=1)
+        numbers = sequence_numbers(packets, which)
+        heads = np.concatenate(
+            (packets.src[which], packets.dst[which], ports.view(np.uint8).reshape(-1, 4)), axis=1
+        )
+        block = packets.data.data
+        begins = packets.payload_offset[which]
+        out = np.zeros(len(which), np.bool_)
+        for row, (head, number, begin, end, now_us) in enumerate(
+            zip(
+                np.ascontiguousarray(heads),
+                numbers.tolist(),
+                begins.tolist(),
+                (begins + packets.payload_length[which]).tolist(),
+                packets.time_us[which].tolist(),
+                strict=True,
+            )
+        ):
+            state = hashlib.blake2b(head.data, digest_size=16, key=b"%d" % number)
+            state.update(block[begin:end])
+            key = state.digest()
+            first_us = self._segments.pop(key, None)
+            before = first_us is not None and abs(now_us - first_us) <= RETRANSMITTED_US
+            self._segments[key] = first_us if before and first_us is not None else now_us
+            if len(self._segments) > MAX_SEGMENTS:
+                self._segments.popitem(last=False)
+            out[row] = before
+        return out
 
     def _remember(self, block: _Block) -> None:
         self._blocks.append(block)

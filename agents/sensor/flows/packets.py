@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ ICMP, TCP, UDP, ICMPV6, ARP = 1, 6, 17, 58, 254
 """IANA protocol numbers; ARP has none, 254 is reserved for experiments (RFC 3692)."""
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
+_WHOLE = ("data", "total", "other", "malformed")
+"""What is of the block and not of each packet."""
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
@@ -56,3 +58,12 @@ class Packets:
 
     def __len__(self) -> int:
         return len(self.time_us)
+
+    def take(self, which: NDArray[np.bool_] | Ints) -> Packets:
+        """The same with these packets only; what was counted stays."""
+        columns = {
+            column.name: getattr(self, column.name)[which]
+            for column in fields(self)
+            if column.name not in _WHOLE
+        }
+        return replace(self, **columns)

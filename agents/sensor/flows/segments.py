@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from agents.sensor.flows.packets import TCP, Packets
+import numpy as np
+
+from agents.sensor.flows.packets import TCP, Ints, Packets
+from datasets.captures.pcap import rows
 
 
 def sequence_number(packets: Packets, packet: int) -> int:
@@ -24,3 +27,29 @@ def sequence_number(packets: Packets, packet: int) -> int:
             if int.from_bytes(header[:4], "big") == ports:
                 return int.from_bytes(header[4:], "big")
     return -1
+
+
+def sequence_numbers(packets: Packets, which: Ints) -> Ints:
+    """`sequence_number` of many packets at once."""
+    out = np.full(len(which), -1, np.int64)
+    if not len(which):
+        return out
+    ends = packets.payload_offset[which]
+    tcp = packets.protocol[which] == TCP
+    missing = np.flatnonzero(tcp)
+    for size in range(60, 16, -4):
+        if not len(missing):
+            break
+        at = ends[missing] - size
+        header = rows(packets.data, np.maximum(at, 0), 16)
+        ports = header.view(">u2")
+        some = which[missing]
+        found = (
+            (at >= 0)
+            & (header[:, 12] >> 4 == size >> 2)
+            & (ports[:, 0] == packets.src_port[some])
+            & (ports[:, 1] == packets.dst_port[some])
+        )
+        out[missing[found]] = header.view(">u4")[found, 1]
+        missing = missing[~found]
+    return out

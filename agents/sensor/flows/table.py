@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
 from agents.sensor.flows.keys import canonical
 from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
@@ -77,8 +79,11 @@ class FlowTable:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def add(self, packets: Packets, marks: Marks | None = None) -> None:
-        """Take in a block of packets."""
+    def add(
+        self, packets: Packets, marks: Marks | Callable[[Answers], Marks] | None = None
+    ) -> None:
+        """Take in a block of packets. ``marks``: what payloads say, or who says it when told who
+        has answered."""
         if not len(packets):
             return
         keys, side = canonical(packets)
@@ -213,7 +218,7 @@ class FlowTable:
     def _add(
         self,
         packets: Packets,
-        marks: Marks | None,
+        marks: Marks | Callable[[Answers], Marks] | None,
         keys: NDArray[np.uint64],
         side: NDArray[np.bool_],
     ) -> bool:
@@ -247,6 +252,8 @@ class FlowTable:
         begun = keyed(heads[:, new])
         begin_keyed(begun, packets, order[starts[new]], side)
         opaque(work)[new] = opaque(begun)
+        if callable(marks):
+            marks = marks(Answers(packets, side, order, starts, work, self._timeouts))
         extras, special = _extras(packets, marks)
         columns = Columns(
             packets.time_us[order],

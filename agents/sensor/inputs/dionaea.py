@@ -66,10 +66,17 @@ class DionaeaParser(Plain):
         local = host(event.get("dst_ip"))
         target = host(str(self._options.address)) if self._options.address else local
         ports = port(event.get("src_port")), port(event.get("dst_port"))
-        if way == "connect" and number == TCP:
-            # The decoy only calls out when shellcode told it to: the called one sent it.
-            words = "Dionaea: the decoy was made to connect out, as shellcode asked"
-            return (Claim("Exploit", source, target, None, TCP, at_us, 0.8, True, words),)
+        if way == "connect":
+            # The decoy calls out because somebody told it to (shellcode, FTP's PORT), and whom to
+            # call he chose freely: this line says of the called one nothing at all. Who it was
+            # stands in the line of his own session.
+            source, target, ports = target, source, ports[::-1]
+            if number == TCP:
+                words = "Dionaea: the decoy was made to connect out"
+                claim = Claim(
+                    "Exploit", source, target, ports[1] or None, TCP, at_us, 0.8, False, words
+                )
+                return (claim,)
         logins = _logins(event)
         # At a decoy every password is a guess, whatever the answer was (the log does not say).
         counted = logins if service in _SHELLS else 0

@@ -96,7 +96,7 @@ class EveParser(Plain):
                 number,
                 at_us,
                 confidence,
-                number == TCP and _established(event),
+                number == TCP and _established(event) and source == _opener(event),
                 f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})",
             ),
         )
@@ -159,6 +159,26 @@ def _flags(value: object) -> int:
         return int(value, 16) & 63
     except ValueError:
         raise LineRefused("flags") from None
+
+
+def _opener(event: dict[str, Any]) -> Host | None:
+    """Who opened the conversation; None if that is not sure.
+
+    Only he came by himself. Whoever was called may be anybody: own hosts can be made to call, and
+    what the called one then sends is not all his own (a file that a stranger put there).
+    """
+    flow = event.get("flow")
+    if isinstance(flow, dict) and "src_ip" in flow:
+        return host(flow["src_ip"])
+    source, target = host(event.get("src_ip")), host(event.get("dest_ip"))
+    way = event.get("direction")
+    if way in ("to_server", "to_client"):
+        return source if way == "to_server" else target
+    # Suricata before 7 says neither: the lower port is the server's, as a rule.
+    ports = port(event.get("src_port")), port(event.get("dest_port"))
+    if ports[0] == ports[1]:
+        return None
+    return source if ports[0] > ports[1] else target
 
 
 def _established(event: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,11 @@ from agents.settings.honeynet import Input
 from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
+
+NOT_UNDERSTOOD = 10
+"""Lines in a row that the parser refuses: it is another format, or another program's log."""
+ROTATION_S = 2.0
+"""How long a log that was followed may be without a file of its name."""
 
 
 class Follower:
@@ -39,8 +45,9 @@ class Follower:
         self._tail = Tail(settings.path, state_dir / state, from_start=settings.from_start)
         self._lock = threading.Lock()
         self._stretch: Stretch | None = None
-        self._complained = ""
+        self._complained = self._fault = ""
         self._closed = False
+        self._missing_s: float | None = None
         self._kind = settings.kind
         self._tail.load()
         try:
@@ -57,7 +64,7 @@ class Follower:
             try:
                 stretch = self._tail.read()
                 if stretch is None:
-                    self._complained = ""
+                    self._complained = self._fault = ""
                     return None
                 records = self._intake.on_lines(
                     stretch.lines, f"{self._name}:{stretch.mark}", now_us
@@ -69,7 +76,9 @@ class Follower:
                     self._complained = str(e)
                     logger.warning("input %s: %s; trying again", self._name, e)
                 self._intake.counters["errors"] += 1
+                self._fault = str(e)
                 return None
+            self._fault = ""
             self._stretch = stretch
             return records
 
@@ -79,6 +88,31 @@ class Follower:
             if self._stretch is not None:
                 self._tail.settle(self._stretch, self._parser.memory())
                 self._stretch = None
+
+    def trouble(self) -> str:
+        """Why this log brings nothing, in words; empty if it does, or may."""
+        with self._lock:
+            if self._fault:
+                return f"log {self._kind}: {self._fault}"
+            there = self._tail.is_open and self._tail.path.exists()
+            if there or self._missing_s is None:
+                self._missing_s = None if there else time.monotonic()
+            # Between two steps of a rotation there is none for a moment.
+            if not self._tail.is_open or (
+                self._missing_s is not None and time.monotonic() - self._missing_s > ROTATION_S
+            ):
+                return f"log {self._kind}: no file {self._tail.path}"
+            if self._intake.not_understood >= NOT_UNDERSTOOD:
+                return (
+                    f"log {self._kind}: no line of {self._tail.path} is understood"
+                    f" (the last one: {self._intake.last_refusal})"
+                )
+        return ""
+
+    @property
+    def name(self) -> str:
+        """Kind and path."""
+        return self._name
 
     def counters(self) -> Counter[str]:
         """Lines, rows, claims, refusals, rotations … as ``input.KIND.NAME``."""

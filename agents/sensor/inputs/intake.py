@@ -41,6 +41,10 @@ class Intake:
         self._complained = False
         self.counters: Counter[str] = Counter()
         """lines, rows, claims, silent, refused and refused.REASON."""
+        self.not_understood = 0
+        """Lines refused since the last one that was understood …"""
+        self.last_refusal = ""
+        """… and why the latest of them was."""
 
     def on_lines(
         self, lines: Sequence[bytes], mark: str, now_us: int
@@ -63,14 +67,19 @@ class Intake:
                 seen = tuple(on_line(line))
             except LineRefused as e:
                 refused[e.reason] += 1
+                self.not_understood += 1
+                self.last_refusal = e.reason
                 continue
             except _FAULTS as e:
                 # A parser's mistake: one line of one input is lost, not the input.
                 refused["fault"] += 1
+                self.not_understood += 1
+                self.last_refusal = "fault"
                 if not self._complained:
                     self._complained = True
                     logger.exception("parser %s failed: %s", self.parser.kind, type(e).__name__)
                 continue
+            self.not_understood = 0
             if not seen:
                 silent += 1
             for sighting in seen:

@@ -7,10 +7,11 @@ analyzer's scan detectors count ports and hosts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
+
+import re2
 
 from agents.sensor.inputs.classes import shipped
 from agents.sensor.inputs.events import (
@@ -48,14 +49,14 @@ _MONTHS = {
         ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
     )
 }
-_PRIORITY = re.compile(r"<\d{1,3}>(?:1 )?")
-_OLD = re.compile(r"([A-Z][a-z]{2}) ([ 0-3]?\d) (\d{2}):(\d{2}):(\d{2})(?: |$)")
-_NEW = re.compile(r"(\d{4}-\d{2}-\d{2}[T ][0-9:.]{8,15}(?:Z|[+-]\d{2}:?\d{2})?) ")
-_SNORT = re.compile(
-    r"\[(\d{1,10}):(\d{1,10}):\d{1,10}\] (.{0,300}?)(?: \[Classification: ([^\]]{0,80})\])?"
-    r"(?: \[Priority: \d+\])?:? \{([\w-]{1,20})\} (\S{2,60}) -> (\S{2,60})\s*$"
+_PRIORITY = re2.compile(r"<\d{1,3}>(?:1 )?")
+_OLD = re2.compile(r"([A-Z][a-z]{2}) ([ 0-3]?\d) (\d{2}):(\d{2}):(\d{2})(?: |$)")
+_NEW = re2.compile(r"(\d{4}-\d{2}-\d{2}[T ][0-9:.]{8,15}(?:Z|[+-]\d{2}:?\d{2})?) ")
+_SNORT = re2.compile(
+    r"\[(\d{1,10}):(\d{1,10}):\d{1,10}\] (.*?)(?: \[Classification: ([^\]]*)\])?"
+    r"(?: \[Priority: \d+\])?:? \{([\w-]+)\} (\S+) -> (\S+)\s*$"
 )
-_LEADING_MARKS = re.compile(r"^\[\*\*\] | \[\*\*\]$")
+_LEADING_MARKS = re2.compile(r"^\[\*\*\] | \[\*\*\]$")
 _DAY = timedelta(days=1)
 _LONGEST = 4096
 """Neither tool writes longer lines; patterns are only tried on what is short."""
@@ -146,7 +147,7 @@ class SyslogParser(Plain):
             flags=(flags if is_tcp else 0, 0),
         )
 
-    def _alert(self, text: str, found: re.Match[str]) -> Iterable[Sighting]:
+    def _alert(self, text: str, found: re2._Match[str]) -> Iterable[Sighting]:
         gid, sid, message, category, name, left, right = found.groups()
         message = _LEADING_MARKS.sub("", message)
         number = protocol(name)

@@ -15,12 +15,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import re2
 
 from ontology.whole_files import write_whole
 
@@ -31,7 +32,7 @@ MAX_LINE = 262_144
 STRETCH = 1 << 20
 """Bytes read at once."""
 MAX_SIBLINGS = 64
-_ROTATED = re.compile(r"[.-][0-9][0-9._:T-]{0,30}")
+_ROTATED = re2.compile(rb"[.-][0-9][0-9._:T-]{0,30}")
 """What rotation adds to a name; ``.bak`` or ``~`` are somebody's copies, ``.gz`` is not text."""
 
 
@@ -106,6 +107,16 @@ class Tail:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def path(self) -> Path:
+        """Of the file by its name of today."""
+        return self._path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there was a file to read at the last look."""
+        return self._fd >= 0
 
     def close(self) -> None:
         """Safe to call twice."""
@@ -276,7 +287,11 @@ class Tail:
             with os.scandir(self._path.parent) as entries:
                 for entry in entries:
                     rest = entry.name.removeprefix(name)
-                    if rest != entry.name and _ROTATED.fullmatch(rest) and entry.is_file():
+                    if (
+                        rest != entry.name
+                        and _ROTATED.fullmatch(os.fsencode(rest))
+                        and entry.is_file()
+                    ):
                         found.append((entry.stat().st_mtime_ns, entry.path))
         except OSError:
             return []

@@ -8,10 +8,11 @@ the position, so that reading may go on in the middle of a file.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, ClassVar
+
+import re2
 
 from agents.sensor.inputs.classes import shipped
 from agents.sensor.inputs.events import (
@@ -67,7 +68,7 @@ _HISTORY = {
 """Letter to flags; capital for the originator, small for the responder. The others (retransmission,
 gap, checksum, flipped direction) say nothing of flags."""
 _MAX_COLUMNS = 200
-_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_ESCAPE = re2.compile(r"\\x([0-9a-fA-F]{2})")
 _CONN = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
 
@@ -116,7 +117,7 @@ class ZeekParser:
         word, _, rest = line.partition(self._separator)
         if line.startswith("#separator "):
             # The separator itself is written escaped: \x09
-            self._separator = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), line[11:])[:1] or "\t"
+            self._separator = _ESCAPE.sub(lambda m: chr(int(m[1], 16)), line[11:19])[:1] or "\t"
         elif word == "#fields":
             fields = tuple(rest.split(self._separator))
             if len(fields) > _MAX_COLUMNS or len(rest) > 8192:

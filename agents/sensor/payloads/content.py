@@ -6,11 +6,14 @@ here. Commands count only from the originator, answers only from the responder (
 
 Lines that segmentation cuts are put together: a connection of one of the line protocols keeps up to
 `MAX_LINE` bytes of either direction, `MAX_CONNECTIONS` of them at once, longest silent forgotten.
+
+No payload takes long: `MAX_LINES` of its lines are counted one by one, of the others it is only
+said whether they hold a thing; Telnet's own commands and erased characters are undone
+`telnet.MAX_EDITS` times a payload, and a client that sends more of them is doing something hot.
 """
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -18,14 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.marks import CONTENT_COLUMNS
-from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.flows.segments import sequence_number
+from agents.sensor.flows.packets import TCP, Ints, Packets
+from agents.sensor.flows.segments import sequence_numbers
+from agents.sensor.payloads import telnet
+from agents.sensor.payloads.pattern_sets import PatternSet
 from ontology.records import CONTENT_COUNTS, CONTENT_FLAGS
 
 MAX_CONNECTIONS = 4096
 MAX_LINE = 512
 MAX_BYTES = 2048
 """Read of one payload."""
+MAX_LINES = 6
+"""Of one payload, counted one by one."""
 _FORGET_US = 300_000_000
 _BEHIND = 1 << 20
 """A segment that begins at most so far behind what was read is a retransmission."""
@@ -35,58 +42,80 @@ _READ = np.zeros(1 << 16, np.bool_)
 _READ[[*_FTP, *_TELNET, *_SMTP]] = True
 
 _HOT, _COMPROMISED, _ROOT, _CREATED, _SHELL, _ACCESS = range(len(CONTENT_COUNTS))
+_FLAG = len(CONTENT_COUNTS)
+"""Where `_Lines` counts what only sets a flag."""
 _LOGGED_IN, _ROOT_SHELL, _SU, _HOST_LOGIN, _GUEST_LOGIN = (
     1 << i for i in range(len(CONTENT_FLAGS))
 )
 
-_ACCESS_FILES = re.compile(
+_SECRETS = (
     rb"/etc/(?:master\.)?(?:passwd|shadow|group|gshadow|sudoers|hosts\.(?:allow|deny|equiv))\b"
-    rb"|(?:^|[\s/=])\.(?:rhosts|shosts|netrc|forward|htpasswd|htaccess)\b|\bauthorized_keys\b"
 )
-_SYSTEM_PLACES = re.compile(
-    rb"(?:^|[\s=\"'])/?(?:\.\./){0,8}/?(?:etc|s?bin|dev|boot|proc|sys|root|lib|usr/s?bin|usr/lib)(?:/|$|[\s;\"'])"
-    rb"|~root\b"
+_DOT_FILES = rb"\.(?:rhosts|shosts|netrc|forward|htpasswd|htaccess)\b"
+ACCESS_FILES = _SECRETS + rb"|(?:^|[\s/=])" + _DOT_FILES + rb"|\bauthorized_keys\b"
+_PLACE = (
+    rb"/?(?:\.\./)*/?(?:etc|s?bin|dev|boot|proc|sys|root|lib|usr/s?bin|usr/lib)(?:/|$|[\s;\"'])"
 )
-_FTP_PATH = re.compile(
-    rb"^(?:CWD|RETR|STOR|STOU|APPE|DELE|RNFR|RNTO|MKD|RMD|SIZE|LIST|NLST|MLSD) +", re.I
+_FTP_PATH = rb"^(?:CWD|RETR|STOR|STOU|APPE|DELE|RNFR|RNTO|MKD|RMD|SIZE|LIST|NLST|MLSD) "
+_MISSING = rb"no such file|not found|cannot find|does not exist"
+_COMMAND = rb"(?:^|[;|&(`][ \t]*|\bexec[ \t]+)(?:\S*/)?"
+
+# What a line counts for, and the pattern that says so.
+_FTP_SAYS = (
+    (_HOT, _FTP_PATH + rb"(?:[^\n]*[ \t=\"'])?" + _PLACE + rb"|" + _FTP_PATH + rb"[^\n]*~root\b"),
+    (
+        _ACCESS,
+        _FTP_PATH + rb"(?:[^\n]*(?:" + _SECRETS + rb"|\bauthorized_keys\b)"
+        rb"|(?:[^\n]*[ \t/=])?" + _DOT_FILES + rb")",
+    ),
+    (_HOT, rb"^SITE +(?:EXEC|CHMOD)\b"),
+    (_CREATED, rb"^(?:STOR|STOU|APPE|MKD|RNTO)\b"),
 )
-_FTP_CREATES = re.compile(rb"^(?:STOR|STOU|APPE|MKD|RNTO)\b", re.I)
-_FTP_HOT = re.compile(rb"^SITE +(?:EXEC|CHMOD)\b", re.I)
-_MISSING = re.compile(rb"no such file|not found|cannot find|does not exist", re.I)
-_USER = re.compile(rb"^USER +(\S{1,64})", re.I)
+_SMTP_SAYS = (
+    (
+        _HOT,
+        rb"^(?:WIZ|DEBUG|SHOWQ|KILL)\b|^(?:VRFY|EXPN) +<?(?:root|decode|uudecode|lp|bin|daemon)\b"
+        rb"|^(?:MAIL|RCPT) +[^:\n]*: *<?\"?[ \t]*[|/]|^RCPT +[^:\n]*: *<?(?:decode|uudecode)\b",
+    ),
+)
+_TYPED_SAYS = (
+    (_HOT, rb"(?:^|[\s=\"'])" + _PLACE + rb"|~root\b"),
+    (
+        _HOT,
+        _COMMAND + rb"(?:g?cc|make|chmod|perl|python\d?|gdb)[ \t]|^\./\S|;[ \t]*\./\S",
+    ),
+    (_ACCESS, ACCESS_FILES),
+    (
+        _CREATED,
+        _COMMAND + rb"(?:touch|mkdir|cp|mv|ln|tee|install|mknod)[ \t]"
+        rb"|(?:^|[^<\d&>])>+[ \t]*[^\s&]",
+    ),
+    (_SHELL, _COMMAND + rb"(?:ba|da|z|k|c|tc|a)?sh(?:[ \t;|&]|$)"),
+    (
+        _FLAG,
+        _COMMAND + rb"(?:su(?:[ \t]+-l?)?(?:[ \t]+root)?[ \t]*$|sudo\b)",
+    ),
+)
+_FTP_ANSWERS = ((_COMPROMISED, rb"^550 [^\n]*(?:" + _MISSING + rb")"), (_FLAG, rb"^230 "))
+_SMTP_ANSWERS = (rb"^354 ", rb"^235 ")
+_SHOWN = ((_COMPROMISED, _MISSING), (_FLAG, rb"\blast login\b|\bwelcome to\b"))
 _GUESTS = frozenset((b"anonymous", b"ftp", b"guest", b"visitor"))
 _HOSTS = frozenset((b"root", b"toor", b"adm", b"admin", b"administrator", b"sysadm", b"operator"))
-_SMTP_HOT = re.compile(
-    rb"^(?:WIZ|DEBUG|SHOWQ|KILL)\b|^(?:VRFY|EXPN) +<?(?:root|decode|uudecode|lp|bin|daemon)\b"
-    rb"|^(?:MAIL|RCPT) +[^:]{0,9}: *<?\"?\s*[|/]|^RCPT +[^:]{0,9}: *<?(?:decode|uudecode)\b",
-    re.I,
-)
-_TELNET_CONTROL = re.compile(rb"\xff(?:[\xfb-\xfe].?|\xfa[^\xff]{0,200}(?:\xff\xf0)?|.)", re.S)
-_ANSI = re.compile(rb"\x1b\[[0-9;?]{0,16}[A-Za-z]|\x1b\][^\x07]{0,128}\x07")
-_PROMPT = re.compile(rb"(?:^|[\r\n])[^\r\n]{0,128}?([#$%>]) ?\Z")
-_ASKS_NAME = re.compile(rb"(?:login|username|user name): ?\Z", re.I)
-_ASKS_PASSWORD = re.compile(rb"password[^\r\n]{0,32}: ?\Z", re.I)
-_WELCOME = re.compile(rb"\blast login\b|\bwelcome to\b", re.I)
-_COMMAND = rb"(?:^|[;|&(`]\s{0,9}|\bexec\s{1,9})(?:\S{0,64}/)?"
-_TYPED_SU = re.compile(_COMMAND + rb"(?:su(?:\s{1,9}-l?)?(?:\s{1,9}root)?\s*$|sudo\b)")
-_TYPED_SHELL = re.compile(_COMMAND + rb"(?:ba|da|z|k|c|tc|a)?sh(?:\s|$|[;|&])")
-_TYPED_CREATES = re.compile(
-    _COMMAND + rb"(?:touch|mkdir|cp|mv|ln|tee|install|mknod)\s|(?<![<\d&>])>{1,2}\s{0,9}[^\s&]"
-)
-_TYPED_RUNS = re.compile(_COMMAND + rb"(?:g?cc|make|chmod|perl|python\d?|gdb)\s|^\./\S|;\s*\./\S")
 
 Said = tuple[NDArray[np.uint8], bool, int, int]
 """(counts, as `CONTENT_COLUMNS`; said by a server?; refused logins, logins of lines cut in two)."""
 
 
-def http_request(payload: bytes) -> NDArray[np.uint8] | None:
-    """Access control files that a decoded request asks for; None if there is none."""
-    found = len(_ACCESS_FILES.findall(payload.lower()))
-    if not found:
-        return None
-    counts = np.zeros(len(CONTENT_COLUMNS), np.uint8)
-    counts[_ACCESS] = min(found, 255)
-    return counts
+ACCESS_FILE_ASKED: Said = (np.eye(1, len(CONTENT_COLUMNS), _ACCESS, np.uint8)[0], False, 0, 0)
+"""What it says that a web request asks for such files."""
+
+
+def readable(packets: Packets) -> NDArray[np.bool_]:
+    """Which packets `ContentReader` would read: those of a line protocol's port with a payload."""
+    near = _READ.take(packets.dst_port) | _READ.take(packets.src_port)
+    if near.any():
+        near &= (packets.payload_length > 0) & (packets.protocol == TCP)
+    return near
 
 
 @dataclass(slots=True)
@@ -106,72 +135,99 @@ class _Connection:
     text: bool = False  # SMTP: inside a message
 
 
+class _Lines:
+    """What the lines of a payload count for."""
+
+    def __init__(self, says: tuple[tuple[int, bytes], ...]) -> None:
+        self._columns = [column for column, _ in says]
+        self._which = PatternSet(*(pattern for _, pattern in says), lines=True).which
+
+    def count(self, lines: list[bytes]) -> list[int]:
+        """By column; of what only the last of ``lines`` holds, which may be many, one each."""
+        counts = [0] * (_FLAG + 1)
+        # One search says for nearly all payloads that there is nothing to count.
+        if len(lines) > 1 and not self._which(b"\n".join(lines)):
+            return counts
+        for line in lines:
+            for number in self._which(line):
+                counts[self._columns[number]] += 1
+        return counts
+
+
 class ContentReader:
     """Reads the line protocols of one sensor. Not thread-safe."""
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self._max = max_connections
         self._open: OrderedDict[bytes, _Connection] = OrderedDict()
+        self._ftp_says, self._ftp_answers, self._smtp_says, self._typed_says, self._shown = map(
+            _Lines, (_FTP_SAYS, _FTP_ANSWERS, _SMTP_SAYS, _TYPED_SAYS, _SHOWN)
+        )
+        self._smtp_answers = PatternSet(*_SMTP_ANSWERS, lines=True)
         self.forgotten = 0
         """Connections whose carried lines were dropped because there were too many."""
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def read(self, packets: Packets) -> dict[int, Said]:
-        """What the packets of a block say; by position in ``packets``, only those that do."""
-        near = _READ.take(packets.dst_port) | _READ.take(packets.src_port)
-        if not near.any():
-            return {}
-        near &= (packets.payload_length > 0) & (packets.protocol == TCP)
+    def read(self, packets: Packets, which: Ints) -> dict[int, Said]:
+        """What packets ``which`` (ascending, of the `readable` ones) say; only those that do."""
         found: dict[int, Said] = {}
-        for packet in np.flatnonzero(near).tolist():
-            said = self._packet(packets, packet)
-            if said is not None:
-                found[packet] = said
+        to_servers = _READ.take(packets.dst_port[which])
+        begins = packets.payload_offset[which]
+        ends = begins + packets.payload_length[which]
+        data = packets.data.data
+        for packet, to_server, source, target, sport, dport, number, begin, end, time_us in zip(
+            which.tolist(),
+            to_servers.tolist(),
+            _keys(packets.src[which], packets.src_port[which]),
+            _keys(packets.dst[which], packets.dst_port[which]),
+            packets.src_port[which].tolist(),
+            packets.dst_port[which].tolist(),
+            sequence_numbers(packets, which).tolist(),
+            begins.tolist(),
+            ends.tolist(),
+            packets.time_us[which].tolist(),
+            strict=True,
+        ):
+            connection = self._connection(
+                source + target if to_server else target + source, time_us
+            )
+            side = connection.client if to_server else connection.server
+            payload = _unread(side, data[begin:end].tobytes(), number)
+            if payload:
+                port = dport if to_server else sport
+                said = self._payload(connection, side, port, payload[:MAX_BYTES], to_server)
+                if said is not None:
+                    found[packet] = said
         return found
 
-    def _packet(self, packets: Packets, packet: int) -> Said | None:
-        to_server = bool(_READ[packets.dst_port[packet]])
-        ends = (
-            packets.src[packet].tobytes() + packets.src_port[packet].tobytes(),
-            packets.dst[packet].tobytes() + packets.dst_port[packet].tobytes(),
-        )
-        port = int(packets.dst_port[packet] if to_server else packets.src_port[packet])
-        connection = self._connection(
-            ends[0] + ends[1] if to_server else ends[1] + ends[0], int(packets.time_us[packet])
-        )
-        side = connection.client if to_server else connection.server
-        start = int(packets.payload_offset[packet])
-        payload = packets.data[start : start + int(packets.payload_length[packet])].tobytes()
-        number = sequence_number(packets, packet)
-        if number >= 0 and side.next >= 0:
-            behind = (side.next - number) & 0xFFFFFFFF
-            if 0 < behind <= _BEHIND:
-                payload = payload[behind:]
-                if not payload:
-                    return None  # a retransmission
-                number = side.next
-            elif behind:
-                side.tail = b""  # something was lost, or this is another connection
-        side.next = (number + len(payload)) & 0xFFFFFFFF if number >= 0 else -1
-        payload = payload[:MAX_BYTES]
-        counts = np.zeros(len(CONTENT_COLUMNS), np.int64)
+    def _payload(
+        self, connection: _Connection, side: _Side, port: int, payload: bytes, to_server: bool
+    ) -> Said | None:
+        counts = [0] * (len(CONTENT_COLUMNS))
         logins = [0, 0]
         if port in _TELNET:
-            self._telnet(connection, side, payload, to_server, counts)
+            payload, whole = telnet.without_commands(payload)
+            if to_server:
+                counts[_HOT] += not whole
+                self._typed(connection, side, payload, counts)
+            else:
+                self._screen(connection, side, payload, counts)
         else:
-            reader = self._ftp if port in _FTP else self._smtp
             cut = len(side.tail) > 0
-            for line in _lines(side, payload):
-                reader(connection, line, to_server, counts)
-                if cut:
-                    logins[0] += not to_server and line[:4] in (b"530 ", b"535 ")
-                    logins[1] += to_server and line[:5].upper() in (b"PASS ", b"AUTH ")
-                cut = False
-        if not counts.any() and not any(logins):
+            lines = _lines(side, payload)
+            if cut and lines:
+                # Begun in an earlier packet, and so not seen by who looks at first bytes.
+                logins[0] += not to_server and lines[0][:4] in (b"530 ", b"535 ")
+                logins[1] += to_server and lines[0][:5].upper() in (b"PASS ", b"AUTH ")
+            reader = self._ftp if port in _FTP else self._smtp
+            if lines:
+                reader(connection, lines, to_server, counts)
+        if not any(counts) and not any(logins):
             return None
-        return np.minimum(counts, 255).astype(np.uint8), not to_server, logins[0], logins[1]
+        columns = np.array([min(count, 255) for count in counts], np.uint8)
+        return columns, not to_server, logins[0], logins[1]
 
     def _connection(self, key: bytes, now_us: int) -> _Connection:
         connection = self._open.pop(key, None)
@@ -184,83 +240,92 @@ class ContentReader:
         self._open[key] = connection
         return connection
 
-    def _ftp(self, c: _Connection, line: bytes, to_server: bool, counts: NDArray[np.int64]) -> None:
+    def _ftp(self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]) -> None:
         if not to_server:
-            if line[:4] == b"230 " and not c.logged_in:
+            said = self._ftp_answers.count(lines)
+            if said[_FLAG] and not c.logged_in:
                 c.logged_in = True
                 counts[-1] |= _LOGGED_IN
-            counts[_COMPROMISED] += line[:4] == b"550 " and bool(_MISSING.search(line))
+            counts[_COMPROMISED] += said[_COMPROMISED]
             return
-        user = _USER.match(line)
-        if user:
-            c.logged_in = False
-            counts[-1] |= _login_flags(user[1])
-            return
-        path = _FTP_PATH.match(line)
-        if path:
-            counts[_HOT] += bool(_SYSTEM_PLACES.search(line, path.end() - 1))
-            counts[_ACCESS] += bool(_ACCESS_FILES.search(line.lower(), path.end() - 1))
-        counts[_HOT] += bool(_FTP_HOT.match(line))
-        counts[_CREATED] += bool(_FTP_CREATES.match(line))
+        for line in lines:
+            if line[:5].upper() == b"USER ":
+                c.logged_in = False
+                counts[-1] |= _login_flags(line[5:].split(b"\n", 1)[0].strip()[:64])
+        counts[:_FLAG] = self._ftp_says.count(lines)[:_FLAG]
 
-    def _smtp(
-        self, c: _Connection, line: bytes, to_server: bool, counts: NDArray[np.int64]
-    ) -> None:
+    def _smtp(self, c: _Connection, lines: list[bytes], to_server: bool, counts: list[int]) -> None:
         if not to_server:
-            if line[:4] == b"354 ":
-                c.text = True
-            elif line[:4] == b"235 ":
-                counts[-1] |= _LOGGED_IN
-        elif c.text:
-            c.text = line != b"."
-        else:
-            counts[_HOT] += bool(_SMTP_HOT.match(line))
-
-    def _telnet(
-        self,
-        c: _Connection,
-        side: _Side,
-        payload: bytes,
-        to_server: bool,
-        counts: NDArray[np.int64],
-    ) -> None:
-        payload = _TELNET_CONTROL.sub(b"", payload).replace(b"\0", b"")
-        if to_server:
-            for line in _lines(side, payload):
-                self._typed(c, _erased(line), counts)
+            found = self._smtp_answers.found(b"\n".join(lines))
+            c.text |= bool(found & 1)
+            counts[-1] |= _LOGGED_IN * (found >> 1 & 1)
             return
-        text = side.tail + _ANSI.sub(b"", payload)
+        if c.text:
+            # The message's own lines say nothing; it ends with a line that is a full stop.
+            text = b"\n".join((b"", *lines, b""))
+            end = text.find(b"\n.\n")
+            c.text = end < 0
+            lines = [] if end < 0 else _few(text[end + 3 : -1])
+        counts[:_FLAG] = self._smtp_says.count(lines)[:_FLAG]
+
+    def _screen(self, c: _Connection, side: _Side, payload: bytes, counts: list[int]) -> None:
+        """What a Telnet server shows."""
+        text = side.tail + payload
         whole, _, tail = text.rpartition(b"\n")
         side.tail = tail[-MAX_LINE:]
-        counts[_COMPROMISED] += len(_MISSING.findall(whole))
-        if _ASKS_NAME.search(side.tail):
-            c.asked, c.logged_in, c.root = "name", False, False
-        elif _ASKS_PASSWORD.search(side.tail):
-            c.asked = "password"
+        said = self._shown.count(_few(whole))
+        counts[_COMPROMISED] += said[_COMPROMISED]
+        line = telnet.without_colours(side.tail)
+        welcome = said[_FLAG] or bool(line and self._shown.count([line])[_FLAG])
+        asked = telnet.asks(line)
+        if asked == "name":
+            c.asked, c.logged_in, c.root = asked, False, False
+        elif asked:
+            c.asked = asked
         elif not c.asked:
-            prompt = _PROMPT.search(side.tail)
-            if (prompt or _WELCOME.search(text)) and not c.logged_in:
+            prompt = telnet.prompt(line)
+            if (prompt or welcome) and not c.logged_in:
                 c.logged_in = True
                 counts[-1] |= _LOGGED_IN
             if prompt:
-                c.root = prompt[1] == b"#"
+                c.root = prompt == b"#"
                 counts[-1] |= _ROOT_SHELL * c.root
 
-    def _typed(self, c: _Connection, line: bytes, counts: NDArray[np.int64]) -> None:
-        """A line that the client sent: a name, a password, or a command."""
-        asked, c.asked = c.asked, ""
-        if asked:
-            if asked == "name":
-                counts[-1] |= _login_flags(line.strip())
+    def _typed(self, c: _Connection, side: _Side, payload: bytes, counts: list[int]) -> None:
+        """What a Telnet client sends: a name, a password, commands."""
+        lines = _lines(side, payload, edited=counts)
+        if lines and c.asked:
+            name = lines.pop(0)
+            if c.asked == "name":
+                counts[-1] |= _login_flags(name.strip())
+            c.asked = ""
+        if not lines:
             return
-        if not line.strip():
-            return
-        counts[_ROOT] += c.root
-        counts[_HOT] += bool(_SYSTEM_PLACES.search(line)) + bool(_TYPED_RUNS.search(line))
-        counts[_ACCESS] += bool(_ACCESS_FILES.search(line))
-        counts[_CREATED] += bool(_TYPED_CREATES.search(line))
-        counts[_SHELL] += bool(_TYPED_SHELL.search(line))
-        counts[-1] |= _SU * bool(_TYPED_SU.search(line))
+        counts[_ROOT] += c.root * sum(1 for line in lines if not line.isspace())
+        said = self._typed_says.count(lines)
+        counts[-1] |= _SU * (said[_FLAG] > 0)
+        for column, count in enumerate(said[:_FLAG]):
+            counts[column] += count
+
+
+def _keys(addresses: NDArray[np.uint8], ports: NDArray[np.uint16]) -> list[bytes]:
+    ends = np.concatenate((addresses, ports.reshape(-1, 1).view(np.uint8)), axis=1)
+    return [end.tobytes() for end in np.ascontiguousarray(ends)]
+
+
+def _unread(side: _Side, payload: bytes, number: int) -> bytes:
+    """What of the payload was not read before; ``number``: its sequence number or -1."""
+    if number >= 0 and side.next >= 0:
+        behind = (side.next - number) & 0xFFFFFFFF
+        if 0 < behind <= _BEHIND:
+            payload = payload[behind:]
+            if not payload:
+                return payload  # a retransmission
+            number = side.next
+        elif behind:
+            side.tail = b""  # something was lost, or this is another connection
+    side.next = (number + len(payload)) & 0xFFFFFFFF if number >= 0 else -1
+    return payload
 
 
 def _login_flags(name: bytes) -> int:
@@ -268,21 +333,24 @@ def _login_flags(name: bytes) -> int:
     return _GUEST_LOGIN * (name in _GUESTS) | _HOST_LOGIN * (name in _HOSTS)
 
 
-def _lines(side: _Side, payload: bytes) -> list[bytes]:
-    """The lines that end in this payload; what is begun is kept for the next."""
-    *lines, tail = re.split(rb"\r\n|\r|\n", side.tail + payload)
+def _lines(side: _Side, payload: bytes, edited: list[int] | None = None) -> list[bytes]:
+    """The lines that end in this payload, `MAX_LINES` of them and all others as one text; what is
+    begun is kept for the next.
+
+    ``edited``: the lines are typed, so that backspace and delete take a character away; counts.
+    """
+    text = side.tail + payload
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text, end, tail = text.rpartition(b"\n")
     side.tail = tail[:MAX_LINE]
-    return [line for line in lines if line]
+    if not end:
+        return []
+    if edited is not None and (b"\x08" in text or b"\x7f" in text):
+        text, whole = telnet.erased(text)
+        edited[_HOT] += not whole
+    return _few(text)
 
 
-def _erased(line: bytes) -> bytes:
-    """The line as edited: backspace and delete take a character away."""
-    if b"\x08" not in line and b"\x7f" not in line:
-        return line
-    out = bytearray()
-    for byte in line:
-        if byte in (8, 0x7F):
-            del out[-1:]
-        else:
-            out.append(byte)
-    return bytes(out)
+def _few(text: bytes) -> list[bytes]:
+    return [line for line in text.split(b"\n", MAX_LINES) if line]

@@ -8,7 +8,7 @@ searches the requests that are left for the same things exactly.
 from __future__ import annotations
 
 import itertools
-import re
+import string
 from bisect import bisect_right
 from collections.abc import Iterable
 
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from agents.sensor.flows.packets import Bytes, Ints
 from datasets.captures.pcap import rows
 
-# A request that is not doubtful: the line holds only these characters, and neither it nor what
+# A request that is not doubtful: the line is method, a target of these characters, version;
+# and neither it nor what
 # follows holds one of these words, in whatever case.
-_TARGET = rb"A-Za-z0-9/_~?=&,:@!*.-"
-_PLAIN_LINE = re.compile(rb"[A-Z]{3,9} [" + _TARGET + rb"]{0,1000} HTTP/1\.[01]\r\n")
+_TARGET = (string.ascii_letters + string.digits + "/_~?=&,:@!*.-").encode()
+_UPPER = string.ascii_uppercase.encode()
 _LINE_DOUBTS = (
     *(b"..", b"/etc/", b"/bin/", b"/sbin/", b"/winnt/", b"/system32/", b"/proc/", b"/*"),
     b":",  # a scheme or a drive
@@ -34,13 +35,15 @@ _HTTP = np.uint64(int.from_bytes(b" HTTP/1.", "little"))
 _BLANK = np.uint32(int.from_bytes(b"\r\n\r\n", "little"))
 _FEW = 8
 """Requests that are searched one by one at once."""
+_AT_ONCE = 1 << 18
+"""Bytes of requests compared at once: they and what is compared stay in the processor's cache."""
 _ROW = 64
 """Bytes compared of a line; a longer one is searched."""
 _COLUMNS = np.arange(_ROW, dtype=np.uint8)
 # Two bytes of each of `_HEADER_DOUBTS`; of "basic " the rarest.
 _TEXT_PAIRS = (b"()", b"${", b"<s", b"<S", b"c ", b"C ")
 _NOT_PLAIN = np.ones(256, np.uint8)
-_NOT_PLAIN[[byte for byte in range(256) if re.match(rb"[" + _TARGET + rb"]", bytes((byte,)))]] = 0
+_NOT_PLAIN[list(_TARGET)] = 0
 _METHODS = tuple(
     (np.uint64((1 << 8 * len(word)) - 1), np.uint64(int.from_bytes(word, "little")))
     for word in b"GET ,POST ,HEAD ,PUT ,OPTIONS ,DELETE ,PATCH ,TRACE ".split(b",")
@@ -53,12 +56,19 @@ def doubtful(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
     ``data[begins[i] : ends[i]]`` is the i-th request or what was captured of it, at least four
     bytes; ``data`` reaches `datasets.captures.pcap.PADDING` bytes beyond the last.
     """
+    sizes = ends - begins
+    if len(begins) > _FEW and int(sizes.sum()) > _AT_ONCE:
+        middle = len(begins) // 2
+        return np.concatenate(
+            [
+                doubtful(data, begins[some], ends[some])
+                for some in (slice(middle), slice(middle, None))
+            ]
+        )
     unclear = np.arange(len(begins))
     if len(begins) >= _FEW:
         text, first = _aligned(data, begins, ends)
-        unclear = np.flatnonzero(
-            ~_clear_lines(text[first]) | _unclear_texts(text, first, ends - begins)
-        )
+        unclear = np.flatnonzero(~_clear_lines(text[first]) | _unclear_texts(text, first, sizes))
     out = np.zeros(len(begins), np.bool_)
     if len(unclear):
         found = _search(data.data, begins[unclear].tolist(), ends[unclear].tolist())
@@ -81,7 +91,7 @@ def _aligned(data: Bytes, begins: Ints, ends: Ints) -> tuple[Bytes, Ints]:
 
 
 def _clear_lines(text: Bytes) -> NDArray[np.bool_]:
-    """Which requests begin with a line of `_PLAIN_LINE` without one of `_LINE_DOUBTS`.
+    """Which requests begin with a line of `_is_plain` without one of `_LINE_DOUBTS`.
 
     ``text``: the first `_ROW` bytes of each; a longer line is not clear.
     """
@@ -169,19 +179,16 @@ def _search(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
     lines: list[bytes] = []
     rests: list[bytes] = []
     blank = 0
-    match = _PLAIN_LINE.match
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         request = block[begin:end].tobytes()
-        line = match(request)
-        if line is None:
+        stop = request.find(b"\r\n") + 2
+        if not _is_plain(request[: max(stop - 2, 0)]):
             doubtful.add(number)
             lines.append(b"")
             rests.append(b"")
             continue
-        lines.append(line[0].lower())
-        rest = request[
-            line.end() - 2 :
-        ].lower()  # with the line's end, which a blank line begins with
+        lines.append(request[:stop].lower())
+        rest = request[stop - 2 :].lower()  # with the line's end, which a blank line begins with
         rests.append(rest)
         blank += rest.endswith(b"\r\n\r\n")
     # None of the words spans two requests: each line ends, and each rest begins, with CR LF.
@@ -195,6 +202,18 @@ def _search(block: memoryview, begins: list[int], ends: list[int]) -> set[int]:
             if rest.find(b"\r\n\r\n") not in (-1, len(rest) - 4)
         )
     return doubtful
+
+
+def _is_plain(line: bytes) -> bool:
+    method, _, rest = line.partition(b" ")
+    target, _, version = rest.partition(b" ")
+    return (
+        version in (b"HTTP/1.0", b"HTTP/1.1")
+        and 3 <= len(method) <= 9
+        and not method.translate(None, _UPPER)
+        and len(target) <= 1000
+        and not target.translate(None, _TARGET)
+    )
 
 
 def _find_all(texts: list[bytes], words: Iterable[bytes], numbers: set[int]) -> None:

@@ -9,36 +9,34 @@ strings that segmentation cuts are not found, and TLS hides everything.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
+from numpy.typing import NDArray
 
+from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
-from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.payloads.content import ContentReader, Said, http_request
+from agents.sensor.flows.packets import TCP, Ints, Packets
+from agents.sensor.payloads.content import (
+    ACCESS_FILE_ASKED,
+    MAX_LINES,
+    ContentReader,
+    Said,
+    readable,
+)
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
+from agents.sensor.payloads.pattern_sets import PatternSet
+from agents.sensor.payloads.reading_shares import ReadingShares, costs
+from agents.sensor.payloads.request_reader import RequestReader
 from datasets.captures.pcap import rows
 from ontology.records import INDICATORS
 
 MAX_BYTES = 2048
 """Read of one payload."""
 
-SQL_INJECTION, XSS, TRAVERSAL, COMMAND, SSH_BANNER, VERSION_PROBE, TRUST_CHANGE, FORM_LOGIN = (
-    1 << INDICATORS.index(name)
-    for name in (
-        "SqlInjection",
-        "CrossSiteScripting",
-        "PathTraversal",
-        "CommandInjection",
-        "SshBanner",
-        "VersionProbe",
-        "TrustChange",
-        "FormLogin",
-    )
+SSH_BANNER, VERSION_PROBE, TRUST_CHANGE = (
+    1 << INDICATORS.index(name) for name in ("SshBanner", "VersionProbe", "TrustChange")
 )
 
 Found = tuple[int, int, int]
@@ -52,60 +50,16 @@ _FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.bool_)
 _FROM_PORT[[*_IMAP, *_TELNET]] = True
 _TO_PORT[[*_IMAP, *_SHELLS]] = True
 
-# The patterns see decoded lower case, with NUL for "&" between parameters: no \s matches it.
-_SQL = re.compile(
-    rb"\bunion\b[\s(]{1,20}(?:all\b|distinct\b)?[\s(]{0,20}select\b"
-    rb"|['\")]\s{0,9}(?:or\b|and\b|\|\||&&)\s{0,9}\(?['\"]?\w{1,30}['\"]?\s{0,9}(?:=|<|>|\blike\b)"
-    rb"|[=\s(](?:or|and)\s{1,9}(\d{1,9})\s{0,9}=\s{0,9}\1\b"
-    rb"|['\"]\s{0,9}(?:;|\))?\s{0,9}(?:--(?:[\s+-]|$|\x00)|#|/\*)"
-    rb"|;\s{0,9}(?:drop|insert|update|delete|alter|create|exec|declare|truncate)\s{1,9}\w"
-    rb"|\b(?:sleep|benchmark|pg_sleep|extractvalue|updatexml|load_file|xp_cmdshell|dbms_\w{1,20})\s{0,9}\("
-    rb"|\bwaitfor\s{1,9}delay\b|\binformation_schema\b|\binto\s{1,9}(?:out|dump)file\b"
-)
-_XSS = re.compile(
-    rb"<\s{0,9}/?script\b|\bjavascript\s{0,9}:\s{0,9}\w|<\s{0,9}(?:iframe|embed|object|applet)\b"
-    rb"|<\s{0,9}+\w{1,20}+[^<>\x00]{0,200}[\s/'\"]on[a-z]{3,20}\s{0,9}="
-    rb"|['\"]\s{0,9}on(?:error|load|click|focus|mouse\w{2,6}|toggle)\s{0,9}="
-    rb"|\bdocument\s{0,9}\.\s{0,9}(?:cookie|write|location)\b"
-)
-_TRAVERSAL = re.compile(
-    rb"(?:\.\.[/\\]){2}|\.\.[/\\]{1,4}(?:etc|windows|winnt|boot\.ini|proc|var|web-inf)\b"
-    rb"|/etc/(?:passwd|shadow|group|hosts)\b|\bwin\.ini\b|\bboot\.ini\b|/proc/self/"
-    rb"|(?:\.\.(?:\xc0\xaf|\xc1\x9c|%c0%af|%c1%9c)){1}|\.\.\.\.//|\bphp://(?:filter|input)\b|\bfile:///"
-)
-_COMMANDS = (
-    rb"(?:cat|ls|id|whoami|uname|wget|curl|nc|ncat|bash|sh|ping|nslookup|cmd|powershell|rm|echo|"
-    rb"python\d?|perl|chmod|ifconfig|netstat|dir|type|sleep|touch)"
-)
-_COMMAND = re.compile(
-    rb"(?:[;|`&\n]|\$\()\s{0,9}(?:/(?:usr/)?s?bin/)?" + _COMMANDS + rb"(?=[\s/;|&)`'\"<>$]|$)"
-    rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\$\{jndi:|\bexpect://"
-    rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b"
-)
-_SUSPICIOUS = re.compile(rb"[%'\"<>;|`$\\(+:]|\.\.|/\*|/etc/|system32|/bin/|/proc/", re.I)
-_HEADER_ATTACK = re.compile(rb"\(\)\s{0,5}\{|\$\{jndi:|<script\b", re.I)
-# Names of headers and of schemes have no case (RFC 9110, sections 5.1 and 11.1).
-_BASIC_LOGIN = re.compile(rb"authorization:[ \t]{0,9}basic ", re.I)
-_FORM_LOGIN = re.compile(rb"(?:^|&)(?:user_?)?(?:pass|passw(?:or)?d|pwd)=[^&]", re.I)
-_FTP_REFUSAL = re.compile(rb"^530 ", re.MULTILINE)
-_SMTP_REFUSAL = re.compile(rb"^535 ", re.MULTILINE)
-_PASSWORD = re.compile(rb"^PASS[ \r\n]", re.MULTILINE | re.IGNORECASE)
-_AUTH = re.compile(rb"^AUTH {1,9}(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b", re.I | re.M)
-_LOGIN_WORDS = re.compile(rb"pass|auth|login|logon|credential|denied|invalid|incorrect", re.I)
-_IMAP_LOGIN = re.compile(rb"^[^\s]{1,32} (?:LOGIN|AUTHENTICATE) ", re.I | re.M)
-_IMAP_REFUSAL = re.compile(
-    rb"^[^\s]{1,32} NO [^\r\n]{0,200}?(?:auth|login|credential|password)", re.I | re.M
-)
-_TELNET_REFUSAL = re.compile(
+_AUTH = rb"^AUTH +(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
+_LOGIN_WORDS = rb"pass|auth|login|logon|credential|denied|invalid|incorrect"
+_IMAP_LOGIN = rb"^\S+ (?:LOGIN|AUTHENTICATE) "
+_IMAP_REFUSAL = rb"^\S+ NO [^\r\n]*(?:auth|login|credential|password)"
+_TELNET_REFUSAL = (
     rb"login incorrect|login failed|authentication failed|(?:bad|incorrect|invalid) password"
-    rb"|access denied|invalid login",
-    re.I,
+    rb"|access denied|invalid login"
 )
 # Everybody from everywhere is let in from then on (hosts.equiv(5)).
-_TRUST_CHANGE = re.compile(
-    rb"\+ {0,4}\+?['\"]? {0,9}>{1,2} {0,9}[^\s;]{0,200}(?:\.rhosts|hosts\.equiv)"
-)
-_TELNET_PROMPT = re.compile(rb"password: ?\Z", re.I)
+_TRUST_CHANGE = rb"\+ *\+?['\"]? *>+ *[^\s;]*(?:\.rhosts|hosts\.equiv)"
 
 _METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
 
@@ -148,82 +102,22 @@ _PROBES: tuple[tuple[bytes, bool], ...] = (
 )
 
 
-def _line_look_up(payload: bytes) -> Found:
-    """FTP, SMTP and POP3 lines."""
-    failed = len(_FTP_REFUSAL.findall(payload)) + len(_SMTP_REFUSAL.findall(payload))
-    if payload.startswith(b"-ERR"):
-        failed += bool(_LOGIN_WORDS.search(payload, 0, 200))
-    return failed, len(_PASSWORD.findall(payload)) + len(_AUTH.findall(payload)), 0
-
-
-def _http_response(payload: bytes) -> Found:
-    return int(payload[8:12] == b" 401"), 0, 0
-
-
-def _http_request(payload: bytes) -> Found:
-    attempts = int(_BASIC_LOGIN.search(payload) is not None)
-    head, _, body = payload.partition(b"\r\n\r\n")
-    line, _, headers = head.partition(b"\r\n")
-    indicators = 0
-    if _SUSPICIOUS.search(line):
-        indicators |= _attacks(line[line.find(b" ") + 1 :])
-    if line.startswith(b"POST ") and _FORM_LOGIN.search(body):
-        attempts += 1
-        indicators |= FORM_LOGIN
-    if body and _SUSPICIOUS.search(body):
-        indicators |= _attacks(body)
-    found = _HEADER_ATTACK.search(headers)
-    if found:
-        indicators |= XSS if found[0][:1] == b"<" else COMMAND
-    return 0, attempts, indicators
-
-
-def _decoded(payload: bytes) -> bytes:
-    """A request's target and form, decoded once."""
-    return unquote_to_bytes(payload.replace(b"+", b" "))
-
-
-def _attacks(text: bytes) -> int:
-    """Indicators in a request target or a form, decoded once and twice."""
-    indicators = 0
-    text = text.replace(b"&", b"\0")
-    for _ in range(2):
-        decoded = unquote_to_bytes(text.replace(b"+", b" "))
-        plain = re.sub(rb"/\*.{0,64}?\*/", b" ", decoded.lower())
-        indicators |= SQL_INJECTION * bool(_SQL.search(plain))
-        indicators |= XSS * bool(_XSS.search(plain))
-        indicators |= TRAVERSAL * bool(_TRAVERSAL.search(plain))
-        indicators |= COMMAND * bool(_COMMAND.search(plain))
-        if decoded == text or b"%" not in decoded:
-            break
-        text = decoded
-    return indicators
-
-
-def _nothing(_: bytes) -> Found:
-    return _NOTHING
-
-
-def _ssh(payload: bytes) -> Found:
-    return 0, 0, SSH_BANNER * payload.startswith((b"SSH-2.0-", b"SSH-1."))
-
-
 def _key(first: bytes) -> int:
     """The first four bytes as the block look-up sees them: letters in lower case."""
     return int.from_bytes(first[:4], "little") | 0x20202020
 
 
-_READERS: dict[int, Callable[[bytes], Found]] = {
-    **{_key(probe): _nothing for probe, _ in _PROBES},
-    **{_key(method): _http_request for method in _METHODS},
-    _key(b"HTTP"): _http_response,
-    _key(b"SSH-"): _ssh,
-    **{
-        _key(word): _line_look_up for word in (b"530 ", b"530-", b"535 ", b"-ERR", b"PASS", b"AUTH")
-    },
+_REQUEST, _ANSWER, _SSH, _LINE, _PROBE = range(5)
+"""What is read of a payload with such first bytes; of all of them, whether it is a probe."""
+_KINDS: dict[int, int] = {
+    **{_key(probe): _PROBE for probe, _ in _PROBES},
+    **{_key(method): _REQUEST for method in _METHODS},
+    _key(b"HTTP"): _ANSWER,
+    _key(b"SSH-"): _SSH,
+    **{_key(word): _LINE for word in (b"530 ", b"530-", b"535 ", b"-ERR", b"PASS", b"AUTH")},
 }
-_KEYS = np.array(sorted(_READERS), np.uint32)
-_IS_REQUEST = np.array([_READERS[int(key)] is _http_request for key in _KEYS])
+_KEYS = np.array(sorted(_KINDS), np.uint32)
+_IS_REQUEST = np.array([_KINDS[int(key)] == _REQUEST for key in _KEYS])
 _PAIRS = np.zeros(1 << 16, np.bool_)
 _PAIRS[_KEYS & 0xFFFF] = True
 _RESPONSE = np.uint32(_key(b"HTTP"))
@@ -235,8 +129,144 @@ _PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
 _LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
 
 
-def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
-    """What the payloads of a block say; see `Marks`. ``content`` knows the blocks before."""
+class PayloadReader:
+    """Reads the payloads of one sensor. Not thread-safe.
+
+    Args:
+        shares: of whose payloads how many are read when there are too many; None reads all.
+        one_sided: the capture shows one direction only, so that nobody is ever seen to answer:
+            what nobody answered is read as well.
+    """
+
+    def __init__(self, *, shares: ReadingShares | None = None, one_sided: bool = False) -> None:
+        self.content = ContentReader()
+        self._requests = RequestReader()
+        self._shares = shares
+        self._one_sided = one_sided
+        self._auth, self._imap_login, self._imap_refusal = (
+            PatternSet(pattern, lines=True) for pattern in (_AUTH, _IMAP_LOGIN, _IMAP_REFUSAL)
+        )
+        self._login_words, self._telnet_refusal, self._trust_change = (
+            PatternSet(pattern) for pattern in (_LOGIN_WORDS, _TELNET_REFUSAL, _TRUST_CHANGE)
+        )
+        self.payloads = 0
+        """Read."""
+        self.unanswered = 0
+        """Payloads not read, because the responder had not spoken in their connection."""
+        self.thinned = 0
+        """Payloads not read, because there were more than there is time for."""
+
+    def look_up(self, packets: Packets, answers: Answers | None = None) -> Marks:
+        """What the payloads of a block say. Without ``answers`` everything counts as answered."""
+        chosen, keys = _by_first_bytes(packets)
+        by_content = readable(packets)
+        by_port = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
+        if by_port.any():
+            by_port &= (packets.payload_length >= 4) & (packets.protocol == TCP)
+        refused = refusals(packets)
+        # Of other protocols nothing but first bytes is compared, which costs next to nothing.
+        tcp = packets.protocol[chosen] == TCP
+        wanted = by_content | by_port
+        wanted[chosen[tcp]] = True
+        wanted[refused] = True
+        read = self._choose(packets, np.flatnonzero(wanted), answers)
+        found: dict[int, Found] = {}
+        said = self.content.read(packets, np.flatnonzero(by_content & read))
+        for packet, (_, _, failed, attempts) in said.items():
+            found[packet] = (failed, attempts, 0)  # of lines that began in an earlier packet
+        some = ~tcp | read[chosen]
+        self._first_bytes(packets, chosen[some], keys[some], tcp[some], found, said)
+        for packet in np.flatnonzero(by_port & read).tolist():
+            found[packet] = _add(found.get(packet, _NOTHING), self._by_port(packets, packet))
+        for packet in refused[read[refused]].tolist():
+            found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
+        return _marks(found, said)
+
+    def _choose(self, packets: Packets, which: Ints, answers: Answers | None) -> NDArray[np.bool_]:
+        """Which packets are read, of those that there is something to read of."""
+        read = np.zeros(len(packets), np.bool_)
+        if answers is not None and len(which) and not self._one_sided:
+            spoken = answers.spoken(which)
+            self.unanswered += len(which) - int(spoken.sum())
+            which = which[spoken]
+        if self._shares is not None and len(which):
+            sources = packets.src[which] if answers is None else answers.sources(which)
+            chosen = self._shares.choose(
+                costs(packets.payload_length[which]), sources, int(packets.time_us[-1])
+            )
+            self.thinned += len(which) - int(chosen.sum())
+            which = which[chosen]
+        self.payloads += len(which)
+        read[which] = True
+        return read
+
+    def _first_bytes(
+        self,
+        packets: Packets,
+        which: Ints,
+        keys: NDArray[np.uint32],
+        tcp: NDArray[np.bool_],
+        found: dict[int, Found],
+        said: dict[int, Said],
+    ) -> None:
+        """Read the payloads that are known by their first bytes."""
+        block = packets.data.data
+        begins = packets.payload_offset[which]
+        ends = begins + np.minimum(packets.payload_length[which], MAX_BYTES)
+        requests: list[tuple[int, bytes]] = []
+        for packet, key, begin, end, reads in zip(
+            which.tolist(), keys.tolist(), begins.tolist(), ends.tolist(), tcp.tolist(), strict=True
+        ):
+            payload = block[begin:end].tobytes()
+            failed = attempts = indicators = 0
+            kind = _KINDS[key] if reads else _PROBE
+            if kind == _REQUEST:
+                requests.append((packet, payload))
+            elif kind == _ANSWER:
+                failed = int(payload[8:12] == b" 401")
+            elif kind == _SSH:
+                indicators = SSH_BANNER * payload.startswith((b"SSH-2.0-", b"SSH-1."))
+            elif kind == _LINE:
+                failed, attempts = self._lines(payload)
+            for probe, exact in _PROBES_BY_KEY.get(key, ()):
+                if payload == probe or (not exact and payload.startswith(probe)):
+                    indicators |= VERSION_PROBE
+            found[packet] = _add(found.get(packet, _NOTHING), (failed, attempts, indicators))
+        asked = self._requests.read([payload for _, payload in requests])
+        for (packet, _), one in zip(requests, asked, strict=True):
+            found[packet] = _add(found[packet], (0, one.attempts, one.indicators))
+            if one.access_file:
+                said[packet] = ACCESS_FILE_ASKED
+
+    def _lines(self, payload: bytes) -> tuple[int, int]:
+        """(refused logins, logins) in lines of FTP, SMTP and POP3."""
+        text = b"\n" + payload.lower()
+        failed = text.count(b"\n530 ") + text.count(b"\n535 ")
+        if payload.startswith(b"-ERR"):
+            failed += self._login_words.found(payload[:200])
+        attempts = text.count(b"\npass ") + text.count(b"\npass\r")
+        if b"\npass\n" in text:
+            # Each line feed ends one and begins the next.
+            attempts += text.replace(b"\n", b"\n\n").count(b"\npass\n")
+        if b"\nauth " in text:
+            attempts += _in_lines(self._auth, payload)
+        return failed, attempts
+
+    def _by_port(self, packets: Packets, packet: int) -> Found:
+        """Protocols whose messages have no fixed first bytes."""
+        payload = _payload(packets, packet)
+        if packets.dst_port[packet] in _IMAP:
+            return 0, _in_lines(self._imap_login, payload), 0
+        if packets.dst_port[packet] in _SHELLS:
+            return 0, 0, TRUST_CHANGE * self._trust_change.found(payload)
+        if packets.src_port[packet] in _IMAP:
+            return _in_lines(self._imap_refusal, payload), 0, 0
+        asks = payload[-10:].lower().removesuffix(b" ").endswith(b"password:")
+        return self._telnet_refusal.found(payload), int(asks), 0
+
+
+def _by_first_bytes(packets: Packets) -> tuple[Ints, NDArray[np.uint32]]:
+    """Packets whose first bytes are known and that may say something, and those bytes."""
     some = np.flatnonzero(packets.payload_length >= 4)
     offsets = packets.payload_offset.take(some)
     starts = rows(packets.data, offsets, 4).view("<u4")[:, 0] | 0x20202020
@@ -249,44 +279,19 @@ def look_up(packets: Packets, content: ContentReader | None = None) -> Marks:
         status = rows(packets.data, offsets[chosen] + 8, 4).view("<u4")[:, 0]
         refused = status == _REFUSED
         chosen = chosen[~responses | refused]
-    found: dict[int, Found] = {}
-    said: dict[int, Said] = content.read(packets) if content is not None else {}
-    for packet, (_, _, failed, attempts) in said.items():
-        found[packet] = (failed, attempts, 0)  # of lines that began in an earlier packet
-    block = packets.data.data
     begins = offsets[chosen]
     ends = begins + np.minimum(packets.payload_length[some[chosen]], MAX_BYTES)
     keys = starts[chosen]
     # Requests that hold nothing, and are too long for one of the exact probes, need no reading.
-    requests = np.flatnonzero(_IS_REQUEST[np.searchsorted(_KEYS, keys)])
+    tcp = packets.protocol[some[chosen]] == TCP
+    requests = np.flatnonzero(tcp & _IS_REQUEST[np.searchsorted(_KEYS, keys)])
     plain = ~doubtful(packets.data, begins[requests], ends[requests])
     read = np.ones(len(chosen), np.bool_)
     read[requests[plain & (ends - begins > _LONGEST_EXACT)[requests]]] = False
-    for packet, key, begin, end in zip(
-        some[chosen[read]].tolist(),
-        keys[read].tolist(),
-        begins[read].tolist(),
-        ends[read].tolist(),
-        strict=True,
-    ):
-        reader = _READERS[key]
-        payload = block[begin:end].tobytes()
-        failed, attempts, indicators = reader(payload)
-        for probe, exact in _PROBES_BY_KEY.get(key, ()):
-            if payload == probe or (not exact and payload.startswith(probe)):
-                indicators |= VERSION_PROBE
-        if reader is _http_request:
-            asked = http_request(_decoded(payload))
-            if asked is not None:
-                said[packet] = (asked, False, 0, 0)
-        found[packet] = _add(found.get(packet, _NOTHING), (failed, attempts, indicators))
-    by_port = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
-    if by_port.any():
-        by_port &= (packets.payload_length >= 4) & (packets.protocol == TCP)
-    for packet in np.flatnonzero(by_port).tolist():
-        found[packet] = _add(found.get(packet, _NOTHING), _by_port(packets, packet))
-    for packet in refusals(packets).tolist():
-        found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
+    return some[chosen[read]], keys[read]
+
+
+def _marks(found: dict[int, Found], said: dict[int, Said]) -> Marks:
     telling = sorted({packet for packet, result in found.items() if result != _NOTHING} | set(said))
     results = [found.get(packet, _NOTHING) for packet in telling]
     columns = np.array(results, np.int64).reshape(len(telling), 3)
@@ -306,20 +311,14 @@ def _add(one: Found, other: Found) -> Found:
     return one[0] + other[0], one[1] + other[1], one[2] | other[2]
 
 
+def _in_lines(patterns: PatternSet, payload: bytes) -> int:
+    """How many lines hold a pattern; the lines behind the first few count as one."""
+    if b"\n" not in payload:
+        return len(patterns.which(payload))
+    return sum(len(patterns.which(line)) for line in payload.split(b"\n", MAX_LINES))
+
+
 def _payload(packets: Packets, packet: int) -> bytes:
     start = int(packets.payload_offset[packet])
     length = min(int(packets.payload_length[packet]), MAX_BYTES)
     return packets.data[start : start + length].tobytes()
-
-
-def _by_port(packets: Packets, packet: int) -> Found:
-    """Protocols whose messages have no fixed first bytes."""
-    payload = _payload(packets, packet)
-    if packets.dst_port[packet] in _IMAP:
-        return 0, len(_IMAP_LOGIN.findall(payload)), 0
-    if packets.dst_port[packet] in _SHELLS:
-        return 0, 0, TRUST_CHANGE * bool(_TRUST_CHANGE.search(payload))
-    if packets.src_port[packet] in _IMAP:
-        return len(_IMAP_REFUSAL.findall(payload)), 0, 0
-    refused = bool(_TELNET_REFUSAL.search(payload))
-    return int(refused), int(bool(_TELNET_PROMPT.search(payload))), 0

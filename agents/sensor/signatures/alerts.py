@@ -129,7 +129,10 @@ class SignatureAlerts:
                 if begin >= 0:
                     end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
                     to_server = bool(matches.flows.to_server[packet])
-                    finding.unproven.append(_Sent(flow, to_server, end))
+                    # Whoever was called did not come by himself: own hosts can be made to call,
+                    # and what the called one sends is not all his own.
+                    if to_server != _answers(signature):
+                        finding.unproven.append(_Sent(flow, to_server, end))
         self._prove(packets, matches.flows)
         return self.tick(int(packets.time_us[-1]) if len(packets) else 0)
 

@@ -67,6 +67,10 @@ class MatchProcess:
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._writing_since: float | None = None
+        self._ending = ""
+        """Why the last worker ended, until another one answers."""
+        self._said_bad = ""
+        """What the worker said last, if that was a complaint."""
         self._own: Counter[str] = Counter()
         self._theirs: dict[str, int] = {}
         self._before: Counter[str] = Counter()
@@ -103,6 +107,15 @@ class MatchProcess:
                 total[name] += count
         return {f"signatures.{name}": count for name, count in total.items()}
 
+    def trouble(self) -> str:
+        """Why no signature is matched just now, in words; empty if they are, or soon will be."""
+        with self._lock:
+            if self._ending:
+                return f"no signatures are matched: {self._ending}"
+            if self._said_bad and not self._theirs.get("in_use"):
+                return self._said_bad
+        return ""
+
     def close(self) -> None:
         """End the worker. Blocks for up to two seconds."""
         self._ended.set()
@@ -122,6 +135,7 @@ class MatchProcess:
                 if not self._ended.is_set():
                     logger.error("the signature worker ended (%s); again in %.0f s", e, delay)
             with self._lock:
+                self._ending = "the worker ended, another one is started"
                 self._own["restarts"] += 1
                 # What a worker counted stays counted; how many rules it has does not add up.
                 self._before.update(
@@ -184,12 +198,14 @@ class MatchProcess:
     def _take_in(self, head: dict[str, Any], body: bytes) -> None:
         if head["op"] == "say":
             logger.log(logging.INFO if head["good"] else logging.WARNING, "%s", head["text"])
+            with self._lock:
+                self._said_bad = "" if head["good"] else str(head["text"])
             return
         alerts = (
             [r for r in fragments.decode(body.decode()) if isinstance(r, Alert)] if body else []
         )
         with self._lock:
-            self._theirs = head["counters"]
+            self._theirs, self._ending = head["counters"], ""
             self._alerts.extend(alerts)
             while len(self._alerts) > MAX_WAITING:
                 self._alerts.popleft()

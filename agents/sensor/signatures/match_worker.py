@@ -27,6 +27,7 @@ from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.rule_files import LoadedRules, Stamp, load_rules, stamp
 from datasets.captures.pcap import RawPackets
 from ontology import fragments, frames
+from ontology.confined_worker import confine_worker
 from ontology.records import Alert
 
 TELL_US = 500_000
@@ -186,6 +187,9 @@ def main() -> int:
     first = frames.read(sys.stdin.buffer)
     if first is None:
         return 0
+    # Their folders: an editor puts a new file in the old one's place.
+    paths = [Path(text) for text in first[0]["paths"]]
+    confine_worker(read=[path if path.is_dir() else path.parent for path in paths])
     worker = Worker(first[0], sys.stdout.buffer)
     while (frame := frames.read(sys.stdin.buffer)) is not None:
         worker.handle(*frame)

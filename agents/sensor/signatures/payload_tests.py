@@ -6,9 +6,9 @@ content makes the search for contents relative to it go through all combinations
 
 from __future__ import annotations
 
-import re
-from urllib.parse import unquote_to_bytes
+import string
 
+from agents.sensor.payloads.percent import decoded
 from rules.signatures.payload_options import (
     PAYLOAD,
     ByteJump,
@@ -28,15 +28,9 @@ METHODS = (
     *(b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC", b"CONN"),
     *(b"SEAR", b"MOVE", b"COPY", b"MKCO", b"LOCK", b"UNLO", b"DEBU"),
 )
-_REQUEST = re.compile(rb"([A-Z]{3,20}) +([^\r\n]*?)(?: +HTTP/\d\.\d)?\r?\n")
-_COOKIE = re.compile(rb"^(?:set-)?cookie: *([^\r\n]*)", re.I | re.M)
-_AGENT = re.compile(rb"^user-agent: *([^\r\n]*)", re.I | re.M)
-_HOST = re.compile(rb"^host: *([^\r\n:]*)", re.I | re.M)
-_DIGITS = {
-    8: re.compile(rb"\s*([0-7]{1,20})"),
-    10: re.compile(rb"\s*(\d{1,20})"),
-    16: re.compile(rb"\s*(?:0[xX])?([0-9a-fA-F]{1,16})"),
-}
+_UPPER = string.ascii_uppercase.encode()
+_DIGITS = {8: b"01234567", 10: string.digits.encode(), 16: string.hexdigits.encode()}
+_LONGEST = {8: 20, 10: 20, 16: 16}
 
 
 class BudgetSpent(RuntimeError):
@@ -77,17 +71,42 @@ class Payload:
         head, _, body = self.data.partition(b"\r\n\r\n")
         line, _, header = head.partition(b"\n")
         found = self._buffers
-        request = _REQUEST.match(line + b"\n") if self.data[:5] != b"HTTP/" else None
+        request = _request(line) if self.data[:5] != b"HTTP/" else None
         if request:
-            found["method"] = request[1]
-            found["raw_uri"] = request[2]
-            found["uri"] = unquote_to_bytes(request[2]) if b"%" in request[2] else request[2]
+            found["method"], target = request
+            found["raw_uri"] = target
+            found["uri"] = decoded((target,), plus=False)[0] if b"%" in target else target
             found["body"] = body
         found["header"] = header + b"\r\n"
-        for name, pattern in (("cookie", _COOKIE), ("agent", _AGENT), ("host", _HOST)):
-            match = pattern.search(header)
-            if match:
-                found[name] = match[1].lower() if name == "host" else match[1]
+        lower = b"\n" + header.lower()
+        for name, fields in (
+            ("cookie", (b"\ncookie:", b"\nset-cookie:")),
+            ("agent", (b"\nuser-agent:",)),
+            ("host", (b"\nhost:",)),
+        ):
+            places = [(lower.find(field), len(field) - 1) for field in fields]
+            at, size = min((place for place in places if place[0] >= 0), default=(-1, 0))
+            if at >= 0:
+                value = header[at + size :].partition(b"\n")[0].partition(b"\r")[0].lstrip(b" ")
+                found[name] = value.partition(b":")[0].lower() if name == "host" else value
+
+
+def _request(line: bytes) -> tuple[bytes, bytes] | None:
+    """Method and target of a request's line; None if it is none."""
+    method, blank, target = line.removesuffix(b"\r").partition(b" ")
+    if not blank or not 3 <= len(method) <= 20 or method.translate(None, _UPPER) or b"\r" in target:
+        return None
+    target = target.lstrip(b" ")
+    before, blank, version = target.rpartition(b" ")
+    shape = version[:5] + version[6:7]
+    if (
+        blank
+        and len(version) == 8
+        and shape == b"HTTP/."
+        and (version[5:6] + version[7:]).isdigit()
+    ):
+        target = before.rstrip(b" ")
+    return method, target
 
 
 class PayloadTest:
@@ -237,12 +256,20 @@ def _number(check: ByteTest | ByteJump, data: bytes, begin: int) -> int | None:
     if begin < 0 or begin >= len(data):
         return None
     if check.base:
-        digits = _DIGITS[check.base].match(data[begin : begin + check.count])
-        return int(digits[1], check.base) if digits else None
+        return _digits(data[begin : begin + check.count], check.base)
     if begin + check.count > len(data):
         return None
     raw = data[begin : begin + check.count]
     return int.from_bytes(raw, "little" if check.little else "big")
+
+
+def _digits(text: bytes, base: int) -> int | None:
+    text = text.lstrip()
+    digits = _DIGITS[base]
+    if base == 16 and text[:2].lower() == b"0x" and text[2:3] in digits and text[2:3]:
+        text = text[2:]
+    number = text[: len(text) - len(text.lstrip(digits))][: _LONGEST[base]]
+    return int(number, base) if number else None
 
 
 def _byte_test(check: ByteTest, data: bytes, base: int) -> bool:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agents.analyzer.agent import AnalyzerAgent, Detection
+from agents.analyzer.agent import MAX_UNVERIFIED, AnalyzerAgent, Detection
 from agents.base import AgentContext, BaseAgent
 from agents.commands.train import connection_batches
 from agents.launcher.xmpp_server import XmppServer
@@ -20,6 +20,7 @@ from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Analysis, Settings
 from datasets.recipe.traffic import SAMPLES
 from ontology.records import Alert, Record, Subscription
+from tests.factories import make_alert, record_id
 
 needs_prosody = pytest.mark.skipif(
     shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
@@ -170,3 +171,34 @@ async def test_clusters_take_up_where_they_were_before_a_restart(honeynet: Setti
     assert twice["drift_revision"] == 6
     still = await hour(honeynet)
     assert "drift_revision" not in still
+
+
+async def test_verified_alerts_wait_and_leave_apart_from_those_that_may_be_forged(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody subscribes, a flood pushes out its own kind; then the verified ones go first."""
+    agent = analyzer(honeynet)
+    agent.context.state_dir.mkdir(parents=True, exist_ok=True)
+    await agent.begin()
+    real = [make_alert(id=record_id(n), verified_source=True) for n in range(60)]
+    flood = [make_alert(id=record_id(1000 + n)) for n in range(MAX_UNVERIFIED + 300)]
+    await agent._publish(real)
+    await agent._publish(flood)
+    assert agent.counters["alerts_lost_unsubscribed"] == 300
+    sent: list[list[Alert]] = []
+
+    async def send_many(
+        receivers: object, performative: str, records: Sequence[Record], **_: object
+    ) -> tuple[AclMessage, ...]:
+        sent.append([record for record in records if isinstance(record, Alert)])
+        return (AclMessage(performative="inform", sender=ANALYZER, receivers=("a@b",)),)
+
+    monkeypatch.setattr(agent, "send_many", send_many)
+    agent.running.subscribers.add("correlation.gw1@honeynet.test", "Alert")
+    await agent._publish([flood[0], *real])
+    sent = [part for part in sent if part]  # it asks for names as well
+    assert [[a.verified_source for a in part] for part in sent] == [
+        [True] * 50,
+        [True] * 10,
+        [False],
+    ]

@@ -108,3 +108,19 @@ def test_only_the_responder_verifies_a_source(
     [alert] = bench.alerts([bench.connection(orig_bytes=60, indicators=1 << 2, **row)])
     assert alert.classification == "PathTraversal"
     assert alert.verified_source == verified
+
+
+def test_forged_visitors_push_out_no_real_one(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs that come back make findings; the one of a real visitor goes on under its id."""
+    monkeypatch.setattr(contacts, "MAX_PAIRS", 100)
+    monkeypatch.setattr("agents.analyzer.crowds.INDIVIDUALS", 10_000)
+    core = bench.core(honeypots=["198.51.100.18"])
+    (first,) = core.on_batch(bench.batch([bench.session(src="192.0.2.10")]))
+    flood = [bench.connection(src=f"23.0.{n // 250}.{n % 250}", at=1.0) for n in range(1000)]
+    core.on_batch(bench.batch(flood))
+    again = [bench.session(src="192.0.2.10", at=2.0, src_port=40000 + n) for n in range(5)]
+    (grown,) = [
+        a for a in core.on_batch(bench.batch(again)) if a.classification == "HoneypotContact"
+    ]
+    assert (grown.id, grown.count) == (first.id, 6)
+    assert core.counters()["contact_evicted"] >= 900

@@ -22,7 +22,6 @@ import agents.base.bus
 from agents.base import AgentContext, BaseAgent
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.base.health import answer_pings, resident_kib
-from agents.clock import read_clocks
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
@@ -292,21 +291,26 @@ async def test_no_server_keeps_no_agent_from_its_work(
         assert one.counters["link_lost"] == 0
 
 
-async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(honeynet: Settings) -> None:
+async def test_a_disk_that_was_full_for_a_moment_ends_no_sending(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(honeynet, "analyzer", "correlation", server=False) as (one, other):
         await until(lambda: one.health()["local"] and other.health()["local"])
-        exchange = one._exchange
-        late = exchange.delivery.compose(other.jid, "inform", [alert()], protocol="fipa-subscribe")
-        exchange.delivery.post(late, [alert()], read_clocks(), -1.0)
-        # SQLite's answer to every change, as that of a full disk.
-        exchange.delivery._mail.execute("PRAGMA query_only = ON")
-        exchange.wake.set()  # to send it is too late, and to forget it takes a change
-        await until(lambda: one.counters["sending_errors"] or one.counters["task_errors"])
-        exchange.delivery._mail.execute("PRAGMA query_only = OFF")
+        mail = one._exchange.delivery._mail
+        monkeypatch.setattr("agents.base.storage._RETRY_LIMIT_S", 0.1)
+        # SQLite's answer to every change, as that of a disk that has become read-only.
+        mail._db.execute("PRAGMA query_only = ON")
         wish = Subscription(id="urn:uuid:1", topic="Alert")
         await other.send(one.jid, "subscribe", [wish], protocol="fipa-subscribe")
         await until(lambda: one.got == [wish] and other.pending == 0)  # it was acknowledged
-        assert one.counters["task_errors"] == 0
+        found = alert()
+        await one.send(other.jid, "inform", [found], protocol="fipa-subscribe")
+        await until(lambda: other.got == [found] and one.pending == 0)
+        assert one.counters["task_errors"] == one.counters["sending_errors"] == 0
+        name = str(mail.path)
+        await until(lambda: not mail.in_memory)
+        await until(lambda: name not in {c.name for c in one.conditions.current()})
+        assert mail.execute("SELECT count(*) FROM seen").fetchone() == (1,)
 
 
 async def test_foreign_ca_is_never_trusted(
@@ -396,3 +400,65 @@ async def test_a_question_is_answered_refused_or_given_up(
             await asking.ask(asked.jid, "request", [wish], protocol="fipa-request", limit_s=10)
         for agent in (asked, asking):
             agent.stop()
+
+
+class Slow(Recorder):
+    """Takes a second for each message, until it is told to hurry."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings, name)
+        self.hurry = asyncio.Event()
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self.hurry.wait()
+        await super().on_message(message, records)
+
+
+async def test_an_agent_that_falls_behind_says_so_until_it_has_caught_up(
+    honeynet: Settings,
+) -> None:
+    slow = Slow(honeynet, "correlation")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(slow.run())
+        async with running(honeynet, "analyzer", server=False) as (one,):
+            await until(lambda: one.health()["local"] and slow.health()["local"])
+            for _ in range(30):
+                await one.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
+            await until(lambda: slow.conditions.of("behind"), 12)
+            held = slow.conditions.of("behind")
+            assert held is not None and held.level == "degraded"
+            assert held.numbers["waiting"] > 10
+            assert [c["name"] for c in slow.health()["conditions"]] == ["behind"]
+            slow.hurry.set()
+            await until(lambda: slow.conditions.of("behind") is None)
+            await until(lambda: len(slow.got) == 30)
+            assert one.conditions.current() == ()
+        slow.stop()
+
+
+async def test_news_of_a_condition_reach_the_supervisor_before_the_next_renewal(
+    honeynet: Settings,
+) -> None:
+    async with running(honeynet, "supervisor", "reaction", server=False) as (supervisor, one):
+
+        def told() -> str:
+            last = [r for r in supervisor.got if isinstance(r, AgentDescription)]
+            return last[-1].conditions if last else "nothing yet"
+
+        await until(lambda: told() == "")
+        for reason in ("the table is gone", "and now it is another one"):
+            await asyncio.to_thread(one.conditions.fault, "firewall", reason, lost=3)
+            await until(lambda r=reason: r in told(), 2.5)
+        await asyncio.to_thread(one.conditions.clear, "firewall")
+        await until(lambda: told() == "", 2.5)
+
+
+@pytest.mark.parametrize("name", ["refused_stale", "outbox_dropped", "task_errors"])
+async def test_a_loss_is_told_within_seconds(honeynet: Settings, name: str) -> None:
+    async with running(honeynet, "analyzer", server=False) as (one,):
+        one.counters[name] += 7
+        await until(lambda: one.conditions.of(f"loss.{name}"), 3)
+        held = one.conditions.of(f"loss.{name}")
+        assert held is not None and held.numbers["since it began"] == 7

@@ -123,23 +123,23 @@ async def test_a_peer_that_starts_again_is_reached_at_once(
 
 def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
     path = tmp_path / ("d" * 120) / ("e" * 120) / "sensor.sock"
-    with listen_on(path) as listener, connect_to(path) as made:
+    with listen_on(path) as listener, connect_to(path, os.geteuid()) as made:
         listener.setblocking(True)
         taken, _ = listener.accept()
         with taken:
             made.send(b"hello")
             assert taken.recv(5) == b"hello"
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert path.stat().st_mode & 0o777 == 0o660
+        assert path.parent.stat().st_mode & 0o777 == 0o710
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        connect_to(tmp_path / "none" / "sensor.sock")
+        connect_to(tmp_path / "none" / "sensor.sock", os.geteuid())
     path = tmp_path / "sensor.sock"
     listen_on(path).close()  # as SIGKILL leaves it
     with pytest.raises(ConnectionRefusedError):
-        connect_to(path)
+        connect_to(path, os.geteuid())
     listen_on(path).close()  # and it is no obstacle to the next
 
 
@@ -190,7 +190,7 @@ async def test_another_user_is_cut_off_even_if_the_files_let_it_in(
 async def test_what_is_no_frame_ends_the_connection(bare_honeynet: Settings, data: bytes) -> None:
     end = End(bare_honeynet, "analyzer")
     async with started(end):
-        made = connect_to(end.links.path)
+        made = connect_to(end.links.path, os.geteuid())
         reader, writer = await asyncio.open_unix_connection(sock=made)
         writer.write(data)
         with contextlib.suppress(ConnectionError):
@@ -205,7 +205,7 @@ async def test_a_frame_that_is_no_message_is_told_and_the_next_one_read(
     end = End(bare_honeynet, "analyzer")
     head = {"sender": SENSOR, "reply-with": "m-1"}
     async with started(end):
-        made = connect_to(end.links.path)
+        made = connect_to(end.links.path, os.geteuid())
         _, writer = await asyncio.open_unix_connection(sock=made)
         writer.write(frames.encode({**head, "receiver": 7}))
         writer.write(frames.encode(head, b"\xff"))
@@ -218,7 +218,9 @@ async def test_a_frame_that_is_no_message_is_told_and_the_next_one_read(
 async def test_an_agent_of_another_node_has_no_business_here(bare_honeynet: Settings) -> None:
     end = End(bare_honeynet, "analyzer")
     async with started(end):
-        _, writer = await asyncio.open_unix_connection(sock=connect_to(end.links.path))
+        _, writer = await asyncio.open_unix_connection(
+            sock=connect_to(end.links.path, os.geteuid())
+        )
         writer.write(agents.base.local.to_frame(message(sender="sensor.gw2@honeynet.test")))
         writer.write(agents.base.local.to_frame(message()))
         await until(lambda: end.got)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.base.message_log import NAMES, MessageLog, log_folder, read_log
+from agents.base.message_log import NAMES, MessageLog, log_folder, read_log, read_places
 from agents.commands import messages
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Settings
 from ontology.fragments import encode
 from ontology.records import OntologyChanged
+from tests.agents.base.small_disk import run_on_small_disk
 
 SENDER, RECEIVER = "ontology.gw1@honeynet.test", "analyzer.gw1@honeynet.test"
 
@@ -161,3 +162,52 @@ def test_nothing_kept_is_said(
     monkeypatch.setattr(messages, "load_settings", lambda _: settings)
     with pytest.raises(ValueError, match=r"no agent .* has kept a message \(message_log_mib is 0"):
         messages.run(asked())
+
+
+@pytest.mark.parametrize("damage", ["zeroes", "cut", "other text"])
+def test_what_is_damaged_in_the_middle_hides_nothing_after_it(tmp_path: Path, damage: str) -> None:
+    with closing(MessageLog(tmp_path, 1 << 20, Counter())) as log:
+        for number in range(10):
+            log.add(a_message(number), "sent", number)
+    path = tmp_path / NAMES[0]
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"\n5 sent ") - 200  # in the entry before
+    if damage == "zeroes":
+        data[middle : middle + 100] = bytes(100)
+        data[middle - 1] = 10
+        data[data.index(b"\n4 sent ") + 1 : data.index(b"\n4 sent ") + 5] = bytes(4)
+    elif damage == "cut":
+        del data[middle : middle + 50]
+    else:
+        data[middle:middle] = b"\n\n" + b"word " * 1000 + b"\n"
+    path.write_bytes(data)
+    found = [e.time_us for e in read_log(tmp_path)]
+    assert found[:4] == [0, 1, 2, 3] and found[-4:] == [6, 7, 8, 9]
+    assert [place.time_us for place in read_places(tmp_path)] == found
+
+
+def test_on_a_full_disk_messages_are_left_out_whole_and_told(tmp_path: Path) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+from collections import Counter
+from agents.base.message_log import MessageLog, read_log
+from tests.agents.base.test_message_log import a_message
+from tests.agents.base.test_state_folder import Told
+told, counters = Told(), Counter()
+log = MessageLog(disk / "log", 1 << 20, counters, told)
+for n in range(3):
+    log.add(a_message(n), "sent", n)
+fill()
+for n in range(3, 60):
+    log.add(a_message(n), "sent", n)
+assert counters["message_log_errors"] and "full" in next(iter(told.values())), told
+kept = [e.time_us for e in read_log(disk / "log")]
+assert kept == list(range(len(kept)))
+empty()
+for n in range(60, 70):
+    log.add(a_message(n), "sent", n)
+assert not told
+assert [e.time_us for e in read_log(disk / "log")] == [*kept, *range(60, 70)]
+""",
+    )

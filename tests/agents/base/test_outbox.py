@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.base.outbox import RETRY_LIMIT_S, WINDOW, Outbox, Seen, open_mail, priority_of
+from agents.base.outbox import (
+    CAPACITY,
+    RETRY_LIMIT_S,
+    SEEN,
+    WINDOW,
+    Outbox,
+    Seen,
+    open_mail,
+    priority_of,
+)
+from agents.base.storage import Database
+from agents.base.store_limits import NO_LIMITS
 from agents.clock import ClockReading
 from agents.messages.acl import AclMessage, to_metadata
+from ontology.records import Record
+from tests.factories import make_alert, make_batch, make_decision, make_incident
 
 TO = "analyzer.gw1@honeynet.test"
 POSTED = ClockReading("boot", 1_000.0, 1_700_000_000_000_000)
@@ -31,7 +43,7 @@ def message(key: str, to: str = TO) -> AclMessage:
 
 
 @pytest.fixture
-def mail(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def mail(tmp_path: Path) -> Iterator[Database]:
     with closing(open_mail(tmp_path / "mail.sqlite3")) as connection:
         yield connection
 
@@ -40,7 +52,7 @@ def taken(outbox: Outbox, now: float, limit: int = 1000) -> list[str]:
     return [due.message.reply_with for due in outbox.take(now, limit)]
 
 
-def test_message_comes_back_as_it_was_put(mail: sqlite3.Connection) -> None:
+def test_message_comes_back_as_it_was_put(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     [due] = outbox.take(0.0, 10)
@@ -49,7 +61,7 @@ def test_message_comes_back_as_it_was_put(mail: sqlite3.Connection) -> None:
     assert (found.reply_with, found.content, found.receivers) == ("a", "content of a\n", (TO,))
 
 
-def test_retry_doubles_up_to_the_limit(mail: sqlite3.Connection) -> None:
+def test_retry_doubles_up_to_the_limit(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     now, gaps, last = 0.0, [], 0.0
@@ -64,7 +76,7 @@ def test_retry_doubles_up_to_the_limit(mail: sqlite3.Connection) -> None:
     assert gaps == [2.0, 4.0, 8.0, 16.0, RETRY_LIMIT_S, RETRY_LIMIT_S, RETRY_LIMIT_S]
 
 
-def test_acknowledged_is_gone_for_good(mail: sqlite3.Connection) -> None:
+def test_acknowledged_is_gone_for_good(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     outbox.take(0.0, 10)
@@ -73,14 +85,14 @@ def test_acknowledged_is_gone_for_good(mail: sqlite3.Connection) -> None:
     assert len(Outbox(mail)) == 0
 
 
-def test_only_the_receiver_can_acknowledge(mail: sqlite3.Connection) -> None:
+def test_only_the_receiver_can_acknowledge(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     assert outbox.done(["a"], "reaction.gw1@honeynet.test") == []
     assert outbox.done(["a"], TO) == ["a"]
 
 
-def test_new_session_sends_at_once_with_the_clock_at_zero(mail: sqlite3.Connection) -> None:
+def test_new_session_sends_at_once_with_the_clock_at_zero(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     for now in (0.0, 2.0, 6.0):
@@ -93,7 +105,7 @@ def test_new_session_sends_at_once_with_the_clock_at_zero(mail: sqlite3.Connecti
     assert taken(outbox, 12.5) == ["a"]
 
 
-def test_restart_for_one_receiver(mail: sqlite3.Connection) -> None:
+def test_restart_for_one_receiver(mail: Database) -> None:
     outbox = Outbox(mail)
     other = "reaction.gw1@honeynet.test"
     outbox.put(message("a"), TO, 1, POSTED)
@@ -103,7 +115,7 @@ def test_restart_for_one_receiver(mail: sqlite3.Connection) -> None:
     assert taken(outbox, 0.1) == ["b"]
 
 
-def test_window_per_receiver_lets_others_pass(mail: sqlite3.Connection) -> None:
+def test_window_per_receiver_lets_others_pass(mail: Database) -> None:
     outbox = Outbox(mail)
     other = "reaction.gw1@honeynet.test"
     for number in range(WINDOW + 5):
@@ -157,7 +169,7 @@ def test_a_message_of_an_older_file_is_sent_as_if_it_had_not_waited(tmp_path: Pa
     assert (due.waited_s(POSTED), due.within_s, due.message.reply_with) == (0.0, None, "a")
 
 
-def test_room_is_made_among_the_least_important(mail: sqlite3.Connection) -> None:
+def test_room_is_made_among_the_least_important(mail: Database) -> None:
     outbox = Outbox(mail, capacity=4)
     order = [("d1", 0), ("c1", 3), ("a1", 2), ("c2", 3), ("o1", 1), ("a2", 2), ("d2", 0), ("d3", 0)]
     for key, priority in order:
@@ -170,7 +182,7 @@ def test_room_is_made_among_the_least_important(mail: sqlite3.Connection) -> Non
     assert len(outbox) == 8
 
 
-def test_room_is_counted_in_bytes_too(mail: sqlite3.Connection) -> None:
+def test_room_is_counted_in_bytes_too(mail: Database) -> None:
     size = len(message("a1").content)
     outbox = Outbox(mail, capacity_bytes=3 * size)
     for key in ("a1", "a2", "a3", "a4"):
@@ -178,7 +190,7 @@ def test_room_is_counted_in_bytes_too(mail: sqlite3.Connection) -> None:
     assert taken(outbox, 0.0) == ["a2", "a3", "a4"]
 
 
-def test_a_key_is_used_once(mail: sqlite3.Connection) -> None:
+def test_a_key_is_used_once(mail: Database) -> None:
     outbox = Outbox(mail)
     outbox.put(message("a"), TO, 1, POSTED)
     with pytest.raises(ValueError, match="in use"):
@@ -235,15 +247,70 @@ def test_seen_survives_and_is_bounded(tmp_path: Path) -> None:
         assert mail.execute("SELECT count(*) FROM seen").fetchone()[0] <= 1500
 
 
+DECISION, INCIDENT = make_decision(), make_incident()
+FORGEABLE = make_alert(verified_source=False)
+VERIFIED = make_alert(verified_source=True)
+
+
 @pytest.mark.parametrize(
-    ("classes", "priority"),
+    ("records", "priority"),
     [
-        ({"Decision", "Incident", "Alert"}, 0),
-        ({"Incident"}, 1),
-        (set(), 1),
-        ({"Alert"}, 2),
-        ({"ConnectionBatch"}, 3),
+        ((DECISION, INCIDENT, FORGEABLE), 0),
+        ((INCIDENT, FORGEABLE), 1),
+        ((), 1),
+        ((VERIFIED,), 2),
+        ((FORGEABLE, VERIFIED), 2),
+        ((make_batch(()),), 3),
+        ((FORGEABLE, FORGEABLE), 4),
     ],
 )
-def test_priority_is_that_of_the_most_important_record(classes: set[str], priority: int) -> None:
-    assert priority_of(classes) == priority
+def test_priority_is_that_of_the_most_important_record(
+    records: tuple[Record, ...], priority: int
+) -> None:
+    assert priority_of(records) == priority
+
+
+def test_decisions_are_bounded_too(mail: Database) -> None:
+    outbox = Outbox(mail, capacity=4)
+    for number in range(12):
+        outbox.put(message(f"d{number:02}"), TO, 0, POSTED)
+    assert len(outbox) == 8 and outbox.dropped[0] == 4
+    assert taken(outbox, 0.0) == [f"d{number:02}" for number in range(4, 12)]
+
+
+def test_what_could_be_forged_goes_first(mail: Database) -> None:
+    outbox = Outbox(mail, capacity=3)
+    for key, priority in [("v1", 2), ("f1", 4), ("b1", 3), ("f2", 4), ("v2", 2), ("v3", 2)]:
+        outbox.put(message(key), TO, priority, POSTED)
+    assert taken(outbox, 0.0) == ["v1", "v2", "v3"]
+    assert dict(outbox.dropped) == {4: 2, 3: 1}
+
+
+def test_a_message_whose_row_is_gone_is_given_up(mail: Database) -> None:
+    outbox = Outbox(mail)
+    outbox.put(message("a"), TO, 1, POSTED)
+    outbox.put(message("b"), TO, 1, POSTED)
+    mail.execute("DELETE FROM outbox WHERE reply_with = 'a'")
+    assert taken(outbox, 0.0) == ["b"]
+    assert len(outbox) == 1 and outbox.dropped[1] == 1
+
+
+def test_a_file_beyond_its_bound_is_cut_before_it_is_read(tmp_path: Path) -> None:
+    with closing(open_mail(tmp_path / "m")) as mail:
+        mail._limits = NO_LIMITS
+        with mail.transaction():
+            mail.executemany(
+                "INSERT INTO outbox (reply_with, receiver, priority, metadata, content)"
+                " VALUES (?, 'to', ?, '{}', 'x')",
+                [(f"k{n}", n % 5) for n in range(30_000)],
+            )
+            mail.executemany(
+                "INSERT INTO seen (sender, conversation, reply_with) VALUES ('s', 'c', ?)",
+                [(f"k{n}",) for n in range(150_000)],
+            )
+    with closing(open_mail(tmp_path / "m")) as mail:
+        assert len(Outbox(mail)) == 2 * CAPACITY
+        found = mail.execute("SELECT priority, count(*) FROM outbox GROUP BY priority")
+        assert dict(found) == {0: 6000, 1: 6000, 2: 6000, 3: 2000}
+        assert mail.execute("SELECT count(*) FROM seen").fetchone()[0] <= SEEN + 1000
+        assert ("s", "c", "k149999") in Seen(mail)

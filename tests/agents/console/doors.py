@@ -17,8 +17,9 @@ def at_the_socket(app: ASGIApp) -> ASGIApp:
     return asked
 
 
-def go_to_the_socket(client: httpx.AsyncClient) -> None:
-    """From now on the client asks there."""
+def go_to_the_socket(client: httpx.AsyncClient, token: str) -> None:
+    """From now on the client asks there, with this token."""
+    client.headers["Authorization"] = f"Bearer {token}"
     transport = client._transport
     assert isinstance(transport, httpx.ASGITransport)
     transport.app = at_the_socket(transport.app)

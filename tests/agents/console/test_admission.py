@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import random
 
-from agents.console.admission import PER_ADDRESS, STRANGERS, TRUSTED, Admission
+import pytest
+
+from agents.console.admission import (
+    PER_ADDRESS,
+    REMEMBERED,
+    STRANGERS,
+    TRUSTED,
+    Admission,
+)
 
 
 class Guest:
@@ -34,6 +42,19 @@ def test_many_addresses_share_the_rest_and_who_has_most_makes_room() -> None:
     for guest in greedy:
         guest.waits = False
     assert admission.enter(Guest(), "127.2.0.2") is single[0], "only if nobody there waits"
+
+
+@pytest.mark.parametrize("addresses", [STRANGERS + 1, 250, 1000])
+def test_a_flood_turns_over_its_own_connections(addresses: int) -> None:
+    admission = Admission()
+    for number in range(addresses * 2):
+        admission.enter(Guest(), f"127.1.{number % addresses // 200}.{number % 200}")
+    late = Guest()
+    assert admission.enter(late, "127.0.0.1") is not late
+    for number in range(addresses * 5):
+        address = f"127.1.{number % addresses // 200}.{number % 200}"
+        assert admission.enter(Guest(), address) is not late, number
+    assert len(admission._shed) <= REMEMBERED
 
 
 def test_who_is_logged_in_is_never_in_the_way() -> None:

@@ -70,7 +70,14 @@ def test_the_matrix_below_knows_every_route(app):
 @pytest.mark.parametrize("path", READ)
 @pytest.mark.parametrize(
     ("who", "expected"),
-    [("nobody", 401), ("viewer", 200), ("operator", 200), ("cli", 200), ("bearer", 401)],
+    [
+        ("nobody", 401),
+        ("viewer", 200),
+        ("operator", 200),
+        ("cli", 200),
+        ("bearer", 401),
+        ("no token", 401),
+    ],
 )
 async def test_who_may_read(browser, entry, credentials, path, who, expected):
     async with browser() as client:
@@ -82,7 +89,14 @@ async def test_who_may_read(browser, entry, credentials, path, who, expected):
 @pytest.mark.parametrize(("path", "body"), WRITE)
 @pytest.mark.parametrize(
     ("who", "expected"),
-    [("nobody", 401), ("viewer", 403), ("operator", 202), ("cli", 202), ("bearer", 401)],
+    [
+        ("nobody", 401),
+        ("viewer", 403),
+        ("operator", 202),
+        ("cli", 202),
+        ("bearer", 401),
+        ("no token", 401),
+    ],
 )
 async def test_who_may_write(browser, operations, entry, credentials, path, body, who, expected):
     async with browser() as client:
@@ -100,9 +114,12 @@ async def become(client, who, credentials):
     if who in ("viewer", "operator"):
         await log_in(client, who)
     elif who == "cli":
-        go_to_the_socket(client)
+        go_to_the_socket(client, credentials.token)
+    elif who == "no token":
+        go_to_the_socket(client, "a" * 43)
     elif who != "nobody":
-        client.headers["Authorization"] = f"Bearer {'a' * 43}"
+        # The right token, at the page.
+        client.headers["Authorization"] = f"Bearer {credentials.token}"
 
 
 @pytest.mark.parametrize("path", [*(p for p, _ in WRITE), "/api/v1/logout", "/api/v1/clusters/0"])
@@ -382,7 +399,7 @@ async def test_metrics_behind_a_proxy_are_at_the_operators_socket(console, crede
     async with httpx.AsyncClient(transport=transport, base_url="http://ids.example") as client:
         assert (await client.get("/metrics")).status_code == 403
         client.headers["Host"] = "localhost"
-        go_to_the_socket(client)
+        go_to_the_socket(client, credentials.token)
         assert (await client.get("/metrics")).status_code == 200
 
 

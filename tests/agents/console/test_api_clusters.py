@@ -59,7 +59,7 @@ def ontology(link):
 async def client_of(browser, credentials, who):
     async with browser() as client:
         if who == "cli":
-            go_to_the_socket(client)
+            go_to_the_socket(client, credentials.token)
         elif who != "nobody":
             answer = await client.post("/login", data={"user": who, "password": f"{who} pass"})
             assert answer.status_code == 303

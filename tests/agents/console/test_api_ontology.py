@@ -42,7 +42,7 @@ def client_of(browser, credentials):
     async def make(stack, who):
         client = await stack.enter_async_context(browser())
         if who == "cli":
-            go_to_the_socket(client)
+            go_to_the_socket(client, credentials.token)
         elif who != "nobody":
             await client.post("/login", data={"user": who, "password": f"{who} pass"})
             client.headers["X-CSRF-Token"] = (await client.get("/api/v1/me")).json()["csrf"]

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from agents.base.conditions import Conditions, as_text
 from agents.base.message_log import MessageLog, log_folder
 from agents.messages.acl import AclMessage
 from ontology.clusters_file import clusters_path, read_clusters
@@ -71,6 +72,8 @@ def test_an_operator_reads_a_hostile_block_and_lifts_it(chromium, serve, kit, se
     alerts = tuple(replace(a, explanation=HOSTILE, sensor=HOSTILE) for a in alerts)
     running.call(running.operations.decide(made, incident, alerts))
     for gateway in kit.GATEWAYS:
+        one = kit.describe(settings, "reaction", gateway)
+        running.call(running.operations.register(one, one.name))
         found = kit.report(made, gateway, at_us=now, detail=HOSTILE)
         running.call(running.operations.report(found))
 
@@ -458,3 +461,76 @@ def test_a_silent_supervisor_is_told_though_the_console_answers(chromium, serve)
     hub._heard = running.operations.clock
     wait.until(lambda _: text("#link") == "live")
     assert chromium.find_element(By.CSS_SELECTOR, "#stale").is_displayed() is False
+
+
+def test_what_does_not_work_and_what_nobody_knows_is_told(chromium, serve, kit, settings):
+    """A gateway that can't look at its rules, a sensor without its interface, a loss; their end."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def css(selector):
+        return chromium.find_elements(By.CSS_SELECTOR, selector)
+
+    def wait(condition, what):
+        return WebDriverWait(chromium, 5, 0.05).until(lambda _: condition(), what)
+
+    def texts(selector):
+        return [e.get_attribute("textContent") for e in css(selector)]
+
+    running = serve("127.0.0.1:0")
+    now = running.operations.clock()
+    made = kit.decision(decided_us=now)
+    incident, alerts = kit.evidence(made)
+    held = {(role, node): Conditions(lambda: now) for role, node in settings.agents()}
+
+    def register():
+        for (role, node), conditions in held.items():
+            one = kit.describe(settings, role, node)
+            one = replace(one, conditions=as_text(conditions.current()))
+            running.call(running.operations.register(one, settings.jid(role, node)))
+
+    register()
+    running.call(running.operations.decide(made, incident, alerts))
+    for gateway in kit.GATEWAYS:
+        running.call(running.operations.report(kit.report(made, gateway, at_us=now)))
+    log_in(chromium, running.url)
+    WebDriverWait(chromium, LIMIT_S).until(lambda _: texts("#link") == ["live"])
+    wait(lambda: len(css(".rows .chip.good")) == 3 and texts(".rows .badge") == ["blocked"], "well")
+    assert not css("#conditions")[0].is_displayed()
+
+    held["reaction", "gw2"].fault("firewall", f"nobody knows what the kernel drops: {HOSTILE}")
+    held["sensor", "gw1"].fault("capture.wan0", "captures nothing: no interface wan0")
+    held["sensor", "gw3"].fault("loss.x", "wan0: packets lost", level="warning", lost=12345)
+    held["analyzer", "gw3"].fault("behind", "falls behind: messages wait too long", seconds=8)
+    register()
+    wait(lambda: texts(".rows .badge") == ["in doubt"], "the block is in doubt")
+    assert [c.get_attribute("textContent") for c in css(".rows .chip.warn")] == ["? gw2 unknown"]
+    assert "said active, but nobody knows" in css(".rows .chip.warn")[0].get_attribute("title")
+    lines = texts("#conditions li")
+    assert lines[0] == "gw1 sensor captures nothing: no interface wan0"
+    assert HOSTILE in " ".join(lines) and lines[-1] == "and 1 more condition: see the agents"
+    assert len(css("#agents .dot.warn")) == 3
+    assert texts("#figures dd")[1:3] == ["1", "2 / 3"]
+    css("#filter")[0].send_keys("192.0.2.9")
+    wait(lambda: "No block of 192.0.2.9 here" in "".join(texts(".empty")), "what is not known")
+    assert "Not known: gw2" in "".join(texts(".empty"))
+    if os.environ.get("ONTOIDPS_SHOTS"):
+        chromium.save_screenshot(os.environ["ONTOIDPS_SHOTS"] + "/conditions-filter.png")
+    css("#filter")[0].clear()
+    css("#filter")[0].send_keys("203")
+    wait(lambda: css(".rows .row"), "the block again")
+    if os.environ.get("ONTOIDPS_SHOTS"):
+        chromium.save_screenshot(os.environ["ONTOIDPS_SHOTS"] + "/conditions.png")
+    css(".rows .row")[0].click()
+    wait(lambda: any("not known, it said blocked" in t for t in texts(".where li")), "the detail")
+    css("#agents")[0].click()
+    wait(lambda: len(css("td.how li")) == 4, "the agents with their conditions")
+    assert any("wan0: packets lost (12,345 lost) since" in t for t in texts("td.how li.warn"))
+    if os.environ.get("ONTOIDPS_SHOTS"):
+        chromium.save_screenshot(os.environ["ONTOIDPS_SHOTS"] + "/conditions-agents.png")
+    for conditions in held.values():
+        conditions.keep("", ())
+    register()
+    wait(lambda: texts(".rows .badge") == ["blocked"], "all is well again")
+    assert not css("#conditions li") and not css("td.how li")
+    assert chromium.title != "owned"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 from contextlib import closing
+from dataclasses import replace
+from ipaddress import ip_address
 
 import httpx
 import pytest
 
+from agents.base.conditions import Conditions, as_text
 from agents.clock import now_us
+from agents.commands.blocks import time_left, where
 from agents.console import http_connections
 from agents.console.client import ConsoleClient, ConsoleError
 from agents.console.operator_socket import bind_operator_socket, operator_socket, operators
@@ -91,7 +96,10 @@ def test_the_client_does_what_the_command_line_needs(client, post):
     until(lambda: "unblock: unblocked" in [line["what"] for line in client.audit()["lines"]])
     assert client.incidents() == client.alerts() == []
     for call, message in (
-        (lambda: client.lift("203.0.113.50", reason="x"), "is not blocked"),
+        (
+            lambda: client.lift("203.0.113.50", reason="x"),
+            "is not to be blocked; gw1 has not been heard",
+        ),
         (lambda: client.add("10.0.1.1", reason="x"), "node gw1"),
         (lambda: client.add("x", reason="x"), "source"),
         (lambda: client.lift("../../me", reason="x"), "Not Found|no such block"),
@@ -101,7 +109,9 @@ def test_the_client_does_what_the_command_line_needs(client, post):
         assert "\n" not in str(caught.value)
 
 
-def test_a_missing_console_is_one_line(settings):
+def test_a_missing_console_or_token_is_one_line(settings, credentials):
+    with pytest.raises(ConsoleError, match=r"console-token: No such file.*node 'gw1'.*ssh"):
+        ConsoleClient(settings.model_copy(update={"state_dir": settings.state_dir / "elsewhere"}))
     with (
         ConsoleClient(settings) as client,
         pytest.raises(ConsoleError, match=r"operator\.sock: No such file.*node 'gw1'.*ssh"),
@@ -113,20 +123,31 @@ def test_a_missing_console_is_one_line(settings):
 
 
 def test_the_operators_socket_is_for_its_users_alone(serve, settings):
-    """The kernel says whose process asks; what it sends is not looked at."""
+    """The kernel says whose process asks; also who has the token is nobody then."""
     running = serve("127.0.0.1:0", allowed=frozenset({os.geteuid() + 1}))
     path = operator_socket(settings, "gw1")
     assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o007 == 0
     with ConsoleClient(settings) as client, pytest.raises(ConsoleError, match="no console answers"):
         client.blocks()
     assert running.link.console.counters["refused_user"] >= 1
     assert operators(settings) >= {0, os.geteuid()}
 
 
-def test_no_header_makes_a_page_connection_the_operators(serve):
+def test_who_reaches_the_socket_but_not_the_token_gets_nothing(serve, settings, monkeypatch):
+    """An agent of the same user, say: Landlock keeps the file from it, and not the socket."""
+    serve("127.0.0.1:0")
+    with ConsoleClient(settings) as client:
+        monkeypatch.setattr(client, "_token", "a" * 43)
+        for call in (client.me, lambda: client.lift("urn:uuid:1", reason="x")):
+            with pytest.raises(ConsoleError, match="doesn't know this token"):
+                call()
+
+
+def test_no_header_makes_a_page_connection_the_operators(serve, credentials):
     url = serve("127.0.0.1:0").url
-    for headers in ({"Authorization": f"Bearer {'a' * 43}"}, {"X-Forwarded-For": "127.0.0.1"}):
+    right = {"Authorization": f"Bearer {credentials.token}"}
+    for headers in (right, {"X-Forwarded-For": "127.0.0.1"}):
         assert httpx.get(f"{url}/api/v1/me", headers=headers).status_code == 401
 
 
@@ -200,3 +221,103 @@ def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(serve, m
         assert client.get("/healthz").status_code == 200
         time.sleep(0.5)
         assert client.get("/healthz").status_code == 200
+
+
+@pytest.fixture
+def asking(serve, settings):
+    """A running console, and a client of its own."""
+    running = serve("127.0.0.1:0")
+    with ConsoleClient(settings) as client:
+        yield running, client
+
+
+def said_of(client, address):
+    with pytest.raises(ConsoleError) as caught:
+        client.resolve(address)
+    return str(caught.value)
+
+
+def test_not_blocked_is_what_gateways_said_and_when(asking, kit, settings):
+    running, client = asking
+
+    def register(gateway, *held):
+        conditions = Conditions(running.operations.clock)
+        for name in held:
+            conditions.fault(name, "the table is gone")
+        one = replace(
+            kit.describe(settings, "reaction", gateway), conditions=as_text(conditions.current())
+        )
+        running.call(running.operations.register(one, settings.jid("reaction", gateway)))
+
+    for gateway in kit.GATEWAYS:
+        register(gateway)
+    until(lambda: [a["state"] for a in client.agents() if a["role"] == "reaction"] == ["up"] * 3)
+    clear = re.fullmatch(
+        r"192\.0\.2\.9 is not blocked on gw1 \(heard \d+ s ago\), gw2 .*, gw3 .*",
+        said_of(client, "192.0.2.9"),
+    )
+    assert clear
+    register("gw2", "firewall")
+    until(lambda: "gw2 can't look at its rules" in said_of(client, "192.0.2.9"))
+    said = said_of(client, "192.0.2.9")
+    assert said.startswith("192.0.2.9 is not to be blocked; gw2 can't look at its rules: what it")
+    assert "not blocked on gw1 (heard" in said and "gw3 (heard" in said
+
+    # Lifted, and one gateway has not said so yet.
+    made = client.add("192.0.2.9", duration_s=600, reason="by hand")
+    decided = running.operations.ledger.entry(made["id"]).decision
+    for gateway in ("gw1", "gw3"):
+        running.call(running.operations.report(kit.report(decided, gateway)))
+    until(lambda: "active" in where(client.block(made["id"])["block"]))
+    lifted = client.lift("192.0.2.9", reason="enough")
+    assert time_left(lifted, 0) == "lifting"
+    until(lambda: "gw1 has not said that it no longer is" in said_of(client, "192.0.2.9"))
+
+
+def test_active_of_a_gateway_that_is_not_heard_is_unknown(asking, kit, settings):
+    running, client = asking
+    now = running.operations.clock()
+    one = kit.decision(decided_us=now)
+    running.call(running.operations.decide(one, *kit.evidence(one)))
+    for gateway in kit.GATEWAYS:
+        entry = kit.describe(settings, "reaction", gateway)
+        running.call(running.operations.register(entry, settings.jid("reaction", gateway)))
+        running.call(running.operations.report(kit.report(one, gateway, at_us=now)))
+    until(lambda: [where(b) for b in client.blocks()] == ["gw1 gw2 gw3 active"])
+    directory = running.operations.directory
+    running.loop.call_soon_threadsafe(directory.move, -3600 * 1_000_000)  # an hour ago
+    running.call(running.operations.sweep())
+    until(lambda: [where(b) for b in client.blocks()] == ["gw1 gw2 gw3 unknown"])
+    [block] = client.blocks()
+    assert not block["settled"] and "not been heard since" in block["gateways"][0]["detail"]
+    assert where(client.block(block["id"])["block"]) == "gw1 gw2 gw3 unknown"
+    # What was said last is there for who asks for it.
+    answer = client._request("GET", "blocks", params={"said": "true"})[0]
+    assert where(answer[0]) == "gw1 gw2 gw3 active"
+
+
+def test_a_list_knows_how_much_it_leaves_out(asking, monkeypatch):
+    running, client = asking
+    for number in range(7):
+        source = ip_address(f"203.0.113.{number}")
+        running.call(running.operations.block(source, 600, "by hand", "ana"))
+    until(lambda: len(client.blocks()) == 7)
+    assert client.blocks().total == 7
+    part = client.blocks(limit=3)
+    assert (len(part), part.total) == (3, 7)
+    monkeypatch.setattr("agents.console.client.PAGE", 2)
+    for limit, count in ((0, 7), (5, 5), (6, 6), (7, 7), (100, 7)):
+        found = client.blocks(limit=limit)
+        assert (len({b["id"] for b in found}), found.total) == (count, 7)
+    for path in ("incidents", "alerts", "audit"):
+        assert client._request("GET", path)[1]["X-Total-Count"].isdecimal()
+
+
+def test_a_supervisor_that_is_not_heard_makes_the_list_old(asking):
+    running, client = asking
+    assert client.late() == ""
+    clock = running.operations.clock
+    running.link.console.heard = lambda: clock() - 61_000_000
+    assert client.late().startswith("the supervisor has not been heard for 6")
+    running.link.console.heard = lambda: 0
+    assert client.late() == "the supervisor has not been heard yet: this may be out of date"

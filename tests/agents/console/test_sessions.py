@@ -22,17 +22,21 @@ def test_the_first_start_makes_an_operator_whose_password_works(tmp_path):
     assert made.users.check("operator", password) == "operator"
     assert made.users.check("operator", password + "x") is None
     assert made.users.check("nobody", password) is None
-    for path in (made.password_file, tmp_path / "console/users.json"):
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert path.name == "users.json" or len(path.read_text().strip()) >= 16
+    for path in (made.password_file, tmp_path / "console-token", tmp_path / "console/users.json"):
+        shared = path.name == "users.json"  # its folder's group is the console's or nobody's
+        assert path.stat().st_mode & 0o777 == (0o640 if shared else 0o600)
+        assert path.parent.stat().st_mode & 0o007 == 0 or not shared
+        assert shared or len(path.read_text().strip()) >= 16
     assert password not in (tmp_path / "console/users.json").read_text()
     again = open_credentials(tmp_path)
     assert not again.first_start
+    assert again.token == made.token
     assert again.users.check("operator", password) == "operator"
 
 
 def test_two_installations_share_no_secret(tmp_path):
     one, two = open_credentials(tmp_path / "a"), open_credentials(tmp_path / "b")
+    assert one.token != two.token
     assert one.password_file.read_text() != two.password_file.read_text()
 
 
@@ -56,6 +60,13 @@ def test_a_removed_user_is_gone_at_once(tmp_path):
     (tmp_path / "users.json").write_text(json.dumps(content))
     assert users.role("ana") is None
     assert users.role("bob") == "operator"
+
+
+def test_a_short_token_is_refused(tmp_path):
+    open_credentials(tmp_path)
+    (tmp_path / "console-token").write_text("\n")
+    with pytest.raises(UsersError, match="too short"):
+        open_credentials(tmp_path)
 
 
 def test_sessions_are_bounded():

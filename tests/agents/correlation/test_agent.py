@@ -17,7 +17,13 @@ from agents.base import AgentContext
 from agents.clock import now_us
 from agents.correlation.agent import CorrelationAgent
 from agents.correlation.cooperation import Publication
-from agents.correlation.pipeline import MAX_PUBLICATIONS, MAX_QUEUE
+from agents.correlation.outcome import Outcome
+from agents.correlation.pipeline import (
+    MAX_PUBLICATIONS,
+    MAX_QUEUE,
+    MAX_UNVERIFIED_BATCH,
+    MAX_UNVERIFIED_QUEUE,
+)
 from agents.knowledge.files import FileSet, shipped_files
 from agents.knowledge.pieces import split
 from agents.messages.acl import AclMessage
@@ -55,7 +61,7 @@ class Probe(CorrelationAgent):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         for receiver in receivers:
             self.sent.append((receiver.partition(".")[0], performative, tuple(records)))
@@ -465,6 +471,37 @@ async def test_a_full_queue_leaves_the_message_unacknowledged(tmp_path: Path) ->
         agent.running._queue.clear()
 
 
+async def test_what_may_be_forged_waits_in_a_queue_of_its_own_and_holds_up_none(
+    tmp_path: Path,
+) -> None:
+    """A flood of it is left out, counted; verified alerts of the same messages are reasoned about
+    before what came in earlier."""
+    async with running(tmp_path) as agent:
+        pipeline = agent.running
+        seen: list[list[bool]] = []
+        correlate = pipeline._correlate
+
+        def watched(batch: Sequence[Alert], reports: Sequence[Block]) -> list[Outcome]:
+            if batch:
+                seen.append([a.verified_source for a in batch])
+            return correlate(batch, reports)
+
+        pipeline._correlate = watched  # type: ignore[method-assign]
+        flood = [
+            replace(alert(1000 + n, "HoneypotContact", n % 50), verified_source=False)
+            for n in range(MAX_UNVERIFIED_QUEUE + 500)
+        ]
+        real = alert(1, "SshBruteForce", 9)
+        await agent.on_message(MESSAGE, (*flood, real))
+        assert agent.counters["unverified_left_out"] == 500
+        assert agent.counters["queue_full"] == 0
+        await until(lambda: pipeline.idle)
+        assert seen[0] == [True]
+        assert [len(batch) for batch in seen[1:]] == [MAX_UNVERIFIED_BATCH] * (
+            MAX_UNVERIFIED_QUEUE // MAX_UNVERIFIED_BATCH
+        )
+
+
 async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_path: Path) -> None:
     class Narrow(Probe):
         async def send_many(
@@ -585,3 +622,44 @@ async def test_what_its_pellet_refuses_is_refused_and_it_goes_on(tmp_path: Path)
         assert agent.describe().ontology_version == version
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
+
+
+def says(agent: Probe) -> str:
+    held = agent.conditions.of("reasoner")
+    return "" if held is None or held.level != "degraded" else held.reason
+
+
+async def test_a_reasoner_that_died_idle_is_told_and_comes_back_without_an_alert(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as agent:
+        worker = agent.running.worker
+        await until(lambda: worker.pid is not None and agent.running._begun)
+        assert says(agent) == ""
+        for _ in range(2):
+            killed = psutil.Process(worker.pid)
+            killed.kill()
+            async with asyncio.timeout(5):
+                while not says(agent):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert says(agent) == "the reasoner has ended; it is started again"
+            await until(lambda: says(agent) == "")
+            assert worker.pid not in (None, killed.pid)
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/nonexistent/python", "/bin/sleep"])
+async def test_no_reasoner_is_told_with_the_reason_until_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
+) -> None:
+    """As where Java is missing: the worker does not come up, whatever is tried."""
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", executable)
+        async with running(tmp_path) as agent:
+            await until(lambda: says(agent) != "")
+            reason = "no reasoner, alerts wait and nothing is decided: the worker "
+            assert says(agent).startswith(reason)
+            agent.running.take([alert(1, "SynScan", 1)])
+            await until(lambda: agent.running.engine.pending == 1)
+            assert says(agent).startswith(reason)
+            broken.undo()
+            await until(lambda: says(agent) == "" and agent.running.engine.pending == 0)

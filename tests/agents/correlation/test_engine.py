@@ -356,3 +356,31 @@ def test_an_alert_that_can_not_be_written_is_refused(worker: PelletWorker) -> No
     hostile = alert(1, "SynScan> . <urn:x", 0)
     assert core.on_alerts([hostile, replace(hostile, id="urn:uuid:a b")], T0) == []
     assert core.counters["malformed"] == 2
+
+
+def test_a_flood_of_what_may_be_forged_hides_no_guesser(worker: PelletWorker) -> None:
+    """Ten times as many forged alerts as there is room for, between the scan and the guess."""
+    core = CorrelationEngine(
+        HOSTS,
+        Policy(),
+        origin="correlation@test",
+        reasoner=worker,
+        joins=find_joins(worker.theory),
+        capacity=100,
+    )
+    core.on_alerts([replace(SCAN_AND_GUESS[0], verified_source=True)], T0 + S)
+    for second in range(10):
+        forged = [
+            alert(1000 + second * 100 + n, "HoneypotContact", 1 + second / 10,
+                  source=f"23.0.{second}.{n}", verified=False)
+            for n in range(100)
+        ]  # fmt: skip
+        scans = [
+            alert(9000 + second * 20 + n, "SynScan", 1 + second / 10, source=f"23.1.{second}.{n}",
+                  target=PLAIN, verified=False)
+            for n in range(20)
+        ]  # fmt: skip
+        core.on_alerts([*forged, *scans], T0 + (2 + second) * S)
+    (decision,) = decisions(core.on_alerts(SCAN_AND_GUESS[1:], T0 + 20 * S))
+    assert decision.source == ip_address(ATTACKER)
+    assert core.counters["evicted"] == 0 < core.counters["evicted_unverified"]

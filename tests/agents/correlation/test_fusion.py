@@ -45,12 +45,10 @@ def alert(
 
 
 def test_repeats_become_one_senior_alert() -> None:
-    (fused,) = Fuser().add(
-        [alert(1, 0, count=5), alert(2, 30, count=7, confidence=0.5, verified=True)]
-    )
+    (fused,) = Fuser().add([alert(1, 0, count=5), alert(2, 30, count=7, confidence=0.5)])
     one = fused.alert
     assert (one.count, one.begin_us, one.end_us) == (12, 0, 31 * S)
-    assert (one.confidence, one.verified_source, one.stage) == (0.9, True, "senior")
+    assert (one.confidence, one.verified_source, one.stage) == (0.9, False, "senior")
     assert one.id == senior_id(alert(1)) and one.explanation == "alert 1"
 
 
@@ -80,7 +78,7 @@ def test_growth_that_no_rule_looks_at_is_not_a_change() -> None:
     fuser = Fuser()
     assert fuser.add([alert(1, 0)])[0].changed
     assert not fuser.add([alert(2, 5)])[0].changed
-    assert fuser.add([alert(3, 6, verified=True)])[0].changed
+    assert fuser.add([alert(3, 6, confidence=0.95)])[0].changed
     assert fuser.add([alert(4, 7, targets=(IPv4Address("198.51.100.9"),))])[0].changed
 
 
@@ -102,8 +100,45 @@ def test_a_closed_source_starts_anew() -> None:
 
 def test_memory_is_bounded_and_evictions_are_counted() -> None:
     fuser = Fuser(capacity=10)
-    fuser.add([alert(i, target=f"10.0.0.{i}") for i in range(25)])
+    fuser.add([alert(i, target=f"10.0.0.{i}", verified=True) for i in range(25)])
     assert len(fuser) == 10 and fuser.evicted == 15
+
+
+def test_what_may_be_forged_pushes_out_nothing_that_is_verified() -> None:
+    fuser = Fuser(capacity=10)
+    real = [alert(i, target=f"10.0.0.{i}", verified=True) for i in range(10)]
+    before = {f.alert.id for f in fuser.add(real)}
+    for i in range(100, 400):
+        fuser.add([alert(i, source=f"23.0.{i % 7}.{i % 250}", target=f"10.1.{i % 3}.{i % 250}")])
+    assert len(fuser) <= 10 + 2
+    again = [alert(1000 + i, 5, target=f"10.0.0.{i}", verified=True) for i in range(10)]
+    # They grow on under the ids that they had.
+    assert {f.alert.id for f in fuser.add(again)} == before
+
+
+def test_what_was_forged_in_its_name_is_not_what_a_host_did() -> None:
+    """A guess that was real lends its proof to none, and takes no confidence from others."""
+    real = alert(1, 0, classification="FtpBruteForce", count=3, confidence=0.3, verified=True)
+    forged = alert(2, 1, classification="FtpBruteForce", count=200, confidence=0.9)
+    for given_ in ([real, forged], [forged, real]):
+        one, two = sorted((f.alert for f in Fuser().add(given_)), key=lambda a: a.count)
+        assert (one.verified_source, one.count, one.confidence) == (True, 3, 0.3)
+        assert (two.verified_source, two.count, two.confidence) == (False, 200, 0.9)
+        assert one.id != two.id
+
+
+def test_a_finding_that_is_verified_now_takes_its_own_place_and_no_others() -> None:
+    fuser = Fuser()
+    (before,) = fuser.add([alert(1, 0, count=2)])
+    (other,) = fuser.add([alert(9, 0, target="198.51.100.6")])
+    (now,) = fuser.add([alert(1, 0, 5, count=6, verified=True)])
+    assert now.replaces == (before.alert.id,) and now.changed
+    assert (now.alert.count, now.alert.verified_source, len(fuser)) == (6, True, 2)
+    # What others did under that name stays what it was.
+    fuser.add([alert(2, 0, count=2), alert(3, 1, count=2)])
+    (apart,) = fuser.add([alert(3, 1, count=4, verified=True)])
+    assert apart.replaces == () and len(fuser) == 3 and apart.alert.count == 10
+    assert other.alert.id != apart.alert.id
 
 
 MANY = st.lists(

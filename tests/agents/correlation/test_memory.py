@@ -123,7 +123,7 @@ def test_a_target_that_attacks_in_its_turn_is_joined() -> None:
 
 def test_old_and_surplus_alerts_are_forgotten() -> None:
     memory = memory_of([alert(i, 1, i, at_s=i) for i in range(20)], capacity=10)
-    assert len(memory) == 10 and memory.evicted == 10
+    assert len(memory) == 10 and memory.evicted == {True: 10}
     memory.prune(now_us=115 * S)
     assert [m.alert.end_us // S for m in memory.context(alert(99, 1, 99)).values()] == [
         19,
@@ -176,3 +176,29 @@ def test_small_windows_conclude_what_one_big_window_does(
     alerts = [entry.alert for entry in everything._entries.values()]
     at_once.reason(build_window(alerts, {h.address: h for h in hosts}), 60.0)
     assert len(everything) == 60 and step_by_step.facts == at_once.facts
+
+
+def forged(number: int, source: int, target: int, at_s: int = 0, name: str = "SynScan") -> Alert:
+    return replace(alert(number, source, target, at_s, name), verified_source=False)
+
+
+def test_what_may_be_forged_pushes_out_nothing_that_is_verified() -> None:
+    memory = memory_of([alert(i, i, i) for i in range(10)], capacity=10)
+    memory.put(forged(50, 1, 1, name="UdpScan"))
+    for i in range(100, 600):
+        memory.put(forged(i, i % 200, i % 7, at_s=i % 90, name="HoneypotContact"))
+    assert all(memory.get(alert(i, 0, 0).id) is not None for i in range(10))
+    assert len(memory) <= 10 + 2 and memory.evicted[True] == 0 < memory.evicted[False]
+    # Each in its order: what is over goes, of both.
+    memory.prune(now_us=10_000 * S)
+    assert len(memory) == 0 and not memory._places
+
+
+def test_of_many_the_verified_ones_go_along_before_newer_ones_that_may_be_forged(
+    joins: Joins,
+) -> None:
+    real = alert(1, 1, 1, 0)
+    flood = [forged(i, 1, i % 200, i) for i in range(2, 90)]
+    memory = memory_of([real, *flood], joins=joins)
+    context = list(memory.context(alert(99, 1, 199, 99)))
+    assert context[0] == real.id and len(context) == PAIRS.newest

@@ -136,3 +136,12 @@ def test_a_context_that_is_too_much_by_itself_is_cut_and_counted(joins: Joins) -
     assert packer.left_out > 0
     swept = [a for a in packer.alerts(window) if a.classification == "TcpSweep"]
     assert sum(len(a.targets) for a in swept) <= PAIRED_HOSTS
+
+
+def test_what_may_be_forged_has_windows_of_its_own_after_the_others(joins: Joins) -> None:
+    real = [replace(exploit(n), verified_source=True) for n in range(3)]
+    windows, _ = packed([*sweeps(8, 4), *real], joins)
+    verified = [
+        {member.alert.verified_source for member in window.fresh.values()} for window in windows
+    ]
+    assert verified[0] == {True} and set().union(*verified[1:]) == {False}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_address
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ steps = st.one_of(
 def apply(known: ScenarioMemory, step: tuple[str, ...]) -> None:
     match step:
         case ("pair", a, b, name):
-            known.add_pair(a, b, name, f"rule of {name}")
+            known.add_pair(a, b, name, f"rule of {name}", nothing)
         case ("objective", a, name):
             known.add_objective(a, name)
         case ("candidate", a, name):
@@ -98,3 +99,16 @@ def test_a_row_of_another_version_is_skipped() -> None:
     ]
     known.restore([*bad, Row("case", "a", "", '"c"')], nothing)
     assert len(known) == 0 and known.name_case(["a"], "none") == "c"
+
+
+def test_pairs_of_what_may_be_forged_push_out_no_others() -> None:
+    known = ScenarioMemory(10)
+    alerts = {a.id: a for a in (alert(n, verified_source=n < 10) for n in range(500))}
+    names = list(alerts)
+    for earlier, later in pairwise(names[:10]):
+        known.add_pair(earlier, later, "p", "rule", alerts.get)
+    for later in names[10:]:
+        # One of the two is enough.
+        known.add_pair(names[0], later, "p", "rule", alerts.get)
+    assert all(pair in known.pairs for pair in pairwise(names[:10]))
+    assert len(known) <= 9 + 2 and known.forgotten > 400

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,8 +12,10 @@ import pytest
 from pyoxigraph import DefaultGraph, Store
 
 from agents.ontology.archive import Archive, ArchiveError
+from agents.ontology.archive_folder import folder_bytes
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.records import Alert, Block, Decision, Incident
+from tests.agents.base.small_disk import run_on_small_disk
 
 SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
 
@@ -33,6 +35,14 @@ def an_alert(number: int) -> Alert:
         analyzer="a",
         explanation='x\x00\r\n"\\',
     )
+
+
+class Told(dict[str, str]):
+    def fault(self, name: str, reason: str) -> None:
+        self[name] = reason
+
+    def clear(self, name: str) -> None:
+        self.pop(name, None)
 
 
 @pytest.fixture
@@ -156,15 +166,120 @@ def test_another_ontology_replaces_the_first(archive: Archive, tmp_path: Path) -
     assert archive.ontology_version == "2"
 
 
-def test_a_second_process_or_a_damaged_folder_is_one_clear_line(
-    archive: Archive, tmp_path: Path
-) -> None:
-    with pytest.raises(ArchiveError, match="archive"):
+def test_a_second_process_is_one_clear_line(archive: Archive, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="archive") as refusal:
         Archive(tmp_path / "archive")
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ArchiveError, match="file") as refusal:
-        Archive(tmp_path / "file")
     assert "\n" not in str(refusal.value)
+
+
+def test_where_there_can_be_no_folder_records_are_refused_and_words_known(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    told = Told()
+    archive = Archive(tmp_path / "file", faults=told)
+    with pytest.raises(ArchiveError, match="file"):
+        archive.add([an_alert(1)])
+    archive.set_ontology(b"<urn:a:1> <urn:a:p> <urn:a:2> .\n", "1")
+    assert archive.ontology_version == "1" and "file" in told[str(tmp_path / "file")]
+    (tmp_path / "file").unlink()
+    archive._again_s = 0
+    archive.look()
+    assert not told and archive.ontology_version == "1"
+    archive.add([an_alert(1)])
+    assert archive.holds(an_alert(1).id)
+    archive.close()
+
+
+def test_a_folder_stays_within_its_bytes(tmp_path: Path) -> None:
+    """Without compaction, 1,500 records leave 17 MB of log behind."""
+    folder, limit = tmp_path / "archive", 4 << 20
+    archive = Archive(folder, capacity=300, size_bytes=limit)
+    for first in range(0, 1500, 50):
+        archive.add([an_alert(n) for n in range(first, first + 50)])
+        archive.look()
+        assert folder_bytes(folder) < 2 * limit
+    assert len(archive) <= 300 and archive.holds(an_alert(1499).id)
+    archive.close()
+
+
+def test_an_archive_beyond_its_capacity_is_cut_when_it_is_opened(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    archive.add([an_alert(n) for n in range(40)])
+    archive.close()
+    archive = Archive(tmp_path / "archive", capacity=10)
+    assert len(archive) == 10 and archive.removed == 30
+    assert archive.holds(an_alert(39).id) and not archive.holds(an_alert(29).id)
+    archive.close()
+
+
+def zero_manifest(folder: Path) -> None:
+    (manifest,) = folder.glob("MANIFEST-*")
+    manifest.write_bytes(bytes(manifest.stat().st_size))
+
+
+def no_current(folder: Path) -> None:
+    (folder / "CURRENT").unlink()
+
+
+def zero_everything(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+
+
+def cut_tables(folder: Path) -> None:
+    for path in folder.glob("*.sst"):
+        path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("spoil", [zero_manifest, no_current, zero_everything, cut_tables])
+def test_a_damaged_folder_is_set_aside(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    folder, told = tmp_path / "archive", Told()
+    for _ in range(2):
+        archive = Archive(folder, faults=told)
+        archive.add([an_alert(n) for n in range(20)])
+        archive.close()
+    assert not told
+    spoil(folder)
+    archive = Archive(folder, faults=told)
+    archive.add([an_alert(50)])
+    assert archive.holds(an_alert(50).id)
+    archive.close()
+    (aside,) = tmp_path.glob("archive.damaged-*")
+    assert aside.name in told[f"{folder} damaged"]
+
+
+def test_on_a_full_disk_records_are_refused_until_there_is_room(tmp_path: Path) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+from agents.ontology.archive import Archive, ArchiveError
+from agents.ontology.archive_folder import folder_bytes
+from tests.agents.ontology.test_archive import Told, an_alert
+told = Told()
+archive = Archive(disk / "archive", faults=told)
+archive.add([an_alert(1)])
+fill()
+try:
+    for n in range(2, 20_000):
+        archive.add([an_alert(n)])
+    raise SystemExit("it was never full")
+except ArchiveError as e:
+    assert "No space" in str(e) and "full" in told[str(disk / "archive")], (e, told)
+stored = [n for n in range(1, 20_000) if archive.holds(an_alert(n).id)]
+archive.set_ontology(b"<urn:a:1> <urn:a:p> <urn:a:2> .", "7")
+archive._again_s = 0
+archive.look()
+assert told
+empty()
+archive._again_s = 0
+archive.look()
+assert not told, told
+archive.add([an_alert(n) for n in range(max(stored) + 1, max(stored) + 9)])
+archive.close()
+again = Archive(disk / "archive", faults=told)
+assert len(again) == len(stored) + 8
+""",
+        mib=32,
+    )
 
 
 def test_capacity_must_be_positive(tmp_path: Path) -> None:

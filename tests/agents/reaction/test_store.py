@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.base.storage import StoreError
 from agents.clock import ClockReading
 from agents.reaction.claims import AddressClaims, Claim, Veto
 from agents.reaction.store import ClaimStore
@@ -77,8 +76,9 @@ def test_a_file_of_before_is_taken_over_empty(tmp_path: Path) -> None:
         assert store.load(NOW) == {}
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "blocks.sqlite3"
     path.write_text("this is no database, and longer than a header" * 9)
-    with pytest.raises(StoreError, match=r"blocks\.sqlite3"):
-        ClaimStore(path)
+    with closing(ClaimStore(path)) as store:
+        assert store.load(NOW) == {}
+    assert len(list(tmp_path.glob("blocks.sqlite3.damaged-*"))) == 1

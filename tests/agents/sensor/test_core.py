@@ -27,8 +27,9 @@ def replay(path: Path, core: SensorCore, block_bytes: int = 1 << 16) -> list[Con
     return batches + core.take_batches(core.last_us, final=True)
 
 
-def connections(path: Path) -> np.ndarray:
-    return np.concatenate([b.connections for b in replay(path, SensorCore("s"))])
+def connections(path: Path, *, one_sided: bool = False) -> np.ndarray:
+    core = SensorCore("s", one_sided=one_sided)
+    return np.concatenate([b.connections for b in replay(path, core)])
 
 
 @pytest.fixture
@@ -166,7 +167,9 @@ def test_port_scans_have_a_thousand_ports(
     ],
 )
 def test_web_attacks_are_indicated(captures: Path, name: str, indicator: str, least: int) -> None:
-    assert indicated(connections(captures / "web_attack" / name), indicator) >= least
+    # Of the last one the answers have been taken out.
+    rows = connections(captures / "web_attack" / name, one_sided=name == "ndpi_WebattackRCE.pcap")
+    assert indicated(rows, indicator) >= least
 
 
 @pytest.mark.data

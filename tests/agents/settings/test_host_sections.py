@@ -60,12 +60,12 @@ def test_all_that_is_known_of_hosts_is_in_their_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("security_grade = 0", "security_grade = 6", "honeypot.0.security_grade: "),
-        ("security_grade = 4", "security_grade = -1", "node.0.host.security_grade: "),
-        ("CVE-2014-6271", "shellshock", "fixed_vulnerabilities.1: 'shellshock' is no CVE name"),
-        ("vsftpd 3.0", "", "honeypot.0.open_services.0: '' is not one line"),
-        ('["packet filter"]', '"x"', "node.0.host.protected_by: must be a list (got 'x')"),
-        ("security_grade = 0", "secure = true", "honeypot.0.secure: there is no such key"),
+        ("security_grade = 0", "security_grade = 6", "honeypot '198.51.100.5': security_grade: "),
+        ("security_grade = 4", "security_grade = -1", "node 'gw1': host.security_grade: "),
+        ("CVE-2014-6271", "shellshock", "fixed_vulnerabilities: 'shellshock' is no CVE name"),
+        ("vsftpd 3.0", "", "honeypot '198.51.100.5': open_services: '' is not one line"),
+        ('["packet filter"]', '"x"', "node 'gw1': host.protected_by: must be a list (got 'x')"),
+        ("security_grade = 0", "secure = true", "secure: there is no such key"),
     ],
 )
 def test_a_bad_value_is_named_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -73,4 +73,4 @@ def test_a_bad_value_is_named_with_its_place(tmp_path: Path, old: str, new: str,
     with pytest.raises(SettingsError) as error:
         load_settings(path)
     assert said in str(error.value)
-    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{path}:") and "\n" not in str(error.value)

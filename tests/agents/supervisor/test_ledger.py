@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,7 +118,7 @@ def test_retention_drops_the_oldest_counts_it_and_keeps_the_chain(tmp_path, entr
             ledger.add_alerts(alerts, kit.T0)
             ledger.audit("x", "y", "z", "", kit.T0)
         ledger.expire(kit.T0 + 900 * kit.S)
-        assert ledger.trim() == ledger.pruned == 4 + 4 + 3 + 2 + 2
+        assert ledger.dropped == 4 + 4 + 3 + 2 + 2
         assert ledger.counts() == {
             "entry": 4,
             "decision": 2,
@@ -129,7 +130,7 @@ def test_retention_drops_the_oldest_counts_it_and_keeps_the_chain(tmp_path, entr
         ledger.verify_audit()
         assert ledger.audit("x", "y", "z", "", kit.T0).seq == 7
         ledger.verify_audit()
-        assert ledger.trim() == 1
+        assert ledger.counts()["audit"] == 4
 
 
 def test_a_failed_transaction_leaves_nothing(ledger, entry, kit):
@@ -140,10 +141,34 @@ def test_a_failed_transaction_leaves_nothing(ledger, entry, kit):
     assert ledger.counts()["entry"] == ledger.counts()["audit"] == 0
 
 
-def test_a_file_that_is_no_ledger_is_named(tmp_path):
+def test_a_damaged_ledger_is_set_aside_and_what_can_be_read_is_kept(tmp_path, entry, kit):
     path = tmp_path / "ledger.sqlite3"
-    path.write_bytes(b"this is not a database, but long enough to be looked at" * 20)
-    with pytest.raises(LedgerError, match=r"ledger\.sqlite3"):
-        Ledger(path)
-    with pytest.raises(LedgerError):
-        Ledger(path / "below" / "a-file.sqlite3")
+    with closing(Ledger(path)) as ledger:
+        ledger.save(entry())
+        for i in range(1000):
+            made = kit.decision(f"d{i}", f"203.0.113.{i % 250 + 1}")
+            ledger.add_incident(kit.evidence(made, 1)[0], kit.T0)
+            ledger.audit("x", "y", "z", "reason" * 50, kit.T0)
+    data = bytearray(path.read_bytes())
+    for page in range(20, len(data) // 4096, 20):
+        data[page * 4096 : (page + 1) * 4096] = bytes(4096)
+    path.write_bytes(data)
+    told = {}
+    faults = SimpleNamespace(fault=told.__setitem__, clear=told.pop)
+    with closing(Ledger(path, faults=faults)) as ledger:
+        counts = ledger.counts()
+        assert counts["incident"] > 300 and counts["audit"] > 300
+        assert counts["active"] == 1
+        ledger.add_incident(kit.evidence(kit.decision("new", "203.0.113.9"), 1)[0], kit.T0)
+    assert "set aside as ledger.sqlite3.damaged-" in told[str(path)]
+    assert len(list(tmp_path.glob("ledger.sqlite3.damaged-*[0-9]"))) == 1
+
+
+def test_a_ledger_that_can_have_no_file_works_in_memory(tmp_path, entry):
+    (tmp_path / "a-file").write_text("")
+    told = {}
+    faults = SimpleNamespace(fault=told.__setitem__, clear=told.pop)
+    with closing(Ledger(tmp_path / "a-file" / "ledger.sqlite3", faults=faults)) as ledger:
+        ledger.save(entry())
+        assert ledger.counts()["active"] == 1
+    assert "memory" in told[str(tmp_path / "a-file" / "ledger.sqlite3")]

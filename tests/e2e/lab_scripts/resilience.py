@@ -239,6 +239,10 @@ def account(play: Play) -> dict[str, Any]:
     told: Counter[Key] = Counter()
     for alert in seniors.values():
         told[fusion_key(alert)] += alert.count
+    # What was told before its source proved something has been replaced by what is verified.
+    for key in told.keys() - total.keys():
+        if not key[-1] and (*key[:-1], True) in total:
+            del told[key]
     return {
         "alerts were emitted": len(emitted) >= 2 * len(VICTIMS),
         "both subscribers got the same": sent["correlation"] == sent["ontology"],

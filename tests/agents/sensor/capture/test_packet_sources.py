@@ -156,3 +156,111 @@ def test_scapys_socket_filters_and_ends_with_a_reason(namespace: Namespace) -> N
             ScapyCapture("no-such0")
 
     namespace(body)
+
+
+def ip(line: str) -> None:
+    subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+
+
+def wan0_comes() -> None:
+    ip("link add wan0 type veth peer name far0")
+    for name in ("wan0", "far0"):
+        ip(f"link set {name} up")
+    ip("addr add 192.0.2.1/24 dev far0")
+    ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev far0")
+
+
+def wan0_renamed() -> None:
+    """Its packets still come to a socket that was opened before, and would be the wrong ones."""
+    for step in ("set wan0 down", "set wan0 name lan7", "set lan7 up"):
+        ip(f"link {step}")
+
+
+def wan0_back() -> None:
+    for step in ("set lan7 down", "set lan7 name wan0", "set wan0 up"):
+        ip(f"link {step}")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("goes", "comes", "why"),
+    [
+        (lambda: ip("link del wan0"), wan0_comes, "captures nothing: no interface wan0"),
+        (wan0_renamed, wan0_back, "captures nothing: no interface wan0"),
+        (
+            lambda: ip("link set wan0 down"),
+            lambda: ip("link set wan0 up"),
+            "captures nothing: interface wan0 is down",
+        ),
+        (
+            lambda: ip("link set far0 down"),
+            lambda: ip("link set far0 up"),
+            "captures nothing: interface wan0 has no carrier, nothing is at its other end",
+        ),
+    ],
+)
+def test_an_interface_that_brings_nothing_is_told_and_is_taken_up_again(
+    namespace: Namespace,
+    workers: int,
+    goes: Callable[[], None],
+    comes: Callable[[], None],
+    why: str,
+) -> None:
+    def body() -> None:
+        sources = Sources(node(interfaces=["wan0"], capture_workers=workers), "sensor.gw1@h")
+        sources.start()
+        batches: list[ConnectionBatch] = []
+
+        def captured(port: int) -> bool:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                try:
+                    sock.sendto(b"x", ("192.0.2.2", port))
+                except OSError:
+                    return False  # the route is not there yet
+            batches.extend(sources.take())
+            return packets_to(batches, port) > 0
+
+        def within(condition: Callable[[], bool]) -> None:
+            began = time.monotonic()
+            until(condition)
+            assert time.monotonic() - began < 5
+
+        try:
+            within(lambda: sources.troubles() == {"wan0": "captures nothing: no interface wan0"})
+            wan0_comes()
+            within(lambda: sources.troubles() == {})
+            until(lambda: captured(4001))
+            goes()
+            within(lambda: sources.troubles() == {"wan0": why})
+            comes()
+            within(lambda: sources.troubles() == {})
+            ip("addr replace 192.0.2.1/24 dev far0")
+            ip("neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev far0")
+            until(lambda: captured(4002))
+        finally:
+            sources.stop()
+
+    namespace(body)
+
+
+@pytest.mark.root
+def test_what_still_captures_is_told_apart_from_what_does_not(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    missing, damaged = tmp_path / "none.pcap", tmp_path / "x.pcap"
+    damaged.write_bytes(b"no capture" * 10)
+
+    def body() -> None:
+        sources = Sources(node(interfaces=["lo", "wan0"], captures=[missing, damaged]), "s@h")
+        sources.start()
+        try:
+            until(lambda: len(sources.troubles()) == 3)
+            troubles = sources.troubles()
+            assert troubles["wan0"] == "captures only a part: no interface wan0"
+            assert troubles[f"file:{missing}"] == f"captures only a part: no file {missing}"
+            assert str(damaged) in troubles[f"file:{damaged}"]
+        finally:
+            sources.stop()
+
+    namespace(body)

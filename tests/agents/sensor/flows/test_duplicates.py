@@ -30,6 +30,10 @@ def segment(
     return bytes(12) + b"\x08\x00" + ip + tcp + payload
 
 
+OPENED = segment(b"", seq=0, flags=2), segment(b"", seq=0, flags=18, to_server=False)
+"""What nobody has answered is not read."""
+
+
 def raw(frames: list[bytes], times: list[int]) -> RawPackets:
     lengths = np.array([len(f) for f in frames], np.int64)
     data = np.frombuffer(b"".join(frames) + bytes(PADDING), np.uint8)
@@ -100,35 +104,33 @@ def logins(frames: list[bytes], times: list[int]) -> tuple[int, int, SensorCore]
 
 
 def test_retransmitted_login_and_refusal_count_once_but_all_packets_do() -> None:
-    syn = segment(b"", seq=0, flags=2)
     password = segment(b"PASS secret\r\n")
     refusal = segment(b"530 Login incorrect.\r\n", to_server=False)
-    frames = [syn, password, password, refusal, refusal, password]
-    attempts, failed, core = logins(frames, [0, 10, 1_000_010, 1_000_020, 1_500_000, 3_000_010])
+    frames = [*OPENED, password, password, refusal, refusal, password]
+    attempts, failed, core = logins(frames, [0, 5, 10, 1_000_010, 1_000_020, 1_500_000, 3_000_010])
     assert (attempts, failed) == (1, 1)
-    assert core.counters["packets"] == 6
+    assert core.counters["packets"] == 7
     assert core.counters["retransmitted"] == 3
 
 
 def test_the_same_password_again_is_another_login() -> None:
     line = b"PASS secret\r\n"
-    syn = segment(b"", seq=0, flags=2)
     again = segment(line, seq=1 + len(line))
-    assert logins([syn, segment(line), again], [0, 10, 20])[0] == 2
+    assert logins([*OPENED, segment(line), again], [0, 5, 10, 20])[0] == 2
     # The same bytes much later: another connection of the same ports, or a replayed capture.
-    assert logins([syn, segment(line), segment(line)], [0, 10, 60_000_000])[0] == 2
+    assert logins([*OPENED, segment(line), segment(line)], [0, 5, 10, 60_000_000])[0] == 2
 
 
 def test_a_capture_joined_to_itself_counts_once() -> None:
-    frames = [segment(b"", seq=0, flags=2), segment(b"PASS secret\r\n")]
-    attempts, _, core = logins(frames * 2, [10, 20, 10, 20])
+    frames = [*OPENED, segment(b"PASS secret\r\n")]
+    attempts, _, core = logins(frames * 2, [10, 15, 20, 10, 15, 20])
     assert attempts == 1
-    assert (core.counters["packets"], core.counters["duplicates"]) == (2, 2)
+    assert (core.counters["packets"], core.counters["duplicates"]) == (3, 3)
 
 
 def test_login_cut_by_segmentation_counts_once() -> None:
     parts = [b"USER a\r\nPA", b"SS sec", b"ret\r\n"]
-    frames, seq = [segment(b"", seq=0, flags=2)], 1
+    frames, seq = [*OPENED], 1
     for part in parts:
         frames.append(segment(part, seq=seq))
         seq += len(part)

@@ -106,3 +106,14 @@ def test_twenty_thousand_real_events(parse: Any) -> None:
     inside = {e["src_ip"] for e in events if e["eventid"] == "cowrie.login.success"}
     assert {str(a.source) for a in seen.alerts} >= inside
     assert {a.classification for a in seen.alerts} <= {"RootAccess", "Exploit"}
+
+
+def test_whom_the_decoy_was_asked_to_call_is_never_accused(parse: Any, lines: Any) -> None:
+    event = json.loads(lines["cowrie"][3]) | {
+        "eventid": "cowrie.direct-tcpip.request",
+        "dst_ip": "192.0.2.80",
+        "dst_port": 80,
+    }
+    seen = parse("cowrie", *lines["cowrie"][:3], json.dumps(event))
+    assert {str(alert.source) for alert in seen.alerts} == {"192.0.2.66"}
+    assert "192.0.2.80" not in {str(alert.target) for alert in seen.alerts}

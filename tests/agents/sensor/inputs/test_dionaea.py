@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -41,11 +42,47 @@ def test_logins_at_a_database_are_a_claim_of_their_own(parse: Any, lines: Any) -
     assert seen.rows["login_attempts"].sum() == 0  # the login detector would take it for HTTP
 
 
-def test_a_decoy_that_calls_out_was_exploited(parse: Any, lines: Any) -> None:
-    seen = parse("dionaea", changed(lines["dionaea"][0], way="connect", service="emulation"))
+CALLED = "192.0.2.80"
+
+
+@pytest.mark.parametrize(
+    ("service", "more", "source"),
+    [
+        ("httpd", {}, "198.51.100.18"),
+        ("emulation", {"src_port": 4444}, "198.51.100.18"),
+        ("ftpdatacon", {"src_port": 20000}, "198.51.100.18"),  # FTP's PORT names any address
+        ("remoteshell", {"src_ip": "2001:db8::80", "dst_ip": "2001:db8:2::18"}, "2001:db8:2::18"),
+        ("httpd", {"dst_ip": "172.17.0.3"}, "198.51.100.18"),
+    ],
+)
+def test_a_decoy_that_calls_out_accuses_itself_and_not_whom_it_called(
+    parse: Any, lines: Any, service: str, more: dict[str, Any], source: str
+) -> None:
+    values = {"src_ip": CALLED, "src_port": 80, "dst_port": 40112} | more
+    line = changed(lines["dionaea"][0], way="connect", service=service, **values)
+    options = {"address": ip_address(source)} if "172." in str(values) else {}
+    seen = parse("dionaea", line, **options)
     (alert,) = seen.alerts
-    assert (alert.classification, str(alert.source)) == ("Exploit", "192.0.2.66")
+    assert (alert.classification, str(alert.source)) == ("Exploit", source)
+    assert (str(alert.target), alert.target_port) == (values["src_ip"], values["src_port"])
+    assert not alert.verified_source
     assert len(seen.rows) == 0
+
+
+def test_a_decoy_that_asks_by_udp_is_the_one_that_asks(parse: Any, lines: Any) -> None:
+    """Shellcode that fetches by TFTP: the server named in it is no stranger who came here."""
+    event = json.loads(lines["dionaea"][0]) | {"src_ip": CALLED, "src_port": 69, "dst_port": 40112}
+    event["connection"] = {"transport": "udp", "protocol": "tftp", "type": "connect"}
+    del event["credentials"]
+    (row,) = parse("dionaea", json.dumps(event)).rows
+    assert row["src"].tobytes()[12:] == ip_address("198.51.100.18").packed
+    assert (row["src_port"], row["dst_port"]) == (40112, 69)
+
+
+def test_who_made_the_decoy_call_is_accused_by_his_own_session(parse: Any, lines: Any) -> None:
+    call = changed(lines["dionaea"][0], way="connect", src_ip=CALLED, credentials=None)
+    seen = parse("dionaea", lines["dionaea"][0], call)
+    assert [r["src"].tobytes()[12:] for r in seen.rows] == [ip_address("192.0.2.66").packed]
 
 
 def test_a_refused_connection_proves_no_source(parse: Any, lines: Any) -> None:

@@ -123,3 +123,23 @@ def test_cptc_2017(parse: Any, tmp_path: Path, team: int, known: int) -> None:
     attacks = ("WebAttack", "SqlInjection", "CrossSiteScripting", "CommandInjection")
     attacks += ("PathTraversal", "Scan")
     assert sum(found[name] for name in attacks) >= web > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "verified"),
+    [
+        ({}, True),
+        ({"flow": {"src_ip": "192.0.2.66"}, "direction": "to_server"}, True),
+        ({"flow": {"src_ip": "203.0.113.80"}}, False),
+        ({"direction": "to_client"}, False),
+        ({"src_port": 80, "dest_port": 40112}, False),
+        ({"src_port": 80, "dest_port": 80}, False),
+    ],
+)
+def test_whoever_was_called_is_not_verified_by_what_he_answers(
+    parse: Any, lines: Any, more: dict[str, Any], verified: bool
+) -> None:
+    """A decoy can be made to fetch anything from anybody."""
+    event = json.loads(lines["eve"][0]) | more
+    (alert,) = parse("eve", json.dumps(event)).alerts
+    assert (str(alert.source), alert.verified_source) == ("192.0.2.66", verified)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.sensor.inputs.follower import Follower
+from agents.sensor.inputs.follower import NOT_UNDERSTOOD, Follower
 from agents.settings.honeynet import Input
 from ontology.records import Alert, ConnectionBatch
 
@@ -97,3 +97,66 @@ def test_two_inputs_of_one_kind_keep_their_own_places(tmp_path: Path, lines: Any
         made.done()
         made.close()
     assert len(list(tmp_path.glob("input-dionaea-*.json"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["cowrie", "dionaea", "eve", "zeek"])
+def test_a_log_of_another_program_is_told_and_so_is_its_end(
+    tmp_path: Path, lines: dict[str, tuple[str, ...]], kind: str
+) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("Nov 29 12:00:00 host kernel: something else\n" * NOT_UNDERSTOOD)
+    one = follower(log, tmp_path, kind)
+    assert one.next(NOW_US) == []
+    one.done()
+    assert one.trouble().startswith(f"log {kind}: no line of {log} is understood")
+    with log.open("a") as file:
+        file.write("\n".join(lines[kind]) + "\n")
+    one.next(NOW_US)
+    one.done()
+    assert one.trouble() == ""
+    one.close()
+
+
+def test_a_few_bad_lines_among_good_ones_are_no_trouble(
+    tmp_path: Path, lines: dict[str, tuple[str, ...]]
+) -> None:
+    """Whoever writes into a log must not make the whole of it look broken."""
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(f"{line}\n" + "junk\n" * 9 for line in lines["cowrie"]))
+    one = follower(log, tmp_path)
+    one.next(NOW_US)
+    one.done()
+    assert one.trouble() == ""
+    one.close()
+
+
+def test_a_missing_log_is_told_one_that_is_rotated_is_not(
+    tmp_path: Path, lines: dict[str, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "cowrie.json"
+    one = follower(log, tmp_path)
+    one.next(NOW_US)
+    assert one.trouble() == f"log cowrie: no file {log}"
+    log.write_text(lines["cowrie"][0] + "\n")
+    one.next(NOW_US)
+    one.done()
+    assert one.trouble() == ""
+    log.rename(tmp_path / "cowrie.json.1")
+    one.next(NOW_US)
+    assert one.trouble() == ""  # the next one is about to be made
+    monkeypatch.setattr("agents.sensor.inputs.follower.ROTATION_S", -1.0)
+    assert one.trouble() == f"log cowrie: no file {log}"
+    log.write_text(lines["cowrie"][1] + "\n")
+    one.next(NOW_US)
+    assert one.trouble() == ""
+    one.close()
+
+
+@pytest.mark.parametrize("spoil", [Path.mkdir, lambda p: p.symlink_to(p)])
+def test_what_can_not_be_read_is_told(tmp_path: Path, spoil: Any) -> None:
+    log = tmp_path / "cowrie.json"
+    spoil(log)
+    one = follower(log, tmp_path)
+    assert one.next(NOW_US) is None
+    assert one.trouble().startswith(f"log cowrie: {log}: ")
+    one.close()

@@ -5,7 +5,8 @@ import pytest
 
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.payloads.login_refusals import refusals
-from agents.sensor.payloads.payload import FORM_LOGIN, TRUST_CHANGE, look_up
+from agents.sensor.payloads.payload import TRUST_CHANGE, PayloadReader
+from agents.sensor.payloads.request_reader import FORM_LOGIN
 
 POSTGRES = b"E\0\0\0\x40SFATAL\0VFATAL\0C%s\0Mpassword authentication failed\0\0"
 MYSQL = b"\x48\0\0\2\xff%sAccess denied"
@@ -73,7 +74,7 @@ def test_what_servers_say_to_a_wrong_password(port: int, payload: bytes, refused
     for block in ([(port, 40000, payload)], [(80, 40000, b"x" * 30), (port, 40000, payload)]):
         assert len(refusals(packets(block))) == refused
     assert len(refusals(packets([(40000, port, payload)]))) == 0
-    marks = look_up(packets([(port, 40000, payload)]))
+    marks = PayloadReader().look_up(packets([(port, 40000, payload)]))
     assert marks.failed_logins.sum() == refused
 
 
@@ -94,9 +95,9 @@ def test_short_and_cut_answers_are_none() -> None:
     ],
 )
 def test_a_command_that_makes_a_host_trust_everybody(command: bytes, marked: bool) -> None:
-    marks = look_up(packets([(1023, 514, command)]))
+    marks = PayloadReader().look_up(packets([(1023, 514, command)]))
     assert (marks.indicators & TRUST_CHANGE).any() == marked
-    assert not len(look_up(packets([(40000, 9999, command)])).index)
+    assert not len(PayloadReader().look_up(packets([(40000, 9999, command)])).index)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,6 @@ def test_a_command_that_makes_a_host_trust_everybody(command: bytes, marked: boo
     ],
 )
 def test_a_form_with_a_password(request_: bytes, marked: bool) -> None:
-    marks = look_up(packets([(40000, 80, request_)]))
+    marks = PayloadReader().look_up(packets([(40000, 80, request_)]))
     assert (marks.indicators & FORM_LOGIN).any() == marked
     assert marks.login_attempts.sum() == marked

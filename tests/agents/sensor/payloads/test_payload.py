@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from agents.sensor.flows.decode import decode
 from agents.sensor.payloads import payload as looking
-from agents.sensor.payloads.payload import (
-    COMMAND,
-    MAX_BYTES,
-    SQL_INJECTION,
-    SSH_BANNER,
-    TRAVERSAL,
-    VERSION_PROBE,
-    XSS,
-    look_up,
-)
+from agents.sensor.payloads.attack_strings import COMMAND, SQL_INJECTION, TRAVERSAL, XSS
+from agents.sensor.payloads.payload import MAX_BYTES, SSH_BANNER, VERSION_PROBE, PayloadReader
 from datasets.captures.pcap import RawPackets
 
 
@@ -46,7 +38,7 @@ def found(
         np.frombuffer(b"".join(frames), np.uint8),
         np.cumsum(lengths) - lengths, lengths, lengths, np.arange(3), 1,
     )  # fmt: skip
-    marks = look_up(decode(raw))
+    marks = PayloadReader().look_up(decode(raw))
     if not len(marks.index):
         return (0, 0, 0)
     assert marks.index.tolist() == [1]

@@ -89,14 +89,14 @@ def session(attack: bytes, seq: int = 1001) -> list[bytes]:
     ]
 
 
-def verified(*frames: bytes) -> list[bool]:
+def verified(*frames: bytes, rule: str = RULE) -> list[bool]:
     """Of the alerts of `RULE`, all packets at once; one by one must say the same."""
     lengths = np.array([len(f) for f in frames])
     starts, times = np.cumsum(lengths) - lengths, np.arange(len(frames))
     data = np.frombuffer(b"".join(frames), np.uint8)
     found = []
     for cuts in ([0, len(frames)], range(len(frames) + 1)):
-        matching = SignatureAlerts([read_rule(RULE)], sensor="test")
+        matching = SignatureAlerts([read_rule(rule)], sensor="test")
         for begin, end in pairwise(cuts):
             part = slice(begin, end)
             raw = RawPackets(
@@ -190,3 +190,19 @@ def test_mistakes_are_one_line(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_whoever_was_called_is_not_verified_by_what_he_answers() -> None:
+    """An own host can be made to fetch anything from anybody."""
+    frames = session(b"GET / HTTP/1.1\r\n\r\n")[:4]
+    end = 1001 + len(b"GET / HTTP/1.1\r\n\r\n")
+    answer = [
+        tcp(SERVER, CLIENT, PSH | ACK, 5001, end, ATTACK),
+        tcp(CLIENT, SERVER, PSH | ACK, end, 5001 + len(ATTACK), b"thanks"),
+    ]
+    rule = (
+        'alert tcp any any -> any any (msg:"own rule"; content:"../"; '
+        "classtype:web-application-attack; sid:1000004;)"
+    )
+    assert verified(*frames, *answer, rule=rule) == [False]
+    assert verified(*session(ATTACK), rule=rule) == [True]

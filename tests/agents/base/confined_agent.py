@@ -1,11 +1,13 @@
-"""Runs in a process of its own: enters a console's process, then tries what it is asked to try.
+"""Runs in a process of its own: gives its rights up as an agent's does, then tries what it is told.
 
-``python -m tests.agents.console.confined_console FILE`` reads JSON from stdin, a list of
-``[what, path or number]``, and writes what became of each as JSON.
+``python -m tests.agents.base.confined_agent FILE ROLE`` reads JSON from stdin, a list of
+``[what, path or number]``, and writes what became of each as JSON: what hostile code could do that
+got into this agent.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -15,13 +17,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from agents.base import AgentContext
+from agents.base import AgentContext, confinement
 from agents.base.local import connect_to, listen_on
-from agents.console.agent import ConsoleAgent
+from agents.reaction.netlink import Change, NetlinkSocket
 from agents.settings.honeynet import load_settings
+from ontology.records import Role
 
 
 def _in_a_thread(path: str) -> None:
@@ -44,6 +48,26 @@ def _in_a_child(path: str) -> None:
     done = subprocess.run(["cat", path], capture_output=True, check=False)
     if done.returncode:
         raise OSError(done.stderr.decode())
+
+
+_VECTORS = (0, 0, 0, 0, 0)
+
+
+def _call(number: int, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(*map(ctypes.c_long, (number, *arguments))) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def _socket(what: list[int]) -> None:
+    socket.socket(*what).close()
+
+
+def _firewall(table: str) -> None:
+    """A rule by netlink, without any program."""
+    with NetlinkSocket(table) as made:
+        made.commit([Change("add", "block4", [b"\xc0\x00\x02\x01"], [60_000])])
 
 
 def _connect(port: int) -> None:
@@ -72,7 +96,15 @@ TRIES: dict[str, Callable[[Any], object]] = {
     "connect": _connect,
     "listen": _listen,
     "listen at": lambda path: listen_on(Path(path)).close(),
-    "reach": lambda path: connect_to(Path(path)).close(),
+    "reach": lambda path: connect_to(Path(path), Path(path).stat().st_uid).close(),
+    "execute": lambda path: subprocess.run([path], check=True, capture_output=True),
+    "socket": _socket,
+    "trace": lambda pid: _call(101, 16, pid),  # ptrace, PTRACE_ATTACH
+    "read memory of": lambda pid: _call(310, pid, *_VECTORS),  # process_vm_readv
+    "take a descriptor of": lambda pid: _call(438, os.pidfd_open(pid), 0, 0),  # pidfd_getfd
+    "enter a namespace": lambda flag: _call(272, flag),  # unshare
+    "become": lambda uid: os.setuid(uid),
+    "firewall": _firewall,
     "kill": lambda pid: os.kill(pid, signal.SIGTERM),
     "import": __import__,
 }
@@ -83,7 +115,11 @@ def main() -> None:
     # Any port: the one of the file may be in use, and none of it is asked here.
     console = settings.console.model_copy(update={"listen": "127.0.0.1:0"})
     settings = settings.model_copy(update={"console": console})
-    ConsoleAgent(AgentContext(settings=settings, role="console", node="gw1")).enter_process()
+    role = cast(Role, sys.argv[2])
+    context = AgentContext(settings=settings, role=role, node="gw1")
+    agent_type = getattr(import_module(f"agents.{role}.agent"), f"{role.capitalize()}Agent")
+    taken = agent_type.take(context)
+    confinement.enter(context, agent_type.needs(context))
     became = []
     for what, which in json.load(sys.stdin):
         try:
@@ -92,6 +128,7 @@ def main() -> None:
         except OSError as e:
             became.append(e.strerror or str(e).strip())
     json.dump(became, sys.stdout)
+    del taken
 
 
 if __name__ == "__main__":

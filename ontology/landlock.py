@@ -28,7 +28,7 @@ _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _MAKE_SOCK = (
     1 << 8,
     1 << 9,
 )
-_TRUNCATE = 1 << 14
+_REFER, _TRUNCATE = 1 << 13, 1 << 14
 _RIGHTS_OF_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many rights on files a version of the interface knows; later ones know no more."""
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | 1 << 15
@@ -39,11 +39,12 @@ _SCOPED = 1 << 0 | 1 << 1
 
 READ = _READ_FILE | _READ_DIR
 RUN = READ | _EXECUTE
-WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _MAKE_DIR | _REMOVE_FILE | _REMOVE_DIR
+WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _MAKE_DIR | _REMOVE_FILE | _REMOVE_DIR | _REFER
 SOCKETS = _MAKE_SOCK | _REMOVE_FILE
 """Make unix sockets in a folder, and remove them."""
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
+_HOUSE = Path(__file__).resolve().parents[1]
 _FILES = (
     "/dev/null",
     "/dev/urandom",
@@ -52,9 +53,16 @@ _FILES = (
     "/etc/localtime",
     "/etc/nsswitch.conf",
     "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/passwd",
+    "/etc/group",
     "/etc/ssl",
-    "/proc/self",
-    "/sys/devices/system/cpu",
+    "/etc/iproute2",
+    "/proc",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
 )
 
 
@@ -65,8 +73,8 @@ class Allowed:
     paths: tuple[tuple[Path, int], ...]
     """(file or folder, rights): the rights hold for everything below. One that isn't there is left
     out: it can't be allowed."""
-    connect: tuple[int, ...] = ()
-    """TCP ports that it may connect to; it can't listen on a new one."""
+    connect: tuple[int, ...] | None = ()
+    """TCP ports that it may connect to; None: all. It can't listen on a new one."""
 
 
 def supported() -> int:
@@ -84,14 +92,14 @@ def confine(allowed: Allowed) -> int:
     if abi == 0:
         return 0
     handled = (1 << _RIGHTS_OF_ABI.get(abi, 16)) - 1
-    net = _BIND_TCP | _CONNECT_TCP if abi >= 4 else 0
+    net = (_BIND_TCP if allowed.connect is None else _BIND_TCP | _CONNECT_TCP) if abi >= 4 else 0
     attributes = struct.pack("=QQQ", handled, net, _SCOPED if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     rules = _checked(_CREATE_RULESET, attributes, size, 0)
     try:
         for path, rights in allowed.paths:
             _allow_path(rules, path, rights & handled)
-        for port in allowed.connect if net else ():
+        for port in (allowed.connect or ()) if net else ():
             _checked(_ADD_RULE, rules, _RULE_PORT, struct.pack("=QQ", _CONNECT_TCP, port), 0)
         if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
@@ -106,12 +114,32 @@ def threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def program(hole: Path) -> Iterator[tuple[Path, int]]:
+def program(hole: Path, *, executes: bool) -> Iterator[tuple[Path, int]]:
     """What Python, our code and the system's libraries need, without what lies below ``hole``."""
-    folders = [*SYSTEM, sys.prefix, sys.base_prefix, *(p for p in sys.path if p)]
-    for folder in dict.fromkeys(os.path.realpath(f) for f in folders):
+    rights = RUN if executes else READ
+    yield from _readable([*SYSTEM, *map(str, program_folders())], hole, rights)
+
+
+def worker_program() -> Iterator[tuple[Path, int]]:
+    """The same for a process that needs nothing of where our code happens to lie."""
+    rooms = [str(_HOUSE / room) for room in ("agents", "datasets", "ontology", "rules")]
+    folders = [*SYSTEM, sys.prefix, sys.base_prefix, *rooms]
+    yield from _readable(folders, _HOUSE / "state", READ)
+
+
+def program_folders() -> tuple[Path, ...]:
+    """Where Python, the libraries and our code are, whatever else is there.
+
+    Not the first entry of Python's path, which may be the folder that somebody happened to be in.
+    """
+    folders = [sys.prefix, sys.base_prefix, str(_HOUSE), *(p for p in sys.path[1:] if p)]
+    return tuple(Path(f) for f in dict.fromkeys(map(os.path.realpath, folders)) if os.path.isdir(f))
+
+
+def _readable(folders: list[str], hole: Path, rights: int) -> Iterator[tuple[Path, int]]:
+    for folder in dict.fromkeys(map(os.path.realpath, folders)):
         if os.path.isdir(folder):
-            yield from ((path, RUN) for path in around(Path(folder), hole.resolve()))
+            yield from ((path, rights) for path in around(Path(folder), hole.resolve()))
     yield from ((Path(name), READ | _WRITE_FILE) for name in _FILES[:1])
     yield from ((Path(name), READ) for name in _FILES[1:])
 

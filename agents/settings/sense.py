@@ -1,0 +1,85 @@
+"""What a ``honeynet.toml`` may say and hardly means: warnings of ``ontoidps check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from agents.settings.honeynet import Settings
+from agents.settings.problems import Problem
+from ontology.addresses import canonical, canonical_network
+
+_WIDE = {4: 8, 6: 16}
+"""A network on the allow-list with a shorter prefix than this protects most of the world."""
+
+
+def doubts(settings: Settings) -> Iterator[Problem]:
+    """Each with its place in the file."""
+    yield from _missing_agents(settings)
+    yield from _server(settings)
+    yield from _honeypots(settings)
+    for number, network in enumerate(settings.policy.allow):
+        plain = canonical_network(network)
+        if plain.prefixlen < _WIDE[plain.version]:
+            yield Problem(
+                ("policy", "allow", number), f"{network} protects most strangers: none is blocked"
+            )
+    if settings.policy.dry_run:
+        yield Problem(("policy", "dry_run"), "nobody will be blocked anywhere, only reported")
+
+
+def _missing_agents(settings: Settings) -> Iterator[Problem]:
+    if not settings.jids("reaction"):
+        yield Problem((), "no node runs a reaction agent: nobody will be blocked anywhere")
+    if not settings.jids("sensor"):
+        yield Problem((), "no node runs a sensor agent: nothing will be seen anywhere")
+    if not settings.jids("console"):
+        yield Problem(
+            (),
+            "no node runs a console agent: there is no page, and `ontoidps blocks` does not work",
+        )
+
+
+def _server(settings: Settings) -> Iterator[Problem]:
+    host = settings.xmpp.host
+    try:
+        loopback = ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    far = [
+        node.name
+        for node in settings.node
+        if any(not address.is_loopback for address in node.addresses)
+    ]
+    if loopback and len(far) > 1:
+        yield Problem(
+            ("xmpp", "host"),
+            f"{host} is each host itself; {', '.join(far)} have addresses of their own: if they "
+            "are several hosts their agents won't reach the XMPP server; name the address where "
+            "all of them do",
+        )
+
+
+def _honeypots(settings: Settings) -> Iterator[Problem]:
+    watching = {node.name for node in settings.node if "sensor" in node.agents}
+    own = {canonical(address): node.name for node in settings.node for address in node.addresses}
+    pots = {canonical(pot.address) for pot in settings.honeypot}
+    if not settings.honeypot:
+        yield Problem((), "there is no [[honeypot]]: no contact will be suspicious by itself")
+    for number, pot in enumerate(settings.honeypot):
+        if pot.node not in watching:
+            yield Problem(
+                ("honeypot", number, "node"), f"node {pot.node!r} has no sensor that could watch it"
+            )
+        owner = own.get(canonical(pot.address))
+        if owner is not None:
+            yield Problem(
+                ("honeypot", number, "address"), f"node {owner!r} has this address as well"
+            )
+    for number, node in enumerate(settings.node):
+        for item, entry in enumerate(node.inputs):
+            if entry.address is not None and canonical(entry.address) not in pots:
+                yield Problem(
+                    ("node", number, "inputs", item, "address"),
+                    f"no [[honeypot]] has the address {entry.address}",
+                )

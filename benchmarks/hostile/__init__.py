@@ -1,0 +1,1 @@
+"""Payloads made to cost as much as they can, and what they cost."""
