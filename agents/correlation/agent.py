@@ -78,6 +78,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             follows=ontology_agent_of(self.settings, self.node),
             policy=self.settings.policy,
             counters=self.counters,
+            faults=self.conditions,
         )
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
@@ -87,7 +88,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """The other correlation agents."""
         self._analyzers = self.settings.analyzers_of(self.node)
         """Those whose alerts are evidence of our own."""
-        self._subscribers = Subscribers(context.state_dir / "subscribers.json")
+        self._subscribers = Subscribers(context.state_dir / "subscribers.json", self.conditions)
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
     @classmethod

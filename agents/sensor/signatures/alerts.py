@@ -87,7 +87,8 @@ class SignatureAlerts:
         wait_us: int = WAIT_US,
         limiter: AlertLimiter | None = None,
     ) -> None:
-        self.matcher = SignatureMatcher(signatures, variables)
+        # Who limits alerts is live.
+        self.matcher = SignatureMatcher(signatures, variables, shared=limiter is not None)
         self._sensor = sensor
         self._honeypots = frozenset(honeypots)
         self._wait_us = wait_us

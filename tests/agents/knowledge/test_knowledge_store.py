@@ -9,6 +9,7 @@ import pytest
 from agents.knowledge import knowledge_store as module
 from agents.knowledge.files import FileSet
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
+from tests.agents.base.small_disk import run_on_small_disk
 
 
 @pytest.fixture
@@ -92,3 +93,26 @@ def test_damage_is_seen_and_said(
     store.lay_out(shipped)
     store.keep(kept(shipped))
     assert store.read() == (kept(shipped), shipped)
+
+
+@pytest.mark.parametrize("fault", ["fill()", "remount('ro')"])
+def test_where_there_is_no_room_rules_are_laid_out_in_memory(tmp_path: Path, fault: str) -> None:
+    run_on_small_disk(
+        tmp_path,
+        f"""
+from agents.knowledge.knowledge_store import KnowledgeStore
+from tests.agents.base.test_state_folder import Told
+from agents.knowledge.files import shipped_files
+from agents.settings.honeynet import Policy
+files, told = shipped_files(Policy()), Told()
+name = sorted(files.contents)[0]
+{fault}
+store = KnowledgeStore(disk / "rules", told)
+folder = store.lay_out(files)
+assert (folder / name).read_bytes() == files.contents[name]
+assert not folder.is_relative_to(disk) and str(disk / "rules") in told
+(empty() if (disk / "filler").exists() else remount("rw"))
+again = store.lay_out(files)
+assert again.is_relative_to(disk) and not told
+""",
+    )

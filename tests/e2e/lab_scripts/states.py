@@ -35,7 +35,7 @@ addresses = ["192.0.2.1"]
 kind = "cowrie"
 path = "{log}"
 [[honeypot]]
-address = "192.0.2.1"
+address = "192.0.2.18"
 node = "gw1"
 """
 LIMIT_S = 45.0
@@ -246,7 +246,7 @@ def main(folder: Path) -> dict[str, Any]:
     def session() -> None:
         line = {
             "eventid": "cowrie.session.connect", "src_ip": "203.0.113.9", "src_port": 4000,
-            "dst_ip": "192.0.2.1", "dst_port": 22, "session": "a1", "protocol": "ssh",
+            "dst_ip": "192.0.2.18", "dst_port": 22, "session": "a1", "protocol": "ssh",
             "timestamp": "2026-11-29T12:00:00.000000Z", "sensor": "x", "message": "x",
         }  # fmt: skip
         with node.log.open("a") as file:
