@@ -134,20 +134,22 @@ class SignatureMatcher:
                     places.setdefault(place, set()).add(lead)
         self.signatures = tuple(kept)
         self._flows = FlowStates()
+        self._apart = FlowStates()
         self._rules_of_lead = list(leads.values())
         self._scanners = _Scanners(list(leads), places)
 
     def confirmed(self, key: bytes) -> bool:
-        """See `FlowStates.confirmed`; keys are in `Matches.flows`."""
+        """See `FlowStates.confirmed`; keys are in `Matches.flows`. Of those not kept apart."""
         return self._flows.confirmed(key)
 
     def adopt(self, other: SignatureMatcher) -> None:
         """Take over what ``other`` knows of connections: rules change, connections go on."""
-        self._flows = other._flows
+        self._flows, self._apart = other._flows, other._apart
 
-    def match(self, packets: Packets) -> Matches:
-        """Match a block of packets; blocks come in order of capture."""
-        flows = self._flows.look_up(packets)
+    def match(self, packets: Packets, *, apart: bool = False) -> Matches:
+        """Match a block of packets; blocks come in order of capture. ``apart``: their connections
+        are not those of other packets, whatever their addresses."""
+        flows = (self._apart if apart else self._flows).look_up(packets)
         self.counters["packets"] += len(packets)
         found: list[tuple[int, int]] = []
         if len(packets):
