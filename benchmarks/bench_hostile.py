@@ -6,8 +6,8 @@ Each family (`hostile.families`) is one kind of payload to one reader, in connec
 responder has answered; the dearest of it is looked for by mutation (`hostile.search`). Measured is
 CPU time per packet from the captured block to connection records, in blocks of one family only,
 each payload full of it, and what it costs over the cheapest of the same round. Exits with 1 if the
-worst costs more than 40 µs or 60 times the best, or if one flooding source takes reading from twenty
-ordinary ones.
+worst costs more than 40 µs or 60 times the best, or if one flooding source takes reading from
+twenty ordinary ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 WORST_US = 40.0
 RATIO = 60.0
-_ROUNDS = 12
+_ROUNDS = 8
 
 
 def measure(tries: int, packets: int, seed: int, only: str) -> list[dict[str, Any]]:
