@@ -78,7 +78,6 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             follows=ontology_agent_of(self.settings, self.node),
             policy=self.settings.policy,
             counters=self.counters,
-            faults=self.conditions,
         )
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""

@@ -9,19 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agents.base.disk_faults import Faults, Untold, fault_of
 from agents.knowledge.files import KNOWN_FILES, FileSet
 from ontology.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
 _IN_FORCE = "in-force.json"
-SCRATCH = "/dev/shm"  # noqa: S108
-"""A file system in memory; the folder made there is ours alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,33 +37,27 @@ class KnowledgeStore:
 
     Args:
         folder: made if absent; nobody else writes into it.
-        faults: told when there is no room.
     """
 
-    def __init__(self, folder: Path, faults: Faults | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._faults = Untold() if faults is None else faults
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def lay_out(self, files: FileSet) -> Path:
         """Write the files side by side, so that they can be tried; returns their folder.
 
-        In memory (`SCRATCH`) where there is no room for them: they are as good there, until the
-        agent ends.
+        What is there already is not written again: no room is needed for it.
 
         Raises: OSError.
         """
         folder = self._of(files.digest)
-        try:
-            _write(folder, files)
-        except OSError as e:
-            self._scratch = tempfile.TemporaryDirectory(prefix="ontoidps-", dir=SCRATCH)
-            scratch = Path(self._scratch.name) / folder.name
-            _write(scratch, files)
-            text = f"{folder}: {fault_of(e)}; the rules in force are kept in memory only"
-            self._faults.fault(str(self._folder), text)
-            return scratch
-        self._faults.clear(str(self._folder))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, data in files.contents.items():
+            path = folder / name
+            if not (path.is_file() and path.read_bytes() == data):
+                write_whole(path, data)
+        for path in folder.iterdir():
+            if path.name not in files.contents:
+                path.unlink()
         return folder
 
     def keep(self, kept: Kept) -> None:
@@ -106,17 +96,6 @@ class KnowledgeStore:
 
     def _of(self, digest: str) -> Path:
         return self._folder / digest[:32]
-
-
-def _write(folder: Path, files: FileSet) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, data in files.contents.items():
-        path = folder / name
-        if not (path.is_file() and path.read_bytes() == data):
-            write_whole(path, data)
-    for path in folder.iterdir():
-        if path.name not in files.contents:
-            path.unlink()
 
 
 def _parse(text: bytes) -> Kept:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agents.base.disk_faults import Faults
 from agents.knowledge.files import shipped_files
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import RuleSet, load_rule_set, one_line
@@ -68,9 +67,8 @@ class KnowledgeReceiver:
         follows: str,
         policy: Policy,
         counters: Counter[str],
-        faults: Faults | None = None,
     ) -> None:
-        self._store = KnowledgeStore(folder, faults)
+        self._store = KnowledgeStore(folder)
         self.follows = follows
         """Bare JID of the ontology agent whose word counts."""
         self._policy = policy

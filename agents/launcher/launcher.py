@@ -27,7 +27,7 @@ from agents.base import users
 from agents.clock import now_us
 from agents.launcher.child import MAX_LINE, Child
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
-from agents.launcher.log_file import LogFile
+from agents.launcher.log_file import LogFile, turn_file
 from agents.launcher.node_state import NodeSocket
 from agents.launcher.priority import RAISED, raise_priority
 from agents.launcher.restarts import RestartPolicy
@@ -296,6 +296,9 @@ class Launcher:
                 before = self._trouble
                 if await asyncio.to_thread(log_file.turn):
                     logger.info("the log was long enough and begins anew")
+                if self._server is not None:
+                    for name in ("prosody.log", "prosody.out"):
+                        await asyncio.to_thread(turn_file, self._server.directory / name)
                 try:
                     for listener in sockets:
                         await listener.open()

@@ -20,6 +20,20 @@ KEPT: Final = 3
 """Older files, ``NAME.1`` (the newest) to ``NAME.3``."""
 
 
+def turn_file(path: Path) -> bool:
+    """As `LogFile.turn`, for the file of another program that appends to it."""
+    try:
+        if path.lstat().st_size < SIZE_BYTES:
+            return False
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return LogFile(descriptor).turn()
+    finally:
+        os.close(descriptor)
+
+
 class LogFile:
     """The file behind a descriptor.
 

@@ -96,23 +96,22 @@ def test_damage_is_seen_and_said(
 
 
 @pytest.mark.parametrize("fault", ["fill()", "remount('ro')"])
-def test_where_there_is_no_room_rules_are_laid_out_in_memory(tmp_path: Path, fault: str) -> None:
+def test_what_is_laid_out_already_needs_no_room(tmp_path: Path, fault: str) -> None:
     run_on_small_disk(
         tmp_path,
         f"""
-from agents.knowledge.knowledge_store import KnowledgeStore
-from tests.agents.base.test_state_folder import Told
 from agents.knowledge.files import shipped_files
+from agents.knowledge.knowledge_store import KnowledgeStore
 from agents.settings.honeynet import Policy
-files, told = shipped_files(Policy()), Told()
-name = sorted(files.contents)[0]
-{fault}
-store = KnowledgeStore(disk / "rules", told)
+files = shipped_files(Policy())
+store = KnowledgeStore(disk / "rules")
 folder = store.lay_out(files)
-assert (folder / name).read_bytes() == files.contents[name]
-assert not folder.is_relative_to(disk) and str(disk / "rules") in told
+{fault}
+assert store.lay_out(files) == folder
+name = sorted(files.contents)[0]
 (empty() if (disk / "filler").exists() else remount("rw"))
-again = store.lay_out(files)
-assert again.is_relative_to(disk) and not told
+(folder / name).write_bytes(b"damaged")
+store.lay_out(files)
+assert (folder / name).read_bytes() == files.contents[name]
 """,
     )

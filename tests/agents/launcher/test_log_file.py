@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.launcher.log_file import LogFile
+from agents.launcher.log_file import SIZE_BYTES, LogFile, turn_file
 from tests.agents.base.small_disk import run_on_small_disk
 
 
@@ -68,7 +68,7 @@ def test_on_a_full_disk_it_makes_room(tmp_path: Path) -> None:
     run_on_small_disk(
         tmp_path,
         """
-from agents.launcher.log_file import LogFile
+from agents.launcher.log_file import SIZE_BYTES, LogFile, turn_file
 descriptor = os.open(disk / "log", os.O_WRONLY | os.O_CREAT)
 log = LogFile(descriptor, size_bytes=1 << 20)
 os.write(descriptor, bytes(3 << 20))
@@ -78,6 +78,16 @@ os.write(descriptor, b"a line")
 assert (disk / "log").read_bytes() == b"a line"
 """,
     )
+
+
+def test_the_file_of_another_program_is_turned(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab", buffering=0) as file:
+        file.write(b"x" * SIZE_BYTES)
+        assert turn_file(path) and not turn_file(path)
+        file.write(b"more")
+    assert path.read_bytes() == b"more" and (tmp_path / "log.1").stat().st_size == SIZE_BYTES
+    assert not turn_file(tmp_path / "none")
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

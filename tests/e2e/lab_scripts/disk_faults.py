@@ -209,6 +209,8 @@ def full(world: World) -> None:
 
 
 def full_at_start(world: World) -> None:
+    world.start()
+    world.stop()
     world.fill()
     world.start()
     world.seen["reasons"] = world.reasons()

@@ -52,8 +52,8 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.state.mkdir()
-        # Small enough to be filled in a moment.
-        sh(f"mount -t tmpfs -o size=64m tmpfs {self.state}")
+        # Small enough to be filled in a moment; what agents keep in reserve has room.
+        sh(f"mount -t tmpfs -o size=400m tmpfs {self.state}")
         self.log, self.file = folder / "cowrie.json", folder / "honeynet.toml"
         self.file.write_text(HONEYNET.format(state=self.state, log=self.log))
         self.settings = load_settings(self.file)
