@@ -107,6 +107,7 @@ def run_ours(
             "name": "bench",
             "agents": ["sensor", "analyzer"],
             "interfaces": ["b0"],
+            "sides": {"b0": "tap"},  # both directions are replayed into it
             "capture_workers": workers,
             "capture_ring_mib": ring_mib,
         }

@@ -11,10 +11,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "its command is run as a user runs it, in tests/agents/commands, tests/e2e or test_setup.py": (
         "agents/commands/demo.py",
         "agents/commands/enrol.py",
-        "agents/commands/messages.py",
         "agents/commands/ontology_check.py",
         "agents/commands/ontology_knowledge.py",
-        "agents/commands/output.py",
         "agents/commands/up.py",
         "agents/demo/run.py",
         "agents/demo/world.py",

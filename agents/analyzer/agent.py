@@ -69,6 +69,8 @@ class AnalyzerAgent(BaseAgent[Detection]):
     losses = (
         Loss("dropped_by_sensor", "packets that the sensor lost", "packets"),
         Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
+        Loss("crowded", "unverified alerts told as crowds only, too many came"),
+        Loss("crowd_refused", "unverified alerts of too many classes left out"),
         Loss("detector.*.errors", "detector {} failed"),
         Loss("*_held_back", "alerts held back: {}"),
         Loss("crowded", "unverified connections and alerts told as crowds, not one by one"),

@@ -99,10 +99,7 @@ def give_up(
     Returns what is in force, in words. Raises: OSError.
     """
     if as_whom is not None:
-        closed = users.closed_folders([path for path, _ in allowed.paths])
-        wanted = [path for path, _ in allowed.paths if not path.is_relative_to(state)]
-        if closed:
-            mount_view.open_ways(closed, [state.resolve(), *(path.resolve() for path in wanted)])
+        _open_ways([path for path, _ in allowed.paths], state.resolve(), as_whom)
         privileges.drop(capabilities, user=as_whom[0], groups=as_whom[1:])
     else:
         privileges.drop(capabilities)
@@ -120,6 +117,24 @@ def give_up(
         f"capabilities {held}, Landlock {version or 'missing'}, "
         f"seccomp {'on' if filtered else 'missing'}"
     )
+
+
+def _open_ways(paths: Collection[Path], state: Path, whom: tuple[int, ...]) -> None:
+    closed = users.closed_folders(paths)
+    if not closed:
+        return
+    wanted = [state]
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        if path.is_relative_to(state):
+            continue
+        if not path.is_dir() or users.may_enter(path, whom):
+            wanted.append(path)
+        else:
+            logger.warning(
+                "%s can't be entered by user %d: what is put there from now on can't be read",
+                *(path, whom[0]),
+            )
+    mount_view.open_ways(closed, wanted)
 
 
 def _allowed(context: AgentContext, needs: Needs, *, holds_state: bool) -> Allowed:

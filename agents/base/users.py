@@ -101,6 +101,14 @@ def why_shared(settings: Settings) -> str | None:
     return None
 
 
+def may_enter(folder: Path, whom: tuple[int, ...]) -> bool:
+    """Whether the modes of a folder let this user, with these groups, use what is in it."""
+    found = folder.stat()
+    if found.st_uid == whom[0]:
+        return bool(found.st_mode & stat.S_IXUSR)
+    return bool(found.st_mode & (stat.S_IXGRP if found.st_gid in whom[1:] else stat.S_IXOTH))
+
+
 def closed_folders(paths: Iterable[Path]) -> list[Path]:
     """The folders on the way to ``paths`` that others may not enter, of each way the first."""
     found: dict[Path, None] = {}

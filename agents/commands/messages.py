@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import heapq
 import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 from agents.base.message_filter import Wish, records_of, wanted
 from agents.base.message_log import ACCEPTED, NAMES, Logged, log_folder, read_entries, read_log
 from agents.clock import now_us
 from agents.commands.replay import printable
-from agents.messages.acl import AclMessage
+from agents.messages.acl import PERFORMATIVES, AclMessage
 from agents.settings.fields import parse_duration
 from agents.settings.honeynet import load_settings
 from ontology.json_objects import iso_time
+from ontology.records import Record
 
 _LOOK_S = 0.3
 
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{settings.state_dir}: no agent of this host has kept a message"
             + (" (message_log_mib is 0)" if not settings.message_log_mib else "")
         )
+    _check("performative", arguments.performative, PERFORMATIVES)
+    _check("record", arguments.record, {kind.__name__ for kind in get_args(Record)})
     since = now_us() - parse_duration(arguments.since) * 1_000_000 if arguments.since else 0
     wish = Wish(
         sent=arguments.sent,
@@ -74,10 +78,18 @@ def run(arguments: argparse.Namespace) -> int:
         for entry in heapq.merge(*(read_log(f) for f in folders), key=lambda e: e.time_us)
         if entry.time_us >= since and (message := wanted(entry, wish)) is not None
     )
+    shown = count = 0
     if arguments.last:
-        kept = deque(kept, maxlen=arguments.last)
-    for entry, message in kept:
+        last: deque[tuple[Logged, AclMessage]] = deque(maxlen=arguments.last)
+        for count, one in enumerate(kept, 1):  # noqa: B007  how many there were
+            last.append(one)
+        kept = last
+    for shown, (entry, message) in enumerate(kept, 1):  # noqa: B007
         _print(entry, message, arguments)
+    if not shown and not arguments.follow:
+        print("no message that is kept is like this", file=sys.stderr)
+    elif shown < count:
+        print(f"showing {shown:,} of {count:,} (--last 0 shows all)", file=sys.stderr)
     while following is not None:
         sys.stdout.flush()
         time.sleep(_LOOK_S)
@@ -85,6 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
             if (found := wanted(entry, wish)) is not None:
                 _print(entry, found, arguments)
     return 0
+
+
+def _check(option: str, word: str | None, known: Collection[str]) -> None:
+    """Raises: ValueError for a word that no message can have."""
+    if word is not None and word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"--{option}: there is no {word!r}{hint} (known: {', '.join(sorted(known))})"
+        )
 
 
 class _Following:

@@ -1,4 +1,5 @@
-"""Files that commands write: what can't be written is said before the work, not after it."""
+"""What commands write: files that can't be written are named before the work, not after it; one
+thing is no "1 things"."""
 
 from __future__ import annotations
 
@@ -21,3 +22,8 @@ def check_writable(*paths: Path | None) -> None:
             raise ValueError(f"{path}: there is no folder {folder}")
         if not os.access(path if path.exists() else folder, os.W_OK):
             raise ValueError(f"{path}: not writable")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 alert``, ``2 alerts``; ``many``: where an s won't do."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from agents.commands.output import check_writable
+from agents.commands.output import check_writable, plural
 from agents.commands.replay import printable, shown
 from agents.offline.connections import Connections
 from datasets.kdd.kdd99 import ATTACK_CLASS
@@ -218,6 +218,7 @@ def _say(arguments: argparse.Namespace, totals: Counter[str]) -> None:
         return
     notes = "".join(f", {totals[name]} {words}" for name, words in _WORDS.items() if totals[name])
     print(
-        f"ontoidps records: {totals['records']} records of {totals['packets']} packets{notes}",
+        f"ontoidps records: {plural(totals['records'], 'record')} of"
+        f" {plural(totals['packets'], 'packet')}{notes}",
         file=sys.stderr,
     )

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
+from agents.commands.output import plural
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory, paper_rules
 from agents.offline.replay import Replay, Totals
@@ -200,7 +201,8 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
     if refused:
         # Also with --json, whose output has no place for it. All of them: it is another format.
         print(
-            f"ontoidps replay: {shown(path)}: {refused} of {lines} lines refused", file=sys.stderr
+            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused",
+            file=sys.stderr,
         )
         code |= refused == lines
     if last:
@@ -208,6 +210,12 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
             _show(record, path, as_json=as_json)
         if not as_json:
             print(_summary(replay.totals) + "\n")
+        if replay.totals.one_sided:
+            print(
+                f"ontoidps replay: {shown(path)}: one-sided, connections have packets of one end "
+                "only; nothing in it is verified",
+                file=sys.stderr,
+            )
     return code
 
 
@@ -247,8 +255,10 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
     malformed += f", {totals.forged} forged" if totals.forged else ""
-    lines = f"{totals.lines} lines ({totals.refused} refused), " if totals.lines else ""
+    malformed += f", {totals.out_of_window} out of window" if totals.out_of_window else ""
+    lines = f"{plural(totals.lines, 'line')} ({totals.refused} refused), " if totals.lines else ""
     return (
-        f"  {lines}{totals.packets} packets{malformed}, {totals.connections} connections: "
-        f"{totals.alerts} alerts, {totals.incidents} incidents, {totals.decisions} decisions"
+        f"  {lines}{plural(totals.packets, 'packet')}{malformed}, "
+        f"{plural(totals.connections, 'connection')}: {plural(totals.alerts, 'alert')}, "
+        f"{plural(totals.incidents, 'incident')}, {plural(totals.decisions, 'decision')}"
     )

@@ -293,6 +293,7 @@ class Launcher:
         try:
             while not self._stopping.is_set():
                 reap_orphans(self._children_pids())
+                before = self._trouble
                 if await asyncio.to_thread(log_file.turn):
                     logger.info("the log was long enough and begins anew")
                 if self._server is not None:
@@ -301,12 +302,12 @@ class Launcher:
                 try:
                     for listener in sockets:
                         await listener.open()
+                    self._trouble = ""  # that is what is written, if it can be
                     self._write_run_files(run_dir)
-                    self._trouble = ""
                 except OSError as e:
                     # A full disk must not end the agents; who asks at the socket is told of it.
                     trouble = f"{e.filename or run_dir}: {e.strerror}"
-                    if not self._trouble:
+                    if not before:
                         logger.error("%s: the state of the node can't be kept there", trouble)
                     self._trouble = trouble
                 with contextlib.suppress(TimeoutError):

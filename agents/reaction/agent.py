@@ -133,7 +133,7 @@ class ReactionAgent(BaseAgent[Gateway]):
         if team is not None:
             now = now_us()
             team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
-        logger.info("%d blocks in force%s", len(active), f" ({note})" if note else "")
+        logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
         await self._report(active)
         self.every(TICK_S, self._tick, name="firewall watch")
         self.every(PROVE_EVERY_S, self._prove, name="packet path")

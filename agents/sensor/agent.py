@@ -68,6 +68,11 @@ class SensorAgent(BaseAgent[Observation]):
             "not what honeynet.toml says; they prove nothing",
         ),
         Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
+        Loss(
+            "signatures.thinned",
+            "signatures not tried on payloads, their source had had its share",
+            "signatures.candidates",
+        ),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
         Loss("alerts_lost", "alerts lost, too many waited"),

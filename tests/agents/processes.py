@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -83,9 +84,10 @@ def agent_processes(honeynet_file: Path):
     processes = {}
     log = (honeynet_file.parent / "agents.log").open("ab")
 
-    def run(role, node="gw1"):
+    def run(role, node="gw1", environment=None):
         command = [sys.executable, "-m", "agents.launcher.process", role, node, str(honeynet_file)]
-        processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log)
+        env = {**os.environ, **(environment or {})}
+        processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         return processes[role, node]
 
     yield run

@@ -32,12 +32,20 @@ Offer = Callable[[RawPackets], None]
 class Lane:
     """Blocks in, batches out; a thread of its own in between."""
 
-    def __init__(self, sensor: str, *, own_clock: bool = False, reading: float = SHARE) -> None:
+    def __init__(
+        self,
+        sensor: str,
+        *,
+        own_clock: bool = False,
+        reading: float = SHARE,
+        one_sided: bool = False,
+    ) -> None:
         """``own_clock``: time goes by the packets, as in a file that is written with delay; it can
-        wait, and all of it is read. ``reading``: see `ReadingShares`."""
+        wait, and all of it is read. ``reading``: see `ReadingShares`. ``one_sided``: as of a node.
+        """
         self._judge = SideJudge()
         shares = None if own_clock else ReadingShares(reading)
-        self._core = SensorCore(sensor, judge=self._judge, shares=shares)
+        self._core = SensorCore(sensor, judge=self._judge, shares=shares, one_sided=one_sided)
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._lock = threading.Lock()

@@ -155,6 +155,7 @@ class CowrieParser:
             packets=packets,
             logins=logins,
             indicators=SSH_BANNER if session.ssh else 0,
+            conversation=True,
         )
 
     def _inside(self, event: dict[str, Any], name: str) -> Iterable[Sighting]:

@@ -96,6 +96,7 @@ class DionaeaParser(Plain):
             flags=flags,
             packets=packets,
             logins=(counted, counted),
+            conversation=number == TCP and way == "accept",
         )
         if not logins or counted:
             return (row,)

@@ -417,3 +417,65 @@ async def test_an_agent_without_descriptors_answers_its_launcher_and_says_so(
             assert "descriptors" in {c.name for c in one.conditions.current()}
         assert one.health()["rss_kib"] > 0
         assert "descriptors" not in {c.name for c in one.conditions.current()}
+
+
+class Slow(Recorder):
+    """Takes a second for each message, until it is told to hurry."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings, name)
+        self.hurry = asyncio.Event()
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self.hurry.wait()
+        await super().on_message(message, records)
+
+
+async def test_an_agent_that_falls_behind_says_so_until_it_has_caught_up(
+    honeynet: Settings,
+) -> None:
+    slow = Slow(honeynet, "correlation")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(slow.run())
+        async with running(honeynet, "analyzer", server=False) as (one,):
+            await until(lambda: one.health()["local"] and slow.health()["local"])
+            for _ in range(30):
+                await one.send(CORRELATION, "inform", [alert()], protocol="fipa-subscribe")
+            await until(lambda: slow.conditions.of("behind"), 12)
+            held = slow.conditions.of("behind")
+            assert held is not None and held.level == "degraded"
+            assert held.numbers["waiting"] > 10
+            assert [c["name"] for c in slow.health()["conditions"]] == ["behind"]
+            slow.hurry.set()
+            await until(lambda: slow.conditions.of("behind") is None)
+            await until(lambda: len(slow.got) == 30)
+            assert one.conditions.current() == ()
+        slow.stop()
+
+
+async def test_news_of_a_condition_reach_the_supervisor_before_the_next_renewal(
+    honeynet: Settings,
+) -> None:
+    async with running(honeynet, "supervisor", "reaction", server=False) as (supervisor, one):
+
+        def told() -> str:
+            last = [r for r in supervisor.got if isinstance(r, AgentDescription)]
+            return last[-1].conditions if last else "nothing yet"
+
+        await until(lambda: told() == "")
+        for reason in ("the table is gone", "and now it is another one"):
+            await asyncio.to_thread(one.conditions.fault, "firewall", reason, lost=3)
+            await until(lambda r=reason: r in told(), 2.5)
+        await asyncio.to_thread(one.conditions.clear, "firewall")
+        await until(lambda: told() == "", 2.5)
+
+
+@pytest.mark.parametrize("name", ["refused_stale", "outbox_dropped", "task_errors"])
+async def test_a_loss_is_told_within_seconds(honeynet: Settings, name: str) -> None:
+    async with running(honeynet, "analyzer", server=False) as (one,):
+        one.counters[name] += 7
+        await until(lambda: one.conditions.of(f"loss.{name}"), 3)
+        held = one.conditions.of(f"loss.{name}")
+        assert held is not None and held.numbers["since it began"] == 7

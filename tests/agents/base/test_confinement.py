@@ -418,3 +418,31 @@ def test_every_pair_of_roles_has_other_ids(honeynet: Settings) -> None:
     ids = [own.of_agent(honeynet, *agent) for agent in honeynet.agents()]
     ids += [own.group, own.readers, own.opener]
     assert all(one != other for one, other in itertools.combinations(ids, 2))
+
+
+@as_root
+def test_a_closed_folder_of_logs_keeps_a_sensor_from_what_comes_later_and_from_nothing_else(
+    honeynet: Settings, honeynet_file: Path, tmp_path: Path
+) -> None:
+    """The folder of honeynet.toml, in which also the state lies."""
+    tmp_path.chmod(0o700)
+    for name in ("here.json", "local.rules"):
+        (tmp_path / name).write_text("{}")
+        (tmp_path / name).chmod(0o644)
+    inputs = "".join(
+        f'[[node.inputs]]\nkind = "eve"\npath = "{name}"\n' for name in ("here.json", "later.json")
+    )
+    text = honeynet_file.read_text()
+    text = text.replace('[[node]]\nname = "gw2"', f'{inputs}[[node]]\nname = "gw2"')
+    honeynet_file.write_text(text)
+    own = honeynet.state_dir / honeynet.jid("sensor", "gw1")
+    assert tried(
+        honeynet_file,
+        "sensor",
+        ("read", tmp_path / "here.json"),
+        ("store", own / "try.sqlite3"),
+        ("read", tmp_path / "later.json"),
+    ) == ["done", "done", ABSENT]
+    tmp_path.chmod(0o755)
+    (tmp_path / "later.json").write_text("{}")
+    assert tried(honeynet_file, "sensor", ("read", tmp_path / "later.json")) == ["done"]

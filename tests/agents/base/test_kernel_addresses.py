@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +102,31 @@ def test_the_broadcast_address_of_an_own_network_is_refused() -> None:
     )
     assert judge.refusal(ip_address("64:ff9b::192.0.2.1")) is not None
     assert judge.refusal(ip_address("192.0.2.5")) is None
+
+
+@pytest.mark.root
+def test_routes_can_be_read_by_a_confined_agent(tmp_path: Path) -> None:
+    """A sensor has no capability and a filter of system calls when it asks, every ten seconds."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    script = """
+import sys
+from pathlib import Path
+from agents.base import confinement
+from agents.base.kernel_addresses import read_links_and_routes
+from ontology import landlock
+from ontology.landlock import Allowed
+
+state = Path(sys.argv[1])
+paths = tuple(landlock.program(state, executes=True))
+confinement.give_up(Allowed(paths, connect=()), state=state, as_whom=(65534, 65534),
+                    capabilities=(), families=(), executes=True)
+links, routes = read_links_and_routes()
+print(sorted(link["ifname"] for link in links), {route["family"] for route in routes})
+"""
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", 'ip link set lo up; exec "$0" -c "$1" "$2"',
+         sys.executable, script, str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "['lo'] {4, 6}\n", done.stderr

@@ -80,6 +80,27 @@ def test_without_mounts_a_closed_folder_is_named(
     assert closed_folders([bare_honeynet.state_dir])
 
 
+@pytest.mark.parametrize(
+    ("mode", "whom", "may"),
+    [
+        (0o700, (5, 6), False),
+        (0o701, (5, 6), True),
+        (0o710, (5, 6), False),
+        (0o710, (5, 6, os.getegid()), True),
+        (0o701, (5, 6, os.getegid()), False),
+        (0o700, (os.geteuid(), 6), True),
+        (0o677, (os.geteuid(), 6), False),
+    ],
+)
+def test_who_may_enter_a_folder(
+    tmp_path: Path, mode: int, whom: tuple[int, ...], may: bool
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    assert users.may_enter(folder, whom) is may
+
+
 def test_the_first_closed_folder_of_each_way(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     deep = tmp_path / "closed" / "open" / "closed too" / "file"

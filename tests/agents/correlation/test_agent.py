@@ -61,7 +61,7 @@ class Probe(CorrelationAgent):
         protocol: str,
         conversation_id: str | None = None,
         in_reply_to: str | None = None,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         for receiver in receivers:
             self.sent.append((receiver.partition(".")[0], performative, tuple(records)))

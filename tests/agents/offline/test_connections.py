@@ -168,7 +168,9 @@ def test_captures_have_exactly_their_connections(
 
 
 @pytest.mark.data
-def test_ftp_brute_force_has_703_passwords_and_as_many_refusals_that_answer_something(captures: Path) -> None:
+def test_ftp_brute_force_has_703_passwords_and_as_many_refusals_that_answer_something(
+    captures: Path,
+) -> None:
     """The file is one capture joined to itself: 19,730 frames, 9,865 distinct, counted here again
     from the raw bytes, as are the PASS lines and the replies 530 in them (none is 230).
     ``tcpdump 'tcp[13] & 18 = 2'`` shows SYNs of 704 pairs of ends; ten of the 714 connections were

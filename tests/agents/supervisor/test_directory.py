@@ -90,3 +90,13 @@ def test_a_long_lease_is_cut(directory, settings, kit):
     agent = replace(kit.describe(settings, "sensor", "gw2"), lease_s=10**6)
     directory.register(agent, agent.name, kit.T0)
     assert len(directory.lapse(kit.T0 + MAX_LEASE_S * kit.S)) == 1
+
+
+def test_news_of_conditions_are_no_mere_renewal(directory, settings, kit):
+    well = kit.describe(settings, "sensor", "gw1")
+    ill = replace(well, conditions='[{"name":"capture.wan0"}]')
+    directory.register(well, well.name, kit.T0)
+    assert directory.register(ill, well.name, kit.T0 + 1) == "changed"
+    assert directory.register(ill, well.name, kit.T0 + 2) == "renewed"
+    assert directory.register(well, well.name, kit.T0 + 3) == "changed"
+    assert directory.get(well.name).since_us == kit.T0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from agents.supervisor.directory import DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.operations import Operations
-from ontology.records import GatewayAddresses
+from ontology.records import AgentDescription, GatewayAddresses
 
 
 async def confirm(operations, kit, made, state="active", at_us=None, gateways=None):
@@ -388,3 +389,23 @@ async def test_a_scope_id_reaches_neither_gateway_nor_archive(operations, post, 
     entry = await operations.block(ip_address("2001:db8::9%<b>"), 60, "by hand", "alice")
     assert entry.source == ip_address("2001:db8::9")
     assert post.archived[0].source == ip_address("2001:db8::9")
+
+
+async def test_conditions_are_told_the_console_at_once_and_fill_no_audit_trail(
+    operations, settings, kit
+):
+    told: list[object] = []
+
+    async def post(records):
+        told.extend(r for r in records if isinstance(r, AgentDescription))
+
+    await operations.feed.open(post)
+    well = kit.describe(settings, "sensor", "gw1")
+    await operations.register(well, well.name)
+    lines = len(operations.ledger.audit_trail(limit=100))
+    for text in ('[{"name":"a"}]', '[{"name":"b"}]', ""):
+        await operations.register(replace(well, conditions=text), well.name)
+        await operations.feed.flush()
+        assert told[-1].conditions == text
+    assert len(operations.ledger.audit_trail(limit=100)) == lines
+    await operations.feed.close()
