@@ -75,6 +75,7 @@ class SensorAgent(BaseAgent[Observation]):
         ),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("decode_errors", "reads of packets lost by a fault of our own, see the log"),
         Loss("alerts_lost", "alerts lost, too many waited"),
         Loss("evicted", "connections forgotten before their end, too many were open"),
         Loss("unread", "payloads forgotten before they were read, too many were open"),
