@@ -100,7 +100,9 @@ class Options:
     def public(self, version: int) -> Host | None:
         """The honeypot's public address of a family, if it is known."""
         given = self.address
-        several = given if isinstance(given, tuple) else () if given is None else (given,)
+        if given is None:
+            return None
+        several = given if isinstance(given, tuple) else (given,)
         return next((host(str(one)) for one in several if one.version == version), None)
 
     def decoy(self, local: Host, version: int) -> Host:

@@ -211,6 +211,10 @@ class LoginsLog:
     def _source(self, message: str) -> tuple[Host, int]:
         """Address and port that sshd put behind the name."""
         head, between, last = message.rpartition(" from ")
+        words = last.split(" ")
+        if len(words) == 4 and words[1] == "port" and words[3] == "ssh2" and " port " not in head:
+            # As nearly all are.
+            return host(words[0]), digits(words[2], 65535, "port")
         found = _BEHIND.match(last) if between else None
         if found is None:
             raise LineRefused("shape")

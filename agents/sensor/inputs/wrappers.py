@@ -26,6 +26,8 @@ def event_object(line: bytes, key: str) -> dict[str, Any]:
     Raises: LineRefused.
     """
     outer = record = json_object(line)
+    if key in record:
+        return record
     for _ in range(_DEPTH):
         if key in record:
             return record
