@@ -85,39 +85,62 @@ def _frame(src: int, dst: int, protocol: int, body: bytes) -> bytes:
     return b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + ip + body
 
 
-def _tcp(src: int, dst: int, sport: int, dport: int, flags: int, payload: bytes = b"") -> bytes:
-    header = struct.pack(">HHIIBBHHH", sport, dport, 1, 1, 0x50, flags, 8192, 0, 0)
+def _tcp(
+    src: int,
+    dst: int,
+    sport: int,
+    dport: int,
+    flags: int,
+    payload: bytes = b"",
+    numbers: tuple[int, int] = (1, 1),
+) -> bytes:
+    """``numbers``: sequence and acknowledgement, which the sensor follows."""
+    seq, ack = (number & 0xFFFFFFFF for number in numbers)
+    header = struct.pack(">HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 8192, 0, 0)
     return _frame(src, dst, 6, header + payload)
 
 
+class _Talk:
+    """Frames of one connection, with the numbers of both ends."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.client, self.server = rng.randrange(1, 5000), rng.randrange(1, 200)
+        self.port = rng.randrange(1024, 65536)
+        self.numbers = {True: rng.randrange(1 << 32), False: rng.randrange(1 << 32)}
+        self.frames: list[bytes] = []
+
+    def send(self, ours: bool, flags: int, payload: bytes = b"") -> None:
+        numbers = self.numbers[ours], self.numbers[not ours] if flags & 16 else 0
+        self.numbers[ours] += len(payload) + bool(flags & 3)
+        ends = (self.client, self.server, self.port, 80)
+        if not ours:
+            ends = (-self.client, self.server, 80, self.port)
+        self.frames.append(_tcp(*ends, flags, payload, numbers))
+
+
 def _session(rng: random.Random) -> list[bytes]:
-    client, server, port = rng.randrange(1, 5000), rng.randrange(1, 200), rng.randrange(1024, 65536)
-    frames = [
-        _tcp(client, server, port, 80, 2),
-        _tcp(-client, server, 80, port, 18),
-        _tcp(client, server, port, 80, 16),
-    ]
+    talk = _Talk(rng)
+    talk.send(True, 2)
+    talk.send(False, 18)
+    talk.send(True, 16)
     for turn in range(rng.choice((1, 1, 2, 5, 10))):
         request = (
             b"GET /page%d.html?id=%d HTTP/1.1\r\nHost: example.org\r\n"
             b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0\r\n"
             b"Accept: text/html,*/*;q=0.8\r\nCookie: session=%s\r\n\r\n"
-        ) % (turn, client, b"c" * rng.randrange(300))
-        frames.append(_tcp(client, server, port, 80, 24, request))
+        ) % (turn, talk.client, b"c" * rng.randrange(300))
+        talk.send(True, 24, request)
         size = rng.choice((200, 900, 1400, 3000, 8000))
         body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
         for number, start in enumerate(range(0, len(body), _SEGMENT)):
-            segment = body[start : start + _SEGMENT]
-            frames.append(_tcp(-client, server, 80, port, 16, segment))
+            talk.send(False, 16, body[start : start + _SEGMENT])
             if number % 2:
-                frames.append(_tcp(client, server, port, 80, 16))
-        frames.append(_tcp(client, server, port, 80, 16))
-    return [
-        *frames,
-        _tcp(client, server, port, 80, 17),
-        _tcp(-client, server, 80, port, 17),
-        _tcp(client, server, port, 80, 16),
-    ]
+                talk.send(True, 16)
+        talk.send(True, 16)
+    talk.send(True, 17)
+    talk.send(False, 17)
+    talk.send(True, 16)
+    return talk.frames
 
 
 def generate(path: Path, packets: int, seed: int = 1) -> None:

@@ -42,6 +42,9 @@ CONNECTION = np.dtype(
         ("shells", "u1"),
         ("access_files", "u1"),
         ("content_flags", "u1"),  # bit i: CONTENT_FLAGS[i]
+        # 1: all of this is part of a conversation in which the originator acknowledged the
+        # responder's own sequence numbers, so that it can't be forged off-path (decision 5).
+        ("conversation", "u1"),
     ]
 )
 

@@ -85,7 +85,8 @@ class Alert:
     confidence: float
     """Degree of belief in [0, 1]."""
     verified_source: bool
-    """True only if the source completed a TCP handshake, so that it can't be forged off-path."""
+    """True only if every connection behind it is part of a conversation in which the source proved
+    to see the answers, so that it can't be forged off-path (decision 5)."""
     sensor: str
     analyzer: str
     explanation: str

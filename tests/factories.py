@@ -120,7 +120,8 @@ def make_connection(**row: Any) -> NDArray[np.void]:
     """One row of `CONNECTION`: an unanswered SYN from ATTACKER to port 80 of VICTIM at T0.
 
     ``at`` and ``duration`` are seconds (after T0), flags are letters (``"SA"``), ``state`` a name;
-    everything else is a column.
+    everything else is a column. An established one is a proven conversation, unless
+    ``conversation`` says otherwise.
     """
     out = np.zeros(1, CONNECTION)
     values: dict[str, Any] = {
@@ -144,9 +145,16 @@ def make_connection(**row: Any) -> NDArray[np.void]:
     out["state"] = CONNECTION_STATES.index(values.pop("state"))
     for name in ("orig_flags", "resp_flags"):
         out[name] = sum(FLAGS[letter] for letter in values.pop(name))
+    values.setdefault("conversation", int(_established(out)))
     for name, value in values.items():
         out[name] = value
     return out
+
+
+def _established(row: NDArray[np.void]) -> bool:
+    """What a sensor that saw all of it calls a conversation."""
+    named = CONNECTION_STATES[int(row["state"][0])] in ("S1", "SF", "RSTO", "RSTR")
+    return named and bool(row["orig_flags"][0] & FLAGS["A"] and row["resp_flags"][0] & FLAGS["S"])
 
 
 def make_batch(

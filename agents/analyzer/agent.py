@@ -105,7 +105,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
         detection = Detection(
             core,
             drift,
-            Subscribers(state_dir / "subscribers.json"),
+            Subscribers(state_dir / "subscribers.json", self.conditions),
             KeptNames(state_dir / "cluster-names.ttl"),
             model_digest(model),
             len(model.labels),

@@ -34,6 +34,8 @@ NOVELTY_MINUTE = 6
 """At most so many novelty alerts a minute of packet time, however strange the traffic: of verified
 sources, and as many of others."""
 _MINUTE_US = 60 * SECOND
+_VERIFIED = 128
+"""In the tag of a key: what is verified is a finding of its own."""
 CONTACT = "HoneypotContact"
 UNVERIFIED_CONTACT = 0.4
 """Confidence of a contact whose source may be forged."""
@@ -53,8 +55,8 @@ class WebAttacks:
         for kind in WEB_ATTACKS:
             bit = np.uint32(1 << INDICATORS.index(kind))
             marked = (view.rows["indicators"] & bit) > 0
-            for rows in view.groups(marked, view.source, view.target):
-                key = view.pair_keys(INDICATORS.index(kind), rows[:1])[0]
+            for rows in view.groups(marked, view.source, view.target, view.verified):
+                key = view.pair_keys(_tag(INDICATORS.index(kind), view, rows), rows[:1])[0]
                 finding = _open(self._findings, key, view, rows)
                 _add(self._findings, key, finding, view, rows, reporter)
                 if not finding.due(kind):
@@ -115,12 +117,12 @@ class HoneypotContacts:
     def _groups(
         self, view: View, reporter: Reporter, mask: NDArray[np.bool_]
     ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
-        """Source and target as key, their connections; new ones that proved nothing and would only
-        join a crowd are in it at once: a flood of them costs next to nothing."""
-        rows, bounds = view.runs(mask, view.source, view.target)
-        keys = view.pair_keys(0, rows[bounds[:-1]])
+        """Source and target as key, their connections, those that are verified apart; new ones that
+        proved nothing and would only join a crowd are in it at once: a flood of them costs next to
+        nothing."""
+        rows, bounds, keys = _pairs(view, mask)
         full = reporter.crowds.full(CONTACT, reporter.now_us)
-        proven = np.add.reduceat(view.verified[rows], bounds[:-1]) if full and len(keys) else ()
+        proven = view.verified[rows[bounds[:-1]]].tolist()
         found = self._findings.keys()
         crowd = np.zeros(len(view.rows), bool)
         for number, key in enumerate(keys):
@@ -195,9 +197,8 @@ class Novelty:
         self, view: View, mask: NDArray[np.bool_]
     ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
         """Source and target as key, their connections; what is held back at once is noted only."""
-        rows, bounds = view.runs(mask, view.source, view.target)
+        rows, bounds, keys = _pairs(view, mask)
         first = rows[bounds[:-1]]
-        keys = view.pair_keys(0, first)
         alone = ((np.diff(bounds) == 1) & ~view.verified[first]).tolist()
         minutes = (view.end[first] // _MINUTE_US).tolist()
         found, attempted = self._findings.keys(), self._attempts.keys()
@@ -227,6 +228,23 @@ def novelty_confidence(distance: float, radius: float) -> float:
     low, high = NOVELTY_CONFIDENCE
     excess = distance / radius - 1.0 if radius > 0.0 else 1.0
     return low + (high - low) * min(max(excess, 0.0), 1.0)
+
+
+def _pairs(
+    view: View, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[bytes]]:
+    """`View.runs` by source, target and whether they are verified, and a key for each."""
+    rows, bounds = view.runs(mask, view.source, view.target, view.verified)
+    first = rows[bounds[:-1]]
+    keys = view.pair_keys(0, first)
+    for number in np.flatnonzero(view.verified[first]).tolist():
+        keys[number] = bytes((_VERIFIED,)) + keys[number][1:]
+    return rows, bounds, keys
+
+
+def _tag(tag: int, view: View, rows: NDArray[np.int64]) -> int:
+    """The tag of a key, another one if the rows (alike in that) are verified."""
+    return tag | _VERIFIED if view.verified[rows[0]] else tag
 
 
 def _open(table: Table[Finding], key: bytes, view: View, rows: NDArray[np.int64]) -> Finding:

@@ -50,6 +50,8 @@ class Finding:
     end_us: int = 0
     count: int = 0
     verified: bool = False
+    """Every one of them is: a real connection vouches for none that could be forged. So detectors
+    keep what is verified apart from what isn't (`View.verified`)."""
     sources: set[bytes] = field(default_factory=set)
     targets: set[bytes] = field(default_factory=set)
     histogram: NDArray[np.int64] | None = None
@@ -91,29 +93,17 @@ class Finding:
         """Addresses held, for `Table.weigh`."""
         return len(self.sources) + len(self.targets)
 
-    def add(
-        self,
-        view: View,
-        rows: NDArray[np.int64],
-        clusters: int,
-        *,
-        proof: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Take in the connections ``rows`` of ``view``.
-
-        ``proof``: which of all connections may verify the source, if not every one; ordinary use of
-        a service must not vouch for connections forged in its user's name.
-        """
+    def add(self, view: View, rows: NDArray[np.int64], clusters: int) -> None:
+        """Take in the connections ``rows`` of ``view``."""
         view.cite(self, rows)
         if len(rows) <= FEW:
-            self._add_few(view, rows.tolist(), clusters, proof)
+            self._add_few(view, rows.tolist(), clusters)
             return
+        self.verified = (self.verified or not self.count) and bool(view.verified[rows].all())
         begin, end = int(view.start[rows].min()), int(view.end[rows].max())
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
         self.end_us = max(self.end_us, end)
         self.count += len(rows)
-        proven = view.verified if proof is None else view.verified & proof
-        self.verified = self.verified or bool(proven[rows].any())
         for known, every, own in (
             (self.sources, view.sources, view.source),
             (self.targets, view.targets, view.target),
@@ -128,17 +118,15 @@ class Finding:
             least = float(view.assignment.distance[rows][cluster == index].min())
             self.nearest[index] = min(least, self.nearest.get(index, least))
 
-    def _add_few(
-        self, view: View, rows: list[int], clusters: int, proof: NDArray[np.bool_] | None
-    ) -> None:
+    def _add_few(self, view: View, rows: list[int], clusters: int) -> None:
         """The same, row by row."""
+        self.verified = (self.verified or not self.count) and all(
+            [view.proven[row] for row in rows]
+        )
         begin = min([view.starts[row] for row in rows])
         self.begin_us = begin if self.count == 0 else min(self.begin_us, begin)
         self.end_us = max(self.end_us, max([view.ends[row] for row in rows]))
         self.count += len(rows)
-        if not self.verified:
-            verified = [row for row in rows if view.verified[row]]
-            self.verified = any(proof is None or bool(proof[row]) for row in verified)
         if len(self.sources) < MAX_COUNTED:
             self.sources.update([view.source_names[row] for row in rows])
         if len(self.targets) < MAX_COUNTED:
@@ -215,8 +203,10 @@ class Reporter:
         identity = f"{self._analyzer}|{claim.classification}|{source}|{target}|{begin}"
         if target is None:
             identity += f"|{claim.target_port}"
-        # Nobody in particular completed the handshake when there are several sources.
+        # Nobody in particular is real when there are several sources.
         verified = finding.verified and source is not None
+        if verified:
+            identity += "|verified"
         # The network's verdict takes a millisecond: nothing for one of a crowd.
         asked = verified or not self.crowds.full(claim.classification, self.now_us)
         confidence, words = self._weigh(finding, claim, asked=asked)

@@ -66,7 +66,7 @@ _SSH_BANNER = np.uint32(1 << INDICATORS.index("SshBanner"))
 
 @dataclass(slots=True)
 class _Guesses:
-    """One source's logins at one service of one host."""
+    """One source's logins at one service of one host, either those that are verified or others."""
 
     finding: Finding = field(default_factory=Finding)
     events: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MAX_SESSIONS))
@@ -113,9 +113,13 @@ class Logins:
             (view.rows["failed_logins"] > 0) | (view.rows["login_attempts"] > 0)
         )
         alerts = []
-        for rows in view.groups(cleartext, view.source, view.target, kind):
+        # What could be forged in the name of somebody who logs in makes a finding of its own.
+        ends = view.source, view.target, view.verified
+        for rows in view.groups(cleartext, *ends, kind):
             alerts += self._refusals(view, reporter, rows, str(names[kind[rows[0]]]))
-        encrypted = view.completed & np.isin(kinds, _BY_SESSION) & (view.rows["failed_logins"] == 0)
+        # A server that said nothing saw no login; forged sessions look like that.
+        encrypted = view.completed & view.verified & np.isin(kinds, _BY_SESSION)
+        encrypted &= view.rows["failed_logins"] == 0
         for rows in view.groups(encrypted, view.source, view.target, kind):
             alerts += self._sessions(view, reporter, rows, str(names[kind[rows[0]]]))
         return alerts
@@ -124,7 +128,8 @@ class Logins:
         self, view: View, rows: NDArray[np.int64], kind: str, way: str, window_us: int
     ) -> _Guesses:
         first = rows[0]
-        key = (kind, way, view.sources[view.source[first]], view.targets[view.target[first]])
+        ends = view.sources[view.source[first]], view.targets[view.target[first]]
+        key = (kind, way, *ends, bool(view.verified[first]))
         guesses = self._guesses.get(key)
         finding = guesses.finding
         self._guesses.weigh(key, len(guesses.events) + len(guesses.sessions))
@@ -230,7 +235,6 @@ class Logins:
                 sessions[port] = (first, end, size)
                 if len(sessions) > MAX_SESSIONS:
                     sessions.pop(next(iter(sessions)))
-            # A server that said nothing saw no login; forged sessions look like that.
-            elif view.verified[row] and 0 < size <= SESSION_BYTES and end - first <= SESSION_US:
+            elif 0 < size <= SESSION_BYTES and end - first <= SESSION_US:
                 ended.append(row)
         return np.array(ended, dtype=np.int64)

@@ -73,8 +73,9 @@ class Outgoing:
         began = view.syn | view.echo | (view.udp & (rows["src_port"] >= 1024))
         mask = own & began & view.initiated & ~housekeeping & (rows["protocol"] != ARP)
         alerts = []
-        for group_rows in view.groups(mask, view.source):
-            key = view.sources[view.source[group_rows[0]]]
+        for group_rows in view.groups(mask, view.source, view.verified):
+            first = group_rows[0]
+            key = view.sources[view.source[first]], bool(view.verified[first])
             contact = self._contacts.get(key)
             begin = int(view.start[group_rows].min())
             if contact.finding.count and begin > contact.finding.end_us + IDLE_US:

@@ -47,7 +47,7 @@ _STEALTH = {
 STEALTH_FLAGS = tuple(flags for flags in _STEALTH if flags not in (ACK, FIN | ACK))
 """Flags of first packets that no stack sends."""
 # Uses of one table, besides TCP and UDP.
-_STEALTH_TAG, _PROTOCOLS_TAG = 64, 255
+_STEALTH_TAG, _VERIFIED_TAG, _PROTOCOLS_TAG = 64, 128, 255
 # Both also end connections that began before the capture did.
 _LATE = ("AckScan", "MaimonScan")
 _FLAG_WORDS = {
@@ -79,18 +79,41 @@ class PortScans:
         rows_ = view.rows
         probe = view.unanswered_syn | view.probe
         asking = (rows_["indicators"] & _VERSION_PROBE) > 0
-        proof = view.probe | asking
         relevant = (probe | view.completed) & ~view.crowd
+        light = view.unanswered_syn & ~asking & ~view.verified
+        # Probes that could be forged in the name of somebody who probes a little are judged apart
+        # from his; his ordinary connections speak for him.
+        others = relevant & ~(view.verified & (probe | asking))
+        alerts = self._ports(view, reporter, others, TCP, probe, asking, light)
+        real = view.verified & (probe | asking)
+        if real.any():
+            probers = np.zeros(len(view.sources), np.bool_)
+            probers[view.source[real]] = True
+            own = relevant & view.verified & probers[view.source]
+            alerts += self._ports(view, reporter, own, _VERIFIED_TAG, probe, asking, light)
+        return alerts
+
+    def _ports(
+        self,
+        view: View,
+        reporter: Reporter,
+        mask: NDArray[np.bool_],
+        tag: int,
+        probe: NDArray[np.bool_],
+        asking: NDArray[np.bool_],
+        light: NDArray[np.bool_],
+    ) -> list[Alert]:
+        """Probes in ``mask``, and what else there is of their sources."""
+        rows_ = view.rows
         alerts = []
-        light = view.unanswered_syn & ~asking
-        for key, rows in self._tracks.pairs(view, relevant, TCP, failed=probe, light=light):
+        for key, rows in self._tracks.pairs(view, mask, tag, failed=probe, light=light):
             track = self._tracks.open(key, view, rows, "dst_port", reporter.clusters)
             probes = rows[probe[rows]]
             known = bool(track.finding.reported)
             # Before a scan is known, ordinary connections are only counted against it.
             evidence = rows if known else probes
             if len(evidence):
-                track.finding.add(view, evidence, reporter.clusters, proof=proof)
+                track.finding.add(view, evidence, reporter.clusters)
             now = max(track.finding.end_us, int(view.end[rows].max()))
             ports = rows_["dst_port"][rows].tolist()
             track.take(ports, probe[rows].tolist(), view.end[rows].tolist(), now)
@@ -106,7 +129,7 @@ class PortScans:
             track.probed.update(rows_["dst_port"][asked].tolist()[:MAX_ITEMS])
             alerts += self._judge_tcp(track, reporter)
             if len(asked) and not track.finding.count:
-                track.finding.add(view, asked, reporter.clusters, proof=proof)
+                track.finding.add(view, asked, reporter.clusters)
             if len(track.probed) >= (1 if track.finding.reported else PROBED_PORTS):
                 alerts += self._version(track, reporter)
         return alerts
@@ -159,6 +182,7 @@ class PortScans:
         silent = (rows_["resp_flags"] & ~np.uint8(RST | ACK)) == 0
         for flags, kind in _STEALTH.items():
             mask = view.tcp & (rows_["orig_flags"] == flags) & silent & (rows_["orig_bytes"] == 0)
+            mask &= ~view.verified
             if kind in _LATE:
                 # A server that ends idle connections of a client that is gone.
                 mask &= (rows_["src_port"] >= 1024) | (rows_["dst_port"] < 1024)
@@ -290,7 +314,7 @@ class Sweeps:
         ):
             number = int(port[rows[0]])
             track = self._tracks.open(key, view, rows, "target", reporter.clusters)
-            track.finding.add(view, rows, reporter.clusters, proof=view.probe)
+            track.finding.add(view, rows, reporter.clusters)
             hosts = view.targets[view.target[rows]].tolist()
             bad = failed_mask[rows].tolist()
             track.take(hosts, bad, view.end[rows].tolist(), track.finding.end_us)

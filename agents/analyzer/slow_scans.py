@@ -41,6 +41,8 @@ MAX_NEW = 20_000
 MAX_KNOWN = 10_000
 MAX_ITEMS = 512
 """Ports or hosts per entry; beyond, the count is a lower bound."""
+_VERIFIED_TAG = 128
+"""Of keys, beside the protocols' numbers."""
 
 
 @dataclass(slots=True)
@@ -109,12 +111,16 @@ class SlowScans:
         asked = view.udp & ~answers & ~trace & ~group & (port > 0) & ~view.crowd
         udp_failed = asked & (rows["resp_packets"] == 0)
         alerts: list[Alert] = []
-        for protocol, failed, good in (
-            (TCP, tcp_failed, view.completed & ~view.probe),
-            (UDP, udp_failed, asked & ~udp_failed),
+        used = view.completed & ~view.probe
+        real = view.verified
+        for protocol, tag, failed, good in (
+            (TCP, TCP, tcp_failed & ~real, used),
+            # Probes that can't be forged make a finding of their own.
+            (TCP, _VERIFIED_TAG, tcp_failed & real, used & real),
+            (UDP, UDP, udp_failed, asked & ~udp_failed),
         ):
             for vertical in (True, False):
-                alerts += self._look(view, reporter, protocol, failed, good, vertical)
+                alerts += self._look(view, reporter, protocol, tag, failed, good, vertical)
         return alerts
 
     @staticmethod
@@ -135,6 +141,7 @@ class SlowScans:
         view: View,
         reporter: Reporter,
         protocol: int,
+        tag: int,
         failed: NDArray[np.bool_],
         good: NDArray[np.bool_],
         vertical: bool,
@@ -145,7 +152,7 @@ class SlowScans:
         ends, bad = view.ends, failed.tolist()
         items: list[int] | list[bytes] = ports if vertical else names
         alerts = []
-        for key, group in self._groups(view, protocol, failed, good, vertical):
+        for key, group in self._groups(view, tag, failed, good, vertical):
             rows = group.tolist()
             place = names[rows[0]] if vertical else ports[rows[0]]
             known = key in self._known
@@ -166,7 +173,7 @@ class SlowScans:
             evidence = group[failed[group]]
             finding = track.finding
             if len(evidence):
-                finding.add(view, evidence, reporter.clusters, proof=view.probe)
+                finding.add(view, evidence, reporter.clusters)
                 finding.begin_us = min(finding.begin_us, track.begin_us)
             self._known.weigh(key, len(track.tries) + finding.items)
             if finding.verified:
@@ -178,7 +185,7 @@ class SlowScans:
     def _groups(
         self,
         view: View,
-        protocol: int,
+        tag: int,
         failed: NDArray[np.bool_],
         good: NDArray[np.bool_],
         vertical: bool,
@@ -191,15 +198,17 @@ class SlowScans:
         rows, bounds = view.runs(failed | good, view.source, view.target if vertical else port)
         first = rows[bounds[:-1]]
         if vertical:
-            keys = view.pair_keys(protocol, first)
+            keys = view.pair_keys(tag, first)
         else:
-            keys = view.port_keys(protocol, first, port)
+            keys = view.port_keys(tag, first, port)
         new, known, attempts = self._new.keys(), self._known.keys(), self._attempts.keys()
         held = np.array([key in attempts or key in new or key in known for key in keys], bool)
         alone = np.diff(bounds) == 1
-        for number in np.flatnonzero(held | ~alone).tolist():
+        # What is noted as a first attempt could be forged.
+        real = failed[first] & view.verified[first]
+        for number in np.flatnonzero(held | ~alone | real).tolist():
             yield keys[number], rows[bounds[number] : bounds[number + 1]]
-        fresh = np.flatnonzero(alone & ~held & failed[first])
+        fresh = np.flatnonzero(alone & ~held & failed[first] & ~real)
         if len(fresh):
             kept = [keys[n] for n in fresh.tolist()]
             self._attempts.put(kept, view.attempts(first[fresh], failed))

@@ -58,13 +58,11 @@ class View:
         self.completed = (
             self.syn & established & (flags & ACK > 0) & (answer & SYN > 0) & (answer & ACK > 0)
         )
-        # An off-path attacker can send what follows a SYN-ACK without having seen it. The responder
-        # resets a blind ACK, but says nothing to a blind RST or to a wrong checksum. So what the
-        # originator sent proves nothing: only a responder that has its handshake hands the
-        # connection to a program, which sends data or ends it. Flags are of the whole connection,
-        # bytes of this report.
+        # The sensor has followed the numbers of both ends (decision 5). Besides, only a responder
+        # that has its handshake hands the connection to a program, which sends data or ends it.
+        # Flags are of the whole connection, bytes of this report.
         spoke = (rows["resp_bytes"] > 0) | (answer & (PSH | FIN) > 0)
-        self.verified = self.completed & spoke
+        self.verified = self.tcp & (rows["conversation"] > 0) & spoke
         # A handshake after which nothing is asked or answered is a probe too; a client that
         # only listens (FTP data, a banner) gets bytes and does not abort.
         self.probe = self.completed & (
@@ -116,6 +114,12 @@ class View:
     @cached_property
     def ends(self) -> list[int]:
         out: list[int] = self.end.tolist()
+        return out
+
+    @cached_property
+    def proven(self) -> list[bool]:
+        """`verified` of each row."""
+        out: list[bool] = self.verified.tolist()
         return out
 
     @cached_property

@@ -52,7 +52,7 @@ def socket_path(settings: Settings, role: str, node: str) -> Path:
 
 
 @contextlib.contextmanager
-def _reachable_name(path: Path) -> Iterator[str]:
+def reachable_name(path: Path) -> Iterator[str]:
     """A name for ``path`` that fits into a socket address (107 bytes), however long the path is.
 
     Raises: OSError if the directory is not there.
@@ -64,8 +64,8 @@ def _reachable_name(path: Path) -> Iterator[str]:
         os.close(directory)
 
 
-def listen_on(path: Path) -> socket.socket:
-    """A listening socket at ``path``, for the group; what was there before is replaced.
+def listen_on(path: Path, mode: int = 0o660) -> socket.socket:
+    """A listening socket at ``path``, by default for the group; what was there is replaced.
 
     Where agents have users of their own, the folder's group is theirs; elsewhere ``state_dir`` lets
     nobody else pass (`agents.base.confinement`).
@@ -76,9 +76,9 @@ def listen_on(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        with _reachable_name(path) as name:
+        with reachable_name(path) as name:
             listener.bind(name)
-        path.chmod(0o660)
+        path.chmod(mode)
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -91,7 +91,7 @@ def connect_to(path: Path, owner: int) -> socket.socket:
     does."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        with _reachable_name(path) as name:
+        with reachable_name(path) as name:
             made.connect(name)  # to a unix socket that succeeds or fails at once
         if (user := user_of(made)) not in (owner, 0):
             raise PermissionError(f"{path} belongs to user {user}")

@@ -28,6 +28,8 @@ NAMES = ("messages.fipa", "messages.1.fipa")
 ACCEPTED = "-"
 """Verdict on a message that was taken; else why not, in one word."""
 _FOLDER = "messages"
+_GOOD_AGAIN = 10
+"""So many entries written one after the other, and a fault is over."""
 _HEAD = re.compile(rb"(\d{1,18}) (sent|received) ([a-z-]{1,40}) (\d{1,7})\n")
 _MAX_HEAD = 80
 
@@ -73,7 +75,8 @@ class MessageLog:
         self._file: BinaryIO | None = None
         self._size = 0
         self._faults = faults
-        self._failing = False
+        self._good = _GOOD_AGAIN
+        """Entries written since one could not be."""
 
     def add(self, message: AclMessage, way: Way, time_us: int, verdict: str = ACCEPTED) -> None:
         """Append one message. Never raises for a full or missing disk."""
@@ -107,14 +110,17 @@ class MessageLog:
         self.close()
 
     def _tell(self, error: OSError | None) -> None:
-        if self._failing == (error is not None) or self._faults is None:
+        """A small entry may fit where the one before did not: that alone is not the end of it."""
+        if self._faults is None:
             return
-        self._failing = error is not None
-        if error is None:
-            self._faults.clear(str(self._path))
-        else:
+        if error is not None:
+            self._good = 0
             text = f"{self._path}: {fault_of(error)}; messages are not logged, all else goes on"
             self._faults.fault(str(self._path), text)
+        elif self._good < _GOOD_AGAIN:
+            self._good += 1
+            if self._good == _GOOD_AGAIN:
+                self._faults.clear(str(self._path))
 
     def close(self) -> None:
         """Safe to call twice; the next `add` opens the file again."""

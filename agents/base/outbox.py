@@ -39,7 +39,7 @@ LIMITS = Limits(
         TableLimit(table="outbox", rows=2 * CAPACITY, worst_first="priority DESC, id", key="id"),
         TableLimit(table="seen", rows=SEEN + _SEEN_SLACK, worst_first="id", key="id"),
     ),
-    reserve_pages=1024,
+    reserve_pages=256,
 )
 _POSTED = "posted"
 """Beside a stored message's parameters: when it was stored and for how long."""

@@ -6,6 +6,7 @@ import json
 import logging
 from pathlib import Path
 
+from agents.base.disk_faults import Faults, Untold, fault_of
 from ontology.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -20,12 +21,16 @@ class Subscribers:
 
     Args:
         path: the JSON file. One that can't be read is started anew, with a warning: subscribers ask
-            again now and then, and a publisher that did not start would be worse.
+            again now and then, and a publisher that did not start would be worse. One that can't
+            be written is made good by the next change, or when who subscribes asks again.
+        faults: told when it can't be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, faults: Faults | None = None) -> None:
         self._path = path
+        self._faults = Untold() if faults is None else faults
         self._topics: dict[str, list[str]] = {}
+        self._unsaved = False
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -48,9 +53,11 @@ class Subscribers:
         return tuple(self._topics.get(topic, ()))
 
     def add(self, name: str, topic: str) -> bool:
-        """Enter a subscriber; True if it is new. Raises: ValueError (too many), OSError."""
+        """Enter a subscriber; True if it is new. Raises: ValueError (too many)."""
         names = self._topics.get(topic, [])
         if name in names:
+            if self._unsaved:
+                self._save(self._topics)
             return False
         if len(names) >= MAX_SUBSCRIBERS:
             raise ValueError(f"{topic} has {MAX_SUBSCRIBERS} subscribers already")
@@ -58,7 +65,7 @@ class Subscribers:
         return True
 
     def remove(self, name: str, topic: str) -> bool:
-        """Strike a subscriber off; True if it was there. Raises: OSError."""
+        """Strike a subscriber off; True if it was there."""
         names = self._topics.get(topic, [])
         if name not in names:
             return False
@@ -66,5 +73,13 @@ class Subscribers:
         return True
 
     def _save(self, topics: dict[str, list[str]]) -> None:
-        write_whole(self._path, json.dumps(topics).encode())
         self._topics = topics
+        self._unsaved = True
+        try:
+            write_whole(self._path, json.dumps(topics).encode())
+        except OSError as e:
+            text = f"{self._path}: {fault_of(e)}; subscribers are known in memory only"
+            self._faults.fault(str(self._path), text)
+            return
+        self._unsaved = False
+        self._faults.clear(str(self._path))

@@ -218,6 +218,12 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
             _show(record, path, as_json=as_json)
         if not as_json:
             print(_summary(replay.totals) + "\n")
+        if replay.totals.one_sided:
+            print(
+                f"ontoidps replay: {shown(path)}: one-sided, connections have packets of one end "
+                "only; nothing in it is verified",
+                file=sys.stderr,
+            )
     return code
 
 
@@ -257,6 +263,7 @@ def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> 
 def _summary(totals: Totals) -> str:
     malformed = f", {totals.malformed} malformed" if totals.malformed else ""
     malformed += f", {totals.forged} forged" if totals.forged else ""
+    malformed += f", {totals.out_of_window} out of window" if totals.out_of_window else ""
     lines = f"{plural(totals.lines, 'line')} ({totals.refused} refused), " if totals.lines else ""
     return (
         f"  {lines}{plural(totals.packets, 'packet')}{malformed}, "

@@ -41,10 +41,11 @@ def read_run_files(state_dir: Path, now: int) -> list[dict[str, Any]]:
 
 
 def _node(run: Path, name: str, now: int) -> dict[str, Any] | None:
-    silent = ""
+    hangs = False
     try:
         return ask_launcher(run / f"{name}.sock") | {"stale": False}
     except TimeoutError:
+        hangs = True
         silent = "does not answer: it hangs, or the machine is overloaded"
     except (OSError, ValueError) as e:
         silent = f"can't be asked ({e})"
@@ -59,9 +60,11 @@ def _node(run: Path, name: str, now: int) -> dict[str, Any] | None:
     if not launcher_runs(run / f"{name}.lock"):
         at = datetime.fromtimestamp(written_us / 1e6, UTC)
         silent = f"is dead since {at:%Y-%m-%d %H:%M:%S} UTC, and its agents with it"
-    elif abs(now - written_us) <= STALE_US:
+    elif not hangs and abs(now - written_us) <= STALE_US:
         return node | {"stale": False}  # it has no socket yet
-    return node | {"stale": True, "trouble": f"the launcher (pid {pid}) {silent}"}
+    last = [agent | {"state": "unknown", "connected": False} for agent in node["agents"]]
+    trouble = f"the launcher (pid {pid}) {silent}"
+    return node | {"stale": True, "trouble": trouble, "agents": last}
 
 
 def link(agent: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""Who is asking: the session cookie with its CSRF token, or the CLI's bearer token."""
+"""Who is asking: a person with a session cookie and its CSRF token, or the command line at the
+operator's socket, where the kernel has said whose process it is."""
 
 from __future__ import annotations
 
@@ -9,13 +10,9 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 
 from agents.console.console import Console
-from agents.console.sessions import (
-    Credentials,
-    LoginLimit,
-    Session,
-    Sessions,
-    UserRole,
-)
+from agents.console.http_connections import OPERATOR, TRUST
+from agents.console.login_limit import LoginLimit
+from agents.console.sessions import Credentials, Session, Sessions, UserRole
 
 COOKIE = "ontoidps"
 CLI_USER = "cli"
@@ -40,9 +37,9 @@ class Identity:
     user: str
     role: UserRole
     csrf: str
-    """Empty for the bearer token, which a foreign page can't send."""
+    """Empty for the command line: no foreign page reaches its socket."""
     session: str
-    """Id of the session; empty for the token."""
+    """Id of the session; empty for the command line."""
 
 
 def gate_of(request: Request) -> Gate:
@@ -52,7 +49,7 @@ def gate_of(request: Request) -> Gate:
 
 def session_alive(gate: Gate, session: Session | Identity, session_id: str) -> bool:
     """Whether a session stands and its user still has the role it was made with."""
-    if not gate.sessions.alive(session_id, gate.console.clock()):
+    if not gate.sessions.alive(session_id, gate.console.steady()):
         return False
     if gate.credentials.users.role(session.user) != session.role:
         gate.sessions.drop(session_id)
@@ -65,29 +62,39 @@ def session_of(request: Request, *, touch: bool = True) -> Session | None:
     """The live session of a request's cookie."""
     gate = gate_of(request)
     cookie = request.cookies.get(COOKIE, "")
-    session = gate.sessions.get(cookie, gate.console.clock(), touch=touch) if cookie else None
+    session = gate.sessions.get(cookie, gate.console.steady(), touch=touch) if cookie else None
     if session is None or not session_alive(gate, session, session.id):
         return None
+    trust(request)
     return session
 
 
-def bearer_right(request: Request) -> bool | None:
-    """Whether the request's bearer token is ours; None if it has none."""
+def trust(request: Request) -> None:
+    """Its connection is one of somebody who is logged in."""
+    if note := request.scope.get(TRUST):
+        note()
+
+
+def by_command_line(request: Request) -> bool:
+    """Whether it came over the operator's socket, from somebody who can read the token.
+
+    Both: where all agents are one user, the kernel can't tell them from an operator, and only
+    Landlock keeps the token's file from them. At the page's port no token opens anything.
+    """
+    if not request.scope.get(OPERATOR):
+        return False
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
     ours = gate_of(request).credentials.token
-    return hmac.compare_digest(token.strip().encode(), ours.encode())
+    return scheme == "Bearer" and hmac.compare_digest(token.strip().encode(), ours.encode())
 
 
 def viewer(request: Request) -> Identity:
     """Anybody who has logged in. Raises: HTTPException 401"""
-    right = bearer_right(request)
-    if right:
+    if by_command_line(request):
         return Identity(CLI_USER, "operator", "", "")
-    session = session_of(request) if right is None else None
+    session = session_of(request)
     if session is None:
-        raise HTTPException(401, "log in", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "log in")
     return Identity(session.user, session.role, session.csrf, session.id)
 
 

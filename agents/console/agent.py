@@ -14,9 +14,10 @@ from uuid import uuid4
 from agents.base import AgentContext, BaseAgent
 from agents.base.confinement import Needs
 from agents.base.conversations import NoAnswer, Reply
-from agents.clock import now_us
+from agents.clock import now_us, read_clocks
 from agents.console.app import create_app
 from agents.console.console import Console
+from agents.console.operator_socket import bind_operator_socket, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, Credentials, open_credentials
 from agents.console.store import ReadStore
@@ -81,6 +82,9 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         taken = self.taken or await asyncio.to_thread(self.take, self.context)
         sock, credentials = taken
         self.at_end(sock.close)
+        # As ourselves, not as root: the folder is ours, and what it leads to is our word.
+        operator_sock = await asyncio.to_thread(bind_operator_socket, self.settings, self.node)
+        self.at_end(operator_sock.close)
         store = await asyncio.to_thread(
             ReadStore, self.context.state_dir / "store.sqlite3", faults=self.conditions
         )
@@ -90,14 +94,20 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
             self.settings,
             store,
             clock=now_us,
+            steady=lambda: read_clocks().steady_us,
             ask=self._ask,
             tell=self._tell,
             heard=self._heard,
             counters=self.counters,
         )
-        server = ConsoleServer(create_app(console, credentials, behind_proxy=is_unix(listen)), sock)
-        self.at_end(server.stop)
-        self.spawn(server.serve(), name="page")
+        app = create_app(console, credentials, behind_proxy=is_unix(listen))
+        server = ConsoleServer(app, sock, counters=self.counters)
+        commands = ConsoleServer(
+            app, operator_sock, operators=operators(self.settings), counters=self.counters
+        )
+        for each, name in ((server, "page"), (commands, "operator's socket")):
+            self.at_end(each.stop)
+            self.spawn(each.serve(), name=name)
         self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
         await self._subscribe("ontology", "TrafficCluster")
         logger.info("page on %s", listen)

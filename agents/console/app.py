@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib.resources import files
+from ipaddress import ip_address
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, HTTPException, Request
@@ -15,17 +16,19 @@ from agents.console import api_clusters, api_messages, api_ontology
 from agents.console.access import (
     COOKIE,
     Gate,
-    bearer_right,
+    by_command_line,
     gate_of,
     same_origin,
     session_of,
+    trust,
 )
 from agents.console.action_errors import ActionError
 from agents.console.api import router
 from agents.console.console import Console
 from agents.console.exposition import CONTENT_TYPE, exposition
 from agents.console.guard import LOOPBACK, Guard
-from agents.console.sessions import Credentials, LoginLimit, Sessions
+from agents.console.login_limit import LoginLimit
+from agents.console.sessions import Credentials, Sessions
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -41,8 +44,6 @@ _STATUS = {
 }
 _MESSAGE = "<!-- message -->"
 _MAX_NAME = 64
-_HASHES_AT_ONCE = 2
-"""Logins hashed together: each takes 16 MiB for 50 ms."""
 
 
 def create_app(
@@ -76,7 +77,8 @@ def create_app(
         for entry in files("agents.console").joinpath("static").iterdir()
     }
     page, login_page = static.pop("index.html"), static.pop("login.html").decode()
-    hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+    # One at a time, in a thread: each takes 16 MiB and 50 ms of a processor.
+    hashing = asyncio.Lock()
 
     @app.get("/static/{name}", include_in_schema=False)
     async def get_static(name: str) -> Response:
@@ -106,7 +108,7 @@ def create_app(
     @app.post("/login", include_in_schema=False)
     async def post_login(request: Request) -> Response:
         gate = gate_of(request)
-        now_us = console.clock()
+        now_us, address = console.steady(), _address(request, behind_proxy=behind_proxy)
         if not same_origin(request):
             return login_answer("This form was sent from another page.", 403)
         try:
@@ -116,18 +118,22 @@ def create_app(
             return login_answer("Give a user name and a password.", 400)
         if len(name) > _MAX_NAME:
             return login_answer("Wrong user name or password.", 401)
-        wait_s = gate.logins.wait_s(name, now_us)
+        wait_s = gate.logins.wait_s(address, name, now_us)
         if wait_s:
+            console.counters["logins_put_off"] += 1
             return login_answer("Too many failed logins. Wait a minute.", 429, wait_s)
-        # Counted before the hashing, so that many tries at once are counted as well.
-        gate.logins.failed(name, now_us)
-        async with hashing:
-            role = await asyncio.to_thread(credentials.users.check, name, password)
+        role = None
+        gate.logins.begins(address, name, now_us)
+        try:
+            async with hashing:
+                role = await asyncio.to_thread(credentials.users.check, name, password)
+        finally:
+            gate.logins.ends(address, name, right=role is not None)
         if role is None:
             console.counters["logins_failed"] += 1
             await console.note(name, "login failed")
             return login_answer("Wrong user name or password.", 401)
-        gate.logins.succeeded(name)
+        trust(request)
         cookie, _ = gate.sessions.create(name, role, now_us)
         await console.note(name, "login", f"as {role}")
         answer = RedirectResponse("/", 303)
@@ -148,8 +154,8 @@ def create_app(
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         client = request.client.host if request.client else ""
-        if not bearer_right(request) and (behind_proxy or client not in LOOPBACK):
-            raise HTTPException(401, "metrics need the token", {"WWW-Authenticate": "Bearer"})
+        if not by_command_line(request) and (behind_proxy or client not in LOOPBACK):
+            raise HTTPException(403, "metrics are for this host: ask at the operator's socket")
         gauges = {"viewers": console.hub.viewers, "heard_us": console.heard()}
         counters = {**console.counters, "resyncs": console.hub.resyncs}
 
@@ -159,6 +165,20 @@ def create_app(
         return Response(await asyncio.to_thread(read), media_type=CONTENT_TYPE)
 
     return app
+
+
+def _address(request: Request, *, behind_proxy: bool) -> str:
+    """Who asks, as far as anybody knows: behind a reverse proxy on this host, whom it names last.
+
+    Only who may open the proxy's socket (mode 0660) can name somebody else.
+    """
+    if not behind_proxy:
+        return request.client.host if request.client else ""
+    named = request.headers.getlist("x-forwarded-for")
+    try:
+        return str(ip_address(named[-1].rpartition(",")[2].strip())) if named else ""
+    except ValueError:
+        return ""
 
 
 def _action_error(request: Request, error: Exception) -> Response:

@@ -1,16 +1,21 @@
-"""A small client of the console's REST API, for the command line. Synchronous."""
+"""A small client of the console's REST API, for the command line, over the operator's socket.
+Synchronous."""
 
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from ipaddress import ip_address
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import quote
-
-import httpx
+from urllib.parse import quote, urlencode
 
 from agents.base.conditions import UNSURE
+from agents.base.local import reachable_name
+from agents.console.operator_socket import console_node, operator_socket
 from agents.settings.honeynet import Settings
 
 TIMEOUT_S = 10.0
@@ -33,28 +38,44 @@ class ConsoleError(RuntimeError):
     """The console can't be asked, or the supervisor refuses; the message is one line."""
 
 
+class _Connection(HTTPConnection):
+    """HTTP over the operator's socket."""
+
+    def __init__(self, path: Path, limit_s: float) -> None:
+        super().__init__("localhost", timeout=limit_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Raises: OSError"""
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            made.settimeout(self.timeout)
+            with reachable_name(self._path) as name:
+                made.connect(name)
+        except OSError:
+            made.close()
+            raise
+        self.sock = made
+
+
 class ConsoleClient:
-    """Calls with the token of ``state_dir/console-token``. Use it in a ``with`` statement.
+    """Asks the console of this host; no two calls share a connection. Use it in a ``with``
+    statement.
 
     Raises: ConsoleError, from the constructor too when there is no token to read.
     """
 
     def __init__(self, settings: Settings) -> None:
-        listen = settings.console.listen
-        token = _read_token(settings)
-        transport, base = None, f"http://{listen}"
-        if listen.startswith("unix:"):
-            transport = httpx.HTTPTransport(uds=listen.removeprefix("unix:"))
-            base = "http://localhost"
-        self._listen = listen
-        # trust_env=False: a proxy meant for the web must not get the token.
-        self._http = httpx.Client(
-            base_url=f"{base}/api/v1/",
-            transport=transport,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-        )
+        node = console_node(settings)
+        if node is None:
+            raise ConsoleError("no node of this honeynet runs a console agent")
+        self._path = operator_socket(settings, node)
+        self._hint = f"the console listens there on the host of node {node!r}: ask there (ssh)"
+        token = settings.state_dir / "console-token"
+        try:
+            self._token = token.read_text(encoding="utf-8").strip()
+        except OSError as e:
+            raise ConsoleError(f"{token}: {e.strerror}; {self._hint}") from e
 
     def __enter__(self) -> ConsoleClient:
         return self
@@ -65,7 +86,7 @@ class ConsoleClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._http.close()
+        """There is nothing to close."""
 
     def blocks(
         self,
@@ -83,10 +104,10 @@ class ConsoleClient:
         while True:
             room = PAGE if not limit else min(PAGE, limit - len(found))
             params |= {"limit": room, "offset": len(found)}
-            answer = self._request("GET", "blocks", params=params)
-            part = cast(list[Json], answer.json())
+            content, headers = self._request("GET", "blocks", params=params)
+            part = cast(list[Json], content)
             found += part
-            found.total = max(len(found), int(answer.headers.get("X-Total-Count", 0)))
+            found.total = max(len(found), int(headers.get("X-Total-Count", "0")))
             if len(part) < room or len(found) == limit:
                 return found
 
@@ -199,7 +220,7 @@ class ConsoleClient:
         body: Json | None = None,
     ) -> object:
         """The answer's JSON."""
-        return self._request(method, path, params=params, body=body).json()
+        return self._request(method, path, params=params, body=body)[0]
 
     def _request(
         self,
@@ -208,40 +229,36 @@ class ConsoleClient:
         *,
         params: dict[str, str | int] | None = None,
         body: Json | None = None,
-    ) -> httpx.Response:
-        """A good answer, in JSON. Raises: ConsoleError."""
+    ) -> tuple[object, HTTPMessage]:
+        """A good answer's JSON and headers. Raises: ConsoleError."""
+        # Pellet looks at facts before they are in force.
+        limit_s = KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S
+        query = f"?{urlencode(params)}" if params else ""
         try:
-            answer = self._http.request(
-                method,
-                path,
-                params=params,
-                json=body,
-                # Pellet looks at facts before they are in force.
-                timeout=KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S,
-            )
-        except httpx.HTTPError as e:
-            raise ConsoleError(f"no console answers on {self._listen} ({type(e).__name__})") from e
+            with closing(_Connection(self._path, limit_s)) as connection:
+                connection.request(
+                    method,
+                    f"/api/v1/{path}{query}",
+                    body=None if body is None else json.dumps(body),
+                    headers={
+                        "Content-Type": "application/json",
+                        "Authorization": f"Bearer {self._token}",
+                    },
+                )
+                answer = connection.getresponse()
+                text = answer.read()
+        except FileNotFoundError as e:
+            raise ConsoleError(f"{self._path}: {e.strerror}; {self._hint}") from e
+        except (OSError, HTTPException) as e:
+            what = f"no console answers ({type(e).__name__})"
+            raise ConsoleError(f"{self._path}: {what}; {self._hint}") from e
         try:
-            content: object = answer.json()
+            content: object = json.loads(text)
         except (json.JSONDecodeError, UnicodeDecodeError) as e:
-            raise ConsoleError(f"{self._listen} is not our console: no JSON") from e
-        if answer.is_success:
-            return answer
+            raise ConsoleError(f"{self._path}: no console of ours: no JSON") from e
+        if 200 <= answer.status < 300:
+            return content, answer.headers
         detail = content.get("detail") if isinstance(content, dict) else None
-        if answer.status_code == 401:
+        if answer.status == 401:
             detail = "the console doesn't know this token"
-        raise ConsoleError(" ".join(str(detail or f"error {answer.status_code}").split()))
-
-
-def _read_token(settings: Settings) -> str:
-    path = settings.state_dir / "console-token"
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as e:
-        node = next((node for role, node in settings.agents() if role == "console"), None)
-        if node is None:
-            raise ConsoleError("no node of this honeynet runs a console agent") from e
-        raise ConsoleError(
-            f"{path}: {e.strerror}; the console makes it at its first start, on the host of "
-            f"node {node!r}: ask there"
-        ) from e
+        raise ConsoleError(" ".join(str(detail or f"error {answer.status}").split()))

@@ -27,6 +27,7 @@ class Console:
 
     Args:
         clock: epoch microseconds.
+        steady: microseconds on a clock that only runs, for sessions.
         ask: asks another agent.
         tell: informs the supervisor.
         heard: when the supervisor was last heard of, epoch microseconds; 0: not yet.
@@ -40,10 +41,12 @@ class Console:
         clock: Callable[[], int],
         ask: Ask,
         tell: Tell,
+        steady: Callable[[], int] | None = None,
         heard: Callable[[], int] | None = None,
         counters: Counter[str] | None = None,
     ) -> None:
         self.settings, self.store, self.clock = settings, store, clock
+        self.steady = steady or clock
         self.counters = Counter[str]() if counters is None else counters
         self.heard = heard or clock
         self.hub = Hub(clock, self.heard)

@@ -1,4 +1,9 @@
-"""uvicorn in the console's event loop: our own sockets, no signal handlers, a bounded stop."""
+"""uvicorn in the console's event loop: our own sockets, no signal handlers, a bounded stop.
+
+Two listeners, one application: the page's (``console.listen``), where everybody has to log in, and
+the operator's (`operator_socket`), a unix socket for the command line on this host. Nothing that
+happens at the first concerns the second.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,19 @@ import asyncio
 import contextlib
 import socket
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-REQUEST_S = 10.0
-"""Time that a connection gets for each whole request, head and body: uvicorn waits for ever, and
-256 who say nothing would keep the operator out."""
+from agents.console.admission import PER_ADDRESS, STRANGERS, Admission
+from agents.console.http_connections import OperatorConnection, PageConnection
+
 STOP_S = 2
 """Time that open requests get to end."""
 
@@ -102,58 +109,41 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Http(H11Protocol):
-    """Hangs up on a peer that doesn't finish its request."""
-
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        cycle = self.cycle
-        whole = cycle is not None and not cycle.response_complete and not cycle.more_body
-        if whole and self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        elif not whole and self._patience is None:
-            self._patience = self.loop.call_later(REQUEST_S, self._hang_up)
-
-    def _hang_up(self) -> None:
-        self._patience = None
-        # Answered meanwhile and silent since: the keep-alive time-out is there for that.
-        cycle = self.cycle
-        if (cycle is None or cycle.more_body or self._partial) and not self.transport.is_closing():
-            self.transport.close()
-
-    @property
-    def _partial(self) -> bool:
-        return bool(self.conn.trailing_data[0])
-
-
 class ConsoleServer:
-    """Serves until `stop`. ``serve`` is one coroutine for the agent to spawn."""
+    """Serves one listener until `stop`. ``serve`` is one coroutine for the agent to spawn.
 
-    def __init__(self, app: FastAPI, sock: socket.socket) -> None:
+    Args:
+        operators: users whose processes may ask without a login, at the operator's socket; None:
+            it is the page's listener.
+        counters: counts here connections that were refused or shed.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        sock: socket.socket,
+        *,
+        operators: frozenset[int] | None = None,
+        counters: Counter[str] | None = None,
+    ) -> None:
         self._socket = sock
         self._app = app
         self._ended = asyncio.Event()
+        counters = Counter[str]() if counters is None else counters
+        protocol: Callable[..., asyncio.Protocol]
+        if operators is not None:
+            protocol = partial(OperatorConnection, users=operators, counters=counters)
+        else:
+            # Behind a reverse proxy nobody has an address of his own.
+            each = STRANGERS if sock.family == socket.AF_UNIX else PER_ADDRESS
+            protocol = partial(PageConnection, admission=Admission(each), counters=counters)
         self._server = _Server(
             uvicorn.Config(
                 app,
                 lifespan="off",
                 log_config=None,
-                log_level="warning",
+                # Not "warning": it has a line for everybody who sends rubbish.
+                log_level="error",
                 access_log=False,
                 # The peer's word on where it comes from is not believed.
                 proxy_headers=False,
@@ -161,9 +151,8 @@ class ConsoleServer:
                 date_header=True,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=STOP_S,
-                limit_concurrency=256,
                 h11_max_incomplete_event_size=32 * 1024,
-                http=_Http,
+                http=cast(Any, protocol),
                 ws="none",
             )
         )

@@ -1,4 +1,7 @@
-"""Who may use the console: users on disk (scrypt), sessions in memory, one token for the CLI."""
+"""Who may use the console: users on disk (scrypt), sessions in memory, the command line's token.
+
+Times are arguments, on a clock that only runs: who sets the host's clock ends no session.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import hmac
 import json
 import os
 import secrets
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,8 +28,6 @@ ABSOLUTE_US = 8 * 3600 * 1_000_000
 MAX_SESSIONS = 200
 MAX_PASSWORD = 256
 """Characters; more is refused unhashed."""
-_FAILURES, _WINDOW_US = 5, 60 * 1_000_000
-_MAX_NAMES = 1000
 FIRST_USER = "operator"
 
 
@@ -195,37 +196,6 @@ class Sessions:
     def drop(self, session_id: str) -> None:
         """End a session (logout, role taken away)."""
         self._sessions.pop(session_id, None)
-
-
-class LoginLimit:
-    """At most 5 failed logins a minute for one name, and 30 for all names together.
-
-    The console listens on loopback, where addresses tell nobody apart: so it counts by name.
-    """
-
-    def __init__(self) -> None:
-        self._by_name: OrderedDict[str, deque[int]] = OrderedDict()
-        self._all: deque[int] = deque(maxlen=6 * _FAILURES)
-
-    def wait_s(self, name: str, now_us: int) -> int:
-        """Seconds until this name may try again; 0 for now."""
-        waits = [0]
-        for tries in (self._by_name.get(name), self._all):
-            if tries and len(tries) == tries.maxlen:
-                waits.append(-((now_us - tries[0] - _WINDOW_US) // 1_000_000))
-        return max(waits)
-
-    def failed(self, name: str, now_us: int) -> None:
-        """Count a failure."""
-        self._by_name.setdefault(name, deque(maxlen=_FAILURES)).append(now_us)
-        self._by_name.move_to_end(name)
-        while len(self._by_name) > _MAX_NAMES:
-            self._by_name.popitem(last=False)
-        self._all.append(now_us)
-
-    def succeeded(self, name: str) -> None:
-        """Forget the failures of a name."""
-        self._by_name.pop(name, None)
 
 
 def _key(cookie: str) -> str:

@@ -87,7 +87,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """The other correlation agents."""
         self._analyzers = self.settings.analyzers_of(self.node)
         """Those whose alerts are evidence of our own."""
-        self._subscribers = Subscribers(context.state_dir / "subscribers.json")
+        self._subscribers = Subscribers(context.state_dir / "subscribers.json", self.conditions)
         self._is_gateway = "reaction" in self.settings.node_named(self.node).agents
 
     @classmethod

@@ -22,7 +22,8 @@ CANDIDATES = frozenset({_CANDIDATE, IDPS.ScenarioBlockCandidate.local_name})
 
 @dataclass(slots=True)
 class Finding:
-    """Everything that one rule concluded about one source (and target)."""
+    """Everything that one rule concluded about one source (and target); of the alerts that complete
+    the pattern all are verified or none."""
 
     rule: str
     comment: str
@@ -75,14 +76,16 @@ def collect_findings(
         if m.name not in CANDIDATES
     ]
     candidates = {m.individual: m for m in inferences.members if m.name == _CANDIDATE}
-    findings: dict[tuple[str, Address | None, Address | None], Finding] = {}
+    findings: dict[tuple[str, Address | None, Address | None, bool], Finding] = {}
     for why, first, last in conclusions:
         earlier, later = alert(first), alert(last)
         # Rules may also conclude about hosts; those conclusions are no incidents.
         if not why.rule or earlier is None or later is None or fresh_ids.isdisjoint((first, last)):
             continue
         target = _target(later)
-        key = (why.rule, later.source, target if kind_of(why.rule).per_target else None)
+        # Severity must come from what could not be forged, if a block does.
+        place = target if kind_of(why.rule).per_target else None
+        key = (why.rule, later.source, place, later.verified_source)
         finding = findings.get(key)
         if finding is None:
             finding = findings[key] = Finding(why.rule, why.comment, later.source, target)

@@ -86,7 +86,7 @@ class Journal:
                         key="(kind, subject, object)",
                     ),
                 ),
-                reserve_pages=1024,
+                reserve_pages=256,
             ),
             faults=faults,
         )

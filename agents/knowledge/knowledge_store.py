@@ -45,12 +45,16 @@ class KnowledgeStore:
     def lay_out(self, files: FileSet) -> Path:
         """Write the files side by side, so that they can be tried; returns their folder.
 
+        What is there already is not written again: no room is needed for it.
+
         Raises: OSError.
         """
         folder = self._of(files.digest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, data in files.contents.items():
-            write_whole(folder / name, data)
+            path = folder / name
+            if not (path.is_file() and path.read_bytes() == data):
+                write_whole(path, data)
         for path in folder.iterdir():
             if path.name not in files.contents:
                 path.unlink()

@@ -61,7 +61,12 @@ class KnowledgeReceiver:
     """
 
     def __init__(
-        self, folder: Path, *, follows: str, policy: Policy, counters: Counter[str]
+        self,
+        folder: Path,
+        *,
+        follows: str,
+        policy: Policy,
+        counters: Counter[str],
     ) -> None:
         self._store = KnowledgeStore(folder)
         self.follows = follows

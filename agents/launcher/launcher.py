@@ -27,6 +27,7 @@ from agents.base import users
 from agents.clock import now_us
 from agents.launcher.child import MAX_LINE, Child
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
+from agents.launcher.log_file import LogFile, turn_file
 from agents.launcher.node_state import NodeSocket
 from agents.launcher.priority import RAISED, raise_priority
 from agents.launcher.restarts import RestartPolicy
@@ -284,6 +285,7 @@ class Launcher:
                     logger.error("XMPP server: %s", e)
 
     async def _report(self, run_dir: Path) -> None:
+        log_file = LogFile()
         sockets = [
             NodeSocket(run_dir / f"{node.name}.sock", partial(self._state_of, node))
             for node in self._nodes
@@ -291,15 +293,21 @@ class Launcher:
         try:
             while not self._stopping.is_set():
                 reap_orphans(self._children_pids())
+                before = self._trouble
+                if await asyncio.to_thread(log_file.turn):
+                    logger.info("the log was long enough and begins anew")
+                if self._server is not None:
+                    for name in ("prosody.log", "prosody.out"):
+                        await asyncio.to_thread(turn_file, self._server.directory / name)
                 try:
                     for listener in sockets:
                         await listener.open()
+                    self._trouble = ""  # that is what is written, if it can be
                     self._write_run_files(run_dir)
-                    self._trouble = ""
                 except OSError as e:
                     # A full disk must not end the agents; who asks at the socket is told of it.
                     trouble = f"{e.filename or run_dir}: {e.strerror}"
-                    if not self._trouble:
+                    if not before:
                         logger.error("%s: the state of the node can't be kept there", trouble)
                     self._trouble = trouble
                 with contextlib.suppress(TimeoutError):

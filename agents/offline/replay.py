@@ -38,6 +38,10 @@ class Totals:
     malformed: int = 0
     forged: int = 0
     """Packets that came from outside in the name of an own host."""
+    out_of_window: int = 0
+    """Segments that are no part of the proven conversation of their ends."""
+    one_sided: bool = False
+    """One direction of connections only was captured: nothing in it is verified."""
     connections: int = 0
     lines: int = 0
     refused: int = 0
@@ -130,12 +134,14 @@ class Replay:
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us, final=True))
+        self.totals.one_sided = self._sensor.one_sided
         if self._signatures is not None:
             yield from self._others(self._signatures.finish())
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         raw = self._sensor.on_packets(raw)
         self.totals.forged = self._sensor.counters["forged"]
+        self.totals.out_of_window = self._sensor.counters["out_of_window"]
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
         yield from self._others(self._sensor.take_alerts())
         if self._signatures is not None and len(raw):

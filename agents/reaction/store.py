@@ -47,7 +47,7 @@ _LIMITS: Final = Limits(
             table="claim", rows=MAX_CLAIMS, worst_first="end", key="(address, claimant, decision)"
         ),
     ),
-    reserve_pages=1024,
+    reserve_pages=256,
 )
 
 

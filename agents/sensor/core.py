@@ -16,7 +16,9 @@ from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
+from agents.sensor.flows.keys import count_sides
 from agents.sensor.flows.marks import Marks
+from agents.sensor.flows.packets import TCP
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.payload import PayloadReader
@@ -30,13 +32,15 @@ BATCH_SPAN_US = 60_000_000
 """The analyzer looks at its windows once a batch. A block of a slow capture, or a log read after a
 pause, holds hours, in which five refused logins would be lost among what came later."""
 BATCH_CONNECTIONS = 1_400
-"""Connections in one batch: 1,400 x 100 bytes stay below 200 kB also in base64."""
+"""Connections in one batch: 1,400 x 101 bytes stay below 200 kB also in base64."""
 MAX_WAITING = 262_144
 """Connections kept between two calls of `SensorCore.take_batches`; more are dropped and counted."""
 MAX_ALERTS = 256
 """Alerts kept between two calls of `SensorCore.take_alerts`; more are dropped and counted."""
 COUNTS_ONLY_US = 5_000_000
 """A batch without connections, only counts, is sent no more often than this."""
+ONE_SIDED = 10
+"""So many connections with payload of one end only, at least, make a capture one-sided."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://w3id.org/ontoidps#ConnectionBatch")
 
 
@@ -61,7 +65,10 @@ class SensorCore:
         one_sided: bool = False,
     ) -> None:
         """``judge``: says which packets can't have come from whom they name. ``one_sided``: one
-        direction only is captured, so that what nobody is seen to answer is read as well."""
+        direction only is captured, so that no conversation is ever proven, and what nobody is seen
+        to answer is read as well."""
+        self._one_sided = one_sided
+        self._looked = False
         self._sensor = sensor
         self._repeatable = repeatable
         self._flows = FlowTable(timeouts, max_flows=max_flows)
@@ -114,11 +121,18 @@ class SensorCore:
             if not len(packets):
                 return raw
 
+        if self._repeatable and not self._looked:
+            # Offline the first block tells what live the settings say.
+            self._looked = True
+            if _one_sided(*count_sides(packets)):
+                self._one_sided = self._reader.one_sided = True
+
         def read(answers: Answers) -> Marks:
             return self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
 
         self._flows.add(packets, read)
         self.counters["evicted"] = self._flows.evicted
+        self.counters["out_of_window"] = self._flows.rejected
         self._alerts += self._arp.on_packets(packets)
         if len(self._alerts) > MAX_ALERTS:
             self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
@@ -161,6 +175,9 @@ class SensorCore:
         if final:
             done = np.concatenate((opaque(done), opaque(self._flows.flush()))).view(CONNECTION)
             done = done.take(stable_order(done["start_us"]))
+        if self._one_sided:
+            done["conversation"] = 0
+        self._count_sides(done)
         if len(done) > MAX_WAITING:
             self.on_dropped(int(_packets(done[MAX_WAITING:])))
             done = done[:MAX_WAITING]
@@ -178,6 +195,20 @@ class SensorCore:
         self.counters["batches"] += len(batches)
         return batches
 
+    def _count_sides(self, done: NDArray[np.void]) -> None:
+        tcp = done["protocol"] == TCP
+        answered = (done["orig_packets"] > 0) & (done["resp_packets"] > 0)
+        self.counters["two_sided"] += int((tcp & answered).sum())
+        talked = (done["orig_bytes"] > 0) | (done["resp_bytes"] > 0)
+        self.counters["one_sided"] += int((tcp & talked & ~answered).sum())
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the capture seems to see one direction only, or is said to: of the connections in
+        which something was said nearly none has packets of both ends."""
+        one, both = self.counters["one_sided"], self.counters["two_sided"]
+        return self._one_sided or _one_sided(one, both)
+
     def _batch(self, begin_us: int, end_us: int, connections: NDArray[np.void]) -> ConnectionBatch:
         self._sequence += 1
         identity = uuid.uuid4()
@@ -194,6 +225,10 @@ class SensorCore:
             malformed=self._malformed,
             connections=np.ascontiguousarray(connections, CONNECTION),
         )
+
+
+def _one_sided(one: int, both: int) -> bool:
+    return one >= ONE_SIDED and both * 50 <= one
 
 
 def batch_parts(table: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.void]]]:

@@ -71,6 +71,9 @@ class Node(Part):
     """Rings that share each interface's packets by connection (docs/capture.md)."""
     capture_ring_mib: Whole = Field(default=16, ge=1, le=1024)
     """Of each ring, in the kernel's memory: how long a burst may be before packets are lost."""
+    one_sided: bool = False
+    """The sensor sees one direction of connections only (asymmetric routing, a tap of one fibre):
+    no source that it reports is ever verified (docs/capture.md)."""
     nflog: tuple[Annotated[Whole, Field(ge=0, le=65535)], ...] = ()
     """Groups to which netfilter logs packets: ``nft … log group 5``."""
     captures: tuple[Path, ...] = ()

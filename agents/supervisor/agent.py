@@ -93,7 +93,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             operations=operations,
             timekeeper=Timekeeper(clock, ledger, operations.propagation),
             changes=Changes(ledger, now_us, self._ask_ontology),
-            subscribers=Subscribers(folder / "subscribers.json"),
+            subscribers=Subscribers(folder / "subscribers.json", self.conditions),
             sweeping=asyncio.Lock(),
         )
         self.at_end(lambda: self._close(run))

@@ -73,9 +73,12 @@ class Directory:
         if description.lease_s <= 0:
             raise DirectoryError(f"{name!r} asks for a lease of {description.lease_s} s")
         former = self._superseded.setdefault(name, deque(maxlen=SUPERSEDED))
-        if description.id in former:
-            raise DirectoryError(f"a second agent runs as {name!r}")
         entry = self._entries.get(name)
+        if description.id in former:
+            if entry is not None and entry.up and entry.expires_us > now_us:
+                raise DirectoryError(f"a second agent runs as {name!r}")
+            # The one that took its place is gone, and it is still there.
+            former.remove(description.id)
         change: Change = "renewed"
         since = now_us
         if entry is None:

@@ -225,3 +225,10 @@ class EntryStore(Store):
             self._db.execute(
                 "UPDATE entry SET ended_us = min(ended_us, ?) WHERE state = 'lifted'", (now_us,)
             )
+            # Gateways' reports as well, or the next ones would look older than the last.
+            self._db.execute(
+                "UPDATE gateway SET reported_us = max(1, reported_us + ?),"
+                " expires_us = CASE expires_us WHEN 0 THEN 0 ELSE max(1, expires_us + ?) END"
+                " WHERE reported_us > 0",
+                (step_us, step_us),
+            )

@@ -109,7 +109,7 @@ class Retention:
                     only="state = 'active'",
                 ),
             ),
-            reserve_pages=1024,
+            reserve_pages=256,
         )
 
 

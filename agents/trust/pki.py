@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_CA_DAYS = 3650
-_SERVER_DAYS = 397
-_CLOCK_SLACK = timedelta(days=1)
-"""Hosts whose clock is behind must still accept a certificate made just now."""
+_VALID_FROM = datetime(2000, 1, 1, tzinfo=UTC)
+_VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""No end (RFC 5280, 4.1.2.5). Clocks are not trusted: a host that boots with its clock a month off,
+whichever made the certificate, must still reach the server. Both go with the honeynet's keys."""
 
 
 def ensure_authority(directory: Path) -> None:
@@ -24,15 +24,14 @@ def ensure_authority(directory: Path) -> None:
         return
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("OntoIDPS private CA")
-    now = datetime.now(UTC)
     built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SLACK)
-        .not_valid_after(now + timedelta(days=_CA_DAYS))
+        .not_valid_before(_VALID_FROM)
+        .not_valid_after(_VALID_UNTIL)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -53,15 +52,14 @@ def issue_server_certificate(authority: Path, domain: str) -> tuple[bytes, bytes
     ca = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
     key = ec.generate_private_key(ec.SECP256R1())
     issuer_id = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    now = datetime.now(UTC)
     built = (
         x509.CertificateBuilder()
         .subject_name(_name(domain[:64]))
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SLACK)
-        .not_valid_after(now + timedelta(days=_SERVER_DAYS))
+        .not_valid_before(_VALID_FROM)
+        .not_valid_after(_VALID_UNTIL)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)

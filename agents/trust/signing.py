@@ -5,7 +5,7 @@ random name and a clock that only runs. Who receives asks a sender, once per ses
 clock says (a *challenge*: a random word that the answer repeats), and knows from then on how old a
 message of that session is, whatever anybody does to the wall clock of any host.
 
-What keeps a message that was recorded on the way from being taken twice (docs/decisions/0018):
+What keeps a message that was recorded on the way from being taken twice (docs/decisions/0019):
 
 * of another process of the sender: its session is not the one that answered the challenge;
 * recorded before the receiver started: signed before the answer;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -51,15 +52,15 @@ class Correlation(BaseAgent[None]):
         self.refused.append(reason)
 
 
-async def until(condition, what):
+async def until(condition, what, limit_s=LIMIT_S):
     """Wait for a condition that may ask the console (in a thread)."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + limit_s
     while True:
         with contextlib.suppress(ConsoleError, LookupError):
             found = await asyncio.to_thread(condition)
             if found:
                 return found
-        assert time.monotonic() < deadline, f"not in {LIMIT_S} s: {what}"
+        assert time.monotonic() < deadline, f"not in {limit_s} s: {what}"
         await asyncio.sleep(0.05)
 
 
@@ -83,9 +84,10 @@ def agent_processes(honeynet_file: Path):
     processes = {}
     log = (honeynet_file.parent / "agents.log").open("ab")
 
-    def run(role, node="gw1"):
+    def run(role, node="gw1", environment=None):
         command = [sys.executable, "-m", "agents.launcher.process", role, node, str(honeynet_file)]
-        processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log)
+        env = {**os.environ, **(environment or {})}
+        processes[role, node] = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         return processes[role, node]
 
     yield run

@@ -20,6 +20,7 @@ import pytest
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
 from agents.console.agent import ConsoleAgent
+from agents.console.operator_socket import operator_socket
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.ontology.agent import OntologyAgent
@@ -219,10 +220,11 @@ async def test_both_ways_of_renaming_reach_the_next_alert(honeynet: Path) -> Non
         await until(lambda: ontology.counters["clusters_refused"])
         assert f'in cluster {number} ("night backup", ' in await net.next_alert(3)
 
+        url = "http://localhost/api/v1"
+        at_socket = httpx.AsyncHTTPTransport(uds=str(operator_socket(net.settings, "gw1")))
         token = (net.settings.state_dir / "console-token").read_text().strip()
-        url = f"http://{net.settings.console.listen}/api/v1"
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(headers=headers, timeout=15, trust_env=False) as client:
+        async with httpx.AsyncClient(transport=at_socket, headers=headers, timeout=15) as client:
             body = {"name": "own scanner", "traffic_class": "Normal", "reason": "ticket 4711"}
             # While the file is no good, the console is refused too, with the reason.
             answer = await client.post(f"{url}/clusters/{number}", json=body)

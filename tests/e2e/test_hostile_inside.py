@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(400)]
 
 SCRIPT = Path(__file__).parent / "lab_scripts" / "hostile_inside.py"
 DENIED, FORBIDDEN = "Permission denied", "Operation not permitted"
-ORDERS = ("order in its own name", "order in the supervisor's name", "order in correlation's name")
+FORGED = ("order in the supervisor's name", "order in correlation's name")
 
 
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["own users", "one user"])
@@ -38,9 +38,10 @@ def test_hostile_code_inside_an_agent(user_namespace: bool, tmp_path: Path) -> N
     log = "\n".join(seen.pop("log"))
     assert seen["up"], log
     for who in ("sensor", "analyzer", "ontology", "console"):
-        assert isinstance(seen[who], dict), seen[who]
+        assert isinstance(seen[who], dict), (seen[who], log)
         became = dict(seen[who])
-        assert all(became.pop(order) == "sent" for order in ORDERS), became
+        assert became.pop("order in its own name") == "refused: role", (who, log)
+        assert {became.pop(order) for order in FORGED} == {"sent"}, became
         assert became.pop("change the outbox") == "1", "its own mail is its own"
         flush = became.pop("flush the rules")
         assert flush == (FORBIDDEN if who in ("analyzer", "console") else "refused")
@@ -48,7 +49,7 @@ def test_hostile_code_inside_an_agent(user_namespace: bool, tmp_path: Path) -> N
             "write a rule": FORBIDDEN, "read the key of reaction": DENIED, "kill": "0",
         }, who  # fmt: skip
     worker = dict(seen["correlation worker"])
-    assert {worker.pop(order) for order in ORDERS} == {FORBIDDEN}
+    assert {worker.pop(order) for order in FORGED} == {FORBIDDEN}
     assert worker == {
         "write a rule": FORBIDDEN,
         "flush the rules": FORBIDDEN,
@@ -57,11 +58,6 @@ def test_hostile_code_inside_an_agent(user_namespace: bool, tmp_path: Path) -> N
         "kill": "0",
     }
     assert seen["rules after"] == seen["rules before"] and "192.0.2.99" not in seen["rules after"]
-    assert seen["same agents"] and seen["restarts"] == 0, log
-    # Four times an order in the own name; eight in another's, by signature or by user.
-    refused = seen["refused"]
-    assert refused["refused_role"] >= 4, refused
-    wrong = "refused_bad-signature" if user_namespace else "refused_user"
-    assert refused[wrong] >= 8, refused
-    assert seen["control"], f"the supervisor's own order does nothing either: {log}"
-    assert seen["launcher"] == 0
+    assert seen["ended"] == [], log
+    assert seen["control"] == {"order in its own name": "agree"}, (seen["control"], log)
+    assert seen["control blocked"] and seen["codes"] == [0], log

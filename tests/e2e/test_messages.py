@@ -339,7 +339,7 @@ async def test_no_forged_order_is_obeyed(server: Any, act: Callable[[str, str], 
         "garbage-13": ("not-understood", "content"),
         "other-ontology": ("not-understood", "content"),
     }
-    assert sensor_answers <= {"refuse", "not-understood", "inform"}
+    assert sensor_answers <= {"refuse", "not-understood", "inform", ASK, TELL}
     assert reaction.stop() == 0
 
 

@@ -28,7 +28,7 @@ BATCH = ConnectionBatch(
 
 
 def test_a_row_is_packed_and_its_bits_and_columns_have_names() -> None:
-    assert CONNECTION.itemsize == 100
+    assert CONNECTION.itemsize == 101
     assert not CONNECTION.isalignedstruct
     assert set(CONTENT_COUNTS) < set(CONNECTION.names or ())
     assert len(INDICATORS) <= 8 * CONNECTION["indicators"].itemsize

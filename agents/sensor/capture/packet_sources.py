@@ -92,9 +92,14 @@ class Sources:
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
-        self._shared = [Lane(sensor, reading=SHARE / workers) for _ in range(workers)]
-        self._groups = {group: Lane(sensor) for group in node.nflog}
-        self._files = {path: Lane(sensor, own_clock=True) for path in node.captures}
+        one_sided = node.one_sided
+        self._shared = [
+            Lane(sensor, reading=SHARE / workers, one_sided=one_sided) for _ in range(workers)
+        ]
+        self._groups = {group: Lane(sensor, one_sided=one_sided) for group in node.nflog}
+        self._files = {
+            path: Lane(sensor, own_clock=True, one_sided=one_sided) for path in node.captures
+        }
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
 
     @property
@@ -252,7 +257,7 @@ class Sources:
                     self._opened(source, 1)
                     self._trouble(name, "")
                     self._read(reader, lane, name, watch)
-            except CaptureError as e:
+            except (CaptureError, OSError) as e:  # no descriptors, for now
                 self._count("capture_errors")
                 missing = isinstance(e, InterfaceMissing)
                 self._trouble(name, f"no interface {source}" if missing else str(e))

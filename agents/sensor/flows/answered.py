@@ -34,7 +34,8 @@ class Answers:
     side: NDArray[np.bool_]
     """Whether the sender of each packet is the greater end of its key."""
     order: Ints
-    """Positions sorted by connection, in arrival order within each."""
+    """Positions sorted by connection, in arrival order within each; without those of packets that
+    are no part of their connection (`agents.sensor.flows.tcp_conversations`)."""
     starts: Ints
     """Where in ``order`` each connection begins."""
     rows: Rows
@@ -52,8 +53,13 @@ class Answers:
 
     def spoken(self, which: Ints) -> NDArray[np.bool_]:
         """For each of these packets whether the responder has spoken in its connection, with this
-        packet or before. A reset alone is no word."""
+        packet or before. A reset alone is no word; what is no part of it counts as unanswered."""
         places = self._places(which)
+        if (places < 0).any():
+            part = places >= 0
+            out = np.zeros(len(which), np.bool_)
+            out[part] = self.spoken(which[part])
+            return out
         groups = np.searchsorted(self.starts, places, side="right") - 1
         out = np.zeros(len(which), np.bool_)
         if not len(which):
@@ -87,7 +93,7 @@ class Answers:
         return np.asarray(spoken[first[number] + places - begins[number]])
 
     def _places(self, which: Ints) -> Ints:
-        places = np.empty(len(self.order), np.int64)
+        places = np.full(len(self.packets), -1)
         places[self.order] = np.arange(len(self.order))
         return np.asarray(places[which])
 

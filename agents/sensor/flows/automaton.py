@@ -14,6 +14,9 @@ could differ, this module is the statement of what is meant:
 - Only the responder refuses a login: a refusal that the originator sends counts for nothing, and
   so does content that the other end alone can say. But where no SYN was seen, a refusal from a
   login port to a high one shows that the server spoke first: the ends change places.
+- Packets stand to a conversation as `agents.sensor.flows.tcp_conversations` has it; rejected ones
+  don't come here. What belongs to no proven conversation and what does never share a report, and a
+  SYN-ACK with another initial sequence number begins a new connection if the old one was proven.
 - A report that is ``active_us`` old is split off; ``marked_us`` if it carries a login or indicator.
 """
 
@@ -24,9 +27,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.marks import LOGIN_PORTS, add_counts
+from agents.sensor.flows.marks import CONTENT_COLUMNS, LOGIN_PORTS, Marks, add_counts
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, Packets
 from agents.sensor.flows.rows import ENDS, REPORT, SWAPPED, Rows, begin_connections, records
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN, UNSURE
 from ontology.records import INDICATORS
 
 FRESH, REOPEN, INTERIM, TURN = 1, 2, 3, 4
@@ -40,7 +44,7 @@ URGENT_INDICATORS = sum(
 
 
 STATE_OF = ("answered", "closed", "orig_flags", "resp_flags", "close_us")
-_LIVE = ("protocol", "orig_side", *STATE_OF, "last_us", "start_us", *REPORT)
+_LIVE = ("protocol", "orig_side", "proven", *STATE_OF, "last_us", "start_us", *REPORT)
 """What `run_automaton` follows packet by packet; the rest is set when a connection begins."""
 
 
@@ -91,6 +95,8 @@ class Extras:
     marked: NDArray[np.int64]
     content: NDArray[np.uint8]
     by_server: NDArray[np.bool_]
+    standing: NDArray[np.uint8]
+    """To its conversation, of every packet."""
     _speaking: frozenset[int] | None = field(default=None, init=False)
 
     def speaking(self) -> frozenset[int]:
@@ -134,6 +140,36 @@ class Extras:
             add_counts(counts, rows[some], self.content[at[some]])
 
 
+def extras_of(
+    packets: Packets, marks: Marks | None, standing: NDArray[np.uint8]
+) -> tuple[Extras, NDArray[np.bool_]]:
+    """What is rare of the packets, and which of them have any of it."""
+    special = packets.wrong_fragment | packets.urgent
+    none = np.broadcast_to(np.int64(0), len(packets))
+    failed = attempts = indicators = none
+    if marks is not None and len(marks.index):
+        # What a segment says that may not be its sender's is not said.
+        marks = marks.take(standing[marks.index] != UNSURE)
+        failed, attempts, indicators = (np.zeros(len(packets), np.int64) for _ in range(3))
+        failed[marks.index] = marks.failed_logins
+        attempts[marks.index] = marks.login_attempts
+        indicators[marks.index] = marks.indicators
+        special[marks.index] = True
+    wrong, urgent = (
+        column.astype(np.int64) if column.any() else none
+        for column in (packets.wrong_fragment, packets.urgent)
+    )
+    marked, by_server = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    content = np.zeros((0, len(CONTENT_COLUMNS)), np.uint8)
+    if marks is not None and marks.content is not None and marks.by_server is not None:
+        some = marks.content.any(axis=1)
+        marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]
+    return (
+        Extras(wrong, urgent, failed, attempts, indicators, marked, content, by_server, standing),
+        special,
+    )
+
+
 def run_automaton(
     row: Rows,
     packets: Packets,
@@ -154,14 +190,20 @@ def run_automaton(
         side[positions],
         extras.urgent_mark(positions),
         extras.refusals(packets, positions),
+        extras.standing[positions],
     )
     said = row["content"].copy()
     speaking = extras.speaking()
     contents: list[NDArray[np.uint8]] = []
-    for packet, time, flags, size, greater, mark, refusal in zip(
+    for packet, time, flags, size, greater, mark, refusal, standing in zip(
         *(c.tolist() for c in columns), strict=True
     ):
+        proof = standing == CLIENT and greater == now["orig_side"]
         kind = next_split(now, time, flags, size, limits)
+        if standing == ANEW and now["proven"]:
+            kind = FRESH
+        elif kind == 0 and proof and now["loose"]:
+            kind = INTERIM
         if kind < 0:
             continue
         if kind:
@@ -172,7 +214,7 @@ def run_automaton(
             said[:] = 0
             if kind == FRESH:
                 began.append(packet)
-                now.update(dict.fromkeys(STATE_OF, 0), last_us=time)
+                now.update(dict.fromkeys(STATE_OF, 0), last_us=time, proven=0)
                 now["orig_side"] = greater ^ (flags & (SYN | ACK) == SYN | ACK)
             elif kind == REOPEN:
                 now.update(dict.fromkeys(STATE_OF, 0))
@@ -181,8 +223,10 @@ def run_automaton(
             if not (now["orig_flags"] | now["resp_flags"] | flags) & SYN:
                 for one, other in SWAPPED:
                     now[one], now[other] = now[other], now[one]
-                now.update(orig_side=not greater, answered=True, failed_logins=0)
+                now.update(orig_side=not greater, answered=True, failed_logins=0, proven=0)
                 orig = False
+        now["proven"] |= standing == CLIENT and orig
+        now["loose"] |= standing == OPEN and size > 0
         count_packet(now, time, flags, size, orig)
         now["wrong_fragments"] += int(extras.wrong[packet])
         now["urgent"] += int(extras.urgent[packet])

@@ -71,18 +71,15 @@ class _Chunk:
         self.ether_type = np.zeros(n, np.uint16)
         self.transport = np.zeros(n, np.int64)  # where the transport header begins
         self.datagram_end = np.zeros(n, np.int64)  # where the IP datagram says it ends
-        self.src = np.zeros((n, 16), np.uint8)
-        self.dst = np.zeros((n, 16), np.uint8)
-        self.src_port = np.zeros(n, np.uint16)
-        self.dst_port = np.zeros(n, np.uint16)
+        self.src, self.dst = np.zeros((2, n, 16), np.uint8)
+        self.src_port, self.dst_port = np.zeros((2, n), np.uint16)
         self.protocol = np.zeros(n, np.uint8)
         self.version = np.zeros(n, np.uint8)
         self.flags = np.zeros(n, np.uint8)
+        self.numbers = np.zeros((2, n), np.uint32)  # of TCP: sequence, acknowledgement
         self.payload = np.zeros(n, np.int64)
-        self.fragment = np.zeros(n, np.bool_)
-        self.later_fragment = np.zeros(n, np.bool_)
-        self.wrong_fragment = np.zeros(n, np.bool_)
-        self.urgent = np.zeros(n, np.bool_)
+        self.fragment, self.later_fragment = np.zeros((2, n), np.bool_)
+        self.wrong_fragment, self.urgent = np.zeros((2, n), np.bool_)
 
     def run(self, link_type: int) -> None:
         self._link(link_type)
@@ -114,6 +111,8 @@ class _Chunk:
             "protocol": self.protocol[keep],
             "ip_version": self.version[keep],
             "flags": self.flags[keep],
+            "sequence": self.numbers[0][keep],
+            "acknowledgement": self.numbers[1][keep],
             "payload_bytes": np.maximum(ends - payload, 0),
             "payload_offset": payload,
             "payload_length": np.maximum(captured, 0),
@@ -356,6 +355,8 @@ class _Chunk:
         self._ports(which, header)
         flags = header[:, 13].copy()
         self._set(self.flags, which, flags)
+        for number, column in enumerate(self.numbers):
+            self._set(column, which, header.view(">u4")[:, 1 + number])
         self._set(self.urgent, which, (flags & URG) != 0)
         self._set(self.payload, which, payload)
 

@@ -5,8 +5,8 @@ capture joined to itself, or one packet seen at two places with one clock. The c
 capture's, so no sender can make his packets look like duplicates. They are left out altogether.
 
 A *retransmission* is a segment of the same connection with the same sequence number and the same
-bytes, soon after the first. It is a packet like any other, but what it says was said already: its
-marks (logins, refusals, attack strings) are taken off.
+bytes, soon after the first, that acknowledges about the same. It is a packet like any other, but
+what it says was said already: its marks (logins, refusals, attack strings) are taken off.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
-from agents.sensor.flows.segments import sequence_numbers
+from agents.sensor.flows.tcp_conversations import REACH, ahead
 from datasets.captures.pcap import RawPackets, rows
 
 Ints = NDArray[np.int64]
@@ -55,7 +55,7 @@ class Duplicates:
         self._held = 0
         self._newest = np.iinfo(np.int64).min
         self._multipliers = [np.uint64(secrets.randbits(64) | 1) for _ in range(_HEAD // 8 + 2)]
-        self._segments: OrderedDict[bytes, int] = OrderedDict()
+        self._segments: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self.frames = 0
         """Frames left out."""
         self.segments = 0
@@ -95,48 +95,44 @@ class Duplicates:
         segments = np.flatnonzero(packets.protocol[marks.index] == TCP)
         if len(segments):
             keep[segments] = ~self._sent_before(packets, marks.index[segments])
-        if keep.all():
-            return marks
         self.segments += int((~keep).sum())
-        return replace(
-            marks,
-            index=marks.index[keep],
-            failed_logins=marks.failed_logins[keep],
-            login_attempts=marks.login_attempts[keep],
-            indicators=marks.indicators[keep],
-            content=None if marks.content is None else marks.content[keep],
-            by_server=None if marks.by_server is None else marks.by_server[keep],
-        )
+        return marks.take(keep)
 
     def _sent_before(self, packets: Packets, which: Ints) -> NDArray[np.bool_]:
         """Which of these TCP segments are retransmissions."""
         ports = np.stack((packets.src_port[which], packets.dst_port[which]), axis=1)
-        numbers = sequence_numbers(packets, which)
+        numbers = packets.sequence[which]
         heads = np.concatenate(
             (packets.src[which], packets.dst[which], ports.view(np.uint8).reshape(-1, 4)), axis=1
         )
         block = packets.data.data
         begins = packets.payload_offset[which]
         out = np.zeros(len(which), np.bool_)
-        for row, (head, number, begin, end, now_us) in enumerate(
+        for row, (head, number, begin, end, now_us, acknowledged) in enumerate(
             zip(
                 np.ascontiguousarray(heads),
                 numbers.tolist(),
                 begins.tolist(),
                 (begins + packets.payload_length[which]).tolist(),
                 packets.time_us[which].tolist(),
+                packets.acknowledgement[which].tolist(),
                 strict=True,
             )
         ):
             state = hashlib.blake2b(head.data, digest_size=16, key=b"%d" % number)
             state.update(block[begin:end])
             key = state.digest()
-            first_us = self._segments.pop(key, None)
-            before = first_us is not None and abs(now_us - first_us) <= RETRANSMITTED_US
-            self._segments[key] = first_us if before and first_us is not None else now_us
+            first_us, before = self._segments.pop(key, (now_us, None))
+            # A copy that acknowledges something else altogether reaches nobody: it may be there
+            # only to make this one look like a repetition.
+            again = before is not None and (
+                abs(now_us - first_us) <= RETRANSMITTED_US
+                and abs(ahead(acknowledged, before)) <= REACH
+            )
+            self._segments[key] = (first_us if again else now_us, acknowledged)
             if len(self._segments) > MAX_SEGMENTS:
                 self._segments.popitem(last=False)
-            out[row] = before
+            out[row] = again
         return out
 
     def _remember(self, block: _Block) -> None:

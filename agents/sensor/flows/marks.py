@@ -35,6 +35,19 @@ class Marks:
     by_server: NDArray[np.bool_] | None = None
     """Whether that content counts only from the responder (True) or the originator."""
 
+    def take(self, keep: NDArray[np.bool_]) -> Marks:
+        """The entries to keep."""
+        if keep.all():
+            return self
+        return Marks(
+            self.index[keep],
+            self.failed_logins[keep],
+            self.login_attempts[keep],
+            self.indicators[keep],
+            None if self.content is None else self.content[keep],
+            None if self.by_server is None else self.by_server[keep],
+        )
+
 
 def add_counts(
     counts: NDArray[np.uint8], rows: NDArray[np.int64], content: NDArray[np.uint8]

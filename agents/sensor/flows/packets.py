@@ -55,6 +55,14 @@ class Packets:
     """Well-formed frames of other network protocols (spanning tree, LLDP, …)."""
     malformed: Counter[str] = field(default_factory=Counter)
     """Packets left out, by what was wrong with them."""
+    sequence: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    """TCP sequence and acknowledgement number, 0 for other protocols; left out: 0 for all."""
+    acknowledgement: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+
+    def __post_init__(self) -> None:
+        for name in ("sequence", "acknowledgement"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(len(self.time_us), np.uint32))
 
     def __len__(self) -> int:
         return len(self.time_us)

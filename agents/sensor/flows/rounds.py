@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from agents.sensor.flows.automaton import FRESH, INTERIM, REOPEN, TURN, Extras, Timeouts
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, Packets
+from agents.sensor.flows.rows import begin_connections, close_reports, swap_ends
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.void]
@@ -33,6 +35,8 @@ class Columns:
     size: Ints
     source: Ints
     """Position in `Packets`."""
+    standing: NDArray[np.uint8]
+    """To its conversation (`tcp_conversations.judge`); none is rejected."""
     special: NDArray[np.bool_]
     """Carries a mark, a wrong fragment or urgent data."""
 
@@ -43,6 +47,7 @@ class Columns:
             self.flags[keep],
             self.size[keep],
             self.source[keep],
+            self.standing[keep],
             self.special[keep],
         )
 
@@ -76,15 +81,21 @@ def run_rounds(
     first_answer[work["answered"]] = -1
     closing, reason = _closing(c, group, orig, work)
     turning = _turning(c, group, orig, work, extras, packets)
-    split, kinds, swallowed = _splits(
+    found, kinds, swallowed = _splits(
         c, group, starts, work, extras, limits, first_answer, closing, turning
     )
+    first_proof, first_loose, proving = _proofs(c, group, orig, work, kinds, swallowed)
+    found.append(proving)
+    all_found = np.unique(np.concatenate(found))
+    split = _first(group[all_found], all_found, count)
     valid = None
     if (split < NEVER).any() or len(swallowed):
         valid = position < split[group]
         valid[swallowed] = False
     _accumulate(c, group, starts, work, extras, orig, valid)
     closes = np.flatnonzero((closing >= 0) & (closing < split))
+    work["proven"] |= first_proof < split
+    work["loose"] |= first_loose < split
     work["closed"][closes] = reason[closes]
     work["close_us"][closes] = c.time[closing[closes]]
     return split, kinds[split[split < NEVER]]
@@ -143,8 +154,8 @@ def _splits(
     first_answer: Ints,
     closing: Ints,
     turning: Ints,
-) -> tuple[Ints, NDArray[np.uint8], Ints]:
-    """(first split per row, kind per packet, packets after a close that count nowhere)."""
+) -> tuple[list[Ints], NDArray[np.uint8], Ints]:
+    """(where rows could split, kind per packet, packets after a close that count nowhere)."""
     time, flags = c.time, c.flags
     kinds = np.zeros(len(time), np.uint8)
     found: list[Ints] = []
@@ -195,8 +206,35 @@ def _splits(
         kinds[late[again | beyond]] = FRESH
         found.append(late[kinds[late] > 0])
         swallowed = late[after & (kinds[late] == 0)]
-    all_found = np.unique(np.concatenate(found))
-    return _first(group[all_found], all_found, len(starts)), kinds, swallowed
+    return found, kinds, swallowed
+
+
+def _proofs(
+    c: Columns,
+    group: Ints,
+    orig: NDArray[np.bool_],
+    work: Rows,
+    kinds: NDArray[np.uint8],
+    swallowed: Ints,
+) -> tuple[Ints, Ints, Ints]:
+    """(each row's first packet that proves it, its first that belongs to no proven conversation,
+    and where reports split for that, entered in ``kinds``)."""
+    count = len(work)
+    proofs = np.flatnonzero((c.standing == CLIENT) & orig)
+    if len(swallowed):
+        proofs = np.setdiff1d(proofs, swallowed)
+    loose = np.flatnonzero((c.standing == OPEN) & (c.size > 0))
+    first_proof, first_loose = (_first(group[at], at, count) for at in (proofs, loose))
+    first_proof[work["proven"]] = -1
+    first_loose[work["loose"]] = -1
+    # What is not proven and what is never share a report.
+    at = proofs[first_loose[group[proofs]] < proofs]
+    at = at[kinds[at] == 0]
+    kinds[at] = INTERIM
+    anew = np.flatnonzero(c.standing == ANEW)
+    anew = anew[first_proof[group[anew]] < anew]
+    kinds[anew] = FRESH
+    return first_proof, first_loose, np.concatenate((at, anew))
 
 
 def _accumulate(
@@ -246,3 +284,21 @@ def _accumulate(
         work["marked"][rows[extras.urgent_mark(source)]] = True
         if len(extras.marked):
             extras.add_content(work["content"], rows, source, orig[special])
+
+
+def begin_next(
+    rows: Rows, kinds: NDArray[np.uint8], packets: Packets, first: Ints, side: NDArray[np.bool_]
+) -> Rows:
+    """The rows after a split: of any kind, with packet ``first`` to come."""
+    turning = np.flatnonzero(kinds == TURN)
+    turned = swap_ends(rows[turning]) if len(turning) else None
+    close_reports(rows)
+    if turned is not None:
+        rows[turning] = turned
+    fresh = kinds == FRESH
+    rows[fresh] = begin_connections(rows[fresh], packets, first[fresh], side)
+    reopened = kinds == REOPEN
+    for name in ("answered", "closed", "orig_flags", "resp_flags", "close_us"):
+        rows[name][reopened] = 0
+    rows["last_us"][reopened] = packets.time_us[first[reopened]]
+    return rows

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agents.sensor.flows.marks import CONTENT_COLUMNS
 from agents.sensor.flows.packets import ACK, FIN, SYN, TCP, Ints, Packets
+from agents.sensor.flows.tcp_conversations import TALK
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 Rows = NDArray[np.void]
@@ -32,7 +33,10 @@ ROW = np.dtype(
         ("closed", "u1"),  # 1 both FINs, 2 RST by originator, 3 RST by responder
         ("orig_flags", "u1"),
         ("resp_flags", "u1"),
-        ("unused", "u1", (5,)),
+        ("proven", "?"),  # the originator's part in a proven conversation was seen
+        ("talk", TALK),  # of these two ends: outlives the connection (`tcp_conversations`)
+        ("loose", "?"),  # the report has payload that is part of no proven conversation
+        ("unused", "u1", (6,)),
         ("close_us", "<i8"),
         ("last_us", "<i8"),
         # The open report, to the end: what came since the last one.
@@ -56,6 +60,7 @@ ROW = np.dtype(
 )
 REPORT = (
     "marked",
+    "loose",
     "orig_packets",
     "resp_packets",
     "orig_bytes",
@@ -69,7 +74,7 @@ REPORT = (
 """What begins at 0 in each report, as ``content`` does."""
 _HIGHEST = {
     name: min(int(np.iinfo(CONNECTION[name]).max), int(np.iinfo(np.int64).max))
-    for name in REPORT[1:]
+    for name in REPORT[2:]
 }
 SWAPPED = tuple((f"orig_{name}", f"resp_{name}") for name in ("packets", "bytes", "flags"))
 ENDS = (("src", "dst"), ("src_port", "dst_port"))
@@ -146,6 +151,7 @@ def swap_ends(rows: Rows) -> Rows:
         out[one], out[other] = rows[other], rows[one]
     out["orig_side"] = ~rows["orig_side"]
     out["answered"] = True
+    out["proven"] = False
     out["failed_logins"] = 0  # what the other end said before refuses nothing
     return out
 
@@ -154,6 +160,7 @@ def close_reports(rows: Rows) -> None:
     """Begin an empty report in each row."""
     report = span(rows, "orig_packets", "marked")
     report[:] = np.zeros((), report.dtype)
+    rows["loose"] = False
 
 
 def states(rows: Rows) -> NDArray[np.uint8]:
@@ -183,6 +190,7 @@ def records(rows: Rows) -> NDArray[np.void]:
     out["start_us"] = start_us
     out["duration_us"] = np.maximum(rows["last_us"] - start_us, 0)
     out["state"] = states(rows)
+    out["conversation"] = rows["proven"] & ~rows["loose"]
     for name, highest in _HIGHEST.items():
         if rows[name].any():  # few of them are
             out[name] = np.minimum(rows[name], highest)

@@ -22,22 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.answered import Answers
-from agents.sensor.flows.automaton import FRESH, REOPEN, TURN, Extras, Timeouts, run_automaton
+from agents.sensor.flows.automaton import TURN, Extras, Timeouts, extras_of, run_automaton
+from agents.sensor.flows.conversation_blocks import judge
 from agents.sensor.flows.keys import canonical
-from agents.sensor.flows.marks import CONTENT_COLUMNS, Marks
+from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import Packets
-from agents.sensor.flows.rounds import NEVER, Columns, run_rounds
+from agents.sensor.flows.rounds import NEVER, Columns, begin_next, run_rounds
 from agents.sensor.flows.rows import (
     ROW,
     Rows,
-    begin_connections,
     begin_keyed,
     close_reports,
     keyed,
     opaque,
     records,
-    swap_ends,
 )
+from agents.sensor.flows.tcp_conversations import REJECTED
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION
 
@@ -73,6 +73,8 @@ class FlowTable:
         self._reseed()
         self.rounds = _ROUNDS
         self._advanced_us = -_STEP_US
+        self.rejected = 0
+        """Segments that are no part of the proven conversation of their ends: counted nowhere."""
         self.evicted = 0
         """Connections reported early because the table was full."""
 
@@ -252,23 +254,61 @@ class FlowTable:
         begun = keyed(heads[:, new])
         begin_keyed(begun, packets, order[starts[new]], side)
         opaque(work)[new] = opaque(begun)
+        group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+        talk = work["talk"].copy()
+        standing = judge(
+            group,
+            side[order],
+            packets.flags[order],
+            packets.payload_bytes[order],
+            packets.sequence[order],
+            packets.acknowledgement[order],
+            talk,
+        )
+        part = _part(standing)
+        if part is None:
+            self._play(packets, marks, order, starts, standing, work, side)
+        elif len(part):
+            ids, begins = np.unique(group[part], return_index=True)
+            some = work.take(ids)
+            self.rejected += len(order) - len(part)
+            self._play(packets, marks, order[part], begins, standing[part], some, side)
+            opaque(work)[ids] = opaque(some)
+        else:
+            self.rejected += len(order)
+        work["talk"] = talk
+        slots[new] = self._allocate(len(new))
+        opaque(self._rows)[slots] = opaque(work)
+        self._due[slots] = self._next_due(work)
+        self._index(places[new], hashes[new], slots[new])
+        return True
+
+    def _play(
+        self,
+        packets: Packets,
+        marks: Marks | Callable[[Answers], Marks] | None,
+        order: Ints,
+        starts: Ints,
+        standing: NDArray[np.uint8],
+        work: Rows,
+        side: NDArray[np.bool_],
+    ) -> None:
+        """Play packets ``order``, by connection, into ``work``, which has packets for each."""
         if callable(marks):
             marks = marks(Answers(packets, side, order, starts, work, self._timeouts))
-        extras, special = _extras(packets, marks)
+        by_packet = np.zeros(len(packets), np.uint8)
+        by_packet[order] = standing
+        extras, special = extras_of(packets, marks, by_packet)
         columns = Columns(
             packets.time_us[order],
             side[order],
             packets.flags[order],
             packets.payload_bytes[order],
             order,
+            standing,
             special[order],
         )
         self._run(packets, columns, starts, work, extras, side)
-        slots[new] = self._allocate(len(new))
-        opaque(self._rows)[slots] = opaque(work)
-        self._due[slots] = self._next_due(work)
-        self._index(places[new], hashes[new], slots[new])
-        return True
 
     def _index(self, places: Ints, hashes: NDArray[np.uint64], slots: Ints) -> None:
         """Put new rows before ``places`` (ascending); `np.insert` would do it all twice."""
@@ -332,7 +372,7 @@ class FlowTable:
                 some = (done_rows["orig_packets"] + done_rows["resp_packets"]) > 0
                 some &= kinds != TURN
                 self._finished.append(records(done_rows[some]))
-                part[split] = _begin_next(
+                part[split] = begin_next(
                     done_rows, kinds, packets, columns.source[splits[split]], side
                 )
             if turn:
@@ -347,44 +387,7 @@ class FlowTable:
             ids = ids[split]
 
 
-def _begin_next(
-    rows: Rows, kinds: NDArray[np.uint8], packets: Packets, first: Ints, side: NDArray[np.bool_]
-) -> Rows:
-    """The rows after a split: of any kind, with packet ``first`` to come."""
-    turning = np.flatnonzero(kinds == TURN)
-    turned = swap_ends(rows[turning]) if len(turning) else None
-    close_reports(rows)
-    if turned is not None:
-        rows[turning] = turned
-    fresh = kinds == FRESH
-    rows[fresh] = begin_connections(rows[fresh], packets, first[fresh], side)
-    reopened = kinds == REOPEN
-    for name in ("answered", "closed", "orig_flags", "resp_flags", "close_us"):
-        rows[name][reopened] = 0
-    rows["last_us"][reopened] = packets.time_us[first[reopened]]
-    return rows
-
-
-def _extras(packets: Packets, marks: Marks | None) -> tuple[Extras, NDArray[np.bool_]]:
-    special = packets.wrong_fragment | packets.urgent
-    none = np.broadcast_to(np.int64(0), len(packets))
-    failed = attempts = indicators = none
-    if marks is not None and len(marks.index):
-        failed, attempts, indicators = (np.zeros(len(packets), np.int64) for _ in range(3))
-        failed[marks.index] = marks.failed_logins
-        attempts[marks.index] = marks.login_attempts
-        indicators[marks.index] = marks.indicators
-        special[marks.index] = True
-    wrong, urgent = (
-        column.astype(np.int64) if column.any() else none
-        for column in (packets.wrong_fragment, packets.urgent)
-    )
-    marked, by_server = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    content = np.zeros((0, len(CONTENT_COLUMNS)), np.uint8)
-    if marks is not None and marks.content is not None and marks.by_server is not None:
-        some = marks.content.any(axis=1)
-        marked, content, by_server = marks.index[some], marks.content[some], marks.by_server[some]
-    return (
-        Extras(wrong, urgent, failed, attempts, indicators, marked, content, by_server),
-        special,
-    )
+def _part(standing: NDArray[np.uint8]) -> Ints | None:
+    """Which packets count; None: all of them."""
+    rejected = standing == REJECTED
+    return np.flatnonzero(~rejected) if rejected.any() else None

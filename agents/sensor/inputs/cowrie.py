@@ -167,6 +167,7 @@ class CowrieParser:
             logins=logins,
             indicators=SSH_BANNER if session.ssh else 0,
             translated=True,
+            conversation=True,
         )
 
     def _inside(self, event: dict[str, Any], name: str) -> Iterable[Sighting]:

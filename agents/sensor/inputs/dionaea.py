@@ -103,6 +103,7 @@ class DionaeaParser(Plain):
             packets=packets,
             logins=(counted, counted),
             translated=True,
+            conversation=number == TCP and way == "accept",
         )
         if not logins or counted:
             return (row,)

@@ -30,7 +30,7 @@ _LONGEST_ADDRESS = 62
 MAX_COUNT = (1 << 32) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI7x")
+_ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI7xB")
 if _ROW.size != CONNECTION.itemsize:
     raise AssertionError("the packed row and ontology.records.CONNECTION disagree")
 _decode = json.JSONDecoder(strict=False).decode  # a raw control character is no way to hide a line
@@ -353,10 +353,13 @@ def pack_row(
     logins: tuple[int, int] = (0, 0),
     indicators: int = 0,
     translated: bool = False,
+    conversation: bool = False,
 ) -> bytes:
     """One `CONNECTION`; pairs are (originator, responder), ``logins`` (failed, attempts).
 
     ``translated``: source and target may be of different IP versions, the row is of the source's.
+    ``conversation``: the kernel of the host that wrote the log had accepted the connection, so
+    that its source can't be forged off-path (decision 5).
 
     Raises: LineRefused if source and target are of different IP versions.
     """
@@ -378,4 +381,5 @@ def pack_row(
         0,
         *logins,
         indicators,
+        conversation,
     )

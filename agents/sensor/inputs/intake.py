@@ -223,6 +223,7 @@ class Intake:
                 claim.target and claim.target.value,
                 claim.target_port,
                 claim.protocol,
+                claim.verified,
             )
             groups.setdefault(key, []).append(claim)
             self.counters["claims"] += 1
@@ -240,7 +241,7 @@ class Intake:
                 end_us=max(claim.at_us for claim in found),
                 count=len(found),
                 confidence=best.confidence,
-                verified_source=any(claim.verified for claim in found),
+                verified_source=best.verified,
                 sensor=self._sensor,
                 # The analyzer that passes it on puts its own name here.
                 analyzer=self._sensor,

@@ -259,7 +259,7 @@ class LoginsLog:
         target = self._options.public(source.version) or (
             host(local) if local else self._options.this_host(source.version)
         )
-        # sshd spoke with the peer, so the handshake was complete.
+        # The service spoke with the peer, so the handshake was complete.
         extra: dict[str, Any] = {"indicators": SSH_BANNER} if port is None else {}
         return pack_row(
             at_us=at_us,
@@ -271,5 +271,6 @@ class LoginsLog:
             flags=(_SEEN, _SEEN),
             packets=(1, 1),
             logins=logins,
+            conversation=True,
             **extra,
         )

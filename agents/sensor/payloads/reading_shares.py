@@ -54,7 +54,7 @@ class ReadingShares:
         if total <= allowed:
             self._saved_us = max(self._saved_us - total, 0)
             return np.ones(len(costs_us), np.bool_)
-        keep = in_turns(costs_us, _named(sources), allowed, self._lots)
+        keep = in_turns(costs_us, named(sources), allowed, self._lots)
         self._saved_us = max(self._saved_us - int(costs_us[keep].sum()), 0)
         return keep
 
@@ -75,7 +75,7 @@ def in_turns(
     return keep
 
 
-def _named(sources: Bytes) -> Ints:
+def named(sources: Bytes) -> Ints:
     """A number for each source, the same for the same."""
     words = np.ascontiguousarray(sources).view(">u8").astype(np.uint64)
     mapped = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)

@@ -5,8 +5,10 @@ Pure, for captures and for the live sensor (`agents.sensor.signatures.match_work
 
 An alert waits a little, so that repeats join it and the other end can show that the source is
 real. A match alone doesn't: a payload can be sent from a forged address, also into a connection
-that its owner really has. So the source counts as verified only if the connection is
-(`SignatureMatcher.confirmed`) and the receiver acknowledged the very bytes that matched.
+that its owner really has. So a match counts as verified only if it lies in a proven conversation
+(`agents.sensor.flows.tcp_conversations`) whose server spoke (`SignatureMatcher.confirmed`), and the
+receiver acknowledged the very bytes that matched. The others make an alert of their own: what is
+real vouches for nothing else.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from ipaddress import IPv6Address
 import numpy as np
 
 from agents.sensor.flows.decode import decode
-from agents.sensor.flows.packets import ACK, ICMP, ICMPV6, TCP, Packets
-from agents.sensor.signatures.directions import Flows, tcp_numbers
+from agents.sensor.flows.packets import ACK, ICMP, ICMPV6, Packets
+from agents.sensor.flows.tcp_conversations import CLIENT, SERVER
+from agents.sensor.signatures.directions import Flows
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.matcher import SignatureMatcher
 from datasets.captures.pcap import RawPackets
@@ -35,8 +38,7 @@ MAX_WAITING = 20_000
 _FLOWS = 64
 """Connections of one finding that are kept apart, and matches of it that wait for their proof."""
 _ACK_ROOM = 65_536
-"""An acknowledgement proves a payload that ends at most this far before it: one in 65,536 payloads
-of somebody who doesn't know the sequence number hits by chance."""
+"""An acknowledgement is one of a payload that ends at most this far before it."""
 _NAMESPACE = uuid.UUID("0f6d2f2b-7e0a-5a4e-9a55-3c0f0d7a9b31")
 _OWN = ("HOME_NET", "_SERVERS")
 
@@ -44,14 +46,30 @@ _Key = tuple[int, Address, Address, int | None]
 
 
 @dataclass(slots=True)
-class _Finding:
-    begin_us: int
-    end_us: int
-    protocol: int
+class _Matches:
+    """Those of one finding that are proven, or those that are not."""
+
+    begin_us: int = 0
+    end_us: int = 0
     packets: int = 0
     flows: set[bytes] = field(default_factory=set)
-    unproven: list[_Sent] = field(default_factory=list)
-    verified: bool = False
+
+    def add(self, flow: bytes, at_us: int) -> None:
+        self.begin_us = min(self.begin_us, at_us) if self.packets else at_us
+        self.end_us = max(self.end_us, at_us)
+        self.packets += 1
+        if len(self.flows) < _FLOWS:
+            self.flows.add(flow)
+
+
+@dataclass(slots=True)
+class _Finding:
+    begin_us: int
+    protocol: int
+    proven: _Matches = field(default_factory=_Matches)
+    others: _Matches = field(default_factory=_Matches)
+    waiting: list[_Sent] = field(default_factory=list)
+    """In a proven conversation, but not yet acknowledged."""
 
 
 @dataclass(slots=True)
@@ -59,6 +77,7 @@ class _Sent:
     """A payload that matched."""
 
     flow: bytes
+    at_us: int
     to_server: bool
     end: int
     """Sequence number behind it."""
@@ -75,6 +94,7 @@ class SignatureAlerts:
             `HoneypotContact`.
         wait_us: how long an alert waits for its repeats and for proof of its source.
         limiter: what alerts pass before they are given out; None lets all through.
+        one_sided: the capture sees one direction only, so that no source is ever verified.
     """
 
     def __init__(
@@ -86,8 +106,11 @@ class SignatureAlerts:
         honeypots: Collection[Address] = (),
         wait_us: int = WAIT_US,
         limiter: AlertLimiter | None = None,
+        one_sided: bool = False,
     ) -> None:
-        self.matcher = SignatureMatcher(signatures, variables)
+        self._one_sided = one_sided
+        # Who limits alerts is live.
+        self.matcher = SignatureMatcher(signatures, variables, shared=limiter is not None)
         self._sensor = sensor
         self._honeypots = frozenset(honeypots)
         self._wait_us = wait_us
@@ -118,21 +141,19 @@ class SignatureAlerts:
             now_us = int(packets.time_us[packet])
             finding = self._waiting.get(key)
             if finding is None:
-                finding = self._waiting[key] = _Finding(now_us, now_us, protocol)
-            finding.packets += 1
-            finding.end_us = max(finding.end_us, now_us)
+                finding = self._waiting[key] = _Finding(now_us, protocol)
             flow = matches.flows.keys[int(matches.flows.group[packet])]
-            if len(finding.flows) < _FLOWS:
-                finding.flows.add(flow)
-            if protocol == TCP and not finding.verified and len(finding.unproven) < _FLOWS:
-                begin = int(tcp_numbers(packets, np.array([packet]))[0, 0])
-                if begin >= 0:
-                    end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
-                    to_server = bool(matches.flows.to_server[packet])
-                    # Whoever was called did not come by himself: own hosts can be made to call,
-                    # and what the called one sends is not all his own.
-                    if to_server != _answers(signature):
-                        finding.unproven.append(_Sent(flow, to_server, end))
+            to_server = bool(matches.flows.to_server[packet])
+            # Whoever was called did not come by himself: own hosts can be made to call, and what
+            # the called one sends is not all his own.
+            came = to_server != _answers(signature)
+            real = matches.flows.standing[packet] in (CLIENT, SERVER)
+            if self._one_sided or not came or not real:
+                finding.others.add(flow, now_us)
+            elif len(finding.waiting) < _FLOWS:
+                begin = int(packets.sequence[packet])
+                end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
+                finding.waiting.append(_Sent(flow, now_us, to_server, end))
         self._prove(packets, matches.flows)
         return self.tick(int(packets.time_us[-1]) if len(packets) else 0)
 
@@ -143,28 +164,32 @@ class SignatureAlerts:
 
     def _prove(self, packets: Packets, flows: Flows) -> None:
         """Look through the block for what proves the sources of the findings that wait."""
-        asked = [f for f in self._waiting.values() if f.unproven and not f.verified]
-        wanted = {sent.flow for finding in asked for sent in finding.unproven}
+        asked = [f for f in self._waiting.values() if f.waiting]
+        wanted = {sent.flow for finding in asked for sent in finding.waiting}
         groups = [number for number, key in enumerate(flows.keys) if key in wanted]
         if not groups:
             return
         some = np.flatnonzero(np.isin(flows.group, groups) & (packets.flags & ACK > 0))
         seen: dict[tuple[bytes, bool], list[int]] = {}
+        some = some[np.isin(flows.standing[some], (CLIENT, SERVER))]
         for packet, number in zip(
-            some.tolist(), tcp_numbers(packets, some)[:, 1].tolist(), strict=True
+            some.tolist(), packets.acknowledgement[some].tolist(), strict=True
         ):
             key = flows.keys[int(flows.group[packet])], not bool(flows.to_server[packet])
             seen.setdefault(key, []).append(number)
         for finding in asked:
-            for sent in finding.unproven:
+            still = []
+            for sent in finding.waiting:
                 numbers = seen.get((sent.flow, sent.to_server), ())
                 sent.acknowledged |= any(
-                    number >= 0 and (number - sent.end) % (1 << 32) < _ACK_ROOM
-                    for number in numbers
+                    (number - sent.end) % (1 << 32) < _ACK_ROOM for number in numbers
                 )
                 # Asked at every block, since the connection may be forgotten later.
                 if sent.acknowledged and self.matcher.confirmed(sent.flow):
-                    finding.verified = True
+                    finding.proven.add(sent.flow, sent.at_us)
+                else:
+                    still.append(sent)
+            finding.waiting = still
 
     def finish(self) -> list[Alert]:
         """End of the traffic: all that waits."""
@@ -179,24 +204,29 @@ class SignatureAlerts:
             if before_us is not None and finding.begin_us > before_us and not full:
                 break
             del self._waiting[key]
-            alert = self._alert(key, finding)
-            if self._limiter is None:
-                alerts.append(alert)
-            else:
-                alerts += self._limiter.offer(self.matcher.signatures[key[0]].iri, alert)
+            for sent in finding.waiting:
+                finding.others.add(sent.flow, sent.at_us)
+            for found, verified in ((finding.proven, True), (finding.others, False)):
+                if not found.packets:
+                    continue
+                alert = self._alert(key, found, finding.protocol, verified)
+                if self._limiter is None:
+                    alerts.append(alert)
+                else:
+                    alerts += self._limiter.offer(self.matcher.signatures[key[0]].iri, alert)
         return alerts
 
-    def _alert(self, key: _Key, finding: _Finding) -> Alert:
+    def _alert(self, key: _Key, found: _Matches, protocol: int, verified: bool) -> Alert:
         number, source, target, port = key
         signature = self.matcher.signatures[number]
         confidence = signature.confidence
         if target in self._honeypots:
             confidence = at_honeypot(confidence)
-        name = f"{signature.iri} {source} {target} {port} {finding.begin_us}"
+        name = f"{signature.iri} {source} {target} {port} {found.begin_us}"
+        if verified:
+            name += " verified"
         where = "" if port is None else f" port {port}"
-        proof = (
-            "acknowledged in a completed connection" if finding.verified else "source not verified"
-        )
+        proof = "acknowledged in a proven conversation" if verified else "source not verified"
         cves = f"; {', '.join(signature.cves[:4])}" if signature.cves else ""
         return Alert(
             id=f"urn:uuid:{uuid.uuid5(_NAMESPACE, name)}",
@@ -204,18 +234,18 @@ class SignatureAlerts:
             source=source,
             target=target,
             target_port=port,
-            protocol=finding.protocol,
-            begin_us=finding.begin_us,
-            end_us=finding.end_us,
-            count=max(len(finding.flows), 1),
+            protocol=protocol,
+            begin_us=found.begin_us,
+            end_us=found.end_us,
+            count=max(len(found.flows), 1),
             confidence=confidence,
-            verified_source=finding.verified,
+            verified_source=verified,
             sensor=self._sensor,
             analyzer=self._sensor,
             explanation=(
                 f"signature {signature.gid}:{signature.sid} revision {signature.revision} "
                 f"{signature.message!r} ({signature.classtype}{cves}) matched "
-                f"{finding.packets} packets to {target}{where}, {proof}"
+                f"{found.packets} packets to {target}{where}, {proof}"
             ),
         )
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.conversation_blocks import judge
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
-from datasets.captures.pcap import rows
+from agents.sensor.flows.tcp_conversations import REJECTED, TALK
+from ontology.ordering import stable_order
 
 MAX_FLOWS = 131_072
 
@@ -22,6 +24,7 @@ MAX_FLOWS = 131_072
 _SIDE = 1
 _ASKED, _ANSWERED, _ESTABLISHED = 2, 4, 8
 _CLOSED, _MIDSTREAM, _CONFIRMED = 16, 32, 64
+_UNKNOWN = -1, bytes(TALK.itemsize)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +38,8 @@ class Flows:
     """Number of the packet's flow within the block."""
     keys: list[bytes]
     """By group: names the flow for `FlowStates.confirmed`."""
+    standing: NDArray[np.uint8]
+    """To its conversation, see `agents.sensor.flows.tcp_conversations`."""
 
 
 class FlowStates:
@@ -42,7 +47,8 @@ class FlowStates:
 
     def __init__(self, *, max_flows: int = MAX_FLOWS) -> None:
         self._max_flows = max_flows
-        self._states: OrderedDict[bytes, int] = OrderedDict()
+        self._states: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
+        """What was seen of the flow, and its `TALK`."""
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -53,7 +59,7 @@ class FlowStates:
         program on the server sent data or ended the connection. What is sent in the client's name
         proves nothing: a server in the middle of a handshake is silent, or acknowledges, or resets.
         """
-        state = self._states.get(key, 0)
+        state = self._states.get(key, (0, b""))[0]
         return bool(state & _CONFIRMED) and not state & _MIDSTREAM
 
     def look_up(self, packets: Packets) -> Flows:
@@ -62,10 +68,23 @@ class FlowStates:
         unique, group = np.unique(names, return_inverse=True)
         keys = [name.tobytes() for name in unique]
         get = self._states.get
-        states = [get(key, -1) for key in keys]
+        known = [get(key, _UNKNOWN) for key in keys]
+        states = [state for state, _ in known]
+        talk = np.frombuffer(bytearray().join(bytes_ for _, bytes_ in known), TALK)
+        standing = np.empty(len(packets), np.uint8)
+        order = stable_order(group.astype(np.uint64))
+        standing[order] = judge(
+            group[order],
+            side[order],
+            packets.flags[order],
+            packets.payload_bytes[order],
+            packets.sequence[order],
+            packets.acknowledgement[order],
+            talk,
+        )
         to_server, established = bytearray(len(packets)), bytearray(len(packets))
         # Nearly all the time goes here: locals, small integers, no calls.
-        for number, (flow, sender, flags, protocol, low, spoke) in enumerate(
+        for number, (flow, sender, flags, protocol, low, spoke, foreign) in enumerate(
             zip(
                 group.tolist(),
                 side.tolist(),
@@ -73,11 +92,14 @@ class FlowStates:
                 packets.protocol.tolist(),
                 (packets.src_port < packets.dst_port).tolist(),
                 ((packets.payload_bytes > 0) | (packets.flags & FIN > 0)).tolist(),
+                (standing == REJECTED).tolist(),
                 strict=True,
             )
         ):
             state = states[flow]
-            if protocol == TCP:
+            if foreign:
+                pass  # no part of the flow, whatever it says
+            elif protocol == TCP:
                 if flags & SYN:
                     if not flags & ACK:
                         # The same ports again; a SYN sent twice, or forged, must not reopen what
@@ -110,41 +132,25 @@ class FlowStates:
             states[flow] = state
             to_server[number] = sender == state & _SIDE
             established[number] = state & _ESTABLISHED != 0
-        self._keep(keys, states)
+        self._keep(keys, states, talk)
         return Flows(
-            np.frombuffer(to_server, np.bool_), np.frombuffer(established, np.bool_), group, keys
+            np.frombuffer(to_server, np.bool_),
+            np.frombuffer(established, np.bool_),
+            group,
+            keys,
+            standing,
         )
 
-    def _keep(self, keys: list[bytes], states: list[int]) -> None:
+    def _keep(self, keys: list[bytes], states: list[int], talk: NDArray[np.void]) -> None:
         table = self._states
-        for key, state in zip(keys, states, strict=True):
+        block, size = talk.tobytes(), TALK.itemsize
+        for number, (key, state) in enumerate(zip(keys, states, strict=True)):
             if key in table:
                 table.move_to_end(key)
-            table[key] = state
+            table[key] = state, block[number * size : number * size + size]
         while len(table) > self._max_flows:
             table.popitem(last=False)
             self.evicted += 1
-
-
-def tcp_numbers(packets: Packets, some: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n, 2) sequence and acknowledgement numbers of TCP packets, -1 if the header isn't found.
-
-    The columns say where the payload begins: the header is before it, as long as it says.
-    """
-    out = np.full((len(some), 2), -1, np.int64)
-    for size in range(20, 64, 4):
-        begin = packets.payload_offset[some] - size
-        header = rows(packets.data, np.maximum(begin, 0), 16)
-        ports, words = header.view(">u2"), header.view(">u4")
-        found = (
-            (begin >= 0)
-            & (header[:, 12] >> 4 == size // 4)
-            & (ports[:, 0] == packets.src_port[some])
-            & (ports[:, 1] == packets.dst_port[some])
-            & (out[:, 0] < 0)
-        )
-        out[found] = words[found, 1:3]
-    return out
 
 
 def _names(packets: Packets) -> tuple[NDArray[np.void], NDArray[np.bool_]]:

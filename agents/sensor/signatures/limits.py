@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from ontology.records import Address, Alert
 
 REPEAT_US = 60_000_000
-"""Matches of one (signature, source, target) after its alert become one alert, so much later."""
+"""Matches of one (signature, source, target), verified or not, after its alert become one alert, so
+much later."""
 CROWD = 8
 """Unverified sources of one (signature, target) within `REPEAT_US` that get an alert of their own;
 what comes beyond is one alert of many sources."""
@@ -29,14 +30,14 @@ _COUNTED = 4_096
 """Sources of one crowd that are counted; beyond, their count is a lower bound."""
 _NAMESPACE = uuid.UUID("5a3cf6c6-4a8a-5d7e-8a0f-2c7a7b1c9d11")
 
-_Pair = tuple[str, Address | None, Address | None]
+_Pair = tuple[str, Address | None, Address | None, bool]
+"""(signature, source, target, verified)."""
 _Place = tuple[str, Address | None]
 
 
 @dataclass(slots=True)
 class _Reported:
     since_us: int
-    verified: bool
     more: Alert | None = None
     """What came since, joined."""
 
@@ -64,16 +65,12 @@ class AlertLimiter:
     def offer(self, signature: str, alert: Alert) -> list[Alert]:
         """What to send now because of ``alert`` of ``signature`` (its name): it, or nothing."""
         now_us = alert.end_us
-        pair = (signature, alert.source, alert.target)
+        pair = (signature, alert.source, alert.target, alert.verified_source)
         reported = self._pairs.get(pair)
         if reported is not None and now_us < reported.since_us + REPEAT_US:
-            if not alert.verified_source or reported.verified:
-                self.counters["joined"] += 1
-                reported.more = alert if reported.more is None else _join(reported.more, alert)
-                return []
-            # Only now it is known who it was: that is news.
-            reported.verified = True
-            return self._spend(alert)
+            self.counters["joined"] += 1
+            reported.more = alert if reported.more is None else _join(reported.more, alert)
+            return []
         place = (signature, alert.target)
         crowd = self._crowds.get(place)
         if crowd is None or (now_us >= crowd.since_us + REPEAT_US and crowd.more is None):
@@ -88,7 +85,7 @@ class AlertLimiter:
                 crowd.more = alert if crowd.more is None else _join(crowd.more, alert)
                 return self._shrink()
         out = [] if reported is None else self._close(pair, reported)
-        self._pairs[pair] = _Reported(now_us, alert.verified_source)
+        self._pairs[pair] = _Reported(now_us)
         return out + self._spend(alert) + self._shrink()
 
     def due(self, now_us: int | None) -> list[Alert]:
@@ -155,7 +152,6 @@ def _join(one: Alert, other: Alert) -> Alert:
         count=one.count + other.count,
         target_port=one.target_port if one.target_port == other.target_port else None,
         confidence=max(one.confidence, other.confidence),
-        verified_source=one.verified_source or other.verified_source,
     )
 
 

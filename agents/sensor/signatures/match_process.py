@@ -60,6 +60,7 @@ class MatchProcess:
             "honeypots": [str(address) for address in honeypots],
             "wait_us": wait_us,
             "look_us": look_us,
+            "one_sided": node.one_sided,
         }
         self._queue: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._alerts: deque[Alert] = deque()

@@ -4,7 +4,7 @@ A process, since trying rules is Python's work, and a thread of it would take th
 capture and decoding. Frames (`ontology.frames`) on standard input and output; the parent's
 end of both is `agents.sensor.signatures.match_process`:
 
-- ``start``: paths, variables, sensor, honeypots, wait_us and look_us; once, first
+- ``start``: paths, variables, sensor, honeypots, wait_us, look_us and one_sided; once, first
 - ``packets``: a block, as four columns of int64 and the bytes they point into
 - ``tick``: the time, so that alerts come out and files are looked at without traffic
 - back: ``alerts`` with counters and Turtle, ``say`` with a line for the agent's log
@@ -75,6 +75,7 @@ class RuleReloader:
                 honeypots=[ip_address(text) for text in self._order["honeypots"]],
                 limiter=self._limiter,
                 wait_us=self._order["wait_us"],
+                one_sided=self._order["one_sided"],
             )
         except (OSError, ValueError) as e:
             self._result = " ".join(str(e).split())

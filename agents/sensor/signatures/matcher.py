@@ -24,9 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.packets import ARP, Packets
+from agents.sensor.payloads.reading_shares import named
 from agents.sensor.signatures.directions import Flows, FlowStates
 from agents.sensor.signatures.header_masks import Header, Place, Sets
-from agents.sensor.signatures.payload_tests import METHODS, BudgetSpent, Payload, PayloadTest
+from agents.sensor.signatures.payload_tests import (
+    METHODS,
+    BudgetSpent,
+    Payload,
+    PayloadTest,
+)
 from rules.signatures.parse import Signature
 from rules.signatures.payload_options import PAYLOAD, Content, Expression
 
@@ -35,6 +41,10 @@ _FLAGS = hyperscan.HS_FLAG_SINGLEMATCH
 _MAX_OFFSET = 65_535
 _LONGEST = 64
 """Bytes of a content that the multi-pattern search compares; the rest is tested afterwards."""
+SHARED_STEPS = 15
+"""Of `PayloadTest`, for each packet of a block; together they are what all its sources share."""
+BLOCK_STEPS = 20_000
+"""Besides, so that one payload among a few may take all that it asks for."""
 _Scan = Callable[..., None]
 
 
@@ -72,6 +82,8 @@ class SignatureMatcher:
             `signature_headers.VARIABLES`.
         multi_pattern: without it every rule is tried on every packet whose headers agree: slow and
             plain, for comparison.
+        shared: live, each source in a block gets the same number of steps (`SHARED_STEPS`); else
+            all is tested, however long it takes.
     """
 
     def __init__(
@@ -80,11 +92,14 @@ class SignatureMatcher:
         variables: Mapping[str, str] | None = None,
         *,
         multi_pattern: bool = True,
+        shared: bool = False,
     ) -> None:
         self.refused: Counter[str] = Counter()
         """Signatures left out, by reason."""
         self.counters: Counter[str] = Counter()
-        """Totals: packets, scanned, candidates (rule and packet), matches, budget-spent."""
+        """Totals: packets, scanned, candidates (rule and packet), matches, budget-spent, and
+        thinned: candidates not tested, because their source had had its share."""
+        self._shared = shared
         kept: list[Signature] = []
         self._headers: list[Header] = []
         self._tests: list[PayloadTest | None] = []
@@ -136,10 +151,14 @@ class SignatureMatcher:
         self.counters["packets"] += len(packets)
         found: list[tuple[int, int]] = []
         if len(packets):
-            payloads = _Payloads(packets)
+            payloads = _Payloads(packets, flows if self._shared else None)
             hit_packets, hit_leads = self._scan(packets, payloads)
             order = np.argsort(hit_leads, kind="stable")
             hit_packets, hit_leads = hit_packets[order], hit_leads[order]
+            if not self._without_lead:
+                payloads.share_out(np.unique(hit_packets))
+            else:
+                payloads.share_out(np.arange(len(packets)))
             leads, starts = np.unique(hit_leads, return_index=True)
             ends = np.append(starts, len(hit_leads))[1:]
             for lead, begin, end in zip(leads.tolist(), starts, ends, strict=True):
@@ -203,12 +222,17 @@ class SignatureMatcher:
             found.extend((packet, rule) for packet in some.tolist())
             return
         self.counters["candidates"] += len(some)
+        thinned = 0
         for packet in some.tolist():
+            if payloads.spent(packet):
+                thinned += 1
+                continue
             try:
                 if test(payloads[packet]):
                     found.append((packet, rule))
             except BudgetSpent:
                 self.counters["budget-spent"] += 1
+        self.counters["thinned"] += thinned
 
 
 class _Scanners:
@@ -256,17 +280,43 @@ class _Scanners:
 class _Payloads:
     """Payloads of a block, made when asked for."""
 
-    def __init__(self, packets: Packets) -> None:
+    def __init__(self, packets: Packets, flows: Flows | None) -> None:
+        """``flows``: the sources of these share the block's steps; None: steps have no end."""
         self.block = packets.data.tobytes()
         self._packets = packets
+        self._flows = flows
         self._made: dict[int, Payload] = {}
+        self._pools: dict[int, list[int]] = {}
+
+    def share_out(self, which: Ints) -> None:
+        """Give the sources of packets ``which`` equal shares."""
+        if self._flows is None or not len(which):
+            return
+        packets = self._packets
+        # Whose a conversation is, be a packet of it sent or caused by him.
+        own = self._flows.to_server[which, None]
+        ends = np.where(own, packets.src[which], packets.dst[which])
+        numbers = named(ends)
+        count = int(numbers.max()) + 1
+        steps = BLOCK_STEPS + SHARED_STEPS * len(packets)
+        pools = [[steps // count] for _ in range(count)]
+        for packet, number in zip(which.tolist(), numbers.tolist(), strict=True):
+            self._pools[packet] = pools[number]
+            if packet in self._made:
+                self._made[packet].pool = pools[number]
+
+    def spent(self, packet: int) -> bool:
+        """Whether the packet's source has had its share."""
+        pool = self._pools.get(packet)
+        return pool is not None and pool[0] <= 0
 
     def __getitem__(self, packet: int) -> Payload:
         payload = self._made.get(packet)
         if payload is None:
             begin = int(self._packets.payload_offset[packet])
             end = begin + int(self._packets.payload_length[packet])
-            payload = self._made[packet] = Payload(self.block[begin:end])
+            payload = Payload(self.block[begin:end], self._pools.get(packet))
+            self._made[packet] = payload
         return payload
 
 

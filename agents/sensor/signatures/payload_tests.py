@@ -24,6 +24,8 @@ BUDGET = 500
 """Steps (tests, and places where a content was found) per rule and payload."""
 PACKET_BUDGET = 20_000
 """Steps for one payload over all rules: some 20 ms."""
+_EXPRESSION_BYTES = 8
+"""An expression takes a step for 256 bytes."""
 METHODS = (
     *(b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC", b"CONN"),
     *(b"SEAR", b"MOVE", b"COPY", b"MKCO", b"LOCK", b"UNLO", b"DEBU"),
@@ -40,13 +42,15 @@ class BudgetSpent(RuntimeError):
 class Payload:
     """One packet's payload and the parts of the HTTP message in it, taken apart when asked for."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, pool: list[int] | None = None) -> None:
         self.data = data
         self._buffers: dict[str, bytes | None] = {PAYLOAD: data}
         self._lower: dict[str, bytes] = {}
         self._parsed = False
         self.steps = PACKET_BUDGET
         """Left for all rules together."""
+        self.pool = pool
+        """Steps left for all payloads of its source in a block, in a list of one; None: no end."""
 
     @property
     def is_http(self) -> bool:
@@ -145,11 +149,16 @@ class PayloadTest:
         """Raises: BudgetSpent."""
         if self._http and not payload.is_http:
             return False
-        budget = [min(BUDGET, payload.steps)]
+        pool = payload.pool
+        given = min(BUDGET, payload.steps)
+        budget = [given]
         try:
             return self._from(0, payload, {}, budget)
         finally:
-            payload.steps -= min(BUDGET, payload.steps) - max(budget[0], 0)
+            spent = given - max(budget[0], 0)
+            payload.steps -= spent
+            if pool is not None:
+                pool[0] -= spent
 
     def _from(self, number: int, payload: Payload, ends: dict[str, int], budget: list[int]) -> bool:
         """The tests from ``number`` on, with the ends of the matches so far."""
@@ -176,6 +185,7 @@ class PayloadTest:
                 elif isinstance(check, Content):
                     agrees = _find(check, data, payload, ends.get(buffer, 0), -1) < 0
                 elif isinstance(check, Expression):
+                    budget[0] -= len(data) >> _EXPRESSION_BYTES
                     agrees = self._expression(number, check, data, ends)
                 elif isinstance(check, DataAt):
                     begin = ends.get(buffer, 0) if check.relative else 0

@@ -56,6 +56,7 @@ def load_rules(
     honeypots: Collection[Address],
     limiter: AlertLimiter | None = None,
     wait_us: int = WAIT_US,
+    one_sided: bool = False,
 ) -> LoadedRules:
     """Read and compile rule files (a folder: its ``*.rules``) for live use.
 
@@ -71,6 +72,7 @@ def load_rules(
         honeypots=honeypots,
         wait_us=wait_us,
         limiter=limiter,
+        one_sided=one_sided,
     )
     return LoadedRules(found, alerts)
 

@@ -55,21 +55,31 @@ def test_ports_beyond_the_window_do_not_add_up(bench: Any) -> None:
     assert bench.alerts(early + late, cut=3) == []
 
 
-@pytest.mark.parametrize("banner", [0, 20])
+def opened(bench: Any, port: int, banner: int = 20) -> Any:
+    """A port that let a scanner in, which heard ``banner`` bytes and hung up."""
+    return bench.connection(
+        at=0.02 * port, dst_port=port, src_port=50000 + port, state="RSTO", orig_flags="SAR",
+        resp_flags="SA", resp_packets=1, resp_bytes=banner,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("real", "banner", "verified"), [(1, 20, []), (14, 20, []), (15, 0, []), (15, 20, [15])]
+)
 def test_a_connect_scan_is_told_by_its_source_ports_and_verified_by_what_it_was_told(
-    bench: Any, banner: int
+    bench: Any, real: int, banner: int, verified: list[int]
 ) -> None:
+    """The refused ones could be forged: what is real has to be a scan by itself."""
     rows = [
         bench.connection(at=0.01 * i, dst_port=i, src_port=40000 + i, state="REJ", resp_flags="RA")
         for i in range(30)
     ]
-    rows.append(
-        bench.connection(at=0.05, dst_port=80, src_port=50000, state="RSTO", orig_flags="SAR",
-                         resp_flags="SA", resp_packets=1, resp_bytes=banner)
-    )  # fmt: skip
-    [alert] = bench.alerts(rows)
-    assert alert.classification == "ConnectScan"
-    assert alert.verified_source == (banner > 0)
+    rows += [opened(bench, 80 + i, banner) for i in range(real)]
+    alerts = bench.alerts(rows)
+    assert {alert.classification for alert in alerts} == {"ConnectScan"}
+    assert [alert.count for alert in alerts if alert.verified_source] == verified
+    assert any(not alert.verified_source for alert in alerts)
+    assert len({alert.id for alert in alerts}) == len(alerts)
 
 
 def test_a_forged_ack_that_is_reset_verifies_nobody(bench: Any) -> None:

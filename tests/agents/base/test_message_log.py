@@ -65,7 +65,7 @@ def test_a_new_process_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
         log.add(a_message(number), "sent", number)
         log.close()
     assert [e.time_us for e in read_log(tmp_path)] == [0, 1, 2]
-    assert (tmp_path / NAMES[0]).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / NAMES[0]).stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])

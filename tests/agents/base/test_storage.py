@@ -247,7 +247,7 @@ database.close()
 again = opened()
 assert found(again) == [*before, 9999]
 """,
-        mib=48,
+        mib=40,
     )
 
 
@@ -309,7 +309,7 @@ empty()
 look(database)
 assert found(database) == list(range(2001)) and not database.in_memory
 """,
-        mib=48,
+        mib=40,
     )
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from agents.base.subscriptions import MAX_SUBSCRIBERS, Subscribers
+from tests.agents.base.small_disk import run_on_small_disk
 
 
 def test_subscribers_survive_on_disk(tmp_path: Path) -> None:
@@ -37,3 +38,24 @@ def test_there_is_a_bound(tmp_path: Path) -> None:
     path.write_text(str([f"{n}@x" for n in range(MAX_SUBSCRIBERS)]).replace("'", '"'))
     with pytest.raises(ValueError, match=str(MAX_SUBSCRIBERS)):
         Subscribers(path).add("one-more@x", "Alert")
+
+
+def test_on_a_full_disk_they_are_known_in_memory_and_stored_later(tmp_path: Path) -> None:
+    run_on_small_disk(
+        tmp_path,
+        """
+from agents.base.subscriptions import Subscribers
+from tests.agents.base.test_state_folder import Told
+told = Told()
+one = Subscribers(disk / "s.json", told)
+one.add("a@x", "Alert")
+fill()
+assert one.add("b@x", "Alert") and one.to("Alert") == ("a@x", "b@x")
+assert "full" in told[str(disk / "s.json")]
+assert Subscribers(disk / "s.json").to("Alert") == ("a@x",)
+empty()
+assert not one.add("b@x", "Alert")  # it asks again
+assert not told
+assert Subscribers(disk / "s.json").to("Alert") == ("a@x", "b@x")
+""",
+    )

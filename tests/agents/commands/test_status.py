@@ -133,7 +133,7 @@ def test_a_dead_launcher_is_told_from_one_that_hangs(
 ) -> None:
     """Whatever the file says, and whatever the clock says of its age."""
     monkeypatch.setattr("agents.launcher.node_state.ANSWER_S", 0.2)
-    run_file(bare_honeynet, node={"updated_us": now_us() - 7_000_000})
+    run_file(bare_honeynet)  # written a moment ago
     with socket.socket(socket.AF_UNIX) as hung:
         hung.bind(str(bare_honeynet.state_dir / "run" / "gw2.sock"))
         hung.listen()
@@ -143,7 +143,9 @@ def test_a_dead_launcher_is_told_from_one_that_hangs(
     for age_us in (0, 7_000_000, -3_600_000_000):
         run_file(bare_honeynet, node={"updated_us": now_us() - age_us})
         assert main(["status", str(honeynet_file)]) == 3
-        assert "the launcher (pid 6) is dead since" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "the launcher (pid 6) is dead since" in said
+        assert "sensor       unknown   NOT CONNECTED" in said
 
 
 def test_a_launcher_that_can_not_write_says_so(

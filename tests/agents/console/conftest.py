@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from agents.clock import now_us
 from agents.console.app import create_app
 from agents.console.console import Console
+from agents.console.operator_socket import bind_operator_socket, console_node, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import Credentials, open_credentials
 from agents.console.store import ReadStore
@@ -136,7 +137,7 @@ class Running:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(LIMIT_S)
 
 
-Serve = Callable[[str], Running]
+Serve = Callable[..., Running]
 
 
 @pytest.fixture
@@ -146,8 +147,10 @@ def serve(
     """Starts consoles; stops them after the test."""
     stops: list[Callable[[], None]] = []
 
-    def start(listen: str) -> Running:
+    def start(listen: str, allowed: frozenset[int] | None = None) -> Running:
         sock = bind(listen)
+        at_socket = bind_operator_socket(settings, console_node(settings) or "")
+        users = operators(settings) if allowed is None else allowed
         name = sock.getsockname()
         loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -166,17 +169,23 @@ def serve(
                 link = Link(settings, operations, store)
                 await link.follow()
                 app = create_app(link.console, credentials, behind_proxy=is_unix(listen))
-                server = ConsoleServer(app, sock)
-                serving = asyncio.ensure_future(server.serve())
+                counters = link.console.counters
+                servers = (
+                    ConsoleServer(app, sock, counters=counters),
+                    ConsoleServer(app, at_socket, operators=users, counters=counters),
+                )
+                serving = [asyncio.ensure_future(server.serve()) for server in servers]
                 # uvicorn tells nobody when it is ready: the flag is all there is to wait for.
-                while not server.started and not serving.done():  # noqa: ASYNC110
+                while not all(s.started for s in servers):
+                    assert not any(task.done() for task in serving)
                     await asyncio.sleep(0.01)
                 url = "http://localhost" if is_unix(listen) else f"http://127.0.0.1:{name[1]}"
                 started.append(Running(url, operations, link, loop, stop))
                 ready.set()
                 await halt.wait()
-                await server.stop()
-                await serving
+                for server in servers:
+                    await server.stop()
+                await asyncio.gather(*serving)
                 await operations.feed.close()
 
         thread = threading.Thread(target=loop.run_until_complete, args=(main(),))

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from agents.console.client import ConsoleClient
+from agents.console.operator_socket import operator_socket
 from tests.agents.processes import (
     Correlation,
     agent_processes,
@@ -67,8 +68,7 @@ async def decide(honeynet, agent, made, *evidence):
 async def test_whoever_dies_the_console_is_in_step_again(honeynet, start, kit):
     """The console restarts and goes on from its own store; the supervisor restarts and tells."""
     supervisor, console = start("supervisor"), start("console")
-    token = honeynet.state_dir / "console-token"
-    await until(token.exists, "the console makes its token")
+    await until(operator_socket(honeynet, "gw1").exists, "the console listens")
     first = replace(kit.decision(), origin=f"correlation.gw1@{honeynet.domain}")
     second = replace(kit.decision("d2", "203.0.113.10"), origin=first.origin)
     third = replace(kit.decision("d3", "203.0.113.11"), origin=first.origin)
@@ -117,17 +117,22 @@ def flat(evidence):
 async def test_a_busy_page_costs_the_supervisor_nothing_and_delays_no_order(honeynet, start, kit):
     """Readers and viewers keep the console busy; the supervisor's process does not notice."""
     processes = {name: psutil.Process(start(name).pid) for name in ("supervisor", "console")}
-    token_file = honeynet.state_dir / "console-token"
-    await until(token_file.exists, "the console makes its token")
+    await until(operator_socket(honeynet, "gw1").exists, "the console listens")
     base = f"http://{honeynet.console.listen}"
     ended = threading.Event()
     asked = [0] * READERS
 
-    def headers():
-        return {"Authorization": f"Bearer {token_file.read_text().strip()}"}
+    def cookies():
+        password = (honeynet.state_dir / "console-password").read_text().strip()
+        with httpx.Client(base_url=base, headers={"Origin": base}, timeout=30) as client:
+            client.post("/login", data={"user": "operator", "password": password})
+            assert client.cookies
+            return client.cookies
+
+    logged_in = await asyncio.to_thread(cookies)
 
     def read(number):
-        with httpx.Client(base_url=base, headers=headers(), timeout=30) as client:
+        with httpx.Client(base_url=base, cookies=logged_in, timeout=30) as client:
             while not ended.is_set():
                 for path in ("blocks?state=all", "audit", "incidents", "agents"):
                     assert client.get(f"/api/v1/{path}").status_code == 200
@@ -154,7 +159,7 @@ async def test_a_busy_page_costs_the_supervisor_nothing_and_delays_no_order(hone
             return taken
 
         alone = await series("alone")
-        async with httpx.AsyncClient(headers=headers(), timeout=60) as client:
+        async with httpx.AsyncClient(cookies=logged_in, timeout=60) as client:
             viewers = [asyncio.ensure_future(view(client)) for _ in range(VIEWERS)]
             threads = [threading.Thread(target=read, args=(n,)) for n in range(READERS)]
             for thread in threads:

@@ -9,6 +9,7 @@ import pytest
 
 from ontology.records import OntologyChanged
 from ontology.traffic_cluster import TrafficCluster
+from tests.agents.console.doors import go_to_the_socket
 
 CLUSTERS = tuple(
     TrafficCluster(
@@ -57,8 +58,8 @@ def ontology(link):
 @asynccontextmanager
 async def client_of(browser, credentials, who):
     async with browser() as client:
-        if who == "token":
-            client.headers["Authorization"] = f"Bearer {credentials.token}"
+        if who == "cli":
+            go_to_the_socket(client, credentials.token)
         elif who != "nobody":
             answer = await client.post("/login", data={"user": who, "password": f"{who} pass"})
             assert answer.status_code == 303
@@ -67,7 +68,7 @@ async def client_of(browser, credentials, who):
 
 
 @pytest.mark.parametrize(
-    ("who", "expected"), [("nobody", 401), ("viewer", 403), ("operator", 200), ("token", 200)]
+    ("who", "expected"), [("nobody", 401), ("viewer", 403), ("operator", 200), ("cli", 200)]
 )
 async def test_only_an_operator_renames_and_it_is_audited(
     browser, operations, credentials, ontology, who, expected
@@ -78,7 +79,7 @@ async def test_only_an_operator_renames_and_it_is_audited(
     renamings = [x for x in operations.ledger.audit_trail(limit=9) if x.what.startswith("cluster")]
     assert len(ontology.asked) == len(renamings) == (expected == 200)
     if expected == 200:
-        user = "user:cli" if who == "token" else "user:operator"
+        user = "user:cli" if who == "cli" else "user:operator"
         (wanted,) = ontology.asked
         assert wanted == replace(
             CLUSTERS[1],

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ontology.records import Answer, OntologyAction, Query
+from tests.agents.console.doors import go_to_the_socket
 
 FACTS = {"action": "assert", "fragment": "<urn:x> a idps:Network .", "reason": "ticket 4711"}
 
@@ -40,8 +41,8 @@ def ontology(link):
 def client_of(browser, credentials):
     async def make(stack, who):
         client = await stack.enter_async_context(browser())
-        if who == "token":
-            client.headers["Authorization"] = f"Bearer {credentials.token}"
+        if who == "cli":
+            go_to_the_socket(client, credentials.token)
         elif who != "nobody":
             await client.post("/login", data={"user": who, "password": f"{who} pass"})
             client.headers["X-CSRF-Token"] = (await client.get("/api/v1/me")).json()["csrf"]
@@ -52,7 +53,7 @@ def client_of(browser, credentials):
 
 @pytest.mark.parametrize(
     ("who", "asking", "telling"),
-    [("nobody", 401, 401), ("viewer", 200, 403), ("operator", 200, 200), ("token", 200, 200)],
+    [("nobody", 401, 401), ("viewer", 200, 403), ("operator", 200, 200), ("cli", 200, 200)],
 )
 async def test_viewers_ask_and_operators_tell(
     operations, ontology, client_of, who, asking, telling
@@ -66,7 +67,7 @@ async def test_viewers_ask_and_operators_tell(
         assert found.json()["truncated"] is True
         assert found.json()["results"] == {"bindings": []}
     if telling == 200:
-        user = "user:cli" if who == "token" else "user:operator"
+        user = "user:cli" if who == "cli" else "user:operator"
         asker, record, performative = ontology.asked[-1]
         assert (asker, performative) == ("supervisor", "request")
         assert record == OntologyAction(

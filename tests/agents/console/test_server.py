@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import time
@@ -14,11 +15,12 @@ import httpx
 import pytest
 
 from agents.base.conditions import Conditions, as_text
+from agents.clock import now_us
 from agents.commands.blocks import time_left, where
-from agents.console import server
+from agents.console import http_connections
 from agents.console.client import ConsoleClient, ConsoleError
+from agents.console.operator_socket import bind_operator_socket, operator_socket, operators
 from agents.console.server import ListenError, bind
-from agents.settings.honeynet import Console
 
 
 @pytest.mark.parametrize(
@@ -61,14 +63,10 @@ def test_a_stale_socket_is_replaced_a_live_one_and_a_file_are_not(tmp_path):
     assert other.read_text() == "data"
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def client(request, serve, settings, tmp_path):
-    listen = "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/c.sock"
-    running = serve(listen)
-    if request.param == "tcp":
-        listen = running.url.removeprefix("http://")
-    changed = settings.model_copy(update={"console": Console(listen=listen)})
-    with ConsoleClient(changed) as made:
+@pytest.fixture
+def client(serve, settings):
+    serve("127.0.0.1:0")
+    with ConsoleClient(settings) as made:
         yield made
 
 
@@ -111,26 +109,46 @@ def test_the_client_does_what_the_command_line_needs(client, post):
         assert "\n" not in str(caught.value)
 
 
-def test_a_missing_console_or_token_is_one_line(settings, tmp_path, secrets_dir):
-    changed = settings.model_copy(update={"console": Console(listen="127.0.0.1:9")})
-    with pytest.raises(ConsoleError, match="console-token"):
-        ConsoleClient(changed)
-    changed = changed.model_copy(update={"state_dir": secrets_dir})
-    with ConsoleClient(changed) as client, pytest.raises(ConsoleError, match="no console"):
+def test_a_missing_console_or_token_is_one_line(settings, credentials):
+    with pytest.raises(ConsoleError, match=r"console-token: No such file.*node 'gw1'.*ssh"):
+        ConsoleClient(settings.model_copy(update={"state_dir": settings.state_dir / "elsewhere"}))
+    with (
+        ConsoleClient(settings) as client,
+        pytest.raises(ConsoleError, match=r"operator\.sock: No such file.*node 'gw1'.*ssh"),
+    ):
+        client.blocks()
+    bind_operator_socket(settings, "gw1").close()  # leaves the file, as a crash does
+    with ConsoleClient(settings) as client, pytest.raises(ConsoleError, match="no console answers"):
         client.blocks()
 
 
-def test_a_wrong_token_is_said_so(serve, settings, tmp_path):
-    running = serve("127.0.0.1:0")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "console-token").write_text("x" * 40)
-    update = {
-        "console": Console(listen=running.url.removeprefix("http://")),
-        "state_dir": tmp_path / "other",
-    }
-    with ConsoleClient(settings.model_copy(update=update)) as client:
-        with pytest.raises(ConsoleError, match="doesn't know this token"):
-            client.me()
+def test_the_operators_socket_is_for_its_users_alone(serve, settings):
+    """The kernel says whose process asks; also who has the token is nobody then."""
+    running = serve("127.0.0.1:0", allowed=frozenset({os.geteuid() + 1}))
+    path = operator_socket(settings, "gw1")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o007 == 0
+    with ConsoleClient(settings) as client, pytest.raises(ConsoleError, match="no console answers"):
+        client.blocks()
+    assert running.link.console.counters["refused_user"] >= 1
+    assert operators(settings) >= {0, os.geteuid()}
+
+
+def test_who_reaches_the_socket_but_not_the_token_gets_nothing(serve, settings, monkeypatch):
+    """An agent of the same user, say: Landlock keeps the file from it, and not the socket."""
+    serve("127.0.0.1:0")
+    with ConsoleClient(settings) as client:
+        monkeypatch.setattr(client, "_token", "a" * 43)
+        for call in (client.me, lambda: client.lift("urn:uuid:1", reason="x")):
+            with pytest.raises(ConsoleError, match="doesn't know this token"):
+                call()
+
+
+def test_no_header_makes_a_page_connection_the_operators(serve, credentials):
+    url = serve("127.0.0.1:0").url
+    right = {"Authorization": f"Bearer {credentials.token}"}
+    for headers in (right, {"X-Forwarded-For": "127.0.0.1"}):
+        assert httpx.get(f"{url}/api/v1/me", headers=headers).status_code == 401
 
 
 def test_a_change_reaches_the_stream_and_logout_ends_it(serve, kit):
@@ -142,7 +160,7 @@ def test_a_change_reaches_the_stream_and_logout_ends_it(serve, kit):
         with browser.stream("GET", "/api/v1/events") as stream:
             lines = stream.iter_lines()
             assert "event: hello" in (next(lines), next(lines))
-            running.call(running.operations.decide(kit.decision(decided_us=1), None, ()))
+            running.call(running.operations.decide(kit.decision(decided_us=now_us()), None, ()))
             change = next(x for x in lines if x.startswith('data: {"blocks"'))
             (block,) = json.loads(change.removeprefix("data: "))["blocks"]
             assert block["source"] == "203.0.113.9"
@@ -179,7 +197,7 @@ def test_garbage_gets_no_more_than_an_error(serve, request_line):
 )
 def test_who_does_not_finish_a_request_is_hung_up_on(serve, monkeypatch, begun):
     """256 of them would keep the operator out for as long as they like."""
-    monkeypatch.setattr(server, "REQUEST_S", 0.3)
+    monkeypatch.setattr(http_connections, "REQUEST_S", 0.3)
     console = serve("127.0.0.1:0")
     with socket.create_connection(("127.0.0.1", httpx.URL(console.url).port), 5) as link:
         link.settimeout(5)
@@ -191,13 +209,11 @@ def test_who_does_not_finish_a_request_is_hung_up_on(serve, monkeypatch, begun):
             pass  # an answer to the first request, at most
 
 
-def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(
-    serve, monkeypatch, settings, secrets_dir
-):
-    monkeypatch.setattr(server, "REQUEST_S", 0.2)
+def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(serve, monkeypatch):
     console = serve("127.0.0.1:0")
-    token = (secrets_dir / "console-token").read_text().strip()
-    with httpx.Client(base_url=console.url, headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(base_url=console.url, headers={"Origin": console.url}) as client:
+        client.post("/login", data={"user": "viewer", "password": "viewer pass"})
+        monkeypatch.setattr(http_connections, "REQUEST_S", 0.2)
         with client.stream("GET", "/api/v1/events") as events:
             chunks = events.iter_text()
             assert "hello" in next(chunks)
@@ -211,10 +227,7 @@ def test_a_stream_and_a_quiet_connection_outlive_the_limit_for_requests(
 def asking(serve, settings):
     """A running console, and a client of its own."""
     running = serve("127.0.0.1:0")
-    changed = settings.model_copy(
-        update={"console": Console(listen=running.url.removeprefix("http://"))}
-    )
-    with ConsoleClient(changed) as client:
+    with ConsoleClient(settings) as client:
         yield running, client
 
 
@@ -279,7 +292,7 @@ def test_active_of_a_gateway_that_is_not_heard_is_unknown(asking, kit, settings)
     assert not block["settled"] and "not been heard since" in block["gateways"][0]["detail"]
     assert where(client.block(block["id"])["block"]) == "gw1 gw2 gw3 unknown"
     # What was said last is there for who asks for it.
-    answer = client._request("GET", "blocks", params={"said": "true"}).json()
+    answer = client._request("GET", "blocks", params={"said": "true"})[0]
     assert where(answer[0]) == "gw1 gw2 gw3 active"
 
 
@@ -297,7 +310,7 @@ def test_a_list_knows_how_much_it_leaves_out(asking, monkeypatch):
         found = client.blocks(limit=limit)
         assert (len({b["id"] for b in found}), found.total) == (count, 7)
     for path in ("incidents", "alerts", "audit"):
-        assert client._request("GET", path).headers["X-Total-Count"].isdecimal()
+        assert client._request("GET", path)[1]["X-Total-Count"].isdecimal()
 
 
 def test_a_supervisor_that_is_not_heard_makes_the_list_old(asking):

@@ -8,7 +8,6 @@ import pytest
 
 from agents.console.sessions import (
     MAX_SESSIONS,
-    LoginLimit,
     Sessions,
     Users,
     UsersError,
@@ -76,12 +75,3 @@ def test_sessions_are_bounded():
     assert sessions.get(cookies[0], 0, touch=False) is None
     assert sessions.get(cookies[-1], 0, touch=False) is not None
     assert len(set(cookies)) == len(cookies)
-
-
-def test_many_names_share_one_limit():
-    limit = LoginLimit()
-    for i in range(30):
-        assert limit.wait_s(f"name{i}", 0) == 0
-        limit.failed(f"name{i}", 0)
-    assert limit.wait_s("another", 0) == 60
-    assert limit.wait_s("another", 60_000_000) == 0

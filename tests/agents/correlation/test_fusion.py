@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,16 @@ def test_repeats_become_one_senior_alert() -> None:
     assert (one.count, one.begin_us, one.end_us) == (12, 0, 31 * S)
     assert (one.confidence, one.verified_source, one.stage) == (0.9, False, "senior")
     assert one.id == senior_id(alert(1)) and one.explanation == "alert 1"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_what_could_be_forged_does_not_become_part_of_what_could_not(order: tuple[int]) -> None:
+    alerts = [alert(1, 0, count=200), alert(2, 1, verified=True), alert(3, 2, count=100)]
+    fuser = Fuser()
+    found = [f.alert for i in order for f in fuser.add([alerts[i]])]
+    last = {one.verified_source: one for one in found}
+    assert {verified: one.count for verified, one in last.items()} == {True: 1, False: 300}
+    assert len(fuser) == 2
 
 
 def test_the_gap_is_half_open() -> None:

@@ -9,6 +9,7 @@ import pytest
 from agents.knowledge import knowledge_store as module
 from agents.knowledge.files import FileSet
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
+from tests.agents.base.small_disk import run_on_small_disk
 
 
 @pytest.fixture
@@ -92,3 +93,25 @@ def test_damage_is_seen_and_said(
     store.lay_out(shipped)
     store.keep(kept(shipped))
     assert store.read() == (kept(shipped), shipped)
+
+
+@pytest.mark.parametrize("fault", ["fill()", "remount('ro')"])
+def test_what_is_laid_out_already_needs_no_room(tmp_path: Path, fault: str) -> None:
+    run_on_small_disk(
+        tmp_path,
+        f"""
+from agents.knowledge.files import shipped_files
+from agents.knowledge.knowledge_store import KnowledgeStore
+from agents.settings.honeynet import Policy
+files = shipped_files(Policy())
+store = KnowledgeStore(disk / "rules")
+folder = store.lay_out(files)
+{fault}
+assert store.lay_out(files) == folder
+name = sorted(files.contents)[0]
+(empty() if (disk / "filler").exists() else remount("rw"))
+(folder / name).write_bytes(b"damaged")
+store.lay_out(files)
+assert (folder / name).read_bytes() == files.contents[name]
+""",
+    )

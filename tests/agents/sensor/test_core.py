@@ -13,9 +13,10 @@ import pytest
 
 from agents.sensor.core import BATCH_CONNECTIONS, COUNTS_ONLY_US, SensorCore
 from benchmarks.bench_packets import _frame, generate
-from datasets.captures.pcap import read_capture, write_capture
+from datasets.captures.pcap import RawPackets, read_capture, write_capture
 from ontology.fragments import MAX_BYTES, encode
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, ConnectionBatch
+from tests.e2e.forger import RAW_IP, Packet, World
 from tests.factories import make_batch
 
 
@@ -178,3 +179,54 @@ def test_benign_captures_hold_no_attack_and_no_refusal(captures: Path) -> None:
         rows = connections(path)
         assert int((rows["indicators"] & 15).sum()) == 0, path.name
         assert int(rows["failed_logins"].sum()) == 0, path.name
+
+
+def _two_way(
+    path: Path, connections: int, sides: str = "both", said: bytes = b"GET /a HTTP/1.1\r\n\r\n"
+) -> RawPackets:
+    """Sessions in which something is said, as both ends or one of them are captured."""
+    made = World(3)
+    made.version = 4
+    for number in range(connections):
+        seq = 1_000
+        ends = (made.victim, 2_000 + number, made.target, 80)
+        made.send(Packet(ends, 2, seq))
+        for data in (b"", said):
+            made.now += 1_000
+            made.send(Packet(ends, 24, *made.truth[ends], data))
+        made.now += 100_000
+    own = [
+        (when, frame)
+        for when, frame in made.captured
+        if sides == "both" or (frame[22:24] == b"\0\x50") == (sides == "client")
+    ]
+    write_capture(path, [frame for _, frame in own], [when for when, _ in own], RAW_IP)
+    (raw,) = read_capture(path)
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("sides", "said", "proven", "one_sided"),
+    [("both", False, 12, False), ("both", True, 0, True), ("client", False, 0, True),
+     ("server", False, 0, True)],
+)  # fmt: skip
+def test_a_capture_of_one_side_says_so_and_proves_nothing(
+    sides: str, said: bool, proven: int, one_sided: bool, tmp_path: Path
+) -> None:
+    core = SensorCore("s", one_sided=said)
+    core.on_packets(_two_way(tmp_path / "capture.pcap", 12, sides))
+    rows = np.concatenate([b.connections for b in core.take_batches(core.last_us, final=True)])
+    assert (int(rows["conversation"].sum()), core.one_sided) == (proven, one_sided)
+
+
+@pytest.mark.parametrize(("sides", "read"), [("both", 12), ("client", 12), ("server", 0)])
+def test_offline_a_capture_of_one_side_is_read_though_nobody_answers(
+    sides: str, read: int, tmp_path: Path
+) -> None:
+    core = SensorCore("s", repeatable=True)
+    core.on_packets(
+        _two_way(tmp_path / "capture.pcap", 12, sides, b"GET /?a=%27+or+1=1-- HTTP/1.1\r\n\r\n")
+    )
+    rows = np.concatenate([b.connections for b in core.take_batches(core.last_us, final=True)])
+    assert int((rows["indicators"] & 1).sum()) == read
+    assert core.one_sided == (sides != "both")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agents.console.client import ConsoleClient
+from agents.console.operator_socket import operator_socket
 from tests.agents.processes import (
     Correlation,
     agent_processes,
@@ -35,8 +36,7 @@ async def test_a_decision_is_propagated_reported_lifted_and_survives_kills(honey
     supervisor = start("supervisor")
     start("reaction")
     start("console")
-    token = honeynet.state_dir / "console-token"
-    await until(token.exists, "the console makes its token")
+    await until(operator_socket(honeynet, "gw1").exists, "the console listens")
     correlation = Correlation(honeynet)
     made = replace(kit.decision(), origin=correlation.jid)
     allowed = replace(kit.decision("d2", "198.51.100.7"), origin=correlation.jid)

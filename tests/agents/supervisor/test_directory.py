@@ -43,6 +43,27 @@ def test_a_new_process_is_a_restart_and_the_old_one_a_refused_duplicate(director
     assert directory.register(second, first.name, kit.T0 + 3) == "renewed"
 
 
+@pytest.mark.parametrize("swept", [True, False])
+@pytest.mark.parametrize("others", [1, 2])
+def test_the_elder_gets_its_registration_again_when_the_newer_lease_lapses(
+    directory, settings, kit, swept, others
+):
+    first = kit.describe(settings, "reaction", "gw1", "a")
+    directory.register(first, first.name, kit.T0)
+    for number in range(others):
+        newer = kit.describe(settings, "reaction", "gw1", f"b{number}")
+        directory.register(newer, first.name, kit.T0 + number + 1)
+    late = kit.T0 + others + 15 * kit.S
+    with pytest.raises(DirectoryError, match="a second agent"):
+        directory.register(first, first.name, late - 1)
+    if swept:
+        directory.lapse(late)
+    assert directory.register(first, first.name, late) == "restarted"
+    assert directory.register(first, first.name, late + 1) == "renewed"
+    with pytest.raises(DirectoryError, match="a second agent"):
+        directory.register(newer, first.name, late + 2)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,6 +1,7 @@
 """Certificates: a private authority, and servers that TLS clients accept by name."""
 
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from agents.trust.pki import ensure_authority, issue_server_certificate
 
 
-def verified(authority: Path, certificate: bytes, name: str) -> None:
+def verified(authority: Path, certificate: bytes, name: str, when: datetime | None = None) -> None:
     """Raises: VerificationError."""
     ca = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
-    verifier = PolicyBuilder().store(Store([ca])).build_server_verifier(x509.DNSName(name))
+    policy = PolicyBuilder().store(Store([ca]))
+    if when is not None:
+        policy = policy.time(when)
+    verifier = policy.build_server_verifier(x509.DNSName(name))
     verifier.verify(x509.load_pem_x509_certificate(certificate), [])
 
 
@@ -24,6 +28,13 @@ def test_a_server_is_accepted_by_its_name_and_by_no_other(tmp_path: Path) -> Non
     with pytest.raises(VerificationError):
         verified(tmp_path, certificate, "other.test")
     assert key.startswith(b"-----BEGIN")
+
+
+@pytest.mark.parametrize("off", [timedelta(days=d) for d in (-7_000, -30, -1, 1, 30, 20_000)])
+def test_a_client_whose_clock_is_off_accepts_it_as_well(tmp_path: Path, off: timedelta) -> None:
+    ensure_authority(tmp_path)
+    certificate, _ = issue_server_certificate(tmp_path, "honeynet.test")
+    verified(tmp_path, certificate, "honeynet.test", datetime.now(UTC) + off)
 
 
 def test_another_authority_s_server_is_refused(tmp_path: Path) -> None:

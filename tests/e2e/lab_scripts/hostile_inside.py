@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agents.clock import now_us
-from agents.commands.status import link, read_run_files
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
 from agents.trust.pki import ensure_authority
@@ -54,55 +52,50 @@ def main(folder: Path) -> dict[str, Any]:
         settings = load_settings(file)
         ensure_keys(settings)
         log = (folder / "agents.log").open("w")
-        launcher = lab.popen(
-            "gw1", [sys.executable, "-m", "agents.main", "up", str(file)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env=os.environ,
-        )  # fmt: skip
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        quiet = {"stdin": subprocess.DEVNULL, "stderr": log, "env": environment}
 
-        def agents() -> list[dict[str, Any]]:
-            found = read_run_files(settings.state_dir, now_us())
-            return [agent for node in found for agent in node["agents"]]
+        def start(role: str) -> subprocess.Popen[str]:
+            words = ["-m", "agents.launcher.process", role, "gw1", str(file)]
+            return lab.popen("gw1", [sys.executable, *words], stdout=log, **quiet)
 
-        def up() -> bool:
-            found = agents()
-            return len(found) == 7 and all(
-                link(a) == "LOCAL ONLY" and a["health"]["local"] == 6 for a in found
-            )
-
-        seen: dict[str, Any] = {"up": until(up, 90)}
-        before = {a["role"]: a["pid"] for a in agents()}
+        def hostile(*words: str) -> Any:
+            done = lab.run(
+                "gw1", [sys.executable, str(CODE), str(file), *words],
+                check=False, timeout=90, stdout=subprocess.PIPE, **quiet,
+            )  # fmt: skip
+            return json.loads(done.stdout) if done.returncode == 0 else done.stdout
 
         def rules() -> str:
             return lab.run("gw1", ["nft", "-s", "list", "ruleset"]).stdout
 
+        agents = {role: start(role) for role in settings.node_named("gw1").agents}
+        text = folder / "agents.log"
+        seen: dict[str, Any] = {
+            "up": until(lambda: text.read_text().count(" has started") == len(agents), 90)
+        }
         seen["rules before"] = rules()
         for who in HOSTILE:
-            done = lab.run(
-                "gw1", [sys.executable, str(CODE), str(file), *who.split()],
-                check=False, timeout=60, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-            )  # fmt: skip
-            seen[who] = json.loads(done.stdout) if done.returncode == 0 else done.stderr[-2000:]
-        time.sleep(3.0)  # an order is carried out within a second; what is known is a second old
+            role, *rest = who.split()
+            if not rest:  # the agent makes room for what has got into it
+                agents[role].terminate()
+                agents[role].wait(20)
+            seen[who] = hostile(role, *rest)
+            if not rest:
+                agents[role] = start(role)
+        time.sleep(3.0)  # an order is carried out within a second
         seen["rules after"] = rules()
-        found = {a["role"]: a for a in agents()}
-        seen["same agents"] = before == {role: a["pid"] for role, a in found.items()}
-        seen["restarts"] = sum(a["restarts"] for a in found.values())
-        seen["refused"] = {
-            name: count
-            for name, count in found["reaction"]["health"]["counters"].items()
-            if name.startswith("refused")
-        }
-        # The same order by the supervisor itself, as a control: the way that was tried works.
-        done = lab.run(
-            "gw1", [sys.executable, str(CODE), str(file), "supervisor"],
-            check=False, timeout=60, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-        seen["control"] = until(lambda: "192.0.2.99" in rules(), 10)
-        launcher.terminate()
-        seen["launcher"] = launcher.wait(30)
+        seen["ended"] = [role for role, agent in agents.items() if agent.poll() is not None]
+        # The same way by one who may give orders, as a control.
+        agents["supervisor"].terminate()
+        agents["supervisor"].wait(20)
+        seen["control"] = hostile("supervisor")
+        seen["control blocked"] = until(lambda: "192.0.2.99" in rules(), 10)
+        for agent in agents.values():
+            agent.terminate()
+        seen["codes"] = sorted({agent.wait(30) for agent in agents.values()})
         log.close()
-        seen["log"] = (folder / "agents.log").read_text(errors="replace").splitlines()[-60:]
+        seen["log"] = text.read_text(errors="replace").splitlines()[-60:]
     return seen
 
 

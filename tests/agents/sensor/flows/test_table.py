@@ -13,6 +13,7 @@ from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, Packets
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.flows.tcp_conversations import ANEW, CLIENT, OPEN, REJECTED, UNSURE, judge
 from ontology.records import CONNECTION, CONNECTION_STATES
 
 LIMITS = Timeouts(
@@ -44,6 +45,8 @@ class P:
     mark: tuple[int, int, int] = (0, 0, 0)
     content: tuple[int, int] = (0, 0)  # "hot", and the flags
     by_server: bool = False
+    seq: int = 0
+    ack: int = 0
 
 
 def address(number: int, version: int) -> bytes:
@@ -82,6 +85,8 @@ def columns(packets: list[P]) -> tuple[Packets, Marks]:
         data=np.zeros(0, "u1"),
         total=n,
         other=0,
+        sequence=array([p.seq for p in packets], "u4"),
+        acknowledgement=array([p.ack for p in packets], "u4"),
     ), Marks(
         np.array(marked, np.int64), marks[:, 0], marks[:, 1], marks[:, 2],
         content, np.array([packets[i].by_server for i in marked], bool),
@@ -101,6 +106,8 @@ class Open:
     last: int = 0
     report: list[tuple[bool, P]] = field(default_factory=list)
     said: list[tuple[int, int]] = field(default_factory=list)
+    proven: bool = False
+    loose: bool = False
 
     def state(self) -> str:
         mine, theirs = self.flags[True], self.flags[False]
@@ -137,7 +144,7 @@ class Open:
             sum(p.size for p in mine), sum(p.size for p in theirs),
             sum(p.wrong for p in every), sum(p.urgent for p in every),
             sum(p.mark[0] for p in theirs), sum(p.mark[1] for p in every), indicators,
-            min(sum(hot for hot, _ in said), 255), bits,
+            min(sum(hot for hot, _ in said), 255), bits, int(self.proven and not self.loose),
         )  # fmt: skip
 
 
@@ -145,12 +152,13 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
     """The rules in `agents.sensor.flows.automaton`'s docstring, once more and as simply as
     possible."""
     open_: dict[object, Open] = {}
+    talks: dict[object, list[int]] = {}
     out: list[tuple[object, ...]] = []
 
     def report(connection: Open) -> None:
         if connection.report:
             out.append(connection.record())
-            connection.report, connection.said = [], []
+            connection.report, connection.said, connection.loose = [], [], False
 
     for p in packets:
         ends = sorted([(p.src, p.sport), (p.dst, p.dport)])
@@ -158,6 +166,15 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
         if p.protocol == 1:
             kind = {0: 8, 14: 13}.get(p.sport, p.sport)
             key = (p.protocol, p.version, *sorted([p.src, p.dst]), kind, p.dport)
+        greater = (address(p.src, p.version), p.sport) > (address(p.dst, p.version), p.dport)
+        talk = talks.setdefault(key, [0] * 6)
+        standing = judge(talk, greater, p.flags, p.size, p.seq, p.ack)
+        if p.protocol != 6 or standing == REJECTED:
+            standing = OPEN if p.protocol != 6 else REJECTED
+        if standing == REJECTED:
+            continue
+        if standing == UNSURE:
+            p = replace(p, mark=(0, 0, 0), content=(0, 0))
         c = open_.get(key)
         syn = p.flags & (SYN | ACK | RST | FIN) == SYN
         fresh = c is None
@@ -174,11 +191,17 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
             idle = limits.idle_tcp_us if p.protocol == 6 else limits.idle_other_us
             if p.time - c.last > (idle if c.answered else limits.attempt_us):
                 fresh = True
-            elif c.report:
+            elif c.report and not (standing == ANEW and c.proven):
                 hurried = any(q.mark[0] or q.mark[1] or q.mark[2] & 15 for _, q in c.report)
                 age = p.time - c.report[0][1].time
                 if age >= (limits.marked_us if hurried else limits.active_us):
                     report(c)
+        if c is not None and not fresh:
+            ours = ((p.src, p.sport) == (c.first.src, c.first.sport)) != c.swapped
+            if standing == ANEW and c.proven:
+                fresh = True
+            elif standing == CLIENT and ours and c.loose:
+                report(c)
         if fresh:
             if c is not None:
                 report(c)
@@ -196,7 +219,9 @@ def plain(packets: list[P], limits: Timeouts = LIMITS) -> list[tuple[object, ...
         if refusal and orig and not c.closed and not seen & SYN:
             c.swapped, c.flags = not c.swapped, {True: c.flags[False], False: c.flags[True]}
             c.report = [(not by, q) for by, q in c.report]
-            orig = False
+            orig, c.proven = False, False
+        c.proven |= standing == CLIENT and orig
+        c.loose |= standing == OPEN and p.size > 0
         c.report.append((orig, p))
         if orig != p.by_server:  # by the ends as they are known at this packet
             c.said.append(p.content)
@@ -218,7 +243,7 @@ def as_tuples(records: np.ndarray) -> list[tuple[object, ...]]:
     names = (
         "orig_flags resp_flags start_us duration_us orig_packets resp_packets orig_bytes resp_bytes"
         " wrong_fragments urgent failed_logins login_attempts indicators"
-        " hot content_flags"
+        " hot content_flags conversation"
     ).split()
     out: list[tuple[object, ...]] = [
         (
@@ -320,6 +345,75 @@ def test_ends_change_where_the_server_spoke_first(
     packets = [replace(p, src=2, dst=1) if p.sport == 21 else p for p in build(rows)]
     inner = sorted(min(c, len(packets)) for c in cuts)
     assert run(packets, inner, rounds, False) == plain(packets)
+
+
+conversations = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 1, 1, 3, 6, 11, 25, 35, 70]),
+        st.sampled_from(["syn", "syn", "answer", "client", "client", "client", "server", "server",
+                         "fin", "reset", "server reset", "greeting", "junk", "blind"]),
+        st.sampled_from([0, 0, 9, 700]),
+        st.sampled_from([(0, 0, 0)] * 3 + [(1, 0, 0), (0, 2, 0), (0, 0, 1), (0, 0, 16)]),
+        st.sampled_from([(0, 0)] * 3 + [(3, 0)]),
+        st.booleans(),
+        st.sampled_from([0, 0, 0, 0, 0, 0, 1, 5000, 9000, 70_000, 2**30, 3 * 10**9]),
+        st.sampled_from([0, 0, 0, 0, 0, 0, 1, 5000, 9000, 140_000, 2**30, 3 * 10**9]),
+    ),
+    max_size=50,
+)  # fmt: skip
+
+
+def converse(rows: list[tuple], ends: tuple[int, int] = (1, 2)) -> list[P]:
+    """Two ends that talk with the right numbers, but for what is off by the last two columns."""
+    client, server = ends
+    packets, now = [], 1_000_000
+    numbers = {client: 4_294_967_000, server: 77}
+    for gap, kind, size, mark, content, by_server, off, ack_off in rows:
+        now += gap
+        who = server if kind in ("answer", "server", "server reset") else client
+        if kind == "syn":
+            numbers[client] += 4_000_000_000
+        if kind == "answer" and off:
+            numbers[server] += 123_456_789
+        flags = {
+            "syn": SYN, "answer": SYN | ACK, "fin": FIN | ACK, "reset": RST, "server reset": RST,
+            "greeting": SYN | ACK,
+        }.get(kind, ACK)  # fmt: skip
+        other = server if who == client else client
+        seq, ack = numbers[who], numbers[other]
+        if kind in ("answer", "syn"):
+            seq -= 1
+        elif kind == "blind":
+            ack += 1 << 31
+        elif kind != "junk" or off or ack_off:
+            seq, ack = seq + off, ack + ack_off
+        if flags == SYN:
+            ack = 0
+        if kind in ("client", "server", "fin") and not off and not ack_off:
+            numbers[who] += size + (flags & FIN)
+        ports = (1000, 21) if who == client else (21, 1000)
+        packets.append(P(now, who, other, *ports, 6, flags, size, 4, False, False, mark, content,
+                         by_server, seq % 2**32, ack % 2**32))  # fmt: skip
+    return packets
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    conversations,
+    conversations,
+    st.booleans(),
+    st.lists(st.integers(0, 100), max_size=6),
+    st.sampled_from([0, 1, 4, 99]),
+)
+def test_conversations_are_proven_however_blocks_are_cut(
+    one: list[tuple], other: list[tuple], greater: bool, cuts: list[int], rounds: int
+) -> None:
+    parts = converse(one, (3, 2) if greater else (1, 2)), converse(other, (4, 2))
+    packets = sorted([p for part in parts for p in part], key=lambda p: p.time)
+    inner = sorted(min(c, len(packets)) for c in cuts)
+    expected = plain(packets)
+    assert run(packets, inner, rounds, advance=False) == expected
+    assert run(packets, [], rounds, advance=False) == expected
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 4])

@@ -72,12 +72,20 @@ def test_the_same_stretch_gives_the_same_ids_and_another_others() -> None:
 
 
 def test_equal_claims_are_one_alert_with_the_best_of_them() -> None:
-    found = (claim(T0, 0.5, True), claim(T0 + 7, 0.9), claim(T0 + 3, 0.6))
+    found = (claim(T0, 0.5), claim(T0 + 7, 0.9), claim(T0 + 3, 0.6))
     (alert,), _ = taken([b"a"], a=found)
     assert isinstance(alert, Alert)
-    assert (alert.count, alert.confidence, alert.verified_source) == (3, 0.9, True)
+    assert (alert.count, alert.confidence, alert.verified_source) == (3, 0.9, False)
     assert (alert.begin_us, alert.end_us) == (T0, T0 + 7)
     assert alert.explanation.endswith("(and 2 like it)")
+
+
+def test_a_verified_claim_is_an_alert_of_its_own() -> None:
+    found = (claim(T0, 0.9), claim(T0 + 7, 0.5, True), claim(T0 + 3, 0.6), claim(T0 + 4, 0.4, True))
+    alerts, _ = taken([b"a"], a=found)
+    said = {(a.count, a.confidence, a.verified_source) for a in alerts if isinstance(a, Alert)}
+    assert said == {(2, 0.9, False), (2, 0.5, True)}
+    assert len({alert.id for alert in alerts}) == 2
 
 
 def test_the_future_is_refused_for_rows_and_claims() -> None:

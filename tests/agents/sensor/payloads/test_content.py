@@ -145,7 +145,7 @@ def test_retransmission_and_loss_inside_a_line() -> None:
 
 
 def test_counts_stay_at_255() -> None:
-    assert said(21, [(C, b"STOR x\r\n" * 9)] * 30)["file_creations"] == 255
+    assert said(21, [(C, b"STOR x\r\n" * 9)] * 40)["file_creations"] == 255
     counts = np.array([[250] * 7], np.uint8)
     add_counts(counts, np.array([0, 0]), np.array([[9] * 6 + [1], [0] * 6 + [4]], np.uint8))
     assert counts.tolist() == [[255] * 6 + [250 | 5]]

@@ -302,6 +302,25 @@ def test_a_packet_crafted_for_many_rules_spends_its_own_budget() -> None:
     assert matcher.counters["budget-spent"] == 150
 
 
+def test_a_source_that_spends_its_share_takes_none_of_anothers() -> None:
+    """Live: 500 payloads that ask for 500 steps of each of ten rules, and twenty of others."""
+    tail = 'content:"a"; distance:0; ' * 4 + 'content:"b"; within:1;'
+    rules = [rule(f'content:"w{n}"; fast_pattern; {tail}', sid=n + 1) for n in range(10)]
+    dear = [tcp(b"w0w1w2w3w4w5w6w7w8w9" + b"a" * 1_400)] * 500
+    others = [tcp(b"w%d aaaaab" % (n % 10), src=f"203.0.113.{n}") for n in range(1, 21)]
+    matcher, patient = SignatureMatcher(rules, shared=True), SignatureMatcher(rules)
+    seconds = []
+    for one in (matcher, patient):
+        begin = time.thread_time()
+        found = one.match(decoded(*dear[:250], *others, *dear[250:]))
+        seconds.append(time.thread_time() - begin)
+        assert found.packet.tolist() == list(range(250, 270))
+    # 20,000 steps and 15 a packet, a 21st of it for the flooder: three or four of his 5,000 tests.
+    assert matcher.counters["thinned"] > 4_900
+    assert patient.counters["thinned"] == 0
+    assert seconds[0] < seconds[1] / 10
+
+
 @pytest.mark.parametrize(
     ("text", "inside", "outside"),
     [
