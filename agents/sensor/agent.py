@@ -137,7 +137,13 @@ class SensorAgent(BaseAgent[Observation]):
         self.every(BATCH_S, self._send_batches, name="batches")
         self.every(COUNT_S, self._count, name="counters")
         followers = tuple(
-            Follower(entry, sensor=context.jid, state_dir=context.state_dir, honeypots=honeypots)
+            Follower(
+                entry,
+                sensor=context.jid,
+                state_dir=context.state_dir,
+                honeypots=honeypots,
+                own=self._node.addresses,
+            )
             for entry in self._node.inputs
         )
         for follower in followers:
@@ -180,6 +186,8 @@ class SensorAgent(BaseAgent[Observation]):
             totals += follower.counters()
             trouble = await asyncio.to_thread(follower.trouble)
             self.conditions.hold(f"input.{follower.name}", trouble)
+            refusals = "" if trouble else follower.refusals()
+            self.conditions.hold(f"refused.{follower.name}", refusals, level="warning")
         for name, count in totals.items():
             self.counters[name] = count
 
