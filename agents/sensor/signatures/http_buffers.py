@@ -20,7 +20,7 @@ MAX_INFLATED = 65_536
 """Bytes of a body after inflating; the rest is not looked at."""
 _MAX_CHUNKS = 256
 _UPPER = string.ascii_uppercase.encode()
-_FIELDS = {
+FIELDS = {
     b"user-agent": "http.user_agent",
     b"referer": "http.referer",
     b"accept": "http.accept",
@@ -125,7 +125,7 @@ class HttpMessage:
         other = _OF_REQUESTS if self.is_response else _OF_RESPONSES
         for name, value in self._fields:
             lower = name.lower()
-            known = "http.cookie" if lower == cookie else _FIELDS.get(lower)
+            known = "http.cookie" if lower == cookie else FIELDS.get(lower)
             if known is not None and known not in other and known not in self.parts:
                 self.parts[known] = value
 

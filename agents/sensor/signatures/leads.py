@@ -14,10 +14,10 @@ from typing import Any
 
 import hyperscan
 
-from agents.sensor.signatures.http_buffers import METHODS
+from agents.sensor.signatures.http_buffers import FIELDS, METHODS
 from rules.signatures.buffers import KEEPS_TEXT, PAYLOAD
 from rules.signatures.parse import Signature
-from rules.signatures.payload_options import Content, Expression
+from rules.signatures.payload_options import BufferSize, Check, Content, DataAt, Expression
 
 _FLAGS = hyperscan.HS_FLAG_SINGLEMATCH
 _MAX_OFFSET = 65_535
@@ -35,12 +35,15 @@ _COMMON = frozenset(
 )
 """Text of everyday traffic: a lead only where there is no other."""
 _PARTED = {
-    "http.header": (b"\r\n", b": "),
+    "http.header": (b"\r\n",),
     "http.header_names": (b"\r\n",),
     "tls.cert_subject": (b", ", b"=", b" + "),
     "tls.cert_issuer": (b", ", b"=", b" + "),
 }
 """Where a buffer joins what stands otherwise on the wire."""
+_BLANK = b"[ \\t\\r]*"
+"""What the parts of a header line may have around them on the wire."""
+_FIELD_OF = {buffer: name for name, buffer in FIELDS.items()}
 _UNLIKE = frozenset(["ja3.hash", "ja3s.hash", "tls.cert_serial", "tls.cert_fingerprint"])
 """Buffers that hold nothing that stands on the wire."""
 _REQUEST = b"^(?:" + b"|".join(re.escape(method) for method in METHODS) + b")"
@@ -72,17 +75,20 @@ class Lead:
 def lead_of(signature: Signature) -> Lead | None:
     """The content that the author marked, or the longest; else an expression; else the begin of a
     message that has the rule's buffers; None: the headers choose."""
-    best: tuple[tuple[bool, bool, int], Content, bytes] | None = None
-    for check in signature.checks:
+    best: tuple[tuple[bool, bool, int], Lead] | None = None
+    for number, check in enumerate(signature.checks):
         if isinstance(check, Content) and not check.negated:
             text = _on_the_wire(check)
             if text:
+                field = _field(check, text, signature.checks[number + 1 :])
                 plain = text.lower() not in _COMMON and len(text) > 2
-                worth = plain, check.fast and len(text) > 3, len(text)
+                whole = field is not None and field.endswith(b"\\n")
+                worth = plain or whole, check.fast and len(text) > 3, len(text)
                 if best is None or worth > best[0]:
-                    best = worth, check, text
+                    caseless = _FLAGS | hyperscan.HS_FLAG_CASELESS
+                    best = worth, Lead(field, caseless) if field else _literal(check, text)
     if best is not None:
-        return _literal(best[1], best[2])
+        return best[1]
     for check in signature.checks:
         if not isinstance(check, Expression) or check.negated or check.relative:
             continue
@@ -106,8 +112,37 @@ def _on_the_wire(check: Content) -> bytes:
     if "dotprefix" in transforms or name == "dns.query":
         text = text.strip(b".")
     for separator in _PARTED.get(name, ()):
-        text = max(text.split(separator), key=len)
+        parts = text.split(separator)
+        text = max(parts, key=lambda part: (part.lower() not in _COMMON, len(part)))
+    if name == "http.header":
+        # A blank is not to be found where the wire has none.
+        text = text.strip(b" ")
     return text[:_LONGEST]
+
+
+def _field(check: Content, text: bytes, later: Sequence[Check]) -> bytes | None:
+    """The expression of a header line that is, or begins with, a content of a field's buffer."""
+    name = _FIELD_OF.get(check.buffer)
+    begins = check.offset in (0, None) and check.depth == len(check.pattern)
+    if name is None or check.relative or text != check.pattern or b"\n" in text:
+        return None
+    ends = check.at_end or any(
+        isinstance(other, DataAt) and other.negated and other.relative and other.count == 1
+        for other in later[:1]
+    )
+    for other in later:
+        if isinstance(other, BufferSize) and other.buffer == check.buffer:
+            if other.least == other.most == len(text):
+                begins = ends = True
+    if not begins or not (ends or len(text) > 3):
+        return None
+    return b"".join(
+        (_spelled(name), _BLANK, b":", _BLANK, _spelled(text), _BLANK + b"\\n" if ends else b"")
+    )
+
+
+def _spelled(text: bytes) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in text)
 
 
 def _literal(check: Content, text: bytes) -> Lead:
@@ -119,11 +154,14 @@ def _literal(check: Content, text: bytes) -> Lead:
     if last < first + len(text):
         # The window is too small for the content: it never matches, and is no expression.
         first, last = 0, _MAX_OFFSET
-    dns = check.buffer.partition("|")[0] == "dns.query"
-    # The dots of a name are lengths on the wire.
-    escaped = b"".join(
-        b"[\\x01-\\x3f]" if dns and byte == 0x2E else b"\\x%02x" % byte for byte in text
-    )
+    name = check.buffer.partition("|")[0]
+    if name == "dns.query":
+        # The dots of a name are lengths on the wire.
+        escaped = b"[\\x01-\\x3f]".join(map(_spelled, text.split(b".")))
+    elif name == "http.header":
+        escaped = (_BLANK + b":" + _BLANK).join(map(_spelled, text.split(b": ")))
+    else:
+        escaped = _spelled(text)
     return Lead(escaped, _FLAGS | hyperscan.HS_FLAG_CASELESS, first, last)
 
 

@@ -470,7 +470,14 @@ def test_sets_that_are_none_are_refused(text: str) -> None:
         read_ports(text, {})
 
 
-PIECES = st.lists(st.sampled_from([b"ab", b"cd", b"a", b"\r\n", b"GET ", b"/%61", b" ", b"x" * 9]))
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(b"ab", b"cd", b"a", b"\r\n", b"GET ", b"/%61", b" ", b"x" * 9, b"\t", b"Cookie:"),
+            *(b"User-Agent:", b"Host: ", b"Ab", b":", b"GET /ab HTTP/1.1\r\n", b"\r\n\r\n"),
+        ]
+    )
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -495,6 +502,13 @@ RULES = [
             ('uricontent:"/a";', "tcp any any -> any $HTTP_PORTS"),
             ('content:!"a"; dsize:>3;', "tcp any any -> any !80"),
             ('content:"a"; isdataat:!1,relative;', "tcp any 40000 -> any any"),
+            ('http.user_agent; content:"ab"; bsize:2;', "http any any -> any any"),
+            ('http.user_agent; content:"ab"; startswith;', "tcp any any -> any any"),
+            ('http.header; content:"Ab: cd|0d 0a|";', "http any any -> any any"),
+            ('http.header_names; content:"|0d 0a|ab|0d 0a|";', "http any any -> any any"),
+            ('http.host; dotprefix; content:".ab";', "http any any -> any any"),
+            ('http.uri; content:"ab"; http.request_body; content:"cd";', "http any any -> any any"),
+            ('http.cookie; content:!"ab";', "http any any -> any any"),
         ],
         1,
     )
