@@ -17,6 +17,7 @@ from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.signatures.alerts import SignatureAlerts
 from agents.sensor.signatures.rule_files import check_variable
+from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy, load_settings
 from ontology.json_objects import iso_time, json_object
 from ontology.reasoner.client import PelletWorker
@@ -58,6 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="inside",
         help="where captures were taken: outside, towards strangers, what did not leave (known of "
         "Linux cooked captures only) proves nothing in a honeypot's name (default: inside)",
+    )
+    parser.add_argument(
+        "--tunnel",
+        action="append",
+        default=[],
+        type=ip_address,
+        metavar="ADDRESS",
+        help="a mirror or tunnel of our own begins here: what it carries can be verified (default: "
+        "a capture that holds nothing else is taken for a mirror's; may be repeated)",
     )
     parser.add_argument(
         "--join",
@@ -147,12 +157,16 @@ def run(arguments: argparse.Namespace) -> int:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):
             if replay is None or not arguments.join:
+                trust = TunnelTrust(
+                    arguments.tunnel, guess=not arguments.tunnel, own=[h.address for h in hosts]
+                )
                 if signatures is not None:
                     matching = SignatureAlerts(
                         signatures.signatures,
                         sensor="replay",
                         variables=variables,
                         midstream=arguments.midstream,
+                        tunnels=trust,
                     )
                     if number == 1:
                         _say(signatures, matching)
@@ -165,6 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
                     signatures=matching,
                     joins=find_joins(worker.theory),
                     outside=arguments.side == "outside",
+                    tunnels=trust,
                 )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
@@ -272,6 +287,8 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
             _show(record, path, as_json=as_json)
         if not as_json:
             print(_summary(replay.totals) + "\n")
+        if parser is None:
+            code |= _unread(replay, path)
         if replay.totals.one_sided:
             print(
                 f"ontoidps replay: {shown(path)}: one-sided, connections have packets of one end "
@@ -279,6 +296,34 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
                 file=sys.stderr,
             )
     return code
+
+
+def _unread(replay: Replay, path: Path) -> int:
+    """Say what of captures could not be read, also with --json; 1 if that was all of it."""
+    totals = replay.totals
+    # A packet is in one of these; malformed ones and others are told only where nothing is left.
+    nothing = totals.packets > 0 and not totals.decoded
+    parts = [(name, count) for name, count in totals.unread.most_common()]
+    parts += [(f"{name} in a tunnel", count) for name, count in totals.unopened.most_common()]
+    if nothing:
+        parts += [(f"malformed ({kind})", n) for kind, n in totals.malformed_kinds.most_common()]
+        parts += [("protocols without addresses", totals.other)] if totals.other else []
+    begin = f"ontoidps replay: {shown(path)}: "
+    if parts:
+        told = ", ".join(f"{count} in {printable(name)}" for name, count in parts)
+        what = "not one" if nothing else "not all"
+        print(
+            f"{begin}{what} of {plural(totals.packets, 'packet')} could be read: {told}",
+            file=sys.stderr,
+        )
+    if totals.unverified_tunnels:
+        count = plural(totals.unverified_tunnels, "packet")
+        print(
+            f"{begin}{count} came in tunnels that anybody can have sent; nothing in them is "
+            "verified (--tunnel ADDRESS names one of our own)",
+            file=sys.stderr,
+        )
+    return int(nothing)
 
 
 def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> None:

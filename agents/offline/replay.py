@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.analyzer.clustering import ClusterModel
@@ -19,6 +20,7 @@ from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.log_files import read_lines
 from agents.sensor.sides import SideJudge
 from agents.sensor.signatures.alerts import SignatureAlerts
+from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy
 from datasets.captures.pcap import RawPackets, read_capture
 from ontology.chainer.joins import Joins
@@ -40,6 +42,15 @@ class Totals:
     """Packets that came from outside in the name of an own host."""
     out_of_window: int = 0
     """Segments that are no part of the proven conversation of their ends."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Packets in a layer that can't be read, by its name."""
+    unopened: Counter[str] = field(default_factory=Counter)
+    """The same of packets inside tunnels."""
+    unverified_tunnels: int = 0
+    """Packets that came in tunnels of nobody known, and verify nothing."""
+    malformed_kinds: Counter[str] = field(default_factory=Counter)
+    other: int = 0
+    """Frames of protocols that carry nobody's traffic."""
     one_sided: bool = False
     """One direction of connections only was captured: nothing in it is verified."""
     connections: int = 0
@@ -54,6 +65,12 @@ class Totals:
     incidents: int = 0
     decisions: int = 0
 
+    @property
+    def decoded(self) -> int:
+        """Packets of which addresses are known."""
+        left_out = self.malformed_kinds.total() + self.unread.total() + self.other
+        return self.packets - left_out
+
 
 class Replay:
     """One run of all cores. Not thread-safe.
@@ -66,6 +83,7 @@ class Replay:
         policy: allow-list, minimum severity and duration, as live.
         signatures: rules that are matched besides the detectors.
         outside: captures were taken on the strangers' side, where ``hosts`` can be forged.
+        tunnels: see `TunnelTrust`; without any a capture that is all a mirror's is known as such.
     """
 
     def __init__(
@@ -79,6 +97,7 @@ class Replay:
         signatures: SignatureAlerts | None = None,
         joins: Joins | None = None,
         outside: bool = False,
+        tunnels: TunnelTrust | None = None,
     ) -> None:
         self._signatures = signatures
         self.totals = Totals()
@@ -87,7 +106,9 @@ class Replay:
         pots = [host.address for host in hosts if "Honeypot" in host.roles]
         own = [host.address for host in hosts]
         ground = Ground(frozenset(), own) if outside else None
-        self._sensor = SensorCore("replay", repeatable=True, judge=SideJudge(assumed=ground))
+        self._sensor = SensorCore(
+            "replay", repeatable=True, judge=SideJudge(assumed=ground), tunnels=tunnels
+        )
         self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots, protected=own)
         self._engine = CorrelationEngine(
             hosts,
@@ -140,12 +161,26 @@ class Replay:
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         raw = self._sensor.on_packets(raw)
-        self.totals.forged = self._sensor.counters["forged"]
-        self.totals.out_of_window = self._sensor.counters["out_of_window"]
+        self._count()
         yield from self._batches(self._sensor.take_batches(self._sensor.last_us))
         yield from self._others(self._sensor.take_alerts())
         if self._signatures is not None and len(raw):
             yield from self._others(self._signatures.on_packets(raw))
+
+    def _count(self) -> None:
+        totals, counters = self.totals, self._sensor.counters
+        totals.forged = counters["forged"]
+        totals.out_of_window = counters["out_of_window"]
+        totals.unverified_tunnels = counters["unverified_tunnels"]
+        totals.other = counters["other"]
+        for name, layers in (
+            ("unread.", totals.unread),
+            ("unopened.", totals.unopened),
+            ("malformed.", totals.malformed_kinds),
+        ):
+            for key, count in counters.items():
+                if key.startswith(name):
+                    layers[key.removeprefix(name)] = count
 
     def _batches(self, batches: list[ConnectionBatch]) -> Iterator[Alert | Incident | Decision]:
         totals = self.totals

@@ -67,6 +67,9 @@ class SensorAgent(BaseAgent[Observation]):
             "{}: packets arrived in the name of hosts on the other side: forged, or its side is "
             "not what honeynet.toml says; they prove nothing",
         ),
+        Loss("unread.*", "{}: packets not read, this layer is not known here", "packets"),
+        Loss("unopened.*", "{}: packets of tunnels not opened, this layer is not known here"),
+        Loss("evicted_in_tunnels", "connections in tunnels forgotten, too many were open"),
         Loss("signatures.dropped", "packets not matched with signatures", "signatures.packets"),
         Loss(
             "signatures.thinned",

@@ -18,12 +18,13 @@ from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
 from agents.sensor.flows.keys import count_sides
 from agents.sensor.flows.marks import Marks
-from agents.sensor.flows.packets import TCP
+from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
 from agents.sensor.sides import SideJudge
+from agents.sensor.tunnel_trust import TunnelTrust
 from datasets.captures.pcap import RawPackets
 from ontology.ordering import stable_order
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
@@ -41,6 +42,10 @@ COUNTS_ONLY_US = 5_000_000
 """A batch without connections, only counts, is sent no more often than this."""
 ONE_SIDED = 10
 """So many connections with payload of one end only, at least, make a capture one-sided."""
+MAX_LOOSE = 16_384
+"""Connections followed in tunnels that prove nothing."""
+MAX_LAYER_NAMES = 64
+"""Layers that can't be read and are counted by name; senders choose the numbers in the names."""
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://w3id.org/ontoidps#ConnectionBatch")
 
 
@@ -63,15 +68,21 @@ class SensorCore:
         judge: SideJudge | None = None,
         shares: ReadingShares | None = None,
         one_sided: bool = False,
+        tunnels: TunnelTrust | None = None,
     ) -> None:
-        """``judge``: says which packets can't have come from whom they name. ``one_sided``: one
+        """``judge``: says which packets can't have come from whom they name. ``tunnels``: which
+        prove anything when they come in a tunnel; by default none. ``one_sided``: one
         direction only is captured, so that no conversation is ever proven, and what nobody is seen
         to answer is read as well."""
         self._one_sided = one_sided
         self._looked = False
         self._sensor = sensor
         self._repeatable = repeatable
+        self._timeouts, self._shares = timeouts, shares
         self._flows = FlowTable(timeouts, max_flows=max_flows)
+        self._loose: _Followed | None = None
+        """Connections in tunnels that prove nothing; made when the first comes."""
+        self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
         self._alerts: list[Alert] = []
@@ -104,6 +115,8 @@ class SensorCore:
         self.counters["other"] += packets.other
         for kind, count in packets.malformed.items():
             self.counters[f"malformed.{kind}"] += count
+        self._count_layers("unread", packets.unread)
+        self._count_layers("unopened", packets.unopened)
         if not len(packets):
             return raw
         if self._begin_us < 0:
@@ -126,6 +139,9 @@ class SensorCore:
             self._looked = True
             if _one_sided(*count_sides(packets)):
                 self._one_sided = self._reader.one_sided = True
+        loose, left = self._tunnels.sort(packets)
+        if loose is not None or left is not None:
+            packets = self._sort(packets, loose, left)
 
         def read(answers: Answers) -> Marks:
             return self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
@@ -146,6 +162,31 @@ class SensorCore:
         self.counters["thinned"] = self._reader.thinned
         return raw
 
+    def _sort(
+        self, packets: Packets, loose: NDArray[np.bool_] | None, left: NDArray[np.bool_] | None
+    ) -> Packets:
+        """Follow by itself what came in tunnels that prove nothing; the others without ``left``."""
+        keep = np.ones(len(packets), np.bool_)
+        if left is not None:
+            keep &= ~left
+            self.counters["tunnel_rests"] += int(left.sum())
+        if loose is not None:
+            keep &= ~loose
+            self.counters["unverified_tunnels"] += int(loose.sum())
+            if self._loose is None:
+                self._loose = _Followed(self._timeouts, self._shares)
+            self._loose.add(packets.take(loose))
+            self.counters["evicted_in_tunnels"] = self._loose.flows.evicted
+        return packets.take(keep)
+
+    def _count_layers(self, name: str, layers: Counter[str]) -> None:
+        for layer, count in layers.items():
+            key = f"{name}.{layer}"
+            if key not in self.counters:
+                known = sum(other.startswith(f"{name}.") for other in self.counters)
+                key = key if known < MAX_LAYER_NAMES else f"{name}.others"
+            self.counters[key] += count
+
     def take_alerts(self) -> list[Alert]:
         """What the sensor has to tell itself since the last call: conflicting ARP claims."""
         alerts, self._alerts = self._alerts, []
@@ -163,7 +204,8 @@ class SensorCore:
 
     def open_since_us(self) -> int:
         """No connection still to come from `take_batches` starts before this."""
-        return min(self._flows.open_since_us(), self.last_us)
+        since = min(self._flows.open_since_us(), self.last_us)
+        return since if self._loose is None else min(since, self._loose.flows.open_since_us())
 
     def take_batches(self, now_us: int, *, final: bool = False) -> list[ConnectionBatch]:
         """Everything due by ``now_us``; with ``final`` also what is still open.
@@ -174,6 +216,10 @@ class SensorCore:
         done = self._flows.advance(now_us)
         if final:
             done = np.concatenate((opaque(done), opaque(self._flows.flush()))).view(CONNECTION)
+            done = done.take(stable_order(done["start_us"]))
+        if self._loose is not None:
+            found = self._loose.take(now_us, final=final)
+            done = np.concatenate((opaque(done), opaque(found))).view(CONNECTION)
             done = done.take(stable_order(done["start_us"]))
         if self._one_sided:
             done["conversation"] = 0
@@ -229,6 +275,29 @@ class SensorCore:
 
 def _one_sided(one: int, both: int) -> bool:
     return one >= ONE_SIDED and both * 50 <= one
+
+
+class _Followed:
+    """Connections of which none is ever proven, apart from those that may be: who writes both ends
+    of one must not add to what a real one has shown."""
+
+    def __init__(self, timeouts: Timeouts | None, shares: ReadingShares | None) -> None:
+        self.flows = FlowTable(timeouts, max_flows=MAX_LOOSE)
+        self._reader = PayloadReader(shares=shares)
+        self._repeated = Duplicates()
+
+    def add(self, packets: Packets) -> None:
+        def read(answers: Answers) -> Marks:
+            return self._repeated.unmark(packets, self._reader.look_up(packets, answers))
+
+        self.flows.add(packets, read)
+
+    def take(self, now_us: int, *, final: bool) -> NDArray[np.void]:
+        done = self.flows.advance(now_us)
+        if final:
+            done = np.concatenate((opaque(done), opaque(self.flows.flush()))).view(CONNECTION)
+        done["conversation"] = 0
+        return done
 
 
 def batch_parts(table: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.void]]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +36,7 @@ COPY_US: Final = 1_000_000
 MAX_COPIES: Final = 65_536
 """Forged segments remembered for `COPY_US`; then the oldest is forgotten."""
 _COOKED_V1, _COOKED_V2 = 113, 276
+_TUNNEL: Final = 0  # stands here for what carries a packet, by whatever protocol
 _OUTGOING: Final = 4  # PACKET_OUTGOING, linux/if_packet.h
 
 
@@ -72,6 +74,8 @@ class SideJudge:
         if came is None or not len(packets):
             return None
         came = came[packets.index]
+        if packets.outer is not None:
+            packets = _on_the_wire(packets, packets.outer[:, 0])
         out = np.ones(len(packets), np.bool_)
         grounds = self.grounds
         for number, name in enumerate(interfaces, 1):
@@ -135,7 +139,7 @@ class SideJudge:
         ``rp_filter``, as with IPv6, it does. All but hop count and hardware addresses is as it
         came."""
         back = np.zeros(len(packets), np.bool_)
-        tcp = packets.protocol == TCP
+        tcp = (packets.protocol == TCP) | (packets.protocol == _TUNNEL)
         fresh = np.flatnonzero(claimed & tcp)
         if not len(fresh) and not len(self._copies):
             return back
@@ -173,6 +177,19 @@ class SideJudge:
             out *= multiplier
             out ^= out >> np.uint64(32)
         return out
+
+
+def _on_the_wire(packets: Packets, ends: NDArray[np.uint8]) -> Packets:
+    """What came in a tunnel comes from where the tunnel does: the ends of what it carries live
+    somewhere else, maybe on another wire. ``ends``: of the outermost tunnels, 0 where none is."""
+    inside = ends.any(axis=1)
+    src, dst = packets.src.copy(), packets.dst.copy()
+    src[inside], dst[inside] = ends[inside, :16], ends[inside, 16:]
+    mapped = (ends[:, :10] == 0).all(axis=1) & (ends[:, 10:12] == 255).all(axis=1)
+    version = np.where(inside, np.where(mapped, 4, 6), packets.ip_version).astype(np.uint8)
+    # The tunnel is no TCP of two strangers, whatever is in it.
+    protocol = np.where(inside, _TUNNEL, packets.protocol).astype(np.uint8)
+    return replace(packets, src=src, dst=dst, ip_version=version, protocol=protocol)
 
 
 def _by_routes(ground: Ground, packets: Packets, arrived: Mask) -> Mask:

@@ -74,6 +74,9 @@ class Node(Part):
     one_sided: bool = False
     """The sensor sees one direction of connections only (asymmetric routing, a tap of one fibre):
     no source that it reports is ever verified (docs/capture.md)."""
+    tunnels: tuple[HostAddress, ...] = ()
+    """Where mirrors and tunnels of our own begin (GRE, VXLAN …): what they carry counts as if it
+    came by itself. In all others it is reported and never verified (docs/capture.md)."""
     nflog: tuple[Annotated[Whole, Field(ge=0, le=65535)], ...] = ()
     """Groups to which netfilter logs packets: ``nft … log group 5``."""
     captures: tuple[Path, ...] = ()
@@ -122,7 +125,7 @@ class Node(Part):
                 f"node {self.name!r} has nflog or captures but no sensor to read them",
             )
         yield from self._of_plugins()
-        for key in ("interfaces", "nflog", "captures"):
+        for key in ("interfaces", "nflog", "captures", "tunnels"):
             if len(set(getattr(self, key))) != len(getattr(self, key)):
                 yield Problem((key,), f"node {self.name!r} lists one of its {key} twice")
         if len({i.path for i in self.inputs}) != len(self.inputs):

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from agents.clock import now_us
@@ -15,8 +15,9 @@ from agents.sensor.core import SensorCore
 from agents.sensor.grounds import Grounds
 from agents.sensor.payloads.reading_shares import SHARE, ReadingShares
 from agents.sensor.sides import SideJudge
+from agents.sensor.tunnel_trust import TunnelTrust
 from datasets.captures.pcap import RawPackets
-from ontology.records import Alert, ConnectionBatch
+from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,21 @@ class Lane:
         own_clock: bool = False,
         reading: float = SHARE,
         one_sided: bool = False,
+        tunnels: Collection[Address] = (),
     ) -> None:
         """``own_clock``: time goes by the packets, as in a file that is written with delay; it can
-        wait, and all of it is read. ``reading``: see `ReadingShares`. ``one_sided``: as of a node.
+        wait, and all of it is read. ``reading``: see `ReadingShares`. ``one_sided`` and
+        ``tunnels``: as of a node.
         """
         self._judge = SideJudge()
         shares = None if own_clock else ReadingShares(reading)
-        self._core = SensorCore(sensor, judge=self._judge, shares=shares, one_sided=one_sided)
+        self._core = SensorCore(
+            sensor,
+            judge=self._judge,
+            shares=shares,
+            one_sided=one_sided,
+            tunnels=TunnelTrust(tunnels),
+        )
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._lock = threading.Lock()

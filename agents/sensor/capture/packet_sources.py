@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -92,14 +93,10 @@ class Sources:
         self._unwritten = ""
         self._offer: Offer | None = None
         workers = node.capture_workers if node.interfaces else 0
-        one_sided = node.one_sided
-        self._shared = [
-            Lane(sensor, reading=SHARE / workers, one_sided=one_sided) for _ in range(workers)
-        ]
-        self._groups = {group: Lane(sensor, one_sided=one_sided) for group in node.nflog}
-        self._files = {
-            path: Lane(sensor, own_clock=True, one_sided=one_sided) for path in node.captures
-        }
+        make = partial(Lane, sensor, one_sided=node.one_sided, tunnels=node.tunnels)
+        self._shared = [make(reading=SHARE / workers) for _ in range(workers)]
+        self._groups = {group: make() for group in node.nflog}
+        self._files = {path: make(own_clock=True) for path in node.captures}
         self._lanes = [*self._shared, *self._groups.values(), *self._files.values()]
 
     @property

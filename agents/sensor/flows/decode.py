@@ -1,36 +1,59 @@
 """Raw frames to header columns, for whole blocks of packets at once.
 
-Link layers: Ethernet with VLAN and QinQ tags, raw IP, Linux cooked v1 and v2, BSD loopback. Above
-them IPv4, IPv6 with its extension headers, ARP; TCP, UDP, ICMP, ICMPv6. Every other transport keeps
-its protocol number with ports 0. Nothing here raises on packet contents: a packet that contradicts
-itself or ends early is left out of the columns and counted by kind.
+Link layers are taken off in `agents.sensor.flows.peeling`. Above them IPv4, IPv6 with its extension
+headers, ARP; TCP, UDP, ICMP, ICMPv6. Every other transport keeps its protocol number with ports 0.
+Nothing here raises on packet contents: a packet that contradicts itself or ends early is left out
+of the columns and counted by kind.
+
+A packet that carries another one (GRE, VXLAN, IP in IP …) is that other one, with the addresses of
+the tunnel in `Packets.outer`, if all of it can be read down to the transport; else it stays what it
+is without being opened.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.packets import ARP, ICMP, ICMPV6, TCP, UDP, URG, Bytes, Ints, Packets
+from agents.sensor.flows.header_columns import HeaderColumns
+from agents.sensor.flows.layers import (
+    ARP_TYPE,
+    ETHERNET,
+    IPV4,
+    IPV6,
+    LINK_LAYERS,
+    OTHER,
+    TUNNEL_LAYERS,
+    TUNNEL_PORTS,
+    is_network,
+    malformed_kinds,
+    name_unread,
+    unread_link,
+)
+from agents.sensor.flows.packets import (
+    ICMP,
+    ICMPV6,
+    MAX_TUNNELS,
+    TCP,
+    UDP,
+    URG,
+    Bytes,
+    Ints,
+    Packets,
+)
+from agents.sensor.flows.peeling import peel
 from datasets.captures.pcap import PADDING, RawPackets, rows
 
-T = TypeVar("T", bound=np.generic)
-
-_ETHERNET = 1
-_NULL, _LOOP = 0, 108
-_RAW_IP = (101, 12, 14, 228, 229)
-_COOKED_V1, _COOKED_V2 = 113, 276
-_VLAN_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
-_MAX_TAGS = 4
-_MAX_EXTENSIONS = 8
-"""IPv6 extension headers followed; a longer chain is an evasion and counts as malformed."""
-_MAPPED = np.frombuffer(bytes(10) + b"\xff\xff", np.uint8)
-"""How an IPv6 address that stands for an IPv4 one begins (RFC 4291 section 2.5.5.2)."""
 _CHUNK = 32_768
 """Packets decoded at once; keeps the columns of a chunk in the processor's cache."""
+_COLUMNS = (
+    "end", "network", "ether_type", "transport", "datagram_end", "src", "dst", "src_port",
+    "dst_port", "protocol", "version", "flags", "payload", "fragment", "later_fragment",
+    "wrong_fragment", "urgent",
+)  # fmt: skip
+"""Of a chunk, one value a packet."""
 
 
 def decode(raw: RawPackets) -> Packets:
@@ -40,7 +63,8 @@ def decode(raw: RawPackets) -> Packets:
     if len(data) < reach + PADDING:
         data = np.concatenate((data[:reach], np.zeros(PADDING, np.uint8)))
     chunks = []
-    malformed: Counter[str] = Counter()
+    outer: list[Bytes | None] = []
+    malformed, unread, unopened = Counter[str](), Counter[str](), Counter[str]()
     other = 0
     for begin in range(0, max(len(raw), 1), _CHUNK):
         part = slice(begin, begin + _CHUNK)
@@ -48,294 +72,144 @@ def decode(raw: RawPackets) -> Packets:
         chunk.run(raw.link_type)
         chunks.append(chunk.columns(raw.times_us[part], begin))
         malformed.update(chunk.malformed)
+        unread.update(chunk.unread)
+        unopened.update(chunk.unopened)
+        outer.append(chunk.tunnels())
         other += chunk.other
     columns = chunks[0]
     if len(chunks) > 1:
         columns = {name: np.concatenate([c[name] for c in chunks]) for name in columns}
-    return Packets(**columns, data=data, total=len(raw), other=other, malformed=malformed)
+    return Packets(
+        **columns,
+        data=data,
+        total=len(raw),
+        other=other,
+        malformed=malformed,
+        unread=unread,
+        unopened=unopened,
+        outer=_joined(outer, [len(c["index"]) for c in chunks]),
+    )
 
 
-class _Chunk:
-    """The columns of one chunk while it is decoded; ``alive`` marks the packets still in."""
+def _joined(parts: list[Bytes | None], lengths: list[int]) -> Bytes | None:
+    """`Packets.outer` of chunks of these lengths."""
+    if all(part is None for part in parts):
+        return None
+    return np.concatenate(
+        [
+            np.zeros((length, MAX_TUNNELS, 32), np.uint8) if part is None else part
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+    )
 
-    def __init__(self, data: Bytes, offsets: Ints, lengths: Ints, wire: Ints) -> None:
-        n = len(offsets)
-        self.data = data
-        self.malformed: Counter[str] = Counter()
-        self.other = 0
-        self.start = offsets
-        self.end = offsets + lengths
-        self.wire_end = offsets + np.maximum(lengths, np.minimum(wire, 1 << 20))
-        self.alive = np.ones(n, np.bool_)
-        self.network = offsets.copy()  # where the network header begins
-        self.ether_type = np.zeros(n, np.uint16)
-        self.transport = np.zeros(n, np.int64)  # where the transport header begins
-        self.datagram_end = np.zeros(n, np.int64)  # where the IP datagram says it ends
-        self.src, self.dst = np.zeros((2, n, 16), np.uint8)
-        self.src_port, self.dst_port = np.zeros((2, n), np.uint16)
-        self.protocol = np.zeros(n, np.uint8)
-        self.version = np.zeros(n, np.uint8)
-        self.flags = np.zeros(n, np.uint8)
-        self.numbers = np.zeros((2, n), np.uint32)  # of TCP: sequence, acknowledgement
-        self.payload = np.zeros(n, np.int64)
-        self.fragment, self.later_fragment = np.zeros((2, n), np.bool_)
-        self.wrong_fragment, self.urgent = np.zeros((2, n), np.bool_)
+
+class _Chunk(HeaderColumns):
+    """Link layers, transports and tunnels of one chunk."""
 
     def run(self, link_type: int) -> None:
+        """Decode packets of a link type."""
         self._link(link_type)
+        self._network()
+
+    def _network(self) -> None:
         alive = self.alive
-        self._ipv4(np.flatnonzero(alive & (self.ether_type == 0x0800)))
-        self._ipv6(np.flatnonzero(alive & (self.ether_type == 0x86DD)))
-        self._arp(np.flatnonzero(alive & (self.ether_type == 0x0806)))
+        self._ipv4(np.flatnonzero(alive & (self.ether_type == IPV4)))
+        self._ipv6(np.flatnonzero(alive & (self.ether_type == IPV6)))
+        self._arp(np.flatnonzero(alive & (self.ether_type == ARP_TYPE)))
         whole = self.alive & ~self.later_fragment
         self._tcp(np.flatnonzero(whole & (self.protocol == TCP)))
-        self._udp(np.flatnonzero(whole & (self.protocol == UDP)))
+        datagrams = np.flatnonzero(whole & (self.protocol == UDP))
+        self._udp(datagrams)
         icmp = ((self.protocol == ICMP) & (self.version == 4)) | (
             (self.protocol == ICMPV6) & (self.version == 6)
         )
         self._icmp(np.flatnonzero(whole & icmp))
+        if self.depth < MAX_TUNNELS:
+            self._tunnels(whole, datagrams)
 
-    def columns(self, times_us: Ints, begin: int) -> dict[str, NDArray[Any]]:
-        """The columns of `Packets`, by name."""
-        everything = bool(self.alive.all())
-        keep = slice(None) if everything else np.flatnonzero(self.alive)
-        payload = self.payload[keep]
-        ends = self.datagram_end[keep]
-        captured = np.minimum(ends, self.end[keep]) - payload
-        return {
-            "time_us": times_us[keep],
-            "src": self.src[keep],
-            "dst": self.dst[keep],
-            "src_port": self.src_port[keep],
-            "dst_port": self.dst_port[keep],
-            "protocol": self.protocol[keep],
-            "ip_version": self.version[keep],
-            "flags": self.flags[keep],
-            "sequence": self.numbers[0][keep],
-            "acknowledgement": self.numbers[1][keep],
-            "payload_bytes": np.maximum(ends - payload, 0),
-            "payload_offset": payload,
-            "payload_length": np.maximum(captured, 0),
-            "fragment": self.fragment[keep],
-            "wrong_fragment": self.wrong_fragment[keep],
-            "urgent": self.urgent[keep],
-            "index": np.arange(len(self.alive))[keep] + begin,
-        }
+    def _tunnels(self, whole: NDArray[np.bool_], datagrams: Ints) -> None:
+        """Open what carries other packets."""
+        protocol = self.protocol
+        carries = TUNNEL_LAYERS.take(protocol)
+        ported = datagrams[TUNNEL_PORTS.take(self.dst_port[datagrams]) > 0]
+        if not len(ported) and not carries.any():
+            return
+        layer = carries.copy()
+        layer[ported] = TUNNEL_PORTS[self.dst_port[ported]]
+        which = np.flatnonzero((layer > 0) & whole & self.alive)
+        if not len(which):
+            return
+        at, ends = self.payload[which], self.datagram_end[which]
+        captured = np.maximum(np.minimum(ends, self.end[which]) - at, 0)
+        inner = _Chunk(self.data, at, captured, np.maximum(ends - at, 0), self.depth + 1)
+        inner._enter(layer[which])
+        good = np.flatnonzero(inner.alive)
+        # What a stranger sends to such a port, or what can't be opened, stays as it is.
+        self.unopened.update(inner.unread + inner.unopened)
+        if not len(good):
+            return
+        rows_ = which[good]
+        if self.outer is None:
+            self.outer = np.zeros((len(self.start), MAX_TUNNELS, 32), np.uint8)
+        if inner.outer is not None:
+            self.outer[rows_, 1:] = inner.outer[good, :-1]
+        self.outer[rows_, 0, :16] = self.src[rows_]
+        self.outer[rows_, 0, 16:] = self.dst[rows_]
+        for name in _COLUMNS:
+            getattr(self, name)[rows_] = getattr(inner, name)[good]
+        self.numbers[:, rows_] = inner.numbers[:, good]
 
-    def _of(self, column: NDArray[T], which: Ints) -> NDArray[T]:
-        """``column[which]``; ``which`` is ascending, so as long as the column it is all of it."""
-        return column if len(which) == len(column) else column[which]
+    def _enter(self, layer: Ints) -> None:
+        """Decode packets that begin with these layers."""
+        at, layer = peel(self.data, self.start.copy(), self.end, layer)
+        self._peeled(np.arange(len(at)), at, layer)
+        self._network()
 
-    def _set(self, column: NDArray[Any], which: Ints, values: NDArray[Any] | int) -> None:
-        """``column[which] = values``, without an index where it is the whole column."""
-        if len(which) == len(column):
-            column[...] = values
-        else:
-            column[which] = values
+    def _peeled(self, which: Ints, at: Ints, layer: Ints) -> None:
+        """Take over what `peel` says of the packets ``which``."""
+        good = is_network(layer)
+        some = which[good]
+        self.network[some] = at[good]
+        self.ether_type[some] = layer[good]
+        if good.all():
+            return
+        self.alive[which[~good]] = False
+        self.other += int((layer == OTHER).sum())
+        self.unread.update(name_unread(layer))
+        for kind, bad in malformed_kinds(layer):
+            self.malformed[kind] += len(bad)
 
-    def _drop(self, which: Ints, kind: str) -> None:
-        """Leave packets out as malformed."""
-        if len(which):
-            self.alive[which] = False
-            self.malformed[kind] += len(which)
-
-    def _need(self, which: Ints, at: Ints, size: int, kind: str) -> tuple[Ints, Ints]:
-        """Those of ``which`` (and their ``at``) with ``size`` captured bytes from ``at`` on."""
-        fits = at + size <= self._of(self.end, which)
-        if fits.all():
-            return which, at
-        self._drop(which[~fits], kind)
-        return which[fits], at[fits]
+    def tunnels(self) -> Bytes | None:
+        """The rows of `Packets.outer`."""
+        return None if self.outer is None else self.outer[self.alive]
 
     def _link(self, link_type: int) -> None:
         which = np.arange(len(self.start))
-        if link_type == _ETHERNET:
-            which, at = self._need(which, self.start, 14, "truncated-link")
-            self._ether_types(which, at + 12)
-        elif link_type == _COOKED_V1:
-            which, at = self._need(which, self.start, 16, "truncated-link")
-            self._ether_types(which, at + 14)
-        elif link_type == _COOKED_V2:
-            which, at = self._need(which, self.start, 20, "truncated-link")
-            self._set(self.ether_type, which, rows(self.data, at, 2).view(">u2")[:, 0])
-            self._set(self.network, which, at + 20)
-        elif link_type in _RAW_IP:
-            which, at = self._need(which, self.start, 1, "truncated-link")
-            self._by_version(which, at)
-        elif link_type in (_NULL, _LOOP):
-            # The four bytes are an address family in the writer's byte order, and the number for
-            # IPv6 differs between systems: the IP version says the same.
-            which, at = self._need(which, self.start, 5, "truncated-link")
-            self._by_version(which, at + 4)
-        else:
-            self._drop(which, "unknown-link-type")
-        types = self.ether_type
-        known = (types == 0x0800) | (types == 0x86DD) | (types == 0x0806)
-        self.other = int((self.alive & ~known).sum())
-        self.alive &= known
-
-    def _ether_types(self, which: Ints, at: Ints) -> None:
-        """Read the type at ``at`` and step over VLAN tags."""
-        types = rows(self.data, at, 2).view(">u2")[:, 0].astype(np.uint16)
-        for _ in range(_MAX_TAGS):
-            tagged = np.flatnonzero((types >= 0x8100) & np.isin(types, _VLAN_TYPES))
-            if not len(tagged):
-                break
-            at = at.copy()
-            at[tagged] += 4
-            fits = at[tagged] + 2 <= self.end[which[tagged]]
-            types[tagged] = 0
-            self._drop(which[tagged[~fits]], "truncated-link")
-            tagged = tagged[fits]
-            types[tagged] = rows(self.data, at[tagged], 2).view(">u2")[:, 0]
-        self._set(self.ether_type, which, types)
-        self._set(self.network, which, at + 2)
-
-    def _by_version(self, which: Ints, at: Ints) -> None:
-        version = self.data[at] >> 4
-        self.network[which] = at
-        self.ether_type[which] = np.where(version == 4, 0x0800, np.where(version == 6, 0x86DD, 0))
-        self._drop(which[(version != 4) & (version != 6)], "bad-ip-version")
-
-    def _ipv4(self, which: Ints) -> None:
-        which, at = self._need(which, self._of(self.network, which), 20, "truncated-ip")
-        header = rows(self.data, at, 20)
-        header_length = (header[:, 0] & 15).astype(np.int64) * 4
-        total = header.view(">u2")[:, 1].astype(np.int64)
-        # Segmentation offload hands frames over whose length field is still 0.
-        if not total.all():
-            total = np.where(total == 0, self._of(self.wire_end, which) - at, total)
-        bad_version = header[:, 0] >> 4 != 4
-        bad_header = header_length < 20
-        bad_total = total < header_length
-        short = at + header_length > self._of(self.end, which)
-        bad = bad_version | bad_header | bad_total | short
-        if bad.any():
-            for kind, mask in (
-                ("bad-ip-version", bad_version),
-                ("bad-ip-header-length", bad_header & ~bad_version),
-                ("bad-ip-length", bad_total & ~bad_header & ~bad_version),
-                ("truncated-ip", short & ~bad_total & ~bad_header & ~bad_version),
-            ):
-                self._drop(which[mask], kind)
-            good = ~bad
-            which, at, header = which[good], at[good], header[good]
-            header_length, total = header_length[good], total[good]
-        self._ipv4_addresses(which, header[:, 12:16], header[:, 16:20])
-        self._set(self.version, which, 4)
-        self._set(self.protocol, which, header[:, 9])
-        for column in (self.transport, self.payload):
-            self._set(column, which, at + header_length)
-        self._set(self.datagram_end, which, at + total)
-        word = header.view(">u2")[:, 3].astype(np.int64)
-        if (word & 0x3FFF).any():
-            more = (word & 0x2000) != 0
-            self._fragments(which, (word & 0x1FFF) * 8, total - header_length, more)
-
-    def _ipv4_addresses(self, which: Ints, src: Bytes, dst: Bytes) -> None:
-        """Set both, each (n, 4), as ::ffff:a.b.c.d."""
-        for column, address in ((self.src, src), (self.dst, dst)):
-            words = column.view("<u4")
-            self._set(words[:, 2], which, 0xFFFF0000)
-            self._set(words[:, 3], which, address.view("<u4")[:, 0])
-
-    def _fragments(self, which: Ints, offset: Ints, length: Ints, more: NDArray[np.bool_]) -> None:
-        """Mark fragments, and those that no honest stack sends (RFC 791, RFC 1858)."""
-        protocol = self.protocol[which]
-        self.fragment[which] = (offset > 0) | more
-        self.later_fragment[which] = offset > 0
-        needed = np.where(protocol == TCP, 20, np.where((protocol == UDP), 8, 0))
-        self.wrong_fragment[which] = (
-            (offset + length > 65_535)
-            | (more & (length % 8 != 0))
-            | (more & (offset == 0) & (length < needed))
-            | ((offset > 0) & (offset < needed))
-        )
-
-    def _ipv6(self, which: Ints) -> None:
-        which, at = self._need(which, self.network[which], 40, "truncated-ip")
-        header = rows(self.data, at, 40)
-        bad = header[:, 0] >> 4 != 6
-        if bad.any():
-            self._drop(which[bad], "bad-ip-version")
-            which, at, header = which[~bad], at[~bad], header[~bad]
-        if not len(which):
+        first = LINK_LAYERS.get(link_type)
+        if first is None:
+            self._peeled(which, self.start, np.full(len(which), unread_link(link_type), np.int64))
             return
-        # An IPv4 address in an IPv6 header would accuse the IPv4 host of that number. No router and
-        # no Linux host takes such a packet (draft-itojun-v6ops-v4mapped-harmful).
-        mapped = (header[:, 8:20] == _MAPPED).all(axis=1) | (header[:, 24:36] == _MAPPED).all(
-            axis=1
-        )
-        if mapped.any():
-            self._drop(which[mapped], "mapped-address")
-            which, at, header = which[~mapped], at[~mapped], header[~mapped]
-        length = header.view(">u2")[:, 2].astype(np.int64)
-        # 0 with offload or a jumbogram (RFC 2675): the frame says how long it is.
-        end = np.where(length == 0, self.wire_end[which], at + 40 + length)
-        self.version[which] = 6
-        self.src[which] = header[:, 8:24]
-        self.dst[which] = header[:, 24:40]
-        self.datagram_end[which] = end
-        upper = header[:, 6].copy()
-        at = at + 40
-        for turn in range(_MAX_EXTENSIONS + 1):
-            # Hop-by-hop, routing, fragment, authentication, destination options, mobility.
-            extended = np.isin(upper, (0, 43, 44, 51, 60, 135)) & self.alive[which]
-            extended &= ~self.later_fragment[which]
-            which_extended = np.flatnonzero(extended)
-            if not len(which_extended):
-                break
-            if turn == _MAX_EXTENSIONS:
-                self._drop(which[which_extended], "extension-chain")
-                break
-            upper, at = self._extension(which, which_extended, upper, at)
-        short = (at > self.datagram_end[which]) & self.alive[which]
-        self._drop(which[short], "bad-ip-length")
-        self.protocol[which] = upper
-        self.transport[which] = self.payload[which] = at
-        first = self.fragment[which] & ~self.later_fragment[which]
-        needed = np.where(upper == TCP, 20, np.where(upper == UDP, 8, 0))
-        self.wrong_fragment[which] |= first & (self.datagram_end[which] - at < needed)
-
-    def _extension(self, which: Ints, rows_: Ints, upper: Bytes, at: Ints) -> tuple[Bytes, Ints]:
-        """Step over one extension header of the packets ``which[rows_]``."""
-        packets, begin = which[rows_], at[rows_]
-        fits = begin + 8 <= np.minimum(self.end[packets], self.datagram_end[packets])
-        self._drop(packets[~fits], "truncated-ip")
-        rows_, packets, begin = rows_[fits], packets[fits], begin[fits]
-        header = rows(self.data, begin, 8)
-        kind = upper[rows_]
-        size = (header[:, 1].astype(np.int64) + 1) * 8
-        size = np.where(kind == 51, (header[:, 1].astype(np.int64) + 2) * 4, size)
-        size = np.where(kind == 44, 8, size)
-        fragments = np.flatnonzero(kind == 44)
-        if len(fragments):
-            word = header.view(">u2")[fragments, 1].astype(np.int64)
-            # How large a first fragment must be is checked behind the last extension.
-            self._fragments(
-                packets[fragments],
-                word & 0xFFF8,
-                self.datagram_end[packets[fragments]] - begin[fragments] - 8,
-                (word & 1) != 0,
+        if first != ETHERNET:
+            self._peeled(
+                which, *peel(self.data, self.start.copy(), self.end, np.full(len(which), first))
             )
-        upper, at = upper.copy(), at.copy()
-        upper[rows_] = header[:, 0]
-        at[rows_] = begin + size
-        return upper, at
-
-    def _arp(self, which: Ints) -> None:
-        which, at = self._need(which, self.network[which], 28, "truncated-arp")
-        header = rows(self.data, at, 28)
-        # Ethernet addresses for IPv4 only (RFC 826); other hardware is not ours, not malformed.
-        ours = (header[:, 2:6] == (8, 0, 6, 4)).all(axis=1)
-        self.other += int((~ours).sum())
-        self.alive[which[~ours]] = False
-        which, at, header = which[ours], at[ours], header[ours]
-        self._ipv4_addresses(which, header[:, 14:18], header[:, 24:28])
-        self.version[which] = 4
-        self.protocol[which] = ARP
-        self.src_port[which] = header.view(">u2")[:, 3]
-        self.payload[which] = self.datagram_end[which] = at + 28
+            return
+        # Nearly always IP follows at once: no more than a look at the type.
+        which, at = self._need(which, self.start, 14, "truncated-link")
+        types = rows(self.data, at + 12, 2).view(">u2")[:, 0].astype(np.uint16)
+        self._set(self.ether_type, which, types)
+        self._set(self.network, which, at + 14)
+        wrapped = np.flatnonzero((types != IPV4) & (types != IPV6) & (types != ARP_TYPE))
+        if len(wrapped):
+            self._peeled(
+                which[wrapped],
+                *peel(
+                    self.data,
+                    at[wrapped] + 14,
+                    self.end[which[wrapped]],
+                    types[wrapped].astype(np.int64),
+                ),
+            )
 
     def _ports(self, which: Ints, header: Bytes) -> None:
         ports = header.view(">u2")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.tcp_conversations import REACH, ahead
-from datasets.captures.pcap import RawPackets, rows
+from datasets.captures.pcap import ETHERNET, RawPackets, rows
 
 Ints = NDArray[np.int64]
 
@@ -34,6 +34,8 @@ RETRANSMITTED_US = 15_000_000
 """1, 3, 7 and 15 s after the first: four time-outs of a connection (RFC 6298)."""
 _HEAD = 64
 """Compared of a frame, after length and time: all headers, with TCP's checksum over the rest."""
+_DEEP = 128
+"""Compared besides where it may be wrapped: there other headers come first, which repeat."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +65,9 @@ class Duplicates:
 
     def drop(self, raw: RawPackets) -> RawPackets:
         """The frames that were not seen before, in their order."""
-        block = _Block(raw.times_us, raw.lengths, rows(raw.data, raw.offsets, _HEAD))
+        heads = rows(raw.data, raw.offsets, _HEAD)
+        _deepen(heads, raw)
+        block = _Block(raw.times_us, raw.lengths, heads)
         times = raw.times_us
         again = np.zeros(0, np.int64)
         if len(times):
@@ -181,3 +185,20 @@ class Duplicates:
             out *= multiplier
             out ^= out >> np.uint64(32)
         return out
+
+
+def _deepen(heads: NDArray[np.uint8], raw: RawPackets) -> None:
+    """Fold what follows into the heads of all frames but plain TCP over IPv4 in Ethernet."""
+    which = np.arange(len(heads))
+    if raw.link_type == ETHERNET:
+        plain = (heads.view(">u2")[:, 6] == 0x0800) & (heads[:, 23] == TCP)
+        which = np.flatnonzero(~plain)
+    which = which[raw.lengths[which] > _HEAD]
+    begins = raw.offsets[which] + _HEAD
+    # The last frames of a block may have fewer bytes behind them.
+    which, begins = which[begins + _DEEP <= len(raw.data)], begins[begins + _DEEP <= len(raw.data)]
+    if not len(which):
+        return
+    more = rows(raw.data, begins, _DEEP)
+    more *= np.arange(_HEAD, _HEAD + _DEEP) < raw.lengths[which, None]
+    heads[which] ^= more[:, :_HEAD] ^ np.roll(more[:, _HEAD:], 1, axis=1)

@@ -12,7 +12,10 @@ ICMP, TCP, UDP, ICMPV6, ARP = 1, 6, 17, 58, 254
 """IANA protocol numbers; ARP has none, 254 is reserved for experiments (RFC 3692)."""
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
-_WHOLE = ("data", "total", "other", "malformed")
+MAX_TUNNELS = 4
+"""Tunnels around each other that are opened."""
+
+_WHOLE = ("data", "total", "other", "malformed", "unread", "unopened")
 """What is of the block and not of each packet."""
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -58,6 +61,13 @@ class Packets:
     sequence: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     """TCP sequence and acknowledgement number, 0 for other protocols; left out: 0 for all."""
     acknowledgement: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    unread: Counter[str] = field(default_factory=Counter)
+    """Packets left out because a layer around their traffic can't be read, by its name."""
+    unopened: Counter[str] = field(default_factory=Counter)
+    """Packets in a tunnel with such a layer inside: the tunnel's own packet stands for them."""
+    outer: Bytes | None = None
+    """(n, MAX_TUNNELS, 32) source and destination of the tunnels that the packet came in, the
+    outermost first; 0 where there is none. None: of no packet."""
 
     def __post_init__(self) -> None:
         for name in ("sequence", "acknowledgement"):
@@ -72,6 +82,7 @@ class Packets:
         columns = {
             column.name: getattr(self, column.name)[which]
             for column in fields(self)
-            if column.name not in _WHOLE
+            if column.name not in _WHOLE and column.name != "outer"
         }
-        return replace(self, **columns)
+        outer = None if self.outer is None else self.outer[which]
+        return replace(self, **columns, outer=outer)

@@ -27,6 +27,7 @@ from agents.sensor.flows.tcp_conversations import CLIENT, SERVER
 from agents.sensor.signatures.directions import Flows
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.matcher import SignatureMatcher
+from agents.sensor.tunnel_trust import TunnelTrust
 from datasets.captures.pcap import RawPackets
 from ontology.records import Address, Alert
 from rules.signatures.parse import Signature
@@ -96,6 +97,7 @@ class SignatureAlerts:
         limiter: what alerts pass before they are given out; None lets all through.
         midstream: see `SignatureMatcher`.
         one_sided: the capture sees one direction only, so that no source is ever verified.
+        tunnels: in which a match can be verified; by default in none.
     """
 
     def __init__(
@@ -109,8 +111,10 @@ class SignatureAlerts:
         limiter: AlertLimiter | None = None,
         midstream: bool = False,
         one_sided: bool = False,
+        tunnels: TunnelTrust | None = None,
     ) -> None:
         self._one_sided = one_sided
+        self._tunnels = tunnels or TunnelTrust()
         # Who limits alerts is live.
         self.matcher = SignatureMatcher(
             signatures, variables, midstream=midstream, shared=limiter is not None
@@ -126,7 +130,21 @@ class SignatureAlerts:
     def on_packets(self, raw: RawPackets) -> list[Alert]:
         """Take in a block of packets, in order of capture; alerts that are due."""
         packets = decode(raw)
-        matches = self.matcher.match(packets)
+        now_us = int(packets.time_us[-1]) if len(packets) else 0
+        loose, left = self._tunnels.sort(packets)
+        if loose is not None:
+            self._match(packets.take(loose), apart=True)
+        if loose is not None or left is not None:
+            out = np.zeros(len(packets), np.bool_)
+            for some in (loose, left):
+                out |= False if some is None else some
+            packets = packets.take(~out)
+        self._match(packets)
+        return self.tick(now_us)
+
+    def _match(self, packets: Packets, *, apart: bool = False) -> None:
+        """``apart``: they prove nothing, and have no part in other packets' connections."""
+        matches = self.matcher.match(packets, apart=apart)
         for packet, number in zip(matches.packet.tolist(), matches.signature.tolist(), strict=True):
             self.hits[number] += 1
             signature = self.matcher.signatures[number]
@@ -152,14 +170,14 @@ class SignatureAlerts:
             # the called one sends is not all his own.
             came = to_server != _answers(signature)
             real = matches.flows.standing[packet] in (CLIENT, SERVER)
-            if self._one_sided or not came or not real:
+            if apart or self._one_sided or not came or not real:
                 finding.others.add(flow, now_us)
             elif len(finding.waiting) < _FLOWS:
                 begin = int(packets.sequence[packet])
                 end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
                 finding.waiting.append(_Sent(flow, now_us, to_server, end))
-        self._prove(packets, matches.flows)
-        return self.tick(int(packets.time_us[-1]) if len(packets) else 0)
+        if not apart:
+            self._prove(packets, matches.flows)
 
     def tick(self, now_us: int) -> list[Alert]:
         """Alerts that are due at ``now_us``, on the packets' clock, without new packets."""

@@ -61,6 +61,7 @@ class MatchProcess:
             "wait_us": wait_us,
             "look_us": look_us,
             "one_sided": node.one_sided,
+            "tunnels": [str(address) for address in node.tunnels],
         }
         self._queue: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._alerts: deque[Alert] = deque()

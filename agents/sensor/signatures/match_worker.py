@@ -4,7 +4,7 @@ A process, since trying rules is Python's work, and a thread of it would take th
 capture and decoding. Frames (`ontology.frames`) on standard input and output; the parent's
 end of both is `agents.sensor.signatures.match_process`:
 
-- ``start``: paths, variables, sensor, honeypots, wait_us, look_us and one_sided; once, first
+- ``start``: paths, variables, sensor, honeypots, wait_us, look_us, one_sided, tunnels; once, first
 - ``packets``: a block, as four columns of int64 and the bytes they point into
 - ``tick``: the time, so that alerts come out and files are looked at without traffic
 - back: ``alerts`` with counters and Turtle, ``say`` with a line for the agent's log
@@ -25,6 +25,7 @@ import numpy as np
 from agents.clock import now_us
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.rule_files import LoadedRules, Stamp, load_rules, stamp
+from agents.sensor.tunnel_trust import TunnelTrust
 from datasets.captures.pcap import RawPackets
 from ontology import fragments, frames
 from ontology.confined_worker import confine_worker
@@ -76,6 +77,7 @@ class RuleReloader:
                 limiter=self._limiter,
                 wait_us=self._order["wait_us"],
                 one_sided=self._order["one_sided"],
+                tunnels=TunnelTrust(ip_address(text) for text in self._order["tunnels"]),
             )
         except (OSError, ValueError) as e:
             self._result = " ".join(str(e).split())

@@ -125,21 +125,23 @@ class SignatureMatcher:
         self.signatures = tuple(kept)
         self._flows = FlowStates(midstream=midstream)
         self._effects = RuleEffects(kept)
+        self._apart = FlowStates(midstream=midstream)
         self._rules_of_lead = list(leads.values())
         self._scanners = _Scanners(list(leads), places)
 
     def confirmed(self, key: bytes) -> bool:
-        """See `FlowStates.confirmed`; keys are in `Matches.flows`."""
+        """See `FlowStates.confirmed`; keys are in `Matches.flows`. Of those not kept apart."""
         return self._flows.confirmed(key)
 
     def adopt(self, other: SignatureMatcher) -> None:
         """Take over what ``other`` knows of connections: rules change, connections go on."""
-        self._flows = other._flows
+        self._flows, self._apart = other._flows, other._apart
         self._effects.adopt(other._effects)
 
-    def match(self, packets: Packets) -> Matches:
-        """Match a block of packets; blocks come in order of capture."""
-        flows = self._flows.look_up(packets)
+    def match(self, packets: Packets, *, apart: bool = False) -> Matches:
+        """Match a block of packets; blocks come in order of capture. ``apart``: their connections
+        are not those of other packets, whatever their addresses."""
+        flows = (self._apart if apart else self._flows).look_up(packets)
         self.counters["packets"] += len(packets)
         found: list[tuple[int, int]] = []
         if len(packets):
@@ -165,8 +167,9 @@ class SignatureMatcher:
         self.counters.update(self._effects.counters)
         self._effects.counters.clear()
         self.counters["matches"] += len(found)
-        self.counters["midstream"] += self._flows.cut_off
-        self._flows.cut_off = 0
+        for followed in (self._flows, self._apart):
+            self.counters["midstream"] += followed.cut_off
+            followed.cut_off = 0
         both = np.array(found, np.int64).reshape(len(found), 2)
         return Matches(both[:, 0], both[:, 1], flows)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.sensor.signatures.alerts import WAIT_US, SignatureAlerts
 from agents.sensor.signatures.header_masks import VARIABLES, read_addresses, read_ports
 from agents.sensor.signatures.limits import AlertLimiter
+from agents.sensor.tunnel_trust import TunnelTrust
 from ontology.records import Address
 from rules.signatures.parse import SignatureSet, load_signatures, rule_paths
 
@@ -60,6 +61,7 @@ def load_rules(
     limiter: AlertLimiter | None = None,
     wait_us: int = WAIT_US,
     one_sided: bool = False,
+    tunnels: TunnelTrust | None = None,
 ) -> LoadedRules:
     """Read and compile rule files (a folder: the ``*.rules`` in and below it) for live use.
 
@@ -76,6 +78,7 @@ def load_rules(
         wait_us=wait_us,
         limiter=limiter,
         one_sided=one_sided,
+        tunnels=tunnels,
     )
     return LoadedRules(found, alerts)
 

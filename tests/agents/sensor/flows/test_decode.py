@@ -239,7 +239,8 @@ def test_other_network_protocols_are_no_fault() -> None:
 
 
 def test_unknown_link_type_is_counted() -> None:
-    assert dict(decode(raw_packets([b"abc"], 9999)).malformed) == {"unknown-link-type": 1}
+    assert dict(decode(raw_packets([b"abc"], 9999)).unread) == {"link-type-9999": 1}
+    assert dict(decode(raw_packets([b"abc"] * 2, 189)).unread) == {"link-type-USB_LINUX": 2}
 
 
 def test_empty_block() -> None:
@@ -261,14 +262,15 @@ SEEDS = [bytes(link / net / TRANSPORTS[1]) for link, _ in LINKS[:3] for net in N
         ),
         max_size=30,
     ),
-    st.sampled_from([0, 1, 12, 101, 108, 113, 276, 7]),
+    st.sampled_from([0, 1, 9, 12, 101, 104, 105, 108, 113, 127, 192, 239, 276, 7]),
 )  # fmt: skip
 def test_hostile_frames_never_raise_and_are_all_accounted_for(
     frames: list[bytes], link_type: int
 ) -> None:
     raw = raw_packets(frames, link_type)
     packets = decode(raw)
-    assert len(packets) + packets.other + packets.malformed.total() == len(frames)
+    left_out = packets.malformed.total() + packets.unread.total()
+    assert len(packets) + packets.other + left_out == len(frames)
     ends = (raw.offsets + raw.lengths)[packets.index]
     begins = packets.payload_offset
     some = packets.payload_length > 0
