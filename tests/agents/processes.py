@@ -34,8 +34,8 @@ class Correlation(BaseAgent[None]):
 
     role = "correlation"
 
-    def __init__(self, settings) -> None:
-        super().__init__(AgentContext(settings=settings, role="correlation", node="gw1"))
+    def __init__(self, settings, node="gw1") -> None:
+        super().__init__(AgentContext(settings=settings, role="correlation", node=node))
         self.answers: list[tuple[str, str, str]] = []
         self.started = asyncio.Event()
         self.refused: list[str] = []

@@ -39,11 +39,15 @@ port = {port}
 listen = "127.0.0.1:{console}"
 [[node]]
 name = "gw1"
-agents = ["supervisor", "console", "reaction", "correlation", "ontology"]
+agents = ["supervisor", "console", "reaction", "ontology"]
 [[node]]
 name = "gw2"
 agents = ["reaction"]
 interfaces = ["lo"]
+# A node of its own: the test is not the user that its neighbours would expect.
+[[node]]
+name = "cell"
+agents = ["correlation"]
 """
 HOUR, DAY = 3_600, 86_400
 START_S = 90
@@ -165,7 +169,7 @@ async def test_clocks_that_are_set(
     reaction = start("reaction", "gw2", environment=second.environment)
     await until(operator_socket(honeynet, "gw1").exists, "the console listens", START_S)
     with ConsoleClient(honeynet) as client:
-        correlation = Correlation(honeynet)
+        correlation = Correlation(honeynet, "cell")
         world = World(honeynet, client, correlation)
         async with asyncio.timeout(200), asyncio.TaskGroup() as group:
             group.create_task(correlation.run())
@@ -220,7 +224,7 @@ async def test_a_message_that_was_recorded_is_refused_after_the_clocks_are_set_b
         start(role, environment=host.environment)
     await until(operator_socket(honeynet, "gw1").exists, "the console listens", START_S)
     with ConsoleClient(honeynet) as client:
-        correlation = Correlation(honeynet)
+        correlation = Correlation(honeynet, "cell")
         world = World(honeynet, client, correlation)
         async with asyncio.timeout(200), asyncio.TaskGroup() as group:
             group.create_task(correlation.run())
