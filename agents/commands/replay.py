@@ -253,12 +253,20 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
         code = 1
     lines, refused = replay.totals.lines - lines, replay.totals.refused - refused
     if refused:
-        # Also with --json, whose output has no place for it. All of them: it is another format.
+        # Also with --json, whose output has no place for it.
         print(
-            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused",
+            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused: "
+            f"{printable(replay.totals.why_refused)}",
             file=sys.stderr,
         )
-        code |= refused == lines
+    if parser is not None and replay.totals.nothing_read:
+        # All of them: it is another format. That is no quiet log.
+        if not refused or refused < lines:
+            print(
+                f"ontoidps replay: {shown(path)}: {printable(replay.totals.nothing_read)}",
+                file=sys.stderr,
+            )
+        code = 1
     if last:
         for record in replay.finish():
             _show(record, path, as_json=as_json)

@@ -7,7 +7,6 @@ compressed bodies) is looked through a second time by the matcher.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ _BLANK = b"[ \\t\\r]*"
 _FIELD_OF = {buffer: name for name, buffer in FIELDS.items()}
 _UNLIKE = frozenset(["ja3.hash", "ja3s.hash", "tls.cert_serial", "tls.cert_fingerprint"])
 """Buffers that hold nothing that stands on the wire."""
-_REQUEST = b"^(?:" + b"|".join(re.escape(method) for method in METHODS) + b")"
+_REQUEST = b"^(?:" + b"|".join(METHODS) + b")"
 _MESSAGES = {
     ("http", True): _REQUEST,
     ("http", False): b"^HTTP/",
