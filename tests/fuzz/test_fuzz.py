@@ -302,8 +302,9 @@ _OPTIONS = (
     'content:"', "|", '";', "depth:", "offset:-1;", "within:99999999999;", "distance:2;", "nocase;",
     'pcre:"/', "(?:a{1000}){1000}", '/RU";', "byte_test:4,>,", "byte_jump:4,0,", "flow:", "!", "[",
     "$HOME_NET", "sid:", "\\", ";", ":", ")", "isdataat:", "urilen:", "flags:", "dsize:", "-1", "/",
-    "startswith;", "http.uri;", "file.data;", "dns.query;", "tls.certs;", "dotprefix;", "bsize:",
-    "flowbits:isset,", "xbits:set,y,track ip_src;", "threshold:type both, count 2,", "0x", "²", "\0", "(", "http_uri;", "<>", "metadata:", "relative",
+    "startswith;", "http.uri;", "file.data;", "dns.query;", "tls.certs;", "dotprefix;",
+    "bsize:", "flowbits:isset,", "xbits:set,y,track ip_src;", "threshold:type both, count 2,",
+    "0x", "²", "\0", "(", "http_uri;", "<>", "metadata:", "relative",
 )  # fmt: skip
 
 
