@@ -74,6 +74,45 @@ class Tally:
     block_s: list[float] = field(default_factory=list)
 
 
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+CLOCKS = Path("/usr/games")
+"""In the sandbox a file system of its own, below what confined agents may read."""
+STEPS_S = (-86_400, -3_600, 3_600, 86_400)
+
+
+class ClockedWorld(World):
+    """Each node has a clock that can be set (libfaketime)."""
+
+    def start_launcher(self, node: str) -> None:
+        """As in the demo, with the node's own clock."""
+        # libfaketime 0.9.10 takes the end of a sleep, a time on the steady clock, for one on the
+        # wall clock.
+        (CLOCKS / "sitecustomize.py").write_text(
+            "import select, time\ntime.sleep = lambda s: select.select((), (), (), s) and None\n"
+        )
+        self.set_clock(node, 0)
+        words = {
+            "LD_PRELOAD": str(LIBRARIES[-1]),
+            "FAKETIME_TIMESTAMP_FILE": str(CLOCKS / node),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_CACHE_DURATION": "1",
+            "PYTHONPATH": str(CLOCKS),
+        }
+        before = dict(os.environ)
+        os.environ.update(words)
+        try:
+            super().start_launcher(node)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def set_clock(self, node: str, off_s: int) -> None:
+        """Seconds that it is ahead of the right time; negative: behind."""
+        new = CLOCKS / f"{node}.new"
+        new.write_text(f"{off_s:+d}\n")
+        new.replace(CLOCKS / node)
+
+
 def until(condition: Callable[[], bool], limit_s: float) -> bool:
     end = time.monotonic() + limit_s
     while not condition():
@@ -86,7 +125,7 @@ def until(condition: Callable[[], bool], limit_s: float) -> bool:
 class Trial:
     """The honeynet, the faults that can be done to it, and what is asked of it."""
 
-    def __init__(self, lab: Lab, world: World, folder: Path, chance: random.Random) -> None:
+    def __init__(self, lab: Lab, world: ClockedWorld, folder: Path, chance: random.Random) -> None:
         self.lab, self.world, self.folder, self.chance = lab, world, folder, chance
         self.state = world.settings.state_dir
         self.gateways = [gateway.namespace for gateway in world.topology.gateways]
@@ -114,9 +153,19 @@ class Trial:
     def draw(self, gateway: str) -> Fault:
         """A random fault; those of one host are done to ``gateway`` or to the control host."""
         kinds = [
-            self.killed, self.killed, self.frozen, self.server_gone, self.no_reasoner,
-            self.flushed, self.no_interface, self.disk_full, self.few_descriptors, self.damaged,
-        ]  # fmt: skip
+            self.killed,
+            self.killed,
+            self.clock_set,
+            self.clock_set,
+            self.frozen,
+            self.server_gone,
+            self.no_reasoner,
+            self.flushed,
+            self.no_interface,
+            self.disk_full,
+            self.few_descriptors,
+            self.damaged,
+        ]
         return self.chance.choice(kinds)(gateway)
 
     def _someone(self, gateway: str) -> str:
@@ -192,6 +241,19 @@ class Trial:
             "interface renamed", gateway, lambda: rename(name, "gone0"),
             lambda: rename("gone0", name), 6.0, f"no interface {name}",
         )  # fmt: skip
+
+    def clock_set(self, gateway: str) -> Fault:
+        """By an hour or a day, of one host or of all, and back."""
+        nodes = [node.name for node in self.world.settings.node]
+        hosts = self.chance.choice([[gateway], ["control"], nodes])
+        step = self.chance.choice(STEPS_S)
+
+        def set_all(off_s: int) -> None:
+            for node in hosts:
+                self.world.set_clock(node, off_s)
+
+        where = f"{'all' if len(hosts) > 1 else hosts[0]} {step:+d} s"
+        return Fault("clock set", where, lambda: set_all(step), lambda: set_all(0), 6.0, "clock")
 
     def disk_full(self, gateway: str) -> Fault:
         filler = self.state / "filler"
@@ -384,7 +446,8 @@ def inside(folder: Path, count: int, seed: int, at_once: int, log: Path | None) 
     tallies: dict[str, Tally] = defaultdict(Tally)
     wrong: list[str] = []
     with Lab() as lab:
-        world = World(lab, folder, block_s=BLOCK_S)
+        subprocess.run(["mount", "-t", "tmpfs", "clocks", CLOCKS], check=True)
+        world = ClockedWorld(lab, folder, block_s=BLOCK_S)
         world.settings.state_dir.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={STATE_MIB}m", "state", world.settings.state_dir],
@@ -443,6 +506,9 @@ def main() -> int:
         return inside(
             arguments.inside, arguments.faults, arguments.seed, arguments.at_once, arguments.log
         )
+    if not LIBRARIES:
+        print("libfaketime is missing (Debian package faketime)", file=sys.stderr)
+        return 1
     if (reason := why_unavailable()) is not None:
         print(f"no network laboratory here: {reason}", file=sys.stderr)
         return 1

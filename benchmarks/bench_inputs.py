@@ -125,6 +125,14 @@ def _syslog(rng: random.Random, number: int) -> str:
     )
 
 
+def _auth(rng: random.Random, number: int) -> str:
+    words = ("Failed password for root", "Failed password for invalid user pi", "Accepted password")
+    return (
+        f"{_at(number):%b %d %H:%M:%S} gw sshd-session[{number % 32768}]: {words[number % 3]} from "
+        f"192.0.2.{rng.randrange(256)} port {rng.randrange(1024, 65536)} ssh2"
+    )
+
+
 def _loads(lines: list[bytes]) -> None:
     for line in lines:
         json.loads(line)
@@ -136,12 +144,15 @@ def _split(lines: list[bytes]) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[random.Random, int], str], Callable[[list[bytes]], None]]] = {
+    "auth.log": (_auth, _split),
     "cowrie": (_cowrie, _loads),
     "dionaea": (_dionaea, _loads),
     "eve": (_eve, _loads),
     "syslog": (_syslog, _split),
     "zeek": (_zeek, _split),
 }
+
+PARSERS = {"auth.log": "syslog"}
 
 
 def _parse(parser: Parser, lines: list[bytes]) -> None:
@@ -164,12 +175,12 @@ def measure(kind: str, count: int, rounds: int) -> dict[str, float | str]:
     plain, parsed, whole = [], [], []
     for _ in range(rounds):
         plain.append(_seconds(partial(least, lines)))
-        parser = make_parser(kind, Options())
+        parser = make_parser(PARSERS.get(kind, kind), Options())
         parser.now_us = NOW_US
         for line in head:
             parser.on_line(line)
         parsed.append(_seconds(partial(_parse, parser, lines)))
-        intake = Intake(make_parser(kind, Options()), sensor="bench")
+        intake = Intake(make_parser(PARSERS.get(kind, kind), Options()), sensor="bench")
         intake.on_lines(head, "head", NOW_US)
         whole.append(_seconds(partial(intake.on_lines, lines, "mark", NOW_US)))
         assert intake.counters["refused"] == 0

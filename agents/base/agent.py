@@ -25,7 +25,7 @@ from agents.base.context import AgentContext
 from agents.base.conversations import Conversations, NoAnswer, Reply
 from agents.base.delivery import reply_to
 from agents.base.exchange import Exchange
-from agents.base.health import give_back_memory, resident_kib
+from agents.base.health import give_back_memory, memory_now
 from agents.base.losses import COMMON, Loss, LossWatch
 from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
@@ -330,7 +330,7 @@ class BaseAgent(Generic[Running]):
             "conditions": [condition.as_json() for condition in self.conditions.current()],
             "pending": 0 if exchange is None else exchange.delivery.pending,
             "busy_s": 0.0 if exchange is None else round(exchange.busy_s, 3),
-            "rss_kib": resident_kib(),
+            "rss_kib": memory_now(self.conditions),
         }
 
     # --- the life of the agent ------------------------------------------------------------------

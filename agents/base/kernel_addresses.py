@@ -135,4 +135,6 @@ def _ask(*arguments: str) -> Sequence[Mapping[str, Any]]:
         raise KernelAddressesError(f"ip did not end within {_LIMIT_S:g} s") from e
     except ValueError as e:
         raise KernelAddressesError(f"ip {' '.join(arguments)} did not answer in JSON") from e
+    except OSError as e:  # no descriptors, for now
+        raise KernelAddressesError(f"ip can't be started: {e.strerror}") from e
     return [entry for entry in found if isinstance(entry, dict)]

@@ -168,7 +168,7 @@ def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool)
         return
     print(
         f"{total} signatures to {printable(out)}: {enabled} enabled; {whole} fully executable "
-        f"({whole / total:.1%}), of them {len(loaded.executable)} enabled"
+        f"({whole / max(total, 1):.1%}), of them {len(loaded.executable)} enabled"
     )
     limit = None if everything else _SHOWN
     print("attack classes: " + ", ".join(f"{n} {c}" for c, n in classes.most_common()))
@@ -178,6 +178,12 @@ def _report(loaded: SignatureSet, out: Path, *, everything: bool, as_json: bool)
         print(f"  {count:6}  {printable(reason)}")
     if limit is not None and len(reasons) > limit:
         print(f"  and {len(reasons) - limit} more (--all)")
+    for signature in loaded.signatures:
+        # Without a rule that silences, others say more than they should: always named.
+        if not signature.executable and (everything or (signature.silences and signature.enabled)):
+            kind = "pass rule " if signature.silences else ""
+            why = "; ".join(signature.unsupported)
+            print(f"not executable: {kind}{signature.gid}:{signature.sid}: {printable(why)}")
     for fault in loaded.faults[:limit]:
         print(f"unreadable: {printable(fault.path)}:{fault.line}: {printable(fault.reason)}")
 

@@ -24,6 +24,10 @@ from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, Decision, HostProfile, Incident
 from rules.signatures.parse import SignatureSet, load_signatures
 
+_REASONS = 8
+_NAMED = 20
+"""Rules left out that are named one by one."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -85,6 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=SET",
         help="what $NAME stands for in rules, e.g. HOME_NET=[192.0.2.0/24,2001:db8::/32]",
     )
+    parser.add_argument(
+        "--midstream",
+        action="store_true",
+        help="for rules a connection whose handshake is not in the capture is established too "
+        "(default: rules with flow:established leave it alone, as Suricata does)",
+    )
 
 
 def _kind_and_file(text: str) -> tuple[str, Path]:
@@ -138,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     signatures = load_signatures(arguments.rules) if arguments.rules else None
     variables = dict(map(_variable, arguments.rule_variable))
     model = load_model()
+    matching: SignatureAlerts | None = None
     code = 0
     # It starts with the first alert, if there is one.
     worker = PelletWorker(load_theory(more=paper_rules(policy)))
@@ -149,10 +160,13 @@ def run(arguments: argparse.Namespace) -> int:
                 trust = TunnelTrust(
                     arguments.tunnel, guess=not arguments.tunnel, own=[h.address for h in hosts]
                 )
-                matching = None
                 if signatures is not None:
                     matching = SignatureAlerts(
-                        signatures.signatures, sensor="replay", variables=variables, tunnels=trust
+                        signatures.signatures,
+                        sensor="replay",
+                        variables=variables,
+                        midstream=arguments.midstream,
+                        tunnels=trust,
                     )
                     if number == 1:
                         _say(signatures, matching)
@@ -169,6 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
                 )
             last = not arguments.join or number == len(sources)
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
+            if matching is not None and last:
+                _say_midstream(matching, path)
     finally:
         worker.close()
         ahead.close()
@@ -189,14 +205,53 @@ def _variable(text: str) -> tuple[str, str]:
 
 def _say(loaded: SignatureSet, matching: SignatureAlerts) -> None:
     """How much of the rules is in use, on stderr: stdout is for records."""
-    left_out = ", ".join(
-        f"{n} {printable(why)}" for why, n in matching.matcher.refused.most_common(4)
-    )
+    reasons = matching.matcher.refused
+    left_out = ", ".join(f"{n} {printable(why)}" for why, n in reasons.most_common(_REASONS))
+    if len(reasons) > _REASONS:
+        left_out += f" and {len(reasons) - _REASONS} more reasons"
     print(
         f"ontoidps replay: {len(matching.matcher.signatures)} of {len(loaded.signatures)} "
         f"signatures in use" + (f" (left out: {left_out})" if left_out else ""),
         file=sys.stderr,
     )
+    for fault in loaded.faults:
+        print(
+            f"ontoidps replay: {one_line(fault.path)} line {fault.line}: {one_line(fault.reason)}",
+            file=sys.stderr,
+        )
+    silencing = [s for s in matching.matcher.signatures if s.silences]
+    if silencing:
+        print(
+            f"ontoidps replay: {plural(len(silencing), 'pass rule')} silence other rules, not what "
+            "the sensor detects by itself: that takes the allow-list of honeynet.toml",
+            file=sys.stderr,
+        )
+    # Without a rule that silences, others say more than they should: named first, and all.
+    left = sorted(matching.matcher.left_out, key=lambda item: not item[0].silences)
+    passing = sum(signature.silences for signature, _ in left)
+    for signature, why in left[: max(passing, _NAMED)]:
+        kind = "pass rule" if signature.silences else "rule"
+        print(
+            f"ontoidps replay: {kind} {signature.gid}:{signature.sid} left out: {one_line(why)}",
+            file=sys.stderr,
+        )
+    if len(left) > max(passing, _NAMED):
+        print(
+            f"ontoidps replay: {len(left) - max(passing, _NAMED)} more rules left out: "
+            "ontoidps ontology import-signatures --all names them",
+            file=sys.stderr,
+        )
+
+
+def _say_midstream(matching: SignatureAlerts, path: Path) -> None:
+    count = matching.matcher.counters["midstream"]
+    if count:
+        print(
+            f"ontoidps replay: {shown(path)}: {plural(count, 'packet')} of connections whose "
+            "beginning is not in the capture: rules with flow:established were not tried on them "
+            "(--midstream tries them)",
+            file=sys.stderr,
+        )
 
 
 def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_json: bool) -> int:
@@ -213,12 +268,20 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
         code = 1
     lines, refused = replay.totals.lines - lines, replay.totals.refused - refused
     if refused:
-        # Also with --json, whose output has no place for it. All of them: it is another format.
+        # Also with --json, whose output has no place for it.
         print(
-            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused",
+            f"ontoidps replay: {shown(path)}: {refused} of {plural(lines, 'line')} refused: "
+            f"{printable(replay.totals.why_refused)}",
             file=sys.stderr,
         )
-        code |= refused == lines
+    if parser is not None and replay.totals.nothing_read:
+        # All of them: it is another format. That is no quiet log.
+        if not refused or refused < lines:
+            print(
+                f"ontoidps replay: {shown(path)}: {printable(replay.totals.nothing_read)}",
+                file=sys.stderr,
+            )
+        code = 1
     if last:
         for record in replay.finish():
             _show(record, path, as_json=as_json)

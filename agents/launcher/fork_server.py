@@ -62,6 +62,8 @@ def warm_up(roles: Iterable[str]) -> None:
     gc.disable()  # a collection would leave holes in the pages that are to be shared
     import_module("agents.base")
     import_module("agents.launcher.process")
+    # numpy imports it where it is first needed: in an agent that has no descriptor left, never.
+    import_module("numpy.ma")
     for role in roles:
         try:
             import_module(f"agents.{role}.agent")

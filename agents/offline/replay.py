@@ -56,7 +56,11 @@ class Totals:
     connections: int = 0
     lines: int = 0
     refused: int = 0
-    """Lines of a log that could not be used."""
+    """Lines of a log that could not be used …"""
+    why_refused: str = ""
+    """… of the last log, and why, with an example of each reason."""
+    nothing_read: str = ""
+    """Why nothing could be read of the last log at all; empty if something was."""
     alerts: int = 0
     incidents: int = 0
     decisions: int = 0
@@ -137,6 +141,7 @@ class Replay:
         """
         now_us = int(path.stat().st_mtime_ns // 1000)
         intake = Intake(parser, sensor="replay")
+        self.totals.why_refused = self.totals.nothing_read = ""
         before = Totals(lines=self.totals.lines, refused=self.totals.refused)
         for number, lines in enumerate(read_lines(path)):
             records = intake.on_lines(lines, f"{path.name}:{number}", now_us)
@@ -144,6 +149,8 @@ class Replay:
             self.totals.refused = before.refused + intake.counters["refused"]
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
             yield from self._others([r for r in records if isinstance(r, Alert)])
+        self.totals.why_refused = intake.refusals()
+        self.totals.nothing_read = intake.trouble()
 
     def finish(self) -> Iterator[Alert | Incident | Decision]:
         """End of the traffic: what is still open is reported."""

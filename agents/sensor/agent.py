@@ -78,6 +78,7 @@ class SensorAgent(BaseAgent[Observation]):
         ),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("decode_errors", "reads of packets lost by a fault of our own, see the log"),
         Loss("alerts_lost", "alerts lost, too many waited"),
         Loss("evicted", "connections forgotten before their end, too many were open"),
         Loss("unread", "payloads forgotten before they were read, too many were open"),
@@ -139,7 +140,13 @@ class SensorAgent(BaseAgent[Observation]):
         self.every(BATCH_S, self._send_batches, name="batches")
         self.every(COUNT_S, self._count, name="counters")
         followers = tuple(
-            Follower(entry, sensor=context.jid, state_dir=context.state_dir, honeypots=honeypots)
+            Follower(
+                entry,
+                sensor=context.jid,
+                state_dir=context.state_dir,
+                honeypots=honeypots,
+                own=self._node.addresses,
+            )
             for entry in self._node.inputs
         )
         for follower in followers:
@@ -182,6 +189,8 @@ class SensorAgent(BaseAgent[Observation]):
             totals += follower.counters()
             trouble = await asyncio.to_thread(follower.trouble)
             self.conditions.hold(f"input.{follower.name}", trouble)
+            refusals = "" if trouble else follower.refusals()
+            self.conditions.hold(f"refused.{follower.name}", refusals, level="warning")
         for name, count in totals.items():
             self.counters[name] = count
 

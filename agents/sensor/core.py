@@ -16,6 +16,7 @@ from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.duplicates import Duplicates
+from agents.sensor.flows.keys import count_sides
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
@@ -74,6 +75,7 @@ class SensorCore:
         direction only is captured, so that no conversation is ever proven, and what nobody is seen
         to answer is read as well."""
         self._one_sided = one_sided
+        self._looked = False
         self._sensor = sensor
         self._repeatable = repeatable
         self._timeouts, self._shares = timeouts, shares
@@ -132,6 +134,11 @@ class SensorCore:
             if not len(packets):
                 return raw
 
+        if self._repeatable and not self._looked:
+            # Offline the first block tells what live the settings say.
+            self._looked = True
+            if _one_sided(*count_sides(packets)):
+                self._one_sided = self._reader.one_sided = True
         loose, left = self._tunnels.sort(packets)
         if loose is not None or left is not None:
             packets = self._sort(packets, loose, left)
@@ -246,7 +253,7 @@ class SensorCore:
         """Whether the capture seems to see one direction only, or is said to: of the connections in
         which something was said nearly none has packets of both ends."""
         one, both = self.counters["one_sided"], self.counters["two_sided"]
-        return self._one_sided or (one >= ONE_SIDED and both * 50 <= one)
+        return self._one_sided or _one_sided(one, both)
 
     def _batch(self, begin_us: int, end_us: int, connections: NDArray[np.void]) -> ConnectionBatch:
         self._sequence += 1
@@ -264,6 +271,10 @@ class SensorCore:
             malformed=self._malformed,
             connections=np.ascontiguousarray(connections, CONNECTION),
         )
+
+
+def _one_sided(one: int, both: int) -> bool:
+    return one >= ONE_SIDED and both * 50 <= one
 
 
 class _Followed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from agents import plugins
 from agents.settings.fields import Flag, HostAddress, Interface, Name, Part, Whole
@@ -19,6 +19,11 @@ from ontology.records import Role
 Side = Literal["outside", "inside", "tap"]
 
 
+def _as_several(value: object) -> object:
+    """One address needs no brackets."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 class Input(Part):
     """A log of another tool that the node's sensor follows (docs/inputs.md)."""
 
@@ -26,8 +31,9 @@ class Input(Part):
     """Name of an entry point of the group ``ontoidps.inputs``."""
     path: Path
     """A file on the node; it need not exist yet."""
-    address: HostAddress | None = None
-    """The honeypot's own address, where its log knows only the one behind address translation."""
+    address: Annotated[tuple[HostAddress, ...], BeforeValidator(_as_several)] = ()
+    """The honeypot's own address, where its log knows only the one behind address translation; two
+    if it has one of each family."""
     timezone: str = "UTC"
     """Of time stamps that name none, e.g. ``Europe/Berlin``."""
     from_start: Flag = False
@@ -36,6 +42,8 @@ class Input(Part):
     @model_validator(mode="after")
     def _check(self) -> Input:
         plugins.check_known(plugins.INPUTS, [self.kind])
+        if len({address.version for address in self.address}) < len(self.address):
+            raise ValueError("address: one of each family, not two of one")
         try:
             self.zone()
         except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError

@@ -78,8 +78,9 @@ def _honeypots(settings: Settings) -> Iterator[Problem]:
             )
     for number, node in enumerate(settings.node):
         for item, entry in enumerate(node.inputs):
-            if entry.address is not None and canonical(entry.address) not in pots:
+            strange = [one for one in entry.address if canonical(one) not in pots]
+            if strange:
                 yield Problem(
                     ("node", number, "inputs", item, "address"),
-                    f"no [[honeypot]] has the address {entry.address}",
+                    f"no [[honeypot]] has the address {strange[0]}",
                 )

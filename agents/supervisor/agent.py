@@ -269,6 +269,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                 step_us = await asyncio.to_thread(run.timekeeper.tick)
                 run.operations.directory.move(step_us)
                 if step_us:
+                    run.operations.reconciliation.clock_set(step_us)
                     run.operations.feed.anew()
                 await run.operations.sweep()
         await run.operations.feed.beat()

@@ -225,6 +225,12 @@ class EntryStore(Store):
             self._db.execute(
                 "UPDATE entry SET ended_us = min(ended_us, ?) WHERE state = 'lifted'", (now_us,)
             )
+            # What lay in the future now would be taken for too young to be looked after.
+            for table in ("entry", "gateway"):
+                self._db.execute(
+                    f"UPDATE {table} SET since_us = min(since_us, ?)",  # noqa: S608
+                    (now_us,),
+                )
             # Gateways' reports as well, or the next ones would look older than the last.
             self._db.execute(
                 "UPDATE gateway SET reported_us = max(1, reported_us + ?),"

@@ -86,6 +86,13 @@ class Reconciliation:
         if gateway and entry.state == "active" and not entry.done(gateway):
             self._awaited[entry.id] = (gateway, now_us + ADOPTION_US)
 
+    def clock_set(self, step_us: int) -> None:
+        """The clock that ``now_us`` is read from was set: what is waited for is waited for as long
+        as before."""
+        self._last_us += step_us
+        for entry_id, (gateway, due_us) in self._awaited.items():
+            self._awaited[entry_id] = (gateway, due_us + step_us)
+
     def restore(self, gateway: str, *, fresh: bool, now_us: int) -> tuple[Order, ...]:
         """The orders for a gateway that registered.
 

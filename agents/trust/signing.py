@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -33,7 +33,7 @@ FRESHNESS_US = 30_000_000
 """A message signed longer ago than this, or this far ahead, is refused."""
 MAX_REMEMBERED = 20_000
 """Messages remembered per sender: more than an honest one sends in 30 s."""
-CHALLENGE_LIMIT_US = 10_000_000
+CHALLENGE_LIMIT_US = 20_000_000
 """An answer that took longer says too little about when it was signed."""
 CHALLENGE_EVERY_US = 500_000
 """A sender is asked at most this often."""
@@ -41,6 +41,8 @@ ACQUAINTED_US = 600_000_000
 """After this long a sender is asked again: clocks of two hosts drift apart."""
 SLOW_US, SLOW_AGAIN_US = 500_000, 10_000_000
 """After an answer that took longer than the first, as from a busy host, by so much sooner."""
+RETIRED = 16
+"""Sessions of one sender, over by now, whose answers are refused."""
 DRIFT_US = 2_000_000
 """Two answers of one session that disagree by more than this come from a host whose steady clock
 jumped (a virtual machine that was restored): acquaintance begins anew."""
@@ -148,7 +150,10 @@ class Verifier:
         self._keyring = keyring
         # Only senders of the keyring get into these, so that they are bounded.
         self._known: dict[str, _Acquaintance] = {}
-        self._challenges: dict[str, tuple[str, int]] = {}
+        self._challenges: dict[str, OrderedDict[str, int]] = {}
+        """Sender to the words that are open and when each was said, oldest first."""
+        self._retired: dict[str, deque[str]] = {}
+        """Sender to its last sessions that another one followed."""
 
     def has_key_of(self, sender: str) -> bool:
         """Whether this is somebody of ours."""
@@ -209,13 +214,17 @@ class Verifier:
 
     def challenge(self, sender: str, now_us: int) -> str | None:
         """A word for a sender to repeat; None: it was asked a moment ago, or is a stranger."""
-        asked = self._challenges.get(sender)
         if sender not in self._keyring:
             return None
-        if asked is not None and now_us - asked[1] < CHALLENGE_EVERY_US:
+        words = self._challenges.setdefault(sender, OrderedDict())
+        if words and now_us - next(reversed(words.values())) < CHALLENGE_EVERY_US:
             return None
+        # All that are open stay so: where an answer takes longer than it takes us to ask again, the
+        # last word alone would never be the one that is answered.
+        while words and now_us - next(iter(words.values())) > CHALLENGE_LIMIT_US:
+            words.popitem(last=False)
         word = secrets.token_urlsafe(16)
-        self._challenges[sender] = (word, now_us)
+        words[word] = now_us
         return word
 
     def meet(self, answer: AclMessage, now_us: int) -> bool:
@@ -224,14 +233,23 @@ class Verifier:
         Raises: Refused; ``unmet``: it answers no challenge of ours that is still open.
         """
         self.check_signature(answer)
-        word, asked_us = self._challenges.get(answer.sender, ("", 0))
-        if not word or answer.in_reply_to != word or now_us - asked_us > CHALLENGE_LIMIT_US:
+        words = self._challenges.get(answer.sender, OrderedDict())
+        asked_us = words.get(answer.in_reply_to)
+        if asked_us is None or now_us - asked_us > CHALLENGE_LIMIT_US:
             raise Refused("unmet", f"no answer to a challenge of ours, from {answer.sender}")
-        del self._challenges[answer.sender]
+        retired = self._retired.setdefault(answer.sender, deque(maxlen=RETIRED))
+        if answer.session in retired:
+            raise Refused("unmet", f"a session of {answer.sender} that is over")
+        # This one and those before it; what was said later may still be answered better.
+        while words.popitem(last=False)[0] != answer.in_reply_to:
+            pass
         new = _Acquaintance(answer.session, answer.sent_us, asked_us, now_us, answer.sent_us)
         old = self._known.get(answer.sender)
         self._known[answer.sender] = new
         if old is None or old.session != new.session:
+            if old is not None:
+                # An answer of it may still be on its way, and what it said must stay taken.
+                retired.append(old.session)
             return True
         # The two hosts' clocks by both answers: what the first foresees of the second's time.
         early_us = answer.sent_us - old.answered_us - (now_us - old.asked_us)

@@ -48,7 +48,6 @@ def _lines(name: str, port: int, *units: bytes, by_server: bool = False) -> Fami
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("nothing: acknowledgements", Way(80), (b"",), fixed=SEGMENT),
     Family("nothing: a port that nobody reads", Way(9_999), (bytes(SEGMENT),)),
     Family("nothing: plain requests", _WEB, (b"GET /a/b.html?c=d" + _END,), fixed=SEGMENT),
     Family(

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rules.signatures.payload_options import OptionError, read_number, read_range
+from rules.signatures.option_errors import OptionError, printable
+from rules.signatures.payload_options import read_number, read_range
 
 _FLAG_BITS = dict(zip("FSRPAUEC21", (1, 2, 4, 8, 16, 32, 64, 128, 64, 128), strict=True))
 _FLOW_WORDS = {
@@ -33,16 +34,10 @@ class HeaderTest:
     icmp_id: int | None = None
     icmp_sequence: int | None = None
     same_address: bool = False
-    ip_protocol: tuple[tuple[int, int], ...] = ()
-    """Ranges of IANA numbers, all of which must agree."""
-    http: bool = False
-    """The payload begins an HTTP request or response (Suricata's protocol ``http``)."""
-
-
-def printable(raw: str) -> str:
-    """Latin-1 back to the UTF-8 that it mostly was; control characters become spaces."""
-    text = raw.encode("latin-1", "replace").decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else " " for c in text)
+    ip_protocol: frozenset[int] | None = None
+    """IANA numbers, one of which it must be."""
+    application: str = ""
+    """Suricata's protocol ``http``, ``tls`` …: what the conversation speaks."""
 
 
 def _flow(test: HeaderTest, value: str) -> HeaderTest:
@@ -53,6 +48,9 @@ def _flow(test: HeaderTest, value: str) -> HeaderTest:
         if word not in _FLOW_WORDS:
             raise OptionError(f"flow ({printable(word)[:20]})")
         field, wanted = _FLOW_WORDS[word]
+        before = test.to_server if field == "to_server" else test.established
+        if before is not None and before != wanted:
+            raise OptionError("flow (contradicts itself)")
         if field == "to_server":
             test = replace(test, to_server=wanted)
         else:
@@ -69,7 +67,10 @@ def _flags(test: HeaderTest, value: str) -> HeaderTest:
     return replace(test, flags=(match[1] or match[3] or "=", bits, ignored))
 
 
-_IP_NAMES = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "pim": 103}
+_IP_NAMES = {
+    **{"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "ipv6": 41, "gre": 47, "esp": 50},
+    **{"ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "ospf": 89, "pim": 103, "sctp": 132},
+}
 
 
 def _ip_protocol(test: HeaderTest, value: str) -> HeaderTest:
@@ -79,16 +80,15 @@ def _ip_protocol(test: HeaderTest, value: str) -> HeaderTest:
     number = _IP_NAMES.get(match[2].lower(), -1)
     if number < 0:
         number = read_number(match[2], "ip_proto")
-    ranges = {
-        "": ((number, number),),
-        "<": ((0, number - 1),),
-        ">": ((number + 1, 255),),
-        "!": ((0, number - 1), (number + 1, 255)),
+    if not 0 <= number <= 255:
+        raise OptionError("ip_proto (out of range)")
+    numbers = {
+        "": frozenset([number]),
+        "<": frozenset(range(number)),
+        ">": frozenset(range(number + 1, 256)),
+        "!": frozenset(range(256)) - {number},
     }[match[1]]
-    if match[1] == "!":
-        # All ranges must agree, and these two are alternatives.
-        raise OptionError("ip_proto (!)")
-    return replace(test, ip_protocol=test.ip_protocol + ranges)
+    return replace(test, ip_protocol=numbers & (test.ip_protocol or frozenset(range(256))))
 
 
 HEADER_READERS: dict[str, Callable[[HeaderTest, str], HeaderTest]] = {

@@ -3,7 +3,7 @@
 Not the job of this module: matching (`agents.sensor.signatures.matcher`), triples
 (`rules.signatures.individuals`). The grammar of a rule is suricataparser's; what its options mean
 to us is in `rules.signatures.payload_options`. Rules come from strangers: a line that can't be read
-is a `Fault`, never an exception.
+is a `Fault`, never an exception. What an option means stands in `rules.signatures.option_reader`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 from suricataparser import parse_rule
@@ -21,29 +22,24 @@ from suricataparser.exceptions import RuleParseException
 from suricataparser.rule import Metadata, Rule
 
 from ontology.vocabulary import ATTACK_CLASSES
-from rules.signatures.header_options import HEADER_READERS, HeaderTest, printable
-from rules.signatures.payload_options import (
-    BUFFER_OPTIONS,
-    CHECKS,
-    Check,
-    Content,
-    OptionError,
-    read_number,
-)
+from rules.signatures.header_options import HeaderTest
+from rules.signatures.option_errors import printable
+from rules.signatures.option_reader import APPLICATIONS, OptionReader
+from rules.signatures.payload_options import Check
+from rules.signatures.state_options import Effects
 
 MAX_LINE = 65_536
 MAX_FILE_BYTES = 64 << 20
+MAX_FILES = 10_000
 _ACTIONS = ("alert", "drop", "reject", "pass", "log", "activate", "dynamic", "sdrop")
-_START = re.compile(r"(#[#\s]*)?(" + "|".join(_ACTIONS) + r")\s+(\S.*)\Z", re.DOTALL)
+_START = re.compile(
+    r"(#[#\s]*)?(" + "|".join(_ACTIONS) + r"|reject(?:src|dst|both))\s+(\S.*)\Z", re.DOTALL
+)
 _TOKEN = r"(!?\s*\[[^()]*?\]|\S+)"  # a list in brackets may hold spaces  # noqa: S105
 _HEADER = re.compile(
-    rf"(\S+)\s+{_TOKEN}\s+{_TOKEN}\s+(->|<>|<-)\s+{_TOKEN}\s+{_TOKEN}\s*\Z", re.DOTALL
+    rf"(\S+)\s+{_TOKEN}\s+{_TOKEN}\s+(->|<>|<-|=>)\s+{_TOKEN}\s+{_TOKEN}\s*\Z", re.DOTALL
 )
-_PROTOCOLS = {"tcp": 6, "tcp-pkt": 6, "udp": 17, "icmp": 1, "ip": -1, "http": 6}
-# Say what a rule is or what else to do with a match, not what matches.
-_SILENT = frozenset(
-    "msg sid gid rev classtype reference metadata priority fast_pattern target tag logto".split()
-)
+_PROTOCOLS = {"tcp": 6, "tcp-pkt": 6, "udp": 17, "icmp": 1, "ip": -1, **APPLICATIONS}
 _SYSTEMS = (
     ("Windows", re.compile(r"\bwindows|\bIIS\b|\bwin32\b|\bNETBIOS\b|\bSMB\b|\bActiveX\b", re.I)),
     ("Linux", re.compile(r"\blinux\b", re.I)),
@@ -90,6 +86,9 @@ class Signature:
     header: HeaderTest
     checks: tuple[Check, ...]
     """In the order of the rule, which is the order in which they are carried out."""
+    effects: Effects
+    silences: bool
+    """``pass``: what it matches is not to be told by other rules."""
     unsupported: tuple[str, ...]
     """Options that are not carried out, sorted, with the reason in brackets."""
 
@@ -131,19 +130,22 @@ class SignatureSet:
         return Counter(reason for s in self.signatures for reason in s.unsupported)
 
 
-def load_signatures(paths: Iterable[Path]) -> SignatureSet:
-    """Read rule files; a folder stands for its ``*.rules``.
+def rule_paths(path: Path) -> list[Path]:
+    """A folder stands for the ``*.rules`` in it and below it; never more than `MAX_FILES`."""
+    if not path.is_dir():
+        return [path]
+    return sorted(islice((file for file in path.rglob("*.rules") if file.is_file()), MAX_FILES))
 
-    Raises: OSError, ValueError (no such file, too large, no rule in any of them).
+
+def load_signatures(paths: Iterable[Path]) -> SignatureSet:
+    """Read rule files; a folder stands for its ``*.rules``, those in its folders too.
+
+    Raises: OSError, ValueError (no such file, too large, not one line of rules in any of them).
     """
     found: dict[tuple[int, int], Signature] = {}
     faults: list[Fault] = []
     repeated = 0
-    wanted = [
-        file
-        for path in paths
-        for file in (sorted(path.glob("*.rules")) if path.is_dir() else [path])
-    ]
+    wanted = [file for path in paths for file in rule_paths(path)]
     for path in wanted:
         if not path.is_file():
             raise ValueError(f"{str(path)!r}: no such file")
@@ -160,38 +162,49 @@ def load_signatures(paths: Iterable[Path]) -> SignatureSet:
             order = (item.enabled, item.revision)
             if key not in found or order > (found[key].enabled, found[key].revision):
                 found[key] = item
-    if not found:
+    if not found and not faults:
         raise ValueError(f"no rule in {', '.join(repr(str(p)) for p in wanted) or 'no file'}")
     return SignatureSet(tuple(found[key] for key in sorted(found)), tuple(faults), repeated)
 
 
 def read_rules(text: str, path: Path) -> Iterator[Signature | Fault]:
-    """The rules of a file's text (decoded as Latin-1), disabled ones included."""
-    pending = ""
-    for number, line in enumerate(text.split("\n"), 1):
+    """The rules of a file's text (decoded as Latin-1), disabled ones included.
+
+    Every line that is neither empty nor a comment is a rule or a fault: none vanishes.
+    """
+    pending, first = "", 0
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        first = first if pending else number
         line = pending + line.strip()
         pending = ""
-        if line.endswith("\\") and len(line) <= MAX_LINE:
+        if line.endswith("\\") and len(line) <= MAX_LINE and number < len(lines):
             pending = line[:-1] + " "
             continue
-        start = _START.match(line) if len(line) <= MAX_LINE else None
+        if not line.strip():
+            continue
+        comment = line.startswith("#")
+        if len(line) > MAX_LINE:
+            if not comment:
+                yield Fault(path, first, f"longer than {MAX_LINE} characters")
+            continue
+        start = _START.match(line)
         # Prose in a comment may begin with such a word too; a rule has options.
-        if start is None or "(" not in start[3]:
-            if len(line) > MAX_LINE and not line.startswith("#"):
-                yield Fault(path, number, f"longer than {MAX_LINE} characters")
+        if comment and (start is None or "(" not in start[3]):
             continue
         try:
             yield read_rule(line, group=path.stem)
         except ValueError as e:
-            if start[1] is None:
-                yield Fault(path, number, str(e))
+            if not comment:
+                yield Fault(path, first, str(e))
 
 
 def read_rule(line: str, *, group: str = "") -> Signature:
     """One rule. Raises: ValueError if it has no readable header, options or sid."""
     start = _START.match(line.strip())
     if start is None:
-        raise ValueError("does not begin with an action")
+        word = printable(line.split(maxsplit=1)[0])[:40] if line.strip() else ""
+        raise ValueError(f"action {word!r} is not supported")
     enabled, action = start[1] is None, start[2]
     try:
         # The library knows four actions, and they don't change how a rule is written.
@@ -206,10 +219,12 @@ def read_rule(line: str, *, group: str = "") -> Signature:
     transport, source, source_ports, arrow, target, target_ports = header.groups()
     if arrow == "<-":
         source, source_ports, target, target_ports = target, target_ports, source, source_ports
-    unsupported = set() if action != "pass" else {"pass (a rule that silences others)"}
+    unsupported = set()
+    if arrow == "=>":
+        unsupported.add("=> (request and response in one rule)")
     if transport not in _PROTOCOLS:
         unsupported.add(f"protocol {printable(transport)[:20]}")
-    header_test, checks = _options(rule, transport, unsupported)
+    options = OptionReader(rule, transport, unsupported)
     message = printable((rule.msg or "").replace('\\"', '"'))
     classtype = printable(rule.classtype or "").strip().lower() or "unknown"
     attack_class, confidence = classify(classtype, message)
@@ -233,8 +248,10 @@ def read_rule(line: str, *, group: str = "") -> Signature:
         target=printable(target),
         target_ports=printable(target_ports),
         both_ways=arrow == "<>",
-        header=header_test,
-        checks=checks,
+        header=options.header,
+        checks=options.checks,
+        effects=options.effects,
+        silences=action == "pass",
         unsupported=tuple(sorted(unsupported)),
     )
 
@@ -242,73 +259,6 @@ def read_rule(line: str, *, group: str = "") -> Signature:
 def _number(rule: Rule, name: str, default: int) -> int:
     values = [str(option.value) for option in rule.options if option.name == name]
     return int(values[-1]) if values and values[-1].strip().isdecimal() else default
-
-
-def _options(
-    rule: Rule, transport: str, unsupported: set[str]
-) -> tuple[HeaderTest, tuple[Check, ...]]:
-    """The tests of a rule; what is not understood goes into ``unsupported``."""
-    checks: list[Check] = []
-    header = HeaderTest(http=transport == "http")
-    for option in rule.options:
-        name = str(option.name)
-        value = None if option.value is None else str(option.value)
-        try:
-            if name in CHECKS:
-                checks.append(CHECKS[name](value))
-            elif name in _MODIFIERS:
-                _modify(checks, name, value)
-            elif name == "fast_pattern":
-                _modify(checks, name, None)
-            elif name in HEADER_READERS:
-                header = HEADER_READERS[name](header, value or "")
-            elif name in ("threshold", "detection_filter", "flowbits"):
-                _side_effect(name, value or "")
-            elif name not in _SILENT:
-                raise OptionError(printable(name)[:40])
-        except OptionError as e:
-            unsupported.add(str(e))
-    return header, tuple(checks)
-
-
-def _side_effect(name: str, value: str) -> None:
-    """Options that may be left out without changing what matches, and those that may not."""
-    words = re.sub(r"\s+", " ", value.strip()).split(",")
-    # One alert per so many seconds: fusion does that for every alert.
-    if name == "threshold" and words[0].strip() == "type limit":
-        return
-    # Remembers for other rules; those that ask (isset) are not carried out.
-    if name == "flowbits" and words[0].strip() in ("set", "unset", "toggle", "reset"):
-        return
-    raise OptionError(f"{name} ({printable(words[0]).strip()[:20]})")
-
-
-_MODIFIERS = frozenset(
-    ["nocase", "offset", "depth", "distance", "within", "startswith", "endswith", *BUFFER_OPTIONS]
-)
-
-
-def _modify(checks: list[Check], name: str, value: str | None) -> None:
-    """A modifier changes the content before it."""
-    last = checks[-1] if checks else None
-    if not isinstance(last, Content):
-        raise OptionError(f"{name} (without a content before it)")
-    change: dict[str, object] = {}
-    if name in BUFFER_OPTIONS:
-        if name != "rawbytes":
-            change["buffer"] = BUFFER_OPTIONS[name]
-    elif name == "nocase":
-        change["nocase"] = True
-    elif name == "fast_pattern":
-        change["fast"] = True
-    elif name == "startswith":
-        change |= {"offset": 0, "depth": len(last.pattern)}
-    elif name == "endswith":
-        change["at_end"] = True
-    else:
-        change[name] = read_number(value, name)
-    # A later modifier replaces the content in place: `checks` is still being built.
-    checks[-1] = replace(last, **change)  # type: ignore[arg-type]
 
 
 def _references(rule: Rule) -> tuple[tuple[str, str], ...]:

@@ -12,34 +12,11 @@ from dataclasses import dataclass
 
 import re2
 
-PAYLOAD = "payload"
+from rules.signatures.buffers import PAYLOAD, PCRE_FLAGS
+from rules.signatures.option_errors import OptionError
+
 MAX_CONTENT = 8_192
 MAX_EXPRESSION = 4_096
-
-BUFFER_OPTIONS = {
-    "http_uri": "uri",
-    "http_raw_uri": "raw_uri",
-    "http_method": "method",
-    "http_header": "header",
-    "http_raw_header": "header",
-    "http_client_body": "body",
-    "http_cookie": "cookie",
-    "http_user_agent": "agent",
-    "http_host": "host",
-    "rawbytes": PAYLOAD,
-}
-"""Modifier of a content, and the part of an HTTP request that it moves the content to."""
-_PCRE_BUFFERS = {"U": "uri", "I": "raw_uri", "M": "method", "H": "header", "D": "header"} | {
-    "P": "body",
-    "C": "cookie",
-    "V": "agent",
-    "W": "host",
-    "B": PAYLOAD,
-}
-
-
-class OptionError(ValueError):
-    """An option that is not carried out; the message is its name and, in brackets, why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +73,7 @@ class DataAt:
     count: int
     relative: bool = False
     negated: bool = False
+    buffer: str = PAYLOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +89,8 @@ class ByteTest:
     relative: bool = False
     little: bool = False
     base: int = 0
-    """8, 10 or 16 for digits, 0 for bytes."""
+    """8, 10 or 16 for digits, 0 for bytes; `ANY_BASE` for digits as C writes them."""
+    buffer: str = PAYLOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +106,19 @@ class ByteJump:
     align: bool = False
     from_beginning: bool = False
     after: int = 0
+    buffer: str = PAYLOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UriLength:
-    """Length of the raw request target, within ``least`` and ``most``."""
+class BufferSize:
+    """Length of a whole buffer, within ``least`` and ``most``."""
 
     least: int
     most: int
+    buffer: str = PAYLOAD
 
 
-Check = Content | Expression | DataAt | ByteTest | ByteJump | UriLength
+Check = Content | Expression | DataAt | ByteTest | ByteJump | BufferSize
 
 _ESCAPED = re.compile(r'\\([";:\\])')
 
@@ -176,8 +157,8 @@ def read_expression(text: str | None) -> Expression:
     pattern = match[2].replace("\\;", ";").replace('\\"', '"').encode("latin-1", "replace")
     if len(pattern) > MAX_EXPRESSION:
         raise OptionError("pcre (too long)")
-    buffers = {_PCRE_BUFFERS[flag] for flag in match[3] if flag in _PCRE_BUFFERS}
-    unknown = set(match[3]) - set(_PCRE_BUFFERS) - set("ismAERO")
+    buffers = {PCRE_FLAGS[flag] for flag in match[3] if flag in PCRE_FLAGS}
+    unknown = set(match[3]) - set(PCRE_FLAGS) - set("ismAERO")
     if unknown or len(buffers) > 1:
         raise OptionError(f"pcre (flag {''.join(sorted(unknown)) or match[3]})")
     flags = set(match[3])
@@ -219,12 +200,15 @@ def _decimal(text: str | None) -> bool:
 def read_range(text: str | None, name: str, most: int) -> tuple[int, int]:
     """``n``, ``<n``, ``>n``, ``n<>m`` (and ``n-m``): the least and the most that agree.
 
-    Both ends of ``n<>m`` agree, as the Snort manual has it.
+    Neither end of ``n<>m`` agrees, as Suricata has it: where the dialects differ, the narrower.
     """
-    plain = re.sub(r",(?:norm|raw)$", "", re.sub(r"\s", "", text or ""))
+    plain = re.sub(r"\s", "", text or "")
     between = re.fullmatch(r"(\d{1,9})(?:<>|-)(\d{1,9})", plain)
     if between:
-        return int(between[1]), int(between[2])
+        least, most = int(between[1]) + 1, int(between[2]) - 1
+        if least > most:
+            raise OptionError(f"{name} (no number is between)")
+        return least, most
     match = re.fullmatch(r"(<=|>=|<|>|=|)(\d{1,9})", plain)
     if match is None:
         raise OptionError(f"{name} (unreadable)")
@@ -249,6 +233,7 @@ def _data_at(text: str | None) -> DataAt:
     )
 
 
+ANY_BASE = 36
 _ENDS = {"hex": 16, "dec": 10, "oct": 8}
 
 
@@ -258,20 +243,25 @@ def _number_words(words: list[str], name: str, allowed: set[str]) -> tuple[bool,
     if plain - allowed - {"relative", "little", "big", "string", *_ENDS}:
         raise OptionError(f"{name} ({', '.join(sorted(plain - allowed))[:40]})")
     bases = [_ENDS[word] for word in words if word in _ENDS]
-    base = (bases[0] if bases else 10) if "string" in plain else 0
+    base = (bases[0] if bases else ANY_BASE) if "string" in plain else 0
+    if base and plain & {"little", "big"}:
+        raise OptionError(f"{name} (order of bytes of a string)")
+    if bases and not base:
+        raise OptionError(f"{name} (base without string)")
     return "relative" in plain, "little" in plain, base
 
 
 def _count(text: str, name: str, *, digits: bool) -> int:
     count = read_number(text, name)
-    if not 1 <= count <= (20 if digits else 8):
+    # Nothing is all that is left, of digits.
+    if not (0 if digits else 1) <= count <= (23 if digits else 8):
         raise OptionError(f"{name} (number of bytes)")
     return count
 
 
 def _byte_test(text: str | None) -> ByteTest:
     words = [word.strip() for word in (text or "").split(",")]
-    match = re.fullmatch(r"(!?)\s*(<=|>=|<|>|=|&|\^|)", words[1]) if len(words) > 3 else None
+    match = re.fullmatch(r"(!?)\s*(<=|>=|==|<|>|=|&|\^|)", words[1]) if len(words) > 3 else None
     if match is None:
         raise OptionError("byte_test (unreadable)")
     if any(" " in word for word in words[4:]):
@@ -279,7 +269,7 @@ def _byte_test(text: str | None) -> ByteTest:
     relative, little, base = _number_words(words[4:], "byte_test", set())
     return ByteTest(
         count=_count(words[0], "byte_test", digits=bool(base)),
-        operator=match[2] or "=",
+        operator="=" if match[2] in ("", "==") else match[2],
         value=read_number(words[2], "byte_test"),
         offset=read_number(words[3], "byte_test"),
         negated=bool(match[1]),
@@ -314,18 +304,31 @@ def _byte_jump(text: str | None) -> ByteJump:
     )
 
 
-def _uri_length(text: str | None) -> UriLength:
-    least, most = read_range(text, "urilen", 1 << 20)
-    return UriLength(least=least, most=most)
+def _size(text: str | None) -> BufferSize:
+    least, most = read_range(text, "bsize", 1 << 20)
+    return BufferSize(least=least, most=most)
+
+
+def _uri_length(text: str | None) -> BufferSize:
+    """Of the decoded target, unless it ends in ``,raw``."""
+    plain, comma, kind = (text or "").partition(",")
+    kind = kind.strip()
+    if comma and kind not in ("raw", "norm"):
+        raise OptionError("urilen (unreadable)")
+    least, most = read_range(plain, "urilen", 1 << 20)
+    return BufferSize(
+        least=least, most=most, buffer="http.uri.raw" if kind == "raw" else "http.uri"
+    )
 
 
 CHECKS: dict[str, Callable[[str | None], Check]] = {
     "content": read_content,
-    "uricontent": lambda text: read_content(text, "uri"),
+    "uricontent": lambda text: read_content(text, "http.uri"),
     "pcre": read_expression,
     "isdataat": _data_at,
     "byte_test": _byte_test,
     "byte_jump": _byte_jump,
     "urilen": _uri_length,
+    "bsize": _size,
 }
 """Options that test the payload, and who reads them."""

@@ -34,8 +34,8 @@ class Correlation(BaseAgent[None]):
 
     role = "correlation"
 
-    def __init__(self, settings) -> None:
-        super().__init__(AgentContext(settings=settings, role="correlation", node="gw1"))
+    def __init__(self, settings, node="gw1") -> None:
+        super().__init__(AgentContext(settings=settings, role="correlation", node=node))
         self.answers: list[tuple[str, str, str]] = []
         self.started = asyncio.Event()
         self.refused: list[str] = []
@@ -52,15 +52,15 @@ class Correlation(BaseAgent[None]):
         self.refused.append(reason)
 
 
-async def until(condition, what):
+async def until(condition, what, limit_s=LIMIT_S):
     """Wait for a condition that may ask the console (in a thread)."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + limit_s
     while True:
         with contextlib.suppress(ConsoleError, LookupError):
             found = await asyncio.to_thread(condition)
             if found:
                 return found
-        assert time.monotonic() < deadline, f"not in {LIMIT_S} s: {what}"
+        assert time.monotonic() < deadline, f"not in {limit_s} s: {what}"
         await asyncio.sleep(0.05)
 
 

@@ -1,9 +1,8 @@
 """Real agents whose hosts' clocks are set while they run, and at their start (libfaketime).
 
 What each process takes for the wall clock is set through a file; the clocks that nobody can set are
-the host's own. Three hosts: one with the supervisor and a gateway, one with the other gateway, and
-the test, which plays a correlation agent, with the console, which may not open that file (Landlock)
-and keeps the right time.
+the host's own. Three hosts: one with supervisor, console and a gateway, one with the other gateway,
+and the test, which plays a correlation agent, on the right time.
 """
 
 from __future__ import annotations
@@ -40,13 +39,19 @@ port = {port}
 listen = "127.0.0.1:{console}"
 [[node]]
 name = "gw1"
-agents = ["supervisor", "console", "reaction", "correlation", "ontology"]
+agents = ["supervisor", "console", "reaction", "ontology"]
 [[node]]
 name = "gw2"
 agents = ["reaction"]
 interfaces = ["lo"]
+# A node of its own: the test is not the user that its neighbours would expect.
+[[node]]
+name = "cell"
+agents = ["correlation"]
 """
 HOUR, DAY = 3_600, 86_400
+START_S = 90
+"""Seconds that agents get to start."""
 SOON_S = 15.0
 """Seconds, on a machine that does other things as well."""
 
@@ -63,21 +68,21 @@ class Host:
     """A host whose clock can be set."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        # In a folder of the program, which every agent may read whatever else it gave up.
+        path.mkdir()
+        self._path = path / "offset"
         self.set(0)
         # libfaketime 0.9.10 takes the end of a sleep, a time on the steady clock, for one on the
         # wall clock. No program of ours is to be blamed for that.
-        repairs = path.with_name("repairs")
-        repairs.mkdir(exist_ok=True)
-        (repairs / "sitecustomize.py").write_text(
+        (path / "sitecustomize.py").write_text(
             "import select, time\ntime.sleep = lambda s: select.select((), (), (), s) and None\n"
         )
         self.environment = {
             "LD_PRELOAD": str(LIBRARIES[-1]),
-            "FAKETIME_TIMESTAMP_FILE": str(path),
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_NO_CACHE": "1",
-            "PYTHONPATH": str(repairs),
+            "PYTHONPATH": str(path),
         }
 
     def set(self, off_s: int) -> None:
@@ -162,15 +167,20 @@ async def test_clocks_that_are_set(
     for role in ("supervisor", "reaction", "console"):
         start(role, environment=first.environment)
     reaction = start("reaction", "gw2", environment=second.environment)
-    await until(operator_socket(honeynet, "gw1").exists, "the console listens")
+    await until(operator_socket(honeynet, "gw1").exists, "the console listens", START_S)
     with ConsoleClient(honeynet) as client:
-        correlation = Correlation(honeynet)
+        correlation = Correlation(honeynet, "cell")
         world = World(honeynet, client, correlation)
         async with asyncio.timeout(200), asyncio.TaskGroup() as group:
             group.create_task(correlation.run())
             await correlation.started.wait()
-            await world.blocked("d1", "203.0.113.9", 1800)
             begin = time.monotonic()
+            await world.blocked("d1", "203.0.113.9", 1800)
+
+            def as_ordered() -> bool:
+                """Whether so much is left of the first block, by every clock."""
+                left_s = 1800 - (time.monotonic() - begin)
+                return all(abs(left - left_s) < SOON_S for left in world.left_s("203.0.113.9"))
 
             first.set(first_s)
             second.set(second_s)
@@ -183,8 +193,7 @@ async def test_clocks_that_are_set(
             lifted = await asyncio.to_thread(client.lift, "203.0.113.10", reason="mistake")
             assert lifted["state"] == "lifted"
             await until(lambda: set(world.states("203.0.113.10").values()) == {"lifted"}, "lifted")
-            passed = time.monotonic() - begin
-            await until(lambda: abs(world.left_s("203.0.113.9")[0] - (1800 - passed)) < 10, "page")
+            await until(as_ordered, "what is left is what was ordered")
             assert world.states("203.0.113.9") == {"gw1": "active", "gw2": "active"}
 
             # A gateway that starts with its clock off goes on with what is left, and reports.
@@ -201,9 +210,7 @@ async def test_clocks_that_are_set(
                 return now["gw2"] > before["gw2"]
 
             await until(reported_again, "the gateway is back")
-            passed = time.monotonic() - begin
-            for left in world.left_s("203.0.113.9"):
-                assert left == pytest.approx(1800 - passed, abs=10), "by every clock"
+            assert as_ordered(), world.left_s("203.0.113.9")
             assert await world.blocked("d3", "203.0.113.11", 600) < SOON_S
             correlation.stop()
 
@@ -215,9 +222,9 @@ async def test_a_message_that_was_recorded_is_refused_after_the_clocks_are_set_b
     host = Host(tmp_path / "first")
     for role in ("supervisor", "reaction", "console"):
         start(role, environment=host.environment)
-    await until(operator_socket(honeynet, "gw1").exists, "the console listens")
+    await until(operator_socket(honeynet, "gw1").exists, "the console listens", START_S)
     with ConsoleClient(honeynet) as client:
-        correlation = Correlation(honeynet)
+        correlation = Correlation(honeynet, "cell")
         world = World(honeynet, client, correlation)
         async with asyncio.timeout(200), asyncio.TaskGroup() as group:
             group.create_task(correlation.run())

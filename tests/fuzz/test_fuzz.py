@@ -283,7 +283,14 @@ RULES = tuple(
             ("http any any -> any any", 'content:"/etc"; http_uri; urilen:>4;'),
             ("tcp any any -> any any", 'byte_jump:2,0,relative; content:"|00|"; within:1;'),
             ("ip any any -> any any", 'dsize:0<>20; content:"root"; endswith;'),
-            ("tcp any any -> any any", 'pcre:"/(a|b)*c{1,9}$/R"; flags:A+;'),
+            ("tcp any any -> any any", 'content:"b"; pcre:"/(a|b)*c{1,9}$/R"; flags:A+;'),
+            ("http any any -> any any", 'http.header; content:"Host: a"; content:!"x";'),
+            ("http any any -> any any", 'file.data; content:"root"; flowbits:set,x; noalert;'),
+            ("http any any -> any any", 'http.user_agent; content:"sql"; bsize:<9;'),
+            ("dns any any -> any any", 'dns.query; dotprefix; content:".a"; endswith;'),
+            ("tls any any -> any any", 'tls.sni; to_lowercase; content:"a.b";'),
+            ("tls any any -> any any", 'tls.cert_subject; content:"CN=a"; flowbits:isset,x;'),
+            ("ip any any -> any any", 'content:"a"; xbits:isnotset,y,track ip_src;'),
             ("icmp any any -> any any", "itype:8; icode:0;"),
             ("tcp any any -> any any", 'content:"uid="; content:"gid="; within:20; nocase;'),
             ("tcp any any -> any any", 'uricontent:"/a.php"; content:"Host"; http_header;'),
@@ -295,7 +302,9 @@ _OPTIONS = (
     'content:"', "|", '";', "depth:", "offset:-1;", "within:99999999999;", "distance:2;", "nocase;",
     'pcre:"/', "(?:a{1000}){1000}", '/RU";', "byte_test:4,>,", "byte_jump:4,0,", "flow:", "!", "[",
     "$HOME_NET", "sid:", "\\", ";", ":", ")", "isdataat:", "urilen:", "flags:", "dsize:", "-1", "/",
-    "startswith;", "0x", "²", "\0", "(", "http_uri;", "<>", "metadata:", "relative",
+    "startswith;", "http.uri;", "file.data;", "dns.query;", "tls.certs;", "dotprefix;",
+    "bsize:", "flowbits:isset,", "xbits:set,y,track ip_src;", "threshold:type both, count 2,",
+    "0x", "²", "\0", "(", "http_uri;", "<>", "metadata:", "relative",
 )  # fmt: skip
 
 

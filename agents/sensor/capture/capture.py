@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import select
 import socket
@@ -240,10 +241,21 @@ class Capture:
         raise InterfaceMissing(f"capture on {self.interface!r} ended: the interface is gone")
 
     def _still_there(self) -> bool:
-        try:
-            return socket.if_nametoindex(self.interface) == self._index
-        except OSError:
-            return False
+        return index_by(self._socket, self.interface) == self._index
+
+
+_SIOCGIFINDEX = 0x8933
+_INDEX = struct.Struct("16si20x")
+"""struct ifreq with its number: the name, 32 bits, padding up to 40 bytes."""
+
+
+def index_by(sock: socket.socket, interface: str) -> int:
+    """Its number, asked by a socket that is open: needs no descriptor. 0 if there is none."""
+    try:
+        answer = fcntl.ioctl(sock, _SIOCGIFINDEX, _INDEX.pack(interface.encode(), 0))
+    except OSError:
+        return 0
+    return int(_INDEX.unpack(answer[: _INDEX.size])[1])
 
 
 def interface_index(interface: str) -> int:

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Final
 
-from agents.sensor.capture.capture import InterfaceMissing, interface_index
+from agents.sensor.capture.capture import InterfaceMissing, index_by, interface_index
 
 _SIOCGIFFLAGS: Final = 0x8913
 _IFF_UP: Final = 0x1
@@ -38,7 +38,10 @@ class InterfaceWatch:
 
         Raises: InterfaceMissing: it is gone, has another name, or another one has its name.
         """
-        if interface_index(self.interface) != self._index:
+        index = index_by(self._socket, self.interface)
+        if not index:
+            raise InterfaceMissing(f"the interface {self.interface!r} is gone")
+        if index != self._index:
             raise InterfaceMissing(f"another interface is called {self.interface!r} now")
         try:
             name = self.interface.encode()

@@ -254,7 +254,7 @@ class Sources:
                     self._opened(source, 1)
                     self._trouble(name, "")
                     self._read(reader, lane, name, watch)
-            except CaptureError as e:
+            except (CaptureError, OSError) as e:  # no descriptors, for now
                 self._count("capture_errors")
                 missing = isinstance(e, InterfaceMissing)
                 self._trouble(name, f"no interface {source}" if missing else str(e))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.packets import ARP, ICMP, ICMPV6, Ints, Packets
+from agents.sensor.flows.packets import ARP, ICMP, ICMPV6, TCP, Ints, Packets
 
 # Request and reply are one conversation: both get the request's type (RFC 792, RFC 4443).
 _ICMP_PAIR = np.arange(256, dtype=np.uint16)
@@ -49,6 +49,19 @@ def canonical(packets: Packets) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     tail <<= np.uint64(8)
     tail |= packets.ip_version
     return keys, side
+
+
+def count_sides(packets: Packets) -> tuple[int, int]:
+    """(TCP connections in which something is said with packets of one end only, of both ends)."""
+    tcp = np.flatnonzero(packets.protocol == TCP)
+    keys, side = canonical(packets.take(tcp))
+    _, number = np.unique(keys, axis=1, return_inverse=True)
+    number = number.reshape(-1)
+    greater, lesser, said = (
+        np.bincount(number, which) > 0 for which in (side, ~side, packets.payload_bytes[tcp] > 0)
+    )
+    both = greater & lesser
+    return int((said & ~both).sum()), int(both.sum())
 
 
 def _request_types(packets: Packets, odd: Ints) -> NDArray[np.uint16]:

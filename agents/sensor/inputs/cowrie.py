@@ -20,6 +20,7 @@ from agents.sensor.inputs.events import (
     STATE,
     SYN,
     TCP,
+    UNRELATED,
     Claim,
     Host,
     LineRefused,
@@ -28,10 +29,11 @@ from agents.sensor.inputs.events import (
     clean,
     host,
     iso_us,
-    json_object,
     pack_row,
     port,
 )
+from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.wrappers import event_object
 
 MAX_SESSIONS = 256
 """Open sessions remembered (Cowrie itself serves 100 at a time and source limits hold far less)."""
@@ -82,9 +84,11 @@ class CowrieParser:
         self._sessions = OrderedDict((str(name), _session(v)) for name, v in sessions.items())
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
-        event = json_object(line)
+        event = event_object(line, "eventid")
         name = event.get("eventid")
         if not isinstance(name, str):
+            if name is None:
+                return UNRELATED
             raise LineRefused("shape")
         if name == "cowrie.session.connect":
             return (self._connect(event),)
@@ -108,12 +112,12 @@ class CowrieParser:
             "",
         )
         key = _name(event)
-        row = self._row(event, session=session, packets=(2, 1))
+        # Also of a visitor who can't be told: what he does later is refused for the same reason.
         self._last = session._replace(user="")
         self._sessions[key] = session
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
-        return row
+        return self._row(event, session=session, packets=(2, 1))
 
     def _session_of(self, event: dict[str, Any]) -> _Session:
         found = self._sessions.get(_name(event))
@@ -123,12 +127,18 @@ class CowrieParser:
         if self._last is not None:
             return self._last._replace(ports=(0, self._last.ports[1]))
         if self._options.address is not None:
-            return _Session(str(self._options.address), (0, 22), True, "")
+            version = host(event.get("src_ip")).version
+            decoy = self._options.public(version) or self._options.public(10 - version)
+            if decoy is not None:
+                return _Session(str(decoy.value), (0, 22), True, "")
         raise LineRefused("session")
 
-    def _target(self, session: _Session) -> Host:
-        # Behind address translation the log knows a private address; the settings know better.
-        return host(str(self._options.address or session.target))
+    def _ends(self, event: dict[str, Any], session: _Session) -> tuple[Host, Host]:
+        """Who visits, and whom."""
+        source, local = host(event.get("src_ip")), host(session.target)
+        if is_own_gateway(source, local):
+            raise LineRefused("translated")
+        return source, self._options.decoy(local, source.version)
 
     def _row(
         self,
@@ -144,10 +154,11 @@ class CowrieParser:
         # The decoy's accept() returned, so the handshake was complete; packets beyond are unknown
         # and counted as the least that the event needs.
         seen = _SEEN | FIN if closed else _SEEN
+        source, target = self._ends(event, session)
         return pack_row(
             at_us=iso_us(event.get("timestamp"), self._options.timezone),
-            source=host(event.get("src_ip")),
-            target=self._target(session),
+            source=source,
+            target=target,
             protocol=TCP,
             state=STATE["SF" if closed else "S1"],
             ports=session.ports,
@@ -155,6 +166,7 @@ class CowrieParser:
             packets=packets,
             logins=logins,
             indicators=SSH_BANNER if session.ssh else 0,
+            translated=True,
             conversation=True,
         )
 
@@ -167,6 +179,7 @@ class CowrieParser:
                 self._sessions[_name(event)] = session
             out.append(self._row(event, session=session, logins=(0, 1)))
         confidence, words = INSIDE[name]
+        source, target = self._ends(event, session)
         who = {"root": "as root", "other": "as an ordinary user"}.get(session.user, "in a session")
         what = ""
         if name.startswith("cowrie.command"):
@@ -178,8 +191,8 @@ class CowrieParser:
         out.append(
             Claim(
                 "RootAccess" if session.user == "root" else "Exploit",
-                host(event.get("src_ip")),
-                self._target(session),
+                source,
+                target,
                 session.ports[1] or None,
                 TCP,
                 iso_us(event.get("timestamp"), self._options.timezone),

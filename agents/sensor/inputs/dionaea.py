@@ -18,6 +18,7 @@ from agents.sensor.inputs.events import (
     SYN,
     TCP,
     UDP,
+    UNRELATED,
     Claim,
     LineRefused,
     Options,
@@ -26,10 +27,11 @@ from agents.sensor.inputs.events import (
     clean,
     host,
     iso_us,
-    json_object,
     pack_row,
     port,
 )
+from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.wrappers import event_object
 
 _SEEN = SYN | ACK | PSH | FIN
 _MAX_LOGINS = 1000
@@ -47,8 +49,10 @@ class DionaeaParser(Plain):
         self._options = options
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
-        event = json_object(line)
+        event = event_object(line, "connection")
         connection = event.get("connection")
+        if connection is None:
+            return UNRELATED
         if not isinstance(connection, dict):
             raise LineRefused("shape")
         way, service = connection.get("type"), connection.get("protocol")
@@ -64,7 +68,9 @@ class DionaeaParser(Plain):
         at_us = iso_us(event.get("timestamp"))
         source = host(event.get("src_ip"))
         local = host(event.get("dst_ip"))
-        target = host(str(self._options.address)) if self._options.address else local
+        if way != "connect" and is_own_gateway(source, local):
+            raise LineRefused("translated")
+        target = self._options.decoy(local, source.version)
         ports = port(event.get("src_port")), port(event.get("dst_port"))
         if way == "connect":
             # The decoy calls out because somebody told it to (shellcode, FTP's PORT), and whom to
@@ -96,6 +102,7 @@ class DionaeaParser(Plain):
             flags=flags,
             packets=packets,
             logins=(counted, counted),
+            translated=True,
             conversation=number == TCP and way == "accept",
         )
         if not logins or counted:

@@ -15,47 +15,68 @@ from agents.sensor.inputs.events import (
     STATE,
     TCP,
     UDP,
+    UNRELATED,
     Claim,
     Host,
     LineRefused,
     Options,
-    Plain,
     Sighting,
     clean,
     host,
     iso_us,
-    json_object,
     pack_row,
     port,
     protocol,
     tcp_state,
     whole,
 )
+from agents.sensor.inputs.relays import Relays, forwarded_for, said
+from agents.sensor.inputs.wrappers import event_object
 
 _HEADERS = {TCP: 54, UDP: 42}
 """Ethernet, IPv4 and TCP or UDP without options: flows count whole frames, records payload."""
 _APPLICATIONS = ("http", "tls", "ssh", "smtp", "ftp")
 
 
-class EveParser(Plain):
-    """``alert`` and ``flow`` events; keeps nothing between lines."""
+class EveParser:
+    """``alert`` and ``flow`` events; kept is which flows relays carry (`Relays`)."""
 
     kind: ClassVar[str] = "eve"
+    now_us = 0
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._classes = shipped()
+        self._relays = Relays()
+        self.memory = self._relays.memory
+        self.remember = self._relays.remember
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
-        event = json_object(line)
+        event = event_object(line, "event_type")
         match event.get("event_type"):
             case "alert":
                 return self._alert(event)
             case "flow":
-                return (self._flow(event),)
+                return self._flow(event)
+            case "http":
+                if forwarded_for(event) is not None:
+                    self._claimed(event, _opener(event))
+                return ()
             case str():
                 return ()
+            case None:
+                return UNRELATED
         raise LineRefused("shape")
+
+    def _claimed(self, event: dict[str, Any], opener: Host | None) -> str | None:
+        """In whose name ``opener`` asked, if he is a relay; empty: he does not say; None: no relay,
+        as far as is known."""
+        claimed = forwarded_for(event)
+        if opener is None or (claimed is None and not self._relays):
+            return claimed
+        ends = [(event.get(f"{end}_ip"), event.get(f"{end}_port")) for end in ("src", "dest")]
+        service = ends[1] if host(ends[0][0]) == opener else ends[0]
+        return self._relays.judge(str(opener.value), service, event.get("flow_id"), claimed)
 
     def _alert(self, event: dict[str, Any]) -> Iterable[Sighting]:
         alert = event.get("alert")
@@ -87,6 +108,13 @@ class EveParser(Plain):
                 return ()
             name = "HoneypotContact"
         sid = whole(alert.get("signature_id", 0), MAX_COUNT)
+        words = f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})"
+        opener = _opener(event)
+        verified = number == TCP and source == opener and _established(event)
+        claimed = self._claimed(event, opener)
+        if claimed is not None and (opener is None or source == opener):
+            verified = False
+            words += f"; {said(source.value, claimed)}"
         return (
             Claim(
                 name,
@@ -96,12 +124,12 @@ class EveParser(Plain):
                 number,
                 at_us,
                 confidence,
-                number == TCP and _established(event) and source == _opener(event),
-                f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})",
+                verified,
+                words,
             ),
         )
 
-    def _flow(self, event: dict[str, Any]) -> bytes:
+    def _flow(self, event: dict[str, Any]) -> Iterable[Sighting]:
         flow = event.get("flow")
         if not isinstance(flow, dict):
             raise LineRefused("shape")
@@ -136,18 +164,29 @@ class EveParser(Plain):
                     whole(event.get("icmp_code", 0), 255),
                 )
             )
-        source: Host = host(event.get("src_ip"))
-        return pack_row(
-            at_us=start,
-            duration_us=max(end - start, 0),
-            source=source,
-            target=host(event.get("dest_ip")),
-            protocol=number,
-            state=state,
-            ports=ports,
-            flags=flags,
-            packets=packets,
-            size=size,
+        source, target = host(event.get("src_ip")), host(event.get("dest_ip"))
+        claimed = self._claimed(event, source)
+        if claimed is not None:
+            # As a connection it would count, completed, against the relay. Whose it was is not
+            # known; that there was one matters at a honeypot alone.
+            if target.value not in self._options.honeypots:
+                return ()
+            words = f"Suricata flow; {said(source.value, claimed)}"
+            place = (source, target, ports[1] or None, number, start)
+            return (Claim("HoneypotContact", *place, 0.4, False, words),)
+        return (
+            pack_row(
+                at_us=start,
+                duration_us=max(end - start, 0),
+                source=source,
+                target=target,
+                protocol=number,
+                state=state,
+                ports=ports,
+                flags=flags,
+                packets=packets,
+                size=size,
+            ),
         )
 
 

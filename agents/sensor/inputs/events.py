@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, MAX_TIME_US, Address
 
@@ -24,22 +25,8 @@ ICMP, TCP, UDP = 1, 6, 17
 STATE = {name: index for index, name in enumerate(CONNECTION_STATES)}
 SSH_BANNER = 1 << INDICATORS.index("SshBanner")
 
-PROTOCOLS = {
-    "icmp": ICMP,
-    "igmp": 2,
-    "tcp": TCP,
-    "udp": UDP,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipv6-icmp": 58,
-    "icmpv6": 58,
-    "icmp6": 58,
-    "sctp": 132,
-    "udplite": 136,
-}
-"""Names as the tools write them, in lower case, to IANA protocol numbers."""
-
+_LONGEST_ADDRESS = 62
+"""45 characters (IPv4 mapped, in full), and a zone: "%" and an interface's name (IFNAMSIZ 16)."""
 MAX_COUNT = (1 << 32) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -86,15 +73,55 @@ Sighting = bytes | Claim
 """What a line gives: a packed `CONNECTION` row, or a claim."""
 
 
+class _Nothing(tuple[Sighting, ...]):
+    """No sightings, and why: told apart by identity from the empty tuple of a quiet line."""
+
+
+UNRELATED: Final = _Nothing()
+"""The line is not of this kind of log: another program's, or in a form that is not known. (An empty
+tuple: understood, and nothing to say.) If that is all there is in a log, it was the wrong one."""
+HEADING: Final = _Nothing()
+"""The line tells how to read others: a log of nothing else is empty."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a parser knows of the place that its log comes from."""
 
-    address: Address | None = None
-    """The honeypot's public address, where its log knows only a private one."""
+    address: Address | tuple[Address, ...] | None = None
+    """The honeypot's public address, where its log knows only a private one; several: one of each
+    family."""
+    own: tuple[Address, ...] = ()
+    """Addresses of the host whose log this is."""
     honeypots: frozenset[Address] = frozenset()
     timezone: tzinfo = UTC
     """Of time stamps that name none."""
+
+    def public(self, version: int) -> Host | None:
+        """The honeypot's public address of a family, if it is known."""
+        given = self.address
+        if given is None:
+            return None
+        several = given if isinstance(given, tuple) else (given,)
+        return next((host(str(one)) for one in several if one.version == version), None)
+
+    def decoy(self, local: Host, version: int) -> Host:
+        """Whom a stranger of family ``version`` called, if the log says ``local``.
+
+        Behind address translation the log knows a private address; the settings know better. They
+        may name one family only, and the log the other one: then what is known counts, so that the
+        visit does (`pack_row` with ``translated``).
+        """
+        found = self.public(version)
+        if found is None and local.version != version:
+            found = self.public(local.version)
+        return found or local
+
+    def this_host(self, version: int) -> Host:
+        """The host that wrote the log, where its lines name it not: the unspecified address if
+        nothing is known ("this host", RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2)."""
+        own = next((host(str(one)) for one in self.own if one.version == version), None)
+        return self.public(version) or own or host("0.0.0.0" if version == 4 else "::")  # noqa: S104
 
 
 class Parser(Protocol):
@@ -105,7 +132,8 @@ class Parser(Protocol):
     """The present, set before lines come; only good for the year of a time stamp without one."""
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
-        """What one line (without its newline) says; empty if it says nothing to us.
+        """What one line (without its newline) says; empty if it says nothing to us; `UNRELATED`
+        if it is none of this kind.
 
         Raises: LineRefused.
         """
@@ -151,12 +179,11 @@ def json_object(line: bytes) -> dict[str, Any]:
 @lru_cache(maxsize=32_768)
 def _host(text: str) -> Host | None:
     try:
-        value = ip_address(text)
+        # A zone ("%eth0", RFC 4007) says where, not who.
+        value = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     if isinstance(value, IPv6Address):
-        if value.scope_id is not None:
-            return None
         mapped = value.ipv4_mapped
         return Host(value.packed, 4 if mapped else 6, mapped or value)
     return Host(b"\0" * 10 + b"\xff\xff" + value.packed, 4, value)
@@ -165,7 +192,7 @@ def _host(text: str) -> Host | None:
 def host(value: object) -> Host:
     """Raises: LineRefused."""
     # The length is checked first: the cache must not keep what an attacker makes long.
-    found = _host(value) if isinstance(value, str) and len(value) <= 45 else None
+    found = _host(value) if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS else None
     if found is None:
         raise LineRefused("address")
     return found
@@ -183,6 +210,39 @@ def port(value: object) -> int:
     return 0 if value is None else whole(value, 65535, "port")
 
 
+def address_port(text: str, *, ported: bool) -> tuple[Host, int | None]:
+    """``1.2.3.4:80``, ``[2001:db8::1]:80``, ``2001:db8:0:0:0:0:0:1:80``, or an address alone.
+
+    ``ported``: the tool writes a port whenever it writes such a text (TCP and UDP), so the last
+    group of an IPv6 address without brackets is one; a text that is right without as well is told
+    apart by that alone.
+
+    Raises: LineRefused: ``address``, ``port``, or ``ambiguous`` where one text has two readings.
+    """
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise LineRefused("address")
+        return host(address), digits(rest[1:], 65535, "port") if rest else None
+    colons = text.count(":")
+    if colons == 0:
+        return host(text), None
+    address, _, last = text.rpartition(":")
+    if colons == 1:
+        return host(address), digits(last, 65535, "port")
+    if not ported:
+        return host(text), None
+    if _host(address) is None and _host(text) is not None and not address.endswith(":"):
+        return host(text), None  # eight groups, or a form that has no place for a port
+    if address.endswith(":"):
+        # "2001:db8::22": a port behind "2001:db8:", which is no address, or the address of ::22.
+        raise LineRefused("ambiguous")
+    if not last.isdecimal():
+        # "2001:db8::66" of "fe80::a:66"? A group with letters is no port: an address alone.
+        return host(text), None
+    return host(address), digits(last, 65535, "port")
+
+
 def digits(text: str, maximum: int, reason: str = "number") -> int:
     """A decimal number in [0, maximum]. Raises: LineRefused."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > maximum:
@@ -190,15 +250,34 @@ def digits(text: str, maximum: int, reason: str = "number") -> int:
     return int(text)
 
 
+@cache
+def protocol_numbers() -> Mapping[str, int]:
+    """Names as the tools write them, in lower case, to IANA protocol numbers."""
+    table = files("agents.sensor.inputs").joinpath("protocols.tsv").read_text(encoding="ascii")
+    out = {}
+    for line in table.splitlines():
+        if not line.startswith("#"):
+            number, *names = line.split("\t")
+            out.update(dict.fromkeys(names, int(number)))
+    return out
+
+
 def protocol(value: object) -> int:
     """An IANA number from a name or digits. Raises: LineRefused."""
     if isinstance(value, str):
-        number = PROTOCOLS.get(value.lower())
+        number = _PROTOCOLS.get(value)
+        if number is None:
+            number = _PROTOCOLS.get(value.lower())
         if number is not None:
             return number
-        if value.isascii() and value.isdigit() and len(value) <= 3 and int(value) < 254:
+        if value.isascii() and value.isdigit() and len(value) <= 3 and int(value) <= 255:
             return int(value)
+    elif type(value) is int and 0 <= value <= 255:
+        return value
     raise LineRefused("protocol")
+
+
+_PROTOCOLS = protocol_numbers()
 
 
 def moment(when: datetime, zone: tzinfo = UTC) -> int:
@@ -273,16 +352,18 @@ def pack_row(
     size: tuple[int, int] = (0, 0),
     logins: tuple[int, int] = (0, 0),
     indicators: int = 0,
+    translated: bool = False,
     conversation: bool = False,
 ) -> bytes:
     """One `CONNECTION`; pairs are (originator, responder), ``logins`` (failed, attempts).
 
+    ``translated``: source and target may be of different IP versions, the row is of the source's.
     ``conversation``: the kernel of the host that wrote the log had accepted the connection, so
     that its source can't be forged off-path (decision 5).
 
     Raises: LineRefused if source and target are of different IP versions.
     """
-    if source.version != target.version:
+    if source.version != target.version and not translated:
         raise LineRefused("address")
     return _ROW.pack(
         at_us,

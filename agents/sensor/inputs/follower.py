@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from agents.base.losses import QUIET_S
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
@@ -19,6 +20,9 @@ from ontology.records import Address, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
 
+NOT_RELATED = 200
+"""Lines since the start of which none was of this kind: another log. (Few may be, in a common
+one.)"""
 NOT_UNDERSTOOD = 10
 """Lines in a row that the parser refuses: it is another format, or another program's log."""
 ROTATION_S = 2.0
@@ -29,11 +33,18 @@ class Follower:
     """Give `next`'s records away, then call `done`. Blocks: call it from threads."""
 
     def __init__(
-        self, settings: Input, *, sensor: str, state_dir: Path, honeypots: Iterable[Address]
+        self,
+        settings: Input,
+        *,
+        sensor: str,
+        state_dir: Path,
+        honeypots: Iterable[Address],
+        own: tuple[Address, ...] = (),
     ) -> None:
-        """Raises: InputError if the plug-in can't be loaded."""
+        """``own``: the node's addresses. Raises: InputError if the plug-in can't be loaded."""
         options = Options(
-            address=settings.address,
+            address=settings.address or None,
+            own=own,
             honeypots=frozenset(honeypots),
             timezone=settings.zone(),
         )
@@ -47,6 +58,7 @@ class Follower:
         self._stretch: Stretch | None = None
         self._complained = self._fault = ""
         self._closed = False
+        self._refused, self._refused_s = 0, 0.0
         self._missing_s: float | None = None
         self._kind = settings.kind
         self._tail.load()
@@ -103,11 +115,26 @@ class Follower:
             ):
                 return f"log {self._kind}: no file {self._tail.path}"
             if self._intake.not_understood >= NOT_UNDERSTOOD:
+                reason = self._intake.last_refusal
+                example = self._intake.examples.get(reason, "")
                 return (
-                    f"log {self._kind}: no line of {self._tail.path} is understood"
-                    f" (the last one: {self._intake.last_refusal})"
+                    f"log {self._kind}: no line of {self._tail.path} is understood (the last one:"
+                    f" {reason}" + (f", e.g. {example!r})" if example else ")")
                 )
+            if self._intake.counters["unrelated"] >= NOT_RELATED and self._intake.trouble():
+                return f"log {self._kind}: {self._tail.path}: {self._intake.trouble()}"
         return ""
+
+    def refusals(self) -> str:
+        """Why lines are refused, with an example of each reason; empty if none was for a while."""
+        with self._lock:
+            refused = self._intake.counters["refused"]
+            now_s = time.monotonic()
+            if refused != self._refused:
+                self._refused, self._refused_s = refused, now_s
+            if not refused or now_s - self._refused_s > QUIET_S:
+                return ""
+            return f"log {self._kind}: lines refused: {self._intake.refusals(numbers=False)}"
 
     @property
     def name(self) -> str:

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from agents.sensor.core import batch_parts
-from agents.sensor.inputs.events import Claim, LineRefused, Parser
+from agents.sensor.inputs.events import (
+    HEADING,
+    UNRELATED,
+    Claim,
+    LineRefused,
+    Parser,
+    clean,
+    text_of,
+)
 from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
 
 logger = logging.getLogger(__name__)
@@ -29,6 +37,32 @@ _FAULTS = (
     struct.error,
 )
 """What a parser with a mistake in it raises; ours don't (tested), another package's may."""
+REASONS = {
+    "address": "without a readable address",
+    "ambiguous": "with two readings of who it was",
+    "fault": "on which the parser failed",
+    "flags": "without readable TCP flags",
+    "future": "more than a day in the future",
+    "header": "before a header that names the columns",
+    "json": "that are no JSON object",
+    "number": "with a number out of range",
+    "overlong": "too long",
+    "port": "without a readable port",
+    "protocol": "of an unknown protocol",
+    "session": "of an unknown session",
+    "shape": "in an unknown form",
+    "state": "of an unknown connection state",
+    "time": "without a readable time",
+    "timezone": "in a time zone that is not the input's",
+    "translated": "whose source is the decoy's own gateway: it is behind address translation,"
+    " which hides who came, and nobody can be blocked",
+}
+"""What each reason means, behind a number of lines."""
+_TOLD = 4
+_SHOWN = 160
+"""Characters of an example."""
+_REASONS = 32
+"""Examples kept: our parsers have a dozen reasons, another package's may have more."""
 _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b7")
 
 
@@ -40,7 +74,13 @@ class Intake:
         self._sensor = sensor
         self._complained = False
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, silent, refused and refused.REASON."""
+        """lines, rows, claims, silent (understood, nothing to say), unrelated (of another kind of
+        log), heading, refused and refused.REASON."""
+        self.understood = 0
+        """Lines that were of this kind of log, headings apart."""
+        self.examples: dict[str, str] = {}
+        """Of each reason the first line that was refused for it, printable and short."""
+        self.unrelated_example = ""
         self.not_understood = 0
         """Lines refused since the last one that was understood …"""
         self.last_refusal = ""
@@ -58,17 +98,28 @@ class Intake:
         rows: list[bytes] = []
         claims: list[Claim] = []
         refused: Counter[str] = Counter()
-        silent = 0
+        silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
         for line in lines:
             if not line:
                 continue
             try:
-                seen = tuple(on_line(line))
+                seen = on_line(line)
+                if seen is UNRELATED:
+                    unrelated += 1
+                    if not self.unrelated_example:
+                        self.unrelated_example = clean(text_of(line[:_SHOWN]), _SHOWN)
+                    continue
+                if seen is HEADING:
+                    headings += 1
+                    continue
+                seen = tuple(seen)
             except LineRefused as e:
                 refused[e.reason] += 1
                 self.not_understood += 1
                 self.last_refusal = e.reason
+                if e.reason not in self.examples and len(self.examples) < _REASONS:
+                    self.examples[e.reason] = clean(text_of(line[:_SHOWN]), _SHOWN)
                 continue
             except _FAULTS as e:
                 # A parser's mistake: one line of one input is lost, not the input.
@@ -80,6 +131,7 @@ class Intake:
                     logger.exception("parser %s failed: %s", self.parser.kind, type(e).__name__)
                 continue
             self.not_understood = 0
+            understood += 1
             if not seen:
                 silent += 1
             for sighting in seen:
@@ -95,10 +147,43 @@ class Intake:
         counters = self.counters
         counters["lines"] += len(lines)
         counters["silent"] += silent
+        counters["unrelated"] += unrelated
+        counters["heading"] += headings
+        self.understood += understood
         counters["refused"] += refused.total()
         for reason, count in refused.items():
             counters[f"refused.{reason}"] += count
         return out
+
+    def trouble(self) -> str:
+        """Why nothing came of any line so far, if that is so and there were some: it is another
+        kind of log, or in a form that isn't known. One line."""
+        counters = self.counters
+        rejected = counters["refused"] + counters["unrelated"]
+        if self.understood or not rejected:
+            return ""
+        if not counters["refused"]:
+            return (
+                f"none of {rejected} lines says anything to input {self.parser.kind}"
+                f" (e.g. {self.unrelated_example!r})"
+            )
+        return f"none of {rejected} lines can be used: {self.refusals()}"
+
+    def refusals(self, *, numbers: bool = True) -> str:
+        """Why lines were refused, the most frequent reason first, with an example each."""
+        reasons = Counter(
+            {
+                name.removeprefix("refused."): n
+                for name, n in self.counters.items()
+                if name.startswith("refused.") and n
+            }
+        )
+        return "; ".join(
+            (f"{n} " if numbers else "")
+            + REASONS.get(reason, clean(reason, 40))
+            + (f" (e.g. {self.examples[reason]!r})" if reason in self.examples else "")
+            for reason, n in reasons.most_common(_TOLD)
+        )
 
     def _batches(
         self, rows: list[bytes], mark: str, horizon: int, refused: Counter[str]

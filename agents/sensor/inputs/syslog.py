@@ -1,14 +1,14 @@
-"""Syslog lines of iptables or nftables ``LOG`` rules and of Snort.
+"""Syslog lines of iptables or nftables ``LOG`` rules, of Snort and Suricata, of sshd and PAM.
 
-Formats: the kernel's ``nf_log_syslog`` (``SRC=… DST=… PROTO=…``, RFC 3164 or RFC 5424 time before
-it), Snort's ``alert_syslog``. A firewall line is one packet: a row without answer, from which the
-analyzer's scan detectors count ports and hosts.
+Formats: the kernel's ``nf_log_syslog`` (``SRC=… DST=… PROTO=…``), Snort's ``alert_syslog`` and
+``alert_fast``, which Suricata's ``fast.log`` follows; time stamps in any form that `stamps` knows,
+lines wrapped in JSON (`wrappers`). A firewall line is one packet: a row without answer, from which
+the analyzer's scan detectors count ports and hosts. What sshd says: `logins_log`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import re2
@@ -24,99 +24,86 @@ from agents.sensor.inputs.events import (
     SYN,
     TCP,
     UDP,
+    UNRELATED,
     URG,
     Claim,
-    Host,
     LineRefused,
     Options,
-    Plain,
     Sighting,
+    address_port,
     clean,
     digits,
     host,
-    iso_us,
-    moment,
     pack_row,
     protocol,
     tcp_state,
-    text_of,
 )
+from agents.sensor.inputs.logins_log import LoginsLog, program_of
+from agents.sensor.inputs.stamps import stamp
+from agents.sensor.inputs.wrappers import plain_line
 
 _FLAGS = {"FIN": FIN, "SYN": SYN, "RST": RST, "PSH": PSH, "ACK": ACK, "URG": URG}
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
-    )
-}
-_PRIORITY = re2.compile(r"<\d{1,3}>(?:1 )?")
-_OLD = re2.compile(r"([A-Z][a-z]{2}) ([ 0-3]?\d) (\d{2}):(\d{2}):(\d{2})(?: |$)")
-_NEW = re2.compile(r"(\d{4}-\d{2}-\d{2}[T ][0-9:.]{8,15}(?:Z|[+-]\d{2}:?\d{2})?) ")
 _SNORT = re2.compile(
     r"\[(\d{1,10}):(\d{1,10}):\d{1,10}\] (.*?)(?: \[Classification: ([^\]]*)\])?"
     r"(?: \[Priority: \d+\])?:? \{([\w-]+)\} (\S+) -> (\S+)\s*$"
 )
 _LEADING_MARKS = re2.compile(r"^\[\*\*\] | \[\*\*\]$")
-_DAY = timedelta(days=1)
 _LONGEST = 4096
-"""Neither tool writes longer lines; patterns are only tried on what is short."""
+"""No tool writes longer lines; patterns are only tried on what is short."""
+_WRAPPED = 65_536
+"""The same for a line in a JSON object, with all that journald knows beside it."""
+_LOGGERS = ("ulogd", "ulogd2", "kernel")
+"""Programs that write what the kernel's own LOG would."""
 
 
-class SyslogParser(Plain):
-    """Only the year must be guessed; nothing is kept between lines."""
+class SyslogParser:
+    """The year must be guessed; kept between lines is what `LoginsLog` keeps."""
 
     kind: ClassVar[str] = "syslog"
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._zone = options.timezone
         self._classes = shipped()
+        self._logins = LoginsLog(options)
+        self.now_us = 0
+        self.memory = self._logins.memory
+        self.remember = self._logins.remember
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
-        if len(line) > _LONGEST:
+        if len(line) > _LONGEST and (len(line) > _WRAPPED or line[:1] != b"{"):
             raise LineRefused("overlong")
-        text = text_of(line).rstrip()
+        text, at_us = plain_line(line)
+        if len(text) > _LONGEST:
+            raise LineRefused("overlong")
         # The kernel writes IN= before anything that a stranger chose; what is before it is time,
         # host and the rule's own prefix.
         begin = text.find("IN=")
-        if begin >= 0 and " SRC=" in text:
-            return (self._packet(text, text[begin:]),)
-        if "snort" in text[:120] or "-> " in text:
+        if begin >= 0 and " SRC=" in text and " PROTO=" in text:
+            program, _ = program_of(text, begin)
+            if program is None or program in _LOGGERS:
+                return (self._packet(text[begin:], self._at(text, at_us)),)
+        if "-> " in text or "snort" in text[:120]:
             alert = _SNORT.search(text)
             if alert is not None:
-                return self._alert(text, alert)
+                return self._alert(alert, text, at_us)
             if "snort" in text[:120] and "} " in text:
                 raise LineRefused("shape")
-        return ()
+        program, message = program_of(text, len(text))
+        if program is None or not self._logins.knows(program):
+            return UNRELATED
+        return self._logins.on_message(program, text[message:], lambda: self._at(text, at_us))
 
-    def _at(self, text: str) -> int:
-        text = text[:80]
-        priority = _PRIORITY.match(text)
-        if priority:
-            text = text[priority.end() :]
-        old = _OLD.match(text)
-        if old is None:
-            new = _NEW.match(text)
-            if new is None:
-                raise LineRefused("time")
-            return iso_us(new[1], self._options.timezone)
-        month = _MONTHS.get(old[1])
-        if month is None:
-            raise LineRefused("time")
-        day, hour, minute, second = (int(part) for part in old.groups()[1:])
-        # RFC 3164 has no year: the latest one that does not lie in the future (a day is left for
-        # clocks and zones), so that December's lines still count as last year's in January.
-        zone = self._options.timezone
-        now = datetime.fromtimestamp(self.now_us // 1_000_000, zone)
-        for year in range(now.year + 1, now.year - 8, -1):
-            try:
-                when = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone)
-            except ValueError:
-                continue  # 29 February: not in this year
-            if when <= now + _DAY:
-                return moment(when.astimezone(UTC))
-        raise LineRefused("time")
+    def _at(self, text: str, at_us: int | None) -> int:
+        if at_us is None:
+            return stamp(text, self._zone, self.now_us)[0]
+        # The line's own time is nearer to what happened than that of who wrapped it.
+        try:
+            return stamp(text, self._zone, self.now_us)[0]
+        except LineRefused:
+            return at_us
 
-    def _packet(self, text: str, fields: str) -> bytes:
+    def _packet(self, fields: str, at_us: int) -> bytes:
         # An ICMP error cites the packet that it is about in brackets; that isn't this packet.
         words = fields.partition("[")[0].split()
         values: dict[str, str] = {}
@@ -138,7 +125,7 @@ class SyslogParser(Plain):
             ports = (0, 0)
         is_tcp = number == TCP
         return pack_row(
-            at_us=self._at(text),
+            at_us=at_us,
             source=source,
             target=target,
             protocol=number,
@@ -147,16 +134,17 @@ class SyslogParser(Plain):
             flags=(flags if is_tcp else 0, 0),
         )
 
-    def _alert(self, text: str, found: re2._Match[str]) -> Iterable[Sighting]:
+    def _alert(self, found: re2._Match[str], text: str, at_us: int | None) -> Iterable[Sighting]:
         gid, sid, message, category, name, left, right = found.groups()
         message = _LEADING_MARKS.sub("", message)
         number = protocol(name)
-        source, _ = _end(left, number)
-        target, target_port = _end(right, number)
+        # With TCP and UDP both tools write the port, behind IPv6 addresses as well.
+        ported = number in (TCP, UDP)
+        source, source_port = address_port(left, ported=ported)
+        target, target_port = address_port(right, ported=ported)
         meaning = self._classes.alert(message, category or "")
         if meaning is not None and meaning.swapped:
-            source, target = target, source
-            target_port = _end(left, number)[1]
+            source, target, target_port = target, source, source_port
         at_honeypot = target.value in self._options.honeypots
         if meaning is None:
             usual, confidence = None, 0.4 if at_honeypot else 0.0
@@ -172,17 +160,9 @@ class SyslogParser(Plain):
                 target,
                 target_port,
                 number,
-                self._at(text),
+                self._at(text, at_us),
                 confidence,
                 False,
                 f"Snort {gid}:{sid} {clean(message)!r} ({clean(category or 'unclassified', 60)})",
             ),
         )
-
-
-def _end(text: str, number: int) -> tuple[Host, int | None]:
-    """``address`` or ``address:port``; Snort writes IPv6 addresses in full and without brackets."""
-    if number in (TCP, UDP) and (text.count(":") == 1 or text.count(":") == 8):
-        address, _, port = text.rpartition(":")
-        return host(address), digits(port, 65535, "port")
-    return host(text), None

@@ -18,6 +18,7 @@ from agents.sensor.inputs.classes import shipped
 from agents.sensor.inputs.events import (
     ACK,
     FIN,
+    HEADING,
     ICMP,
     MAX_COUNT,
     PSH,
@@ -25,6 +26,8 @@ from agents.sensor.inputs.events import (
     STATE,
     SYN,
     TCP,
+    UDP,
+    UNRELATED,
     Claim,
     LineRefused,
     Options,
@@ -33,12 +36,12 @@ from agents.sensor.inputs.events import (
     digits,
     host,
     iso_us,
-    json_object,
     pack_row,
     protocol,
     seconds_us,
     text_of,
 )
+from agents.sensor.inputs.wrappers import event_object
 
 _STATES = {
     "S0": "S0",
@@ -67,8 +70,12 @@ _HISTORY = {
 }
 """Letter to flags; capital for the originator, small for the responder. The others (retransmission,
 gap, checksum, flipped direction) say nothing of flags."""
+_MILLISECONDS = 100_000_000_000
+"""The year 5138 in seconds, 1973 in milliseconds."""
 _MAX_COLUMNS = 200
 _ESCAPE = re2.compile(r"\\x([0-9a-fA-F]{2})")
+_ENDS = frozenset({"orig_h", "orig_p", "resp_h", "resp_p"})
+_PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 _CONN = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state")
 
 
@@ -101,9 +108,9 @@ class ZeekParser:
     def on_line(self, line: bytes) -> Iterable[Sighting]:
         if line.startswith(b"#"):
             self._header(text_of(line))
-            return ()
+            return HEADING
         if line.startswith((b"{", b"\xef\xbb\xbf{")):
-            return self._record(json_object(line))
+            return self._record(_named(event_object(line, "ts")))
         if not self._fields:
             raise LineRefused("header")
         cells = text_of(line).split(self._separator)
@@ -122,7 +129,7 @@ class ZeekParser:
             fields = tuple(rest.split(self._separator))
             if len(fields) > _MAX_COLUMNS or len(rest) > 8192:
                 raise LineRefused("header")
-            self._fields = fields
+            self._fields = tuple(map(_field_name, fields))
         elif word == "#unset_field":
             self._unset = rest[:40]
         elif word == "#empty_field":
@@ -133,12 +140,13 @@ class ZeekParser:
             return (self._connection(record),)
         if "note" in record:
             return self._notice(record)
-        return ()
+        return () if "ts" in record else UNRELATED
 
     def _connection(self, record: dict[str, Any]) -> bytes:
-        if any(name not in record for name in _CONN):
-            raise LineRefused("shape")
-        number = protocol(record["proto"])
+        for name in _CONN:
+            if name not in record:
+                raise LineRefused("shape")
+        number = _protocol(record)
         source, target = host(record["id.orig_h"]), host(record["id.resp_h"])
         if number == ICMP and source.version == 6:
             number = 58  # Zeek calls both "icmp"
@@ -193,6 +201,32 @@ class ZeekParser:
         )
 
 
+def _field_name(name: str) -> str:
+    """``id.orig_h``, whatever ``Log::default_scope_sep`` puts between."""
+    return "id." + name[-6:] if name.startswith("id") and name[-6:] in _ENDS else name
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """A JSON record with Zeek's own names of its ends."""
+    if "id.orig_h" in record or not any(name.startswith("id") for name in record):
+        return record
+    ends = record.get("id")
+    if isinstance(ends, dict):
+        record = record | {f"id.{name}": value for name, value in ends.items()}
+    return {_field_name(name): value for name, value in record.items()}
+
+
+def _protocol(record: dict[str, Any]) -> int:
+    """By name; since 7.1 the number stands beside it, also if there is no name
+    ("unknown_transport")."""
+    name = record["proto"]
+    found = _PROTOCOLS.get(name) if isinstance(name, str) else None
+    if found is None:
+        given = record.get("ip_proto")
+        return protocol(name if given is None else given)
+    return found
+
+
 def _either(record: dict[str, Any], *names: str) -> object:
     return next((record[name] for name in names if name in record), None)
 
@@ -203,6 +237,8 @@ def _time(value: object) -> int:
         if "T" in value:
             return iso_us(value)
         return seconds_us(_number(value))
+    if type(value) is int and value >= _MILLISECONDS:
+        return seconds_us(value / 1000)  # JSON::TS_MILLIS
     return seconds_us(value)
 
 

@@ -79,6 +79,8 @@ class AttackStrings:
         found = list(map(self._look, once))
         again = [n for n, text in enumerate(once) if b"%" in text and text != texts[n]]
         for number, text in zip(again, decoded([once[n] for n in again]), strict=True):
+            if text == once[number]:
+                continue
             (one, some), (other, more) = found[number], self._look(text)
             found[number] = one | other, some or more
         return found

@@ -59,16 +59,17 @@ def doubtful(data: Bytes, begins: Ints, ends: Ints) -> NDArray[np.bool_]:
     sizes = ends - begins
     if len(begins) > _FEW and int(sizes.sum()) > _AT_ONCE:
         middle = len(begins) // 2
-        return np.concatenate(
-            [
-                doubtful(data, begins[some], ends[some])
-                for some in (slice(middle), slice(middle, None))
-            ]
-        )
+        halves = slice(middle), slice(middle, None)
+        return np.concatenate([doubtful(data, begins[half], ends[half]) for half in halves])
     unclear = np.arange(len(begins))
     if len(begins) >= _FEW:
-        text, first = _aligned(data, begins, ends)
-        unclear = np.flatnonzero(~_clear_lines(text[first]) | _unclear_texts(text, first, sizes))
+        heads = rows(data, begins, _ROW)
+        heads *= (_COLUMNS < np.minimum(sizes, _ROW).astype(np.uint8)[:, None]).view(np.uint8)
+        clear = _clear_lines(heads)
+        if clear.any():
+            text, first = _aligned(data, begins[clear], ends[clear])
+            clear[clear] = ~_unclear_texts(text, first, sizes[clear])
+        unclear = np.flatnonzero(~clear)
     out = np.zeros(len(begins), np.bool_)
     if len(unclear):
         found = _search(data.data, begins[unclear].tolist(), ends[unclear].tolist())

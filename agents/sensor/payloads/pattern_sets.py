@@ -12,6 +12,7 @@ its own, and an automaton with many states is built anew for each text that its 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import re2
 
@@ -28,17 +29,7 @@ class PatternSet:
     """
 
     def __init__(self, *expressions: bytes, lines: bool = False) -> None:
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1
-        options.case_sensitive = False
-        options.never_capture = True
-        options.log_errors = False
-        options.max_mem = _MEMORY
-        patterns = re2.Set.SearchSet(options)
-        for expression in expressions:
-            patterns.Add((b"(?m)" if lines else b"") + expression)
-        patterns.Compile()
-        self._match = patterns.Match
+        self._match = _compiled(expressions, lines).Match
 
     def which(self, text: bytes) -> Sequence[int]:
         """The numbers of the expressions that are in the text, in any order."""
@@ -50,3 +41,20 @@ class PatternSet:
         for number in self._match(text) or ():
             bits |= 1 << number
         return bits
+
+
+@cache
+def _compiled(expressions: tuple[bytes, ...], lines: bool) -> re2.Set:
+    """Sets are shared by all readers of a process, also in several threads, and so is what RE2 has
+    built of them so far."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.case_sensitive = False
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    patterns = re2.Set.SearchSet(options)
+    for expression in expressions:
+        patterns.Add((b"(?m)" if lines else b"") + expression)
+    patterns.Compile()
+    return patterns

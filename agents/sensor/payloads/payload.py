@@ -142,7 +142,7 @@ class PayloadReader:
         self.content = ContentReader()
         self._requests = RequestReader()
         self._shares = shares
-        self._one_sided = one_sided
+        self.one_sided = one_sided
         self._auth, self._imap_login, self._imap_refusal = (
             PatternSet(pattern, lines=True) for pattern in (_AUTH, _IMAP_LOGIN, _IMAP_REFUSAL)
         )
@@ -185,7 +185,7 @@ class PayloadReader:
     def _choose(self, packets: Packets, which: Ints, answers: Answers | None) -> NDArray[np.bool_]:
         """Which packets are read, of those that there is something to read of."""
         read = np.zeros(len(packets), np.bool_)
-        if answers is not None and len(which) and not self._one_sided:
+        if answers is not None and len(which) and not self.one_sided:
             spoken = answers.spoken(which)
             self.unanswered += len(which) - int(spoken.sum())
             which = which[spoken]

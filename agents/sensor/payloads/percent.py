@@ -1,7 +1,7 @@
 """Percent-encoding (RFC 3986, section 2.1) undone in many texts at once.
 
 `urllib.parse.unquote_to_bytes` takes 0.15 µs an escape, 70 µs of a packet full of them; compared in
-columns an escape costs a tenth of that.
+columns it is a tenth of that.
 """
 
 from __future__ import annotations
@@ -36,18 +36,23 @@ def _decoded(texts: Sequence[bytes], plus: bool) -> list[bytes]:
     if plus:
         joined = joined.replace(b"+", b" ")
     data = np.frombuffer(joined, np.uint8)
-    at = np.flatnonzero(data == _PERCENT)
-    high, low = _HEX.take(data.take(at + 1)), _HEX.take(data.take(at + 2))
-    whole = np.flatnonzero((high | low) < 16)
-    at = at[whole]
-    # Escapes never overlap: what makes one whole is no percent sign.
-    data[at] = high[whole] << 4 | low[whole]
+    # Column by column over all bytes: of a text full of escapes, finding each would cost twice.
+    digit = _HEX.take(data)
+    whole = np.zeros(len(data), np.bool_)
+    np.less(digit[1:-1] | digit[2:], 16, out=whole[:-2])
+    whole &= data == _PERCENT
     keep = np.ones(len(data), np.bool_)
-    keep[at + 1] = keep[at + 2] = False
+    # Escapes never overlap: what makes one whole is no percent sign.
+    keep[1:] ^= whole[:-1]
+    keep[2:] ^= whole[:-2]
+    value = digit[1:-1] << 4
+    value |= digit[2:]
+    np.copyto(data[:-2], value, where=whole[:-2])
     out = data[keep].tobytes()
     sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-    ends = np.cumsum(sizes + len(_GAP))
-    begins = ends - sizes - len(_GAP)
-    gone = 2 * np.searchsorted(at, np.stack((begins, ends)))
-    begins, ends = begins - gone[0], ends - gone[1] - len(_GAP)
-    return [out[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+    begins = np.cumsum(sizes + len(_GAP)) - sizes - len(_GAP)
+    kept = sizes - 2 * np.add.reduceat(whole, begins, dtype=np.int64)
+    ends = np.cumsum(kept + len(_GAP)) - len(_GAP)
+    return [
+        out[begin:end] for begin, end in zip((ends - kept).tolist(), ends.tolist(), strict=True)
+    ]

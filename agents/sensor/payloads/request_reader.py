@@ -55,7 +55,8 @@ class RequestReader:
             line, _, headers = head.partition(b"\r\n")
             asked = Asked()
             out.append(asked)
-            in_line = find(line)
+            # What is decoded and looked through anyway needs no search first.
+            in_line = _SUSPICIOUS if b"%" in line or b"+" in line else find(line)
             if in_line & _SUSPICIOUS:
                 texts.append(line[line.find(b" ") + 1 :])
                 owners.append(asked)

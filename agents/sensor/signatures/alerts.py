@@ -95,6 +95,7 @@ class SignatureAlerts:
             `HoneypotContact`.
         wait_us: how long an alert waits for its repeats and for proof of its source.
         limiter: what alerts pass before they are given out; None lets all through.
+        midstream: see `SignatureMatcher`.
         one_sided: the capture sees one direction only, so that no source is ever verified.
         tunnels: in which a match can be verified; by default in none.
     """
@@ -108,13 +109,16 @@ class SignatureAlerts:
         honeypots: Collection[Address] = (),
         wait_us: int = WAIT_US,
         limiter: AlertLimiter | None = None,
+        midstream: bool = False,
         one_sided: bool = False,
         tunnels: TunnelTrust | None = None,
     ) -> None:
         self._one_sided = one_sided
         self._tunnels = tunnels or TunnelTrust()
         # Who limits alerts is live.
-        self.matcher = SignatureMatcher(signatures, variables, shared=limiter is not None)
+        self.matcher = SignatureMatcher(
+            signatures, variables, midstream=midstream, shared=limiter is not None
+        )
         self._sensor = sensor
         self._honeypots = frozenset(honeypots)
         self._wait_us = wait_us

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from agents.sensor.flows.conversation_blocks import judge
 from agents.sensor.flows.packets import ACK, FIN, RST, SYN, TCP, UDP, Packets
 from agents.sensor.flows.tcp_conversations import REJECTED, TALK
+from agents.sensor.signatures.applications import LOOK, client_speaks, recognise
 from ontology.ordering import stable_order
 
 MAX_FLOWS = 131_072
@@ -24,6 +25,11 @@ MAX_FLOWS = 131_072
 _SIDE = 1
 _ASKED, _ANSWERED, _ESTABLISHED = 2, 4, 8
 _CLOSED, _MIDSTREAM, _CONFIRMED = 16, 32, 64
+_KNOWN, _LOOKS = 128, 12
+"""What it speaks is known or given up; above it three bits count the payloads looked at."""
+_APPLICATION = 8
+"""Above it four bits: what it speaks, of `applications.NAMES`."""
+_MAX_LOOKS = 4
 _UNKNOWN = -1, bytes(TALK.itemsize)
 
 
@@ -33,23 +39,35 @@ class Flows:
 
     to_server: NDArray[np.bool_]
     established: NDArray[np.bool_]
-    """TCP: after the three-way handshake, or picked up in mid-stream; UDP: both ends have sent."""
+    """TCP: data after a three-way handshake that was seen (or, if so asked, of a connection picked
+    up in mid-stream), not what opens or resets it; UDP: both ends have sent."""
+    application: NDArray[np.uint8]
+    """What the flow speaks, of `applications.NAMES`, as far as that was seen up to the packet."""
     group: NDArray[np.int64]
     """Number of the packet's flow within the block."""
     keys: list[bytes]
     """By group: names the flow for `FlowStates.confirmed`."""
     standing: NDArray[np.uint8]
     """To its conversation, see `agents.sensor.flows.tcp_conversations`."""
+    restarted: list[tuple[int, int]]
+    """(packet, group) where the same ends began a new conversation."""
 
 
 class FlowStates:
-    """All flows of one sensor, for signatures."""
+    """All flows of one sensor, for signatures.
 
-    def __init__(self, *, max_flows: int = MAX_FLOWS) -> None:
+    Args:
+        midstream: a connection whose handshake wasn't seen counts as established.
+    """
+
+    def __init__(self, *, max_flows: int = MAX_FLOWS, midstream: bool = False) -> None:
         self._max_flows = max_flows
+        self._midstream = midstream
         self._states: OrderedDict[bytes, tuple[int, bytes]] = OrderedDict()
         """What was seen of the flow, and its `TALK`."""
         self.evicted = 0
+        self.cut_off = 0
+        """Packets with data of connections whose handshake wasn't seen, unless these count."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -83,6 +101,9 @@ class FlowStates:
             talk,
         )
         to_server, established = bytearray(len(packets)), bytearray(len(packets))
+        application = bytearray(len(packets))
+        restarted: list[tuple[int, int]] = []
+        cut_off = 0
         # Nearly all the time goes here: locals, small integers, no calls.
         for number, (flow, sender, flags, protocol, low, spoke, foreign) in enumerate(
             zip(
@@ -105,6 +126,8 @@ class FlowStates:
                         # The same ports again; a SYN sent twice, or forged, must not reopen what
                         # was answered.
                         if state < 0 or state & _CLOSED or not state & (_ANSWERED | _ESTABLISHED):
+                            if state >= 0:
+                                restarted.append((number, flow))
                             state = sender | _ASKED
                     elif state < 0:
                         state = (not sender) | _ASKED | _ANSWERED | _MIDSTREAM
@@ -129,16 +152,26 @@ class FlowStates:
                 state = int(sender)
             elif sender != state & _SIDE:
                 state |= _ESTABLISHED
+            if spoke and not foreign and not state & _KNOWN:
+                state = _listen(packets, number, state, sender)
             states[flow] = state
             to_server[number] = sender == state & _SIDE
-            established[number] = state & _ESTABLISHED != 0
+            application[number] = state >> _APPLICATION & 15
+            if state & _ESTABLISHED and not flags & (SYN | RST):
+                if state & _MIDSTREAM and not self._midstream:
+                    cut_off += spoke
+                else:
+                    established[number] = True
+        self.cut_off += cut_off
         self._keep(keys, states, talk)
         return Flows(
             np.frombuffer(to_server, np.bool_),
             np.frombuffer(established, np.bool_),
+            np.frombuffer(application, np.uint8),
             group,
             keys,
             standing,
+            restarted,
         )
 
     def _keep(self, keys: list[bytes], states: list[int], talk: NDArray[np.void]) -> None:
@@ -151,6 +184,25 @@ class FlowStates:
         while len(table) > self._max_flows:
             table.popitem(last=False)
             self.evicted += 1
+
+
+def _listen(packets: Packets, number: int, state: int, sender: bool) -> int:
+    """The state of a flow with what one more payload says of it."""
+    size = int(packets.payload_length[number])
+    if not size or packets.flags[number] & (SYN | RST):
+        return state
+    begin = int(packets.payload_offset[number])
+    data = packets.data[begin : begin + min(size, LOOK)].tobytes()
+    if state & _MIDSTREAM:
+        # The lower port was a guess; words are better.
+        client = client_speaks(data)
+        if client is not None:
+            state = state & ~_SIDE | (sender if client else not sender)
+    port = packets.dst_port if sender == state & _SIDE else packets.src_port
+    found = recognise(data, int(packets.protocol[number]), int(port[number]))
+    looks = (state >> _LOOKS & 7) + 1
+    state = state & ~(7 << _LOOKS) | looks << _LOOKS | found << _APPLICATION
+    return state | _KNOWN if found or looks >= _MAX_LOOKS else state
 
 
 def _names(packets: Packets) -> tuple[NDArray[np.void], NDArray[np.bool_]]:

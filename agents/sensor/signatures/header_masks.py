@@ -6,12 +6,13 @@ Sets are written as in rules: ``any``, ``192.0.2.0/24``, ``[a,!b]``, ``1024:``, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.packets import ICMP, ICMPV6, Packets
+from agents.sensor.flows.packets import ARP, ICMP, ICMPV6, TCP, UDP, Packets
+from agents.sensor.signatures.applications import NUMBERS
 from agents.sensor.signatures.directions import Flows
 from datasets.captures.pcap import rows
 from rules.signatures.parse import Signature
@@ -120,6 +121,17 @@ def _read(
 
 
 def _one_network(text: str) -> tuple[int, int]:
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if dash:
+        (low, _), (_, high) = _one_network(first), _one_network(last)
+        if (
+            "/" in text
+            or high < low
+            or (low >= _MAPPED) != (high >= _MAPPED)
+            or (ip_address(first).version != ip_address(last).version)
+        ):
+            raise ValueError(f"no range of addresses: {text[:80]!r}")
+        return low, high
     network = ip_network(text, strict=False)
     shift = _MAPPED if network.version == 4 else 0
     return int(network.network_address) + shift, int(network.broadcast_address) + shift
@@ -197,7 +209,10 @@ class Sets:
         return self._ports[text]
 
 
-_TRANSPORTS = {"tcp": (6,), "tcp-pkt": (6,), "http": (6,), "udp": (17,), "icmp": (ICMP, ICMPV6)}
+_TRANSPORTS = {
+    **{name: (TCP,) for name in ("tcp", "tcp-pkt", "http", "tls", "ssh", "ftp", "smtp", "smb")},
+    **{"udp": (UDP,), "icmp": (ICMP, ICMPV6), "ip": (), "dns": (UDP, TCP)},
+}
 
 
 class Header:
@@ -208,7 +223,8 @@ class Header:
 
     def __init__(self, signature: Signature, sets: Sets) -> None:
         self._test = signature.header
-        self._transports = _TRANSPORTS.get(signature.transport, ())
+        self._transports = _TRANSPORTS[signature.transport]
+        self._application = NUMBERS[signature.header.application]
         self._source = sets.addresses(signature.source)
         self._target = sets.addresses(signature.target)
         # ICMP has no ports: their columns hold type and code.
@@ -216,12 +232,14 @@ class Header:
         self._source_ports = sets.ports(signature.source_ports if ported else "any")
         self._target_ports = sets.ports(signature.target_ports if ported else "any")
         self._both_ways = signature.both_ways
+        self._ip_protocols = np.zeros(256, np.bool_)
+        self._ip_protocols[sorted(self._test.ip_protocol or ())] = True
         sets_ = (self._source, self._target, self._source_ports, self._target_ports)
         self._anywhere = all(set_.everything for set_ in sets_)
 
     def places(self) -> Iterator[Place]:
         """Where packets that agree may be found; each of them is in one of these."""
-        for transport in self._transports[:1] or (-1,):
+        for transport in (t for t in self._transports or (-1,) if t != ICMPV6):
             for ports, side in ((self._target_ports, "target"), (self._source_ports, "source")):
                 if len(ports.few):
                     for port in ports.few:
@@ -241,6 +259,9 @@ class Header:
             for other in self._transports[1:]:
                 agree |= protocol == other
             some = some[agree]
+        else:
+            # ARP has an invented protocol number, and is not IP.
+            some = some[packets.protocol[some] != ARP]
         steps: tuple[Callable[[Ints], NDArray[np.bool_]] | None, ...] = (
             None if self._anywhere else (lambda s: self._ends(packets, s)),
             (lambda s: self._flags(packets, s)) if test.flags else None,
@@ -262,15 +283,22 @@ class Header:
             (lambda s: (packets.src[s] == packets.dst[s]).all(axis=1))
             if test.same_address
             else None,
-            *(
-                (lambda s, range_=range_: _within(packets.protocol[s], range_))
-                for range_ in test.ip_protocol
-            ),
+            (lambda s: self._ip_protocols[packets.protocol[s]])
+            if test.ip_protocol is not None
+            else None,
+            (lambda s: self._speaks(flows.application[s])) if self._application else None,
         )
         for step in steps:
             if step is not None and len(some):
                 some = some[step(some)]
         return some
+
+    def _speaks(self, applications: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        agree: NDArray[np.bool_] = applications == self._application
+        if self._application == NUMBERS["http"]:
+            # A message that begins in the packet speaks for itself.
+            agree |= applications == 0
+        return agree
 
     def _ends(self, packets: Packets, some: Ints) -> NDArray[np.bool_]:
         there = self._one_way(

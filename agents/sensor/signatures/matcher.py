@@ -17,30 +17,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import hyperscan
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.sensor.flows.packets import ARP, Packets
+from agents.sensor.flows.packets import RST, SYN, TCP, Packets
 from agents.sensor.payloads.reading_shares import named
+from agents.sensor.signatures.applications import NAMES
 from agents.sensor.signatures.directions import Flows, FlowStates
 from agents.sensor.signatures.header_masks import Header, Place, Sets
-from agents.sensor.signatures.payload_tests import (
-    METHODS,
-    BudgetSpent,
-    Payload,
-    PayloadTest,
-)
+from agents.sensor.signatures.http_buffers import METHODS
+from agents.sensor.signatures.leads import Lead, compile_leads, lead_of
+from agents.sensor.signatures.message_buffers import Payload
+from agents.sensor.signatures.payload_tests import BudgetSpent, PayloadTest
+from agents.sensor.signatures.rule_effects import RuleEffects
 from rules.signatures.parse import Signature
-from rules.signatures.payload_options import PAYLOAD, Content, Expression
 
 Ints = NDArray[np.int64]
-_FLAGS = hyperscan.HS_FLAG_SINGLEMATCH
-_MAX_OFFSET = 65_535
-_LONGEST = 64
-"""Bytes of a content that the multi-pattern search compares; the rest is tested afterwards."""
+_ENCODED = b"\ncontent-encoding:", b"\ntransfer-encoding:"
+_HEAD = 4_096
+"""Bytes of a message in which `_ENCODED` is looked for."""
 SHARED_STEPS = 15
 """Of `PayloadTest`, for each packet of a block; together they are what all its sources share."""
 BLOCK_STEPS = 20_000
@@ -62,18 +58,6 @@ class Matches:
         return len(self.packet)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lead:
-    """What the multi-pattern search looks for."""
-
-    expression: bytes
-    flags: int
-    first: int = 0
-    """Not before this byte of the payload."""
-    last: int = _MAX_OFFSET
-    """Ends not behind this byte."""
-
-
 class SignatureMatcher:
     """The enabled, executable ones of the given signatures, ready to match.
 
@@ -82,6 +66,7 @@ class SignatureMatcher:
             `signature_headers.VARIABLES`.
         multi_pattern: without it every rule is tried on every packet whose headers agree: slow and
             plain, for comparison.
+        midstream: connections whose handshake wasn't seen count as established.
         shared: live, each source in a block gets the same number of steps (`SHARED_STEPS`); else
             all is tested, however long it takes.
     """
@@ -92,40 +77,45 @@ class SignatureMatcher:
         variables: Mapping[str, str] | None = None,
         *,
         multi_pattern: bool = True,
+        midstream: bool = False,
         shared: bool = False,
     ) -> None:
+        self.left_out: list[tuple[Signature, str]] = []
+        """Enabled signatures that are not in use, each with the reason."""
         self.refused: Counter[str] = Counter()
         """Signatures left out, by reason."""
         self.counters: Counter[str] = Counter()
-        """Totals: packets, scanned, candidates (rule and packet), matches, budget-spent, and
-        thinned: candidates not tested, because their source had had its share."""
+        """Totals: packets, scanned, candidates (rule and packet), matches, budget-spent,
+        thinned: candidates not tested, because their source had had its share; midstream: packets
+        with data that rules for established connections did not get; what `RuleEffects` counts."""
         self._shared = shared
         kept: list[Signature] = []
         self._headers: list[Header] = []
         self._tests: list[PayloadTest | None] = []
-        leads: dict[_Lead, list[int]] = {}
-        places: dict[Place, set[_Lead]] = {}
+        leads: dict[Lead, list[int]] = {}
+        places: dict[Place, set[Lead]] = {}
         self._without_lead: list[int] = []
         sets = Sets(variables)
         for signature in signatures:
             if not signature.enabled:
                 self.refused["disabled"] += 1
                 continue
-            if not signature.executable:
-                self.refused["unsupported options"] += 1
-                continue
             try:
-                header = Header(signature, sets)
+                if not signature.executable:
+                    raise ValueError("; ".join(signature.unsupported))
+                header = _header(signature, sets)
             except ValueError as e:
-                self.refused[f"header ({e})"] += 1
+                self.refused[str(e)] += 1
+                self.left_out.append((signature, str(e)))
                 continue
             number = len(kept)
             kept.append(signature)
             self._headers.append(header)
-            http = signature.header.http
-            needs = bool(signature.checks) or http
-            self._tests.append(PayloadTest(signature.checks, http=http) if needs else None)
-            lead = _lead(signature) if multi_pattern else None
+            application = signature.header.application
+            needs = bool(signature.checks) or application == "http"
+            test = PayloadTest(signature.checks, application=application) if needs else None
+            self._tests.append(test)
+            lead = lead_of(signature) if multi_pattern else None
             if lead is None:
                 self._without_lead.append(number)
             else:
@@ -133,8 +123,9 @@ class SignatureMatcher:
                 for place in header.places():
                     places.setdefault(place, set()).add(lead)
         self.signatures = tuple(kept)
-        self._flows = FlowStates()
-        self._apart = FlowStates()
+        self._flows = FlowStates(midstream=midstream)
+        self._effects = RuleEffects(kept)
+        self._apart = FlowStates(midstream=midstream)
         self._rules_of_lead = list(leads.values())
         self._scanners = _Scanners(list(leads), places)
 
@@ -145,6 +136,7 @@ class SignatureMatcher:
     def adopt(self, other: SignatureMatcher) -> None:
         """Take over what ``other`` knows of connections: rules change, connections go on."""
         self._flows, self._apart = other._flows, other._apart
+        self._effects.adopt(other._effects)
 
     def match(self, packets: Packets, *, apart: bool = False) -> Matches:
         """Match a block of packets; blocks come in order of capture. ``apart``: their connections
@@ -153,7 +145,7 @@ class SignatureMatcher:
         self.counters["packets"] += len(packets)
         found: list[tuple[int, int]] = []
         if len(packets):
-            payloads = _Payloads(packets, flows if self._shared else None)
+            payloads = _Payloads(packets, flows, shared=self._shared)
             hit_packets, hit_leads = self._scan(packets, payloads)
             order = np.argsort(hit_leads, kind="stable")
             hit_packets, hit_leads = hit_packets[order], hit_leads[order]
@@ -168,12 +160,16 @@ class SignatureMatcher:
                 some = np.unique(hit_packets[begin:end])
                 for rule in self._rules_of_lead[lead]:
                     self._test(rule, packets, flows, some, payloads, found)
-            # ARP has an invented protocol number, and is not IP.
-            everything = np.flatnonzero(packets.protocol != ARP)
+            everything = np.arange(len(packets))
             for rule in self._without_lead:
                 self._test(rule, packets, flows, everything, payloads, found)
-        found.sort()
+        found = self._effects.apply(found, packets, flows)
+        self.counters.update(self._effects.counters)
+        self._effects.counters.clear()
         self.counters["matches"] += len(found)
+        for followed in (self._flows, self._apart):
+            self.counters["midstream"] += followed.cut_off
+            followed.cut_off = 0
         both = np.array(found, np.int64).reshape(len(found), 2)
         return Matches(both[:, 0], both[:, 1], flows)
 
@@ -198,12 +194,10 @@ class SignatureMatcher:
             chain = chains[group]
             for scan in chain:
                 scan(data, match_event_handler=on_match, context=packet)
-            if data[:4] in METHODS and b"%" in data:
-                # Rules look for what the request means, not for how it is written.
-                uri = payloads[packet].buffer("uri")
-                if uri:
+            if chain and (data[:4] in METHODS or data[:5] == b"HTTP/"):
+                for text in payloads.meant(packet, data):
                     for scan in chain:
-                        scan(uri, match_event_handler=on_match, context=packet)
+                        scan(text, match_event_handler=on_match, context=packet)
         self.counters["scanned"] += len(some)
         return np.array(hit_packets, np.int64), np.array(hit_leads, np.int64)
 
@@ -240,7 +234,7 @@ class SignatureMatcher:
 class _Scanners:
     """Databases by place (transport and port), and which of them a packet has to pass."""
 
-    def __init__(self, leads: list[_Lead], places: Mapping[Place, set[_Lead]]) -> None:
+    def __init__(self, leads: list[Lead], places: Mapping[Place, set[Lead]]) -> None:
         numbers = {lead: number for number, lead in enumerate(leads)}
         made: dict[tuple[int, ...], _Scan] = {}
         self._of_place: dict[Place, _Scan] = {}
@@ -249,7 +243,7 @@ class _Scanners:
             key = tuple(sorted(numbers[lead] for lead in wanted))
             if key not in made:
                 # The ports of one variable share their rules, and so their database.
-                made[key] = _compile([leads[number] for number in key], key).scan
+                made[key] = compile_leads([leads[number] for number in key], key).scan
             self._of_place[place] = made[key]
             if place[1]:
                 ports[place[1]][place[2]] = True
@@ -282,17 +276,18 @@ class _Scanners:
 class _Payloads:
     """Payloads of a block, made when asked for."""
 
-    def __init__(self, packets: Packets, flows: Flows | None) -> None:
-        """``flows``: the sources of these share the block's steps; None: steps have no end."""
+    def __init__(self, packets: Packets, flows: Flows, *, shared: bool) -> None:
+        """``shared``: sources share the block's steps; else steps have no end."""
         self.block = packets.data.tobytes()
         self._packets = packets
         self._flows = flows
+        self._shared = shared
         self._made: dict[int, Payload] = {}
         self._pools: dict[int, list[int]] = {}
 
     def share_out(self, which: Ints) -> None:
         """Give the sources of packets ``which`` equal shares."""
-        if self._flows is None or not len(which):
+        if not self._shared or not len(which):
             return
         packets = self._packets
         # Whose a conversation is, be a packet of it sent or caused by him.
@@ -317,67 +312,32 @@ class _Payloads:
         if payload is None:
             begin = int(self._packets.payload_offset[packet])
             end = begin + int(self._packets.payload_length[packet])
-            payload = Payload(self.block[begin:end], self._pools.get(packet))
+            payload = Payload(
+                self.block[begin:end],
+                self._pools.get(packet),
+                application=NAMES[self._flows.application[packet]],
+                to_server=bool(self._flows.to_server[packet]),
+                spoken=not self._packets.flags[packet] & (SYN | RST),
+                tcp=self._packets.protocol[packet] == TCP,
+            )
             self._made[packet] = payload
         return payload
 
-
-def _lead(signature: Signature) -> _Lead | None:
-    """The content that the author marked, else the longest; else an expression; else nothing."""
-    contents = [c for c in signature.checks if isinstance(c, Content) and not c.negated]
-    if contents:
-        chosen = max(contents, key=lambda c: (c.fast, len(c.pattern)))
-        first, last = 0, _MAX_OFFSET
-        if chosen.buffer == PAYLOAD and not chosen.relative:
-            first = max(chosen.offset or 0, 0)
-            if chosen.depth is not None:
-                last = min(first + chosen.depth, _MAX_OFFSET)
-        pattern = chosen.pattern[:_LONGEST]
-        if last < first + len(pattern):
-            # The window is too small for the content: it never matches, and is no expression.
-            first, last = 0, _MAX_OFFSET
-        literal = b"".join(b"\\x%02x" % byte for byte in pattern)
-        return _Lead(literal, _FLAGS | hyperscan.HS_FLAG_CASELESS, first, last)
-    for check in signature.checks:
-        if not isinstance(check, Expression) or check.negated or check.relative:
-            continue
-        if check.buffer != PAYLOAD:
-            continue
-        lead = _Lead(
-            check.pattern,
-            _FLAGS
-            | hyperscan.HS_FLAG_PREFILTER
-            | hyperscan.HS_FLAG_ALLOWEMPTY
-            | hyperscan.HS_FLAG_CASELESS * check.caseless
-            | hyperscan.HS_FLAG_DOTALL * check.dotall
-            | hyperscan.HS_FLAG_MULTILINE * check.multiline,
-        )
-        try:
-            _compile([lead])
-        except hyperscan.error:
-            # RE2 knows it and Hyperscan does not: the headers choose.
-            continue
-        return lead
-    return None
+    def meant(self, packet: int, data: bytes) -> list[bytes]:
+        """What an HTTP message means where it is written otherwise: target and body decoded."""
+        wanted = []
+        if b"%" in data and data[:5] != b"HTTP/":
+            wanted.append("http.uri")
+        head = data[:_HEAD].lower()
+        if any(name in head for name in _ENCODED):
+            wanted.append("http.response_body" if data[:5] == b"HTTP/" else "http.request_body")
+        found = (self[packet].buffer(name) for name in wanted)
+        return [text for text in found if text]
 
 
-def _compile(leads: list[_Lead], ids: Sequence[int] = (0,)) -> hyperscan.Database:
-    """``ids``: what is reported for each. Raises: hyperscan.error for an unknown expression."""
-    untyped: Any = hyperscan  # its stubs leave ExpressionExt out
-    extended = []
-    for lead in leads:
-        bits = 0
-        if lead.first:
-            bits |= hyperscan.HS_EXT_FLAG_MIN_OFFSET
-        if lead.last < _MAX_OFFSET:
-            bits |= hyperscan.HS_EXT_FLAG_MAX_OFFSET
-        extended.append(untyped.ExpressionExt(bits, lead.first, lead.last, 0, 0, 0))
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[lead.expression for lead in leads],
-        ids=list(ids),
-        elements=len(leads),
-        flags=[lead.flags for lead in leads],
-        ext=extended,
-    )
-    return database
+def _header(signature: Signature, sets: Sets) -> Header:
+    """Raises: ValueError."""
+    try:
+        return Header(signature, sets)
+    except ValueError as e:
+        raise ValueError(f"header ({e})") from e

@@ -11,7 +11,7 @@ from agents.sensor.signatures.header_masks import VARIABLES, read_addresses, rea
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.tunnel_trust import TunnelTrust
 from ontology.records import Address
-from rules.signatures.parse import SignatureSet, load_signatures
+from rules.signatures.parse import SignatureSet, load_signatures, rule_paths
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -26,7 +26,10 @@ class LoadedRules:
     def summary(self) -> str:
         """``3206 signatures loaded, 2528 in use (78.9 %)``, and what could not be read."""
         loaded, used = len(self.found.signatures), len(self.alerts.matcher.signatures)
-        text = f"{loaded} signatures loaded, {used} in use ({100 * used / loaded:.1f} %)"
+        text = f"{loaded} signatures loaded, {used} in use ({100 * used / max(loaded, 1):.1f} %)"
+        passing = [s for s, _ in self.alerts.matcher.left_out if s.silences]
+        if passing:
+            text += f"; {len(passing)} pass rules left out, the first is {passing[0].sid}"
         if self.found.faults:
             text += f"; {len(self.found.faults)} unreadable, the first is {self.fault()}"
         return text
@@ -60,7 +63,7 @@ def load_rules(
     one_sided: bool = False,
     tunnels: TunnelTrust | None = None,
 ) -> LoadedRules:
-    """Read and compile rule files (a folder: its ``*.rules``) for live use.
+    """Read and compile rule files (a folder: the ``*.rules`` in and below it) for live use.
 
     Raises: ValueError, OSError, one line: no such file, no rule in any, a bad variable.
     """
@@ -85,7 +88,7 @@ def stamp(paths: Sequence[Path]) -> Stamp:
     out = []
     for path in paths:
         try:
-            inside = sorted(path.glob("*.rules")) if path.is_dir() else [path]
+            inside = rule_paths(path)
         except OSError:
             inside = [path]
         for file in inside:

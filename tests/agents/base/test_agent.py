@@ -402,6 +402,23 @@ async def test_a_question_is_answered_refused_or_given_up(
             agent.stop()
 
 
+async def test_an_agent_without_descriptors_answers_its_launcher_and_says_so(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(honeynet, "analyzer", server=False) as (one,):
+        assert one.health()["rss_kib"] > 0
+
+        def exhausted() -> int:
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("agents.base.health.resident_kib", exhausted)
+            assert one.health()["rss_kib"] == 0
+            assert "descriptors" in {c.name for c in one.conditions.current()}
+        assert one.health()["rss_kib"] > 0
+        assert "descriptors" not in {c.name for c in one.conditions.current()}
+
+
 class Slow(Recorder):
     """Takes a second for each message, until it is told to hurry."""
 

@@ -26,7 +26,7 @@ def sample(name: str) -> str:
 def documented(section: str) -> set[str]:
     """Keys of one table of docs/json.md."""
     text = "\n" + (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-    table = text.partition(section)[2].partition("\n## ")[0]
+    table = re.split(r"\n##? ", text.partition(section)[2])[0]
     rows = re.findall(r"^\| (`[^|]+) \|", table, re.M)
     return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
 

@@ -98,3 +98,50 @@ def test_a_damaged_file_keeps_what_could_be_read(
     seen = capsys.readouterr()
     assert "damaged" in seen.err
     assert "RootAccess" in seen.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "said"),
+    [
+        ("syslog", ["hello"] * 30, "none of 30 lines says anything to input syslog"),
+        ("syslog", ["{}", "x"], "none of 2 lines says anything to input syslog"),
+        ("zeek", ["#fields\tts\tnote", "x\ty\tz"], "none of 1 lines can be used: 1 in an unknown"),
+        ("eve", ['{"a": 1}'] * 3, "none of 3 lines says anything to input eve"),
+        (
+            "cowrie",
+            [
+                '{"eventid": "cowrie.session.connect", "session": "1", "src_ip": "172.18.0.1", '
+                '"dst_ip": "172.18.0.2", "timestamp": "2025-11-16T17:44:00Z"}'
+            ],
+            "the decoy's own gateway: it is behind address translation",
+        ),
+    ],
+)
+def test_a_log_of_which_nothing_was_read_says_so(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    lines: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "log").write_text("\n".join(lines) + "\n")
+    assert main(["replay", "--json", "--input", f"{kind}:{tmp_path / 'log'}"]) == 1
+    seen = capsys.readouterr()
+    assert seen.out == "" and said in seen.err
+
+
+@pytest.mark.parametrize("text", ["", "#fields\tts\n", '{"ts": 1, "uid": "x"}\n'])
+def test_a_quiet_log_is_a_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "log").write_text(text)
+    assert main(["replay", "--json", "--input", f"zeek:{tmp_path / 'log'}"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_refusals_are_told_by_reason_with_an_example(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", "--json", "--input", f"cowrie:{log}"]) == 0
+    said = capsys.readouterr().err
+    assert "1 of 13 lines refused: 1 that are no JSON object (e.g. 'no json')" in said

@@ -52,6 +52,11 @@ class Probe(CorrelationAgent):
         super().__init__(context)
         self.sent: list[tuple[str, str, tuple[Record, ...]]] = []
 
+    @property
+    def age_s(self) -> float:
+        """Of a message that has just been said."""
+        return 0.0
+
     async def send_many(
         self,
         receivers: Sequence[str],

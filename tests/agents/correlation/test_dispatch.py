@@ -73,7 +73,7 @@ class Outbox:
         records: Sequence[Record],
         *,
         protocol: str,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         if any(isinstance(record, self._too_large) for record in records):
             raise MessageError("too large")
@@ -179,7 +179,7 @@ class Wire:
         records: Sequence[Record],
         *,
         protocol: str,
-        reply_by_us: int | None = None,
+        within_s: float | None = None,
     ) -> tuple[AclMessage, ...]:
         message = AclMessage(
             performative=performative,

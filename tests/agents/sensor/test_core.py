@@ -181,7 +181,9 @@ def test_benign_captures_hold_no_attack_and_no_refusal(captures: Path) -> None:
         assert int(rows["failed_logins"].sum()) == 0, path.name
 
 
-def _two_way(path: Path, connections: int, sides: str = "both") -> RawPackets:
+def _two_way(
+    path: Path, connections: int, sides: str = "both", said: bytes = b"GET /a HTTP/1.1\r\n\r\n"
+) -> RawPackets:
     """Sessions in which something is said, as both ends or one of them are captured."""
     made = World(3)
     made.version = 4
@@ -189,7 +191,7 @@ def _two_way(path: Path, connections: int, sides: str = "both") -> RawPackets:
         seq = 1_000
         ends = (made.victim, 2_000 + number, made.target, 80)
         made.send(Packet(ends, 2, seq))
-        for data in (b"", b"GET /a HTTP/1.1\r\n\r\n"):
+        for data in (b"", said):
             made.now += 1_000
             made.send(Packet(ends, 24, *made.truth[ends], data))
         made.now += 100_000
@@ -215,3 +217,16 @@ def test_a_capture_of_one_side_says_so_and_proves_nothing(
     core.on_packets(_two_way(tmp_path / "capture.pcap", 12, sides))
     rows = np.concatenate([b.connections for b in core.take_batches(core.last_us, final=True)])
     assert (int(rows["conversation"].sum()), core.one_sided) == (proven, one_sided)
+
+
+@pytest.mark.parametrize(("sides", "read"), [("both", 12), ("client", 12), ("server", 0)])
+def test_offline_a_capture_of_one_side_is_read_though_nobody_answers(
+    sides: str, read: int, tmp_path: Path
+) -> None:
+    core = SensorCore("s", repeatable=True)
+    core.on_packets(
+        _two_way(tmp_path / "capture.pcap", 12, sides, b"GET /?a=%27+or+1=1-- HTTP/1.1\r\n\r\n")
+    )
+    rows = np.concatenate([b.connections for b in core.take_batches(core.last_us, final=True)])
+    assert int((rows["indicators"] & 1).sum()) == read
+    assert core.one_sided == (sides != "both")

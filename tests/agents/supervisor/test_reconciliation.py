@@ -66,3 +66,34 @@ def test_kernels_are_known_after_a_restart(work, settings, ledger, entry, kit):
     again = Propagation.from_settings(settings)
     Reconciliation(ledger, again, Directory(settings), Counter(), kit.T0)
     assert again.protected.refusal(ip_address("203.0.113.9")) is not None
+
+
+STEPS = (-86_400, -3_600, 3_600, 30 * 86_400)
+
+
+@pytest.mark.parametrize("step_s", STEPS)
+def test_a_clock_that_is_set_puts_off_no_order(work, ledger, entry, kit, step_s):
+    """Decided just before it was seen that the clock was set; the gateway of the node, which has no
+    order of its own, and the others, which say nothing, get theirs as soon as ever."""
+    work.expect(entry, "gw2", kit.T0)
+    step_us = step_s * kit.S
+    ledger.move_ends(step_us, kit.T0 + step_us)
+    work.clock_set(step_us)
+    assert work.due(kit.T0 + step_us + ADOPTION_US - 1) == []
+    orders = work.due(kit.T0 + step_us + ADOPTION_US)
+    assert [(o.gateway, o.decision.duration_s) for o in orders] == [("gw2", 898)]
+    later = work.due(kit.T0 + step_us + EVERY_S * kit.S)
+    assert {(o.gateway, o.decision.duration_s) for o in later} == {
+        (name, 885) for name in kit.GATEWAYS
+    }
+
+
+@pytest.mark.parametrize("step_s", STEPS)
+def test_reports_after_a_clock_was_set_are_not_late(work, ledger, entry, kit, step_s):
+    work.report(kit.report(entry.decision, "gw1"), kit.T0)
+    step_us = step_s * kit.S
+    ledger.move_ends(step_us, kit.T0 + step_us)
+    work.clock_set(step_us)
+    now_us = kit.T0 + step_us + kit.S
+    changed = work.report(kit.report(entry.decision, "gw1", "lifted", now_us), now_us)
+    assert changed is not None and changed[0].on("gw1").state == "lifted"

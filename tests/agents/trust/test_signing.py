@@ -258,3 +258,37 @@ def test_one_senders_flood_does_not_silence_another(
     for number in range(20):
         pair.verifier.check(thief.sign(NOW + 20 * S, reply_with=f"m{number}"), NOW + AHEAD_US)
     pair.check(pair.sign())
+
+
+@pytest.mark.parametrize("takes_us", [100_000, 700_000, 3 * S, 19 * S])
+def test_it_gets_acquainted_however_long_an_answer_takes(honeynet: Settings, takes_us: int) -> None:
+    """On a busy host an answer takes longer than it takes until we ask again."""
+    pair = Pair(honeynet)
+    pair.restart_sender(NOW)
+    asked: list[tuple[int, str]] = []
+    met = False
+    for now_us in range(NOW, NOW + 40 * S, 500_000):
+        word = pair.verifier.challenge(SENSOR, now_us + AHEAD_US)
+        if word is not None:
+            asked.append((now_us, word))
+        while asked and asked[0][0] + takes_us <= now_us and not met:
+            answer = pair.sign(now_us, in_reply_to=asked.pop(0)[1])
+            met = pair.verifier.meet(answer, now_us + AHEAD_US)
+    assert met
+    assert len(pair.verifier._challenges[SENSOR]) <= CHALLENGE_LIMIT_US // 500_000 + 1
+
+
+def test_an_answer_that_was_held_back_does_not_bring_a_session_back(pair: Pair) -> None:
+    """Two words are open; the old process answers the later one, the new process the earlier one,
+    which arrives first. What the old one said since its answer was taken, and stays so."""
+    early = pair.verifier.challenge(SENSOR, NOW + AHEAD_US)
+    later = pair.verifier.challenge(SENSOR, NOW + AHEAD_US + S)
+    held = pair.sign(NOW + S, in_reply_to=later)
+    taken = pair.sign(NOW + 2 * S)
+    pair.check(taken, NOW + 2 * S)
+    pair.restart_sender(NOW + 3 * S)
+    assert pair.verifier.meet(pair.sign(NOW + 3 * S, in_reply_to=early), NOW + AHEAD_US + 3 * S)
+    with pytest.raises(Refused, match="that is over"):
+        pair.verifier.meet(held, NOW + AHEAD_US + 4 * S)
+    assert pair.reason(taken, NOW + 4 * S) == "unmet"
+    pair.check(pair.sign(NOW + 5 * S), NOW + 5 * S)

@@ -251,21 +251,33 @@ def damaged(world: World) -> None:
     world.seen["after"] = world.attack()
 
 
+def limit_descriptors(pid: int, soft: int | None) -> None:
+    """None: as many as it may have. As its own user, who alone may do that to it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    ids = {line.split()[0]: int(line.split()[1]) for line in status.splitlines() if "id:" in line}
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    subprocess.run(
+        ["prlimit", "--pid", str(pid), f"--nofile={hard if soft is None else soft}:"],
+        check=True,
+        user=ids["Uid:"],
+        group=ids["Gid:"],
+        extra_groups=[],
+        cwd="/",
+    )
+
+
 def no_descriptors(world: World) -> None:
     """Not one more file or socket can be opened by any agent."""
     world.start()
-    limits = {}
-    for agent in world.agents():
-        pid = agent["pid"]
-        limits[pid] = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        used = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, limits[pid][1]))
+    pids = {agent["pid"] for agent in world.agents()}
+    for pid in pids:
+        limit_descriptors(pid, max(int(n) for n in os.listdir(f"/proc/{pid}/fd")) + 1)
     world.seen["during"] = world.attack()
     world.seen["status"] = world.status()
-    for pid, limit in limits.items():
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+    for pid in pids:
+        limit_descriptors(pid, None)
     world.after()
-    world.seen["same processes"] = {a["pid"] for a in world.agents()} == limits.keys()
+    world.seen["same processes"] = {a["pid"] for a in world.agents()} == pids
 
 
 SCENARIOS = {f.__name__: f for f in (full, full_at_start, damaged, no_descriptors)}

@@ -57,20 +57,11 @@ class Node:
         self.log, self.file = folder / "cowrie.json", folder / "honeynet.toml"
         self.file.write_text(HONEYNET.format(state=self.state, log=self.log))
         self.settings = load_settings(self.file)
-        self.broken = folder / "nft-is-broken"
-        tools = folder / "bin"
-        tools.mkdir()
-        (tools / "nft").write_text(
-            f'#!/bin/sh\n[ -e {self.broken} ] && echo "Error: no memory" >&2 && exit 1\n'
-            'exec /usr/sbin/nft "$@"\n'
-        )
-        (tools / "nft").chmod(0o755)
         self.output = (folder / "agents.log").open("w")
-        path = f"{tools}:{os.environ['PATH']}"
         self.launcher = subprocess.Popen(
             [*ONTOIDPS, "up", str(self.file)],
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
-            env=os.environ | {"PATH": path}, start_new_session=True,
+            start_new_session=True,
         )  # fmt: skip
         self.seen: dict[str, Any] = {}
 
@@ -185,12 +176,24 @@ def firewall(node: Node) -> None:
 
     seen: dict[str, Any] = {"active_s": node.until(lambda: where() == ["active"])}
 
+    # Another program makes our table its own: the kernel lets nobody else change it.
+    other = subprocess.Popen(
+        ["/usr/sbin/nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert other.stdin is not None
+    stdin = other.stdin
+
     def harm() -> None:
-        node.broken.touch()
-        sh("/usr/sbin/nft flush ruleset")
+        table = "table inet ontoidps"
+        stdin.write(f"delete {table}; add {table} {{ flags owner; }}\n")
+        stdin.flush()
         seen["unknown_s"] = node.until(lambda: where() == ["unknown"])
 
-    found = node.happens("firewall", harm, "nobody knows what the kernel drops", node.broken.unlink)
+    def leave() -> None:
+        stdin.close()
+        other.wait()
+
+    found = node.happens("firewall", harm, "nobody knows what the kernel drops", leave)
     found |= seen | {"again_s": node.until(lambda: where() == ["active"]), "dropped": dropped()}
     flushed = "our nftables rules were changed by somebody else"
     found = node.happens(

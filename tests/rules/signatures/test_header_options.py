@@ -2,8 +2,8 @@
 
 import pytest
 
-from rules.signatures.header_options import HEADER_READERS, HeaderTest, printable
-from rules.signatures.payload_options import OptionError
+from rules.signatures.header_options import HEADER_READERS, HeaderTest
+from rules.signatures.option_errors import OptionError, printable
 
 
 def read(**options: str) -> HeaderTest:
@@ -37,11 +37,12 @@ def test_flags(text: str, flags: tuple[str, int, int]) -> None:
 
 def test_numbers_and_ranges() -> None:
     assert read(dsize=">100").payload_bytes == (101, 65_535)
-    assert read(dsize="10<>20").payload_bytes == (10, 20)
+    assert read(dsize="10<>20").payload_bytes == (11, 19)
     assert read(itype="<5", icode="0") == HeaderTest(icmp_type=(0, 4), icmp_code=(0, 0))
     assert read(icmp_id="0x1F", icmp_seq="3") == HeaderTest(icmp_id=31, icmp_sequence=3)
-    assert read(ip_proto="igmp").ip_protocol == ((2, 2),)
-    assert read(ip_proto=">50").ip_protocol == ((51, 255),)
+    assert read(ip_proto="igmp").ip_protocol == {2}
+    assert read(ip_proto=">50").ip_protocol == set(range(51, 256))
+    assert read(ip_proto="!6").ip_protocol == set(range(256)) - {6}
     assert read(sameip="").same_address
 
 
@@ -50,7 +51,7 @@ def test_numbers_and_ranges() -> None:
     [
         ("flow", "sideways", "flow (sideways)"),
         ("flags", "SX", "flags (unreadable)"),
-        ("ip_proto", "!6", "ip_proto (!)"),
+        ("ip_proto", "300", "ip_proto (out of range)"),
         ("ip_proto", "many words", "ip_proto (unreadable)"),
         ("itype", "x", "itype (unreadable)"),
         ("icmp_id", "99999999999", "icmp_id (out of range)"),

@@ -61,8 +61,8 @@ def test_modifiers_belong_to_the_content_before() -> None:
     )
     assert found.checks == (
         Content(pattern=b"one", depth=10),
-        Content(pattern=b"two", negated=True, distance=2, within=-4, buffer="uri"),
-        Content(pattern=b"/a", buffer="uri"),
+        Content(pattern=b"two", negated=True, distance=2, within=-4, buffer="http.uri"),
+        Content(pattern=b"/a", buffer="http.uri"),
         Content(pattern=b"three", at_end=True, fast=True),
     )
 
@@ -83,7 +83,12 @@ def test_numbers_in_payloads_are_read() -> None:
 
 def test_expressions_carry_their_flags() -> None:
     assert read_expression(r'!"/^a\d+/Uism"') == Expression(
-        pattern=rb"^a\d+", buffer="uri", caseless=True, dotall=True, multiline=True, negated=True
+        pattern=rb"^a\d+",
+        buffer="http.uri",
+        caseless=True,
+        dotall=True,
+        multiline=True,
+        negated=True,
     )
     assert read_expression('"/x/R"').relative
 
@@ -98,11 +103,11 @@ def test_the_classic_catastrophe_is_linear() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("flowbits:isset,x;", "flowbits (isset)"),
-        ("threshold:type both, track by_src, count 5, seconds 60;", "threshold (type both)"),
+        ("flowbits:isset,a,b;", "flowbits (isset)"),
+        ("threshold:type odd, track by_src, count 5, seconds 60;", "threshold (type odd)"),
         ("ttl:<5;", "ttl"),
         ("flow:sideways;", "flow (sideways)"),
-        ('pcre:"/a/Z";', "pcre (flag Z)"),
+        ('pcre:"/a/X";', "pcre (flag X)"),
         ("nocase;", "nocase (without a content before it)"),
         ('content:"a"; within:length;', "within (not a number)"),
     ],
@@ -165,6 +170,37 @@ def test_no_rule_at_all_is_said(tmp_path: Path) -> None:
         load_signatures([tmp_path])
     with pytest.raises(ValueError, match="no such file"):
         load_signatures([tmp_path / "absent.rules"])
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ('accept:hook tcp:all any any -> any 22 (msg:"a"; sid:1;)', [(1, "action 'accept:hook'")]),
+        ("drop:packet tcp:all any any -> any any (sid:1;)", [(1, "action 'drop:packet'")]),
+        ('\n\nconfig dns any any -> any any (msg:"c"; sid:3;)', [(3, "action 'config'")]),
+        ("var HOME_NET any\n", [(1, "action 'var'")]),
+        ("# alert of prose\nalert prose\n", [(2, "unreadable")]),
+        ("alert tcp any any -> any any \\\n (msg:1;", [(1, "unreadable")]),
+        ("alert tcp any any -> any any \\", [(1, "unreadable")]),
+    ],
+)
+def test_no_line_vanishes(text: str, faults: list[tuple[int, str]], tmp_path: Path) -> None:
+    (tmp_path / "one.rules").write_text(text)
+    loaded = load_signatures([tmp_path])
+    assert loaded.signatures == ()
+    assert [fault.line for fault in loaded.faults] == [line for line, _ in faults]
+    assert all(f.reason.startswith(r) for f, (_, r) in zip(loaded.faults, faults, strict=True))
+
+
+def test_a_rule_of_both_directions_is_known_and_not_executable() -> None:
+    found = read_rule('alert http any any => any any (msg:"x"; http.uri; content:"/a"; sid:1;)')
+    assert found.unsupported == ("=> (request and response in one rule)",)
+
+
+def test_folders_in_a_folder_are_searched(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "own.rules").write_text('alert ip any any -> any any (msg:"x"; sid:5;)')
+    assert [s.sid for s in load_signatures([tmp_path]).signatures] == [5]
 
 
 WORDS = st.sampled_from(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
 from agents.sensor.capture.lane import QUEUE_BLOCKS, Lane
 from datasets.captures.pcap import RawPackets, read_capture, write_capture
 
@@ -38,3 +40,25 @@ def test_what_does_not_fit_is_refused_and_what_was_taken_is_decoded(tmp_path: Pa
     [batch] = lane.take(final=True)
     assert batch.dropped == 4 and len(batch.connections) == 1
     assert lane.take(final=True) == [] and lane.take_alerts() == []
+
+
+def test_a_block_that_cant_be_decoded_does_not_end_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = block(tmp_path)
+    lane = Lane("sensor.gw1@h", own_clock=True)
+    decode, left = lane._core.on_packets, [OSError(24, "Too many open files")] * 2
+
+    def failing(packets: RawPackets) -> RawPackets:
+        if left:
+            raise left.pop()
+        return decode(packets)
+
+    monkeypatch.setattr(lane._core, "on_packets", failing)
+    for _ in range(3):
+        lane.put(raw)
+    ended = threading.Event()
+    ended.set()
+    lane.run(ended, None)
+    assert lane.counters()["decode_errors"] == 2
+    assert lane.counters()["packets"] == 4

@@ -91,6 +91,10 @@ SNORT = (
     "Nov 16 12:23:54 bastion snort: [1:2003:8] MS-SQL Worm propagation attempt [Classification: "
     "Misc Attack] [Priority: 2]: {UDP} 192.0.2.66:1067 -> 203.0.113.89:1434"
 )
+AUTH = (
+    "Nov 16 12:23:54 bastion sshd-session[7]: Failed password for invalid user pi from 192.0.2.66 "
+    "port 1067 ssh2"
+)
 ZEEK = (
     "#separator \\x09",
     "#set_separator\t,",
@@ -110,7 +114,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "eve": (EVE_ALERT, EVE_FLOW),
     "cowrie": COWRIE,
     "dionaea": (DIONAEA,),
-    "syslog": (IPTABLES, SNORT),
+    "syslog": (IPTABLES, SNORT, AUTH),
     "zeek": ZEEK,
 }
 

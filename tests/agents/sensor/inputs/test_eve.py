@@ -83,7 +83,7 @@ def test_flow_is_a_connection(parse: Any, lines: Any) -> None:
     ("reason", "values"),
     [
         ("address", {"src_ip": "1.2.3.4.5"}),
-        ("address", {"dest_ip": "fe80::1%eth0"}),
+        ("address", {"dest_ip": "192.0.2.1%" + "z" * 60}),
         ("port", {"dest_port": 65536}),
         ("port", {"dest_port": True}),
         ("time", {"timestamp": "yesterday, half past nine"}),

@@ -35,7 +35,8 @@ def refused(reason: str, read: Any, *arguments: Any) -> None:
 def test_addresses() -> None:
     assert host("::ffff:192.0.2.1") == host("192.0.2.1")
     assert host("2001:db8::1").version == 6
-    for bad in ("", "192.0.2", "fe80::1%eth0", "1" * 46, 5, None, ["192.0.2.1"]):
+    assert host("fe80::1%eth0") == host("fe80::1%25") == host("fe80::1")
+    for bad in ("", "192.0.2", "%eth0", "1" * 63, 5, None, ["192.0.2.1"]):
         refused("address", host, bad)
 
 
@@ -46,7 +47,8 @@ def test_numbers() -> None:
     for text in ("", "-1", "1e3", "²", "100", "1" * 21):
         refused("number", digits, text, 99)
     assert (protocol("TCP"), protocol("89")) == (6, 89)
-    for bad in ("254", "tcpp", "", 6):
+    assert (protocol("254"), protocol(6), protocol("OSPFIGP")) == (254, 6, 89)
+    for bad in ("256", "tcpp", "", -1, True, 256, 6.0):
         refused("protocol", protocol, bad)
 
 

@@ -1,14 +1,28 @@
 """Lines to records: the same stretch gives the same ids, and no parser takes the input down."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agents.sensor.inputs.events import Claim, LineRefused, Plain, Sighting, host, pack_row
-from agents.sensor.inputs.intake import MAX_AHEAD_US, Intake
+from agents.sensor.inputs import intake as intake_module
+from agents.sensor.inputs.events import (
+    Claim,
+    LineRefused,
+    Options,
+    Plain,
+    Sighting,
+    host,
+    pack_row,
+)
+from agents.sensor.inputs.intake import MAX_AHEAD_US, REASONS, Intake
+from agents.sensor.inputs.registry import make_parser
 from ontology.records import Alert, ConnectionBatch
 from tests.factories import ATTACKER, T0, VICTIM
+
+NOW_US = 1_795_000_000_000_000
 
 
 def row(at_us: int, duration_us: int = 0) -> bytes:
@@ -89,3 +103,35 @@ def test_a_parser_s_mistake_costs_one_line(fault: Exception) -> None:
     assert len(out) == 1
     assert intake.counters["refused.fault"] == intake.counters["refused.shape"] == 1
     assert intake.counters["lines"] == 4
+
+
+def test_a_log_of_another_kind_is_told_with_an_example() -> None:
+    intake = Intake(make_parser("syslog", Options()), sensor="s")
+    intake.on_lines([b"hello \x1b[2J", b"world"], "mark", NOW_US)
+    assert intake.trouble() == (
+        "none of 2 lines says anything to input syslog (e.g. 'hello \\\\x1b[2J')"
+    )
+    zeek = Intake(make_parser("zeek", Options()), sensor="s")
+    zeek.on_lines([b"#separator \\x09", b"#fields\tts"], "mark", NOW_US)
+    assert zeek.trouble() == ""  # empty, not wrong
+    zeek.on_lines([b"a\tb", b"{"], "mark", NOW_US)
+    said = zeek.trouble()
+    assert said.startswith("none of 2 lines can be used: 1 ") and "(e.g. 'a\\\\tb')" in said
+
+
+def test_a_log_with_a_quiet_line_is_not_wrong() -> None:
+    intake = Intake(make_parser("eve", Options()), sensor="s")
+    intake.on_lines([b'{"event_type":"stats"}', b"[]"], "mark", NOW_US)
+    assert (intake.trouble(), intake.counters["silent"]) == ("", 1)
+    assert intake.refusals() == "1 that are no JSON object (e.g. '[]')"
+
+
+def test_every_reason_of_ours_has_its_words() -> None:
+    """A reason without words is shown as it is: allowed for plug-ins, not for us."""
+    folder = Path(intake_module.__file__).parent
+    used = {
+        reason
+        for path in folder.glob("*.py")
+        for reason in re.findall(r'LineRefused\("(\w+)"\)', path.read_text())
+    }
+    assert used - set(REASONS) == set()

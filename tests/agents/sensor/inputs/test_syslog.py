@@ -129,3 +129,43 @@ def test_scan_of_the_month_34_snort(parse: Any, sotm34: Path) -> None:
     worm = sum(b" MS-SQL Worm propagation attempt" in x and b".11. ->" not in x for x in raw)
     said = sum(a.count for a in seen.alerts if "MS-SQL Worm" in a.explanation)
     assert said == worm
+
+
+@pytest.mark.parametrize(
+    ("left", "source", "port"),
+    [
+        ("2001:db8::66:5116", "2001:db8::66", 22),
+        ("2001:db8:0:0:0:0:0:66:5116", "2001:db8::66", 22),
+        ("[2001:db8::66]:5116", "2001:db8::66", 22),
+        ("2001:db8::66:51160", "2001:db8::66", 22),
+        ("::ffff:192.0.2.66:5116", "192.0.2.66", 22),
+    ],
+)
+def test_the_last_group_of_an_address_with_a_port_is_the_port(
+    parse: Any, left: str, source: str, port: int
+) -> None:
+    line = (
+        "Nov 16 12:23:54 gw snort[1]: [1:1000001:1] SCAN T [Classification: Attempted Information "
+        f"Leak] [Priority: 2] {{TCP}} {left} -> {left.replace('66', '18').replace('5116', '22')}"
+    )
+    if left.endswith("51160"):
+        line = line.replace("51160 ->", "51160->", 0).rpartition(" ")[0] + " [2001:db8::18]:22"
+    (alert,) = parse("syslog", line).alerts
+    assert (str(alert.source), alert.target_port) == (source, port)
+
+
+@pytest.mark.parametrize("left", ["2001:db8::22", "2001:db8:1::22", "::22"])
+def test_two_readings_are_refused(parse: Any, left: str) -> None:
+    line = (
+        "Nov 16 12:23:54 gw snort[1]: [1:1:1] SCAN T [Classification: Attempted Information Leak] "
+        f"[Priority: 2] {{TCP}} {left} -> 2001:db8::18:22"
+    )
+    assert parse("syslog", line).counters["refused.ambiguous"] == 1
+    # Without ports there is one.
+    ping = line.replace("{TCP}", "{IPV6-ICMP}").replace("18:22", "18")
+    assert str(parse("syslog", ping).alerts[0].source) == left
+
+
+def test_lines_of_other_programs_are_not_of_this_log(parse: Any) -> None:
+    seen = parse("syslog", "Nov 16 12:11:24 gw CRON[7]: (root) CMD (true)", "hello", '{"a": 1}')
+    assert (seen.counters["unrelated"], seen.counters["silent"]) == (3, 0)

@@ -103,3 +103,43 @@ def test_lies_are_refused(parse: Any, reason: str, values: dict[str, Any]) -> No
     assert len(parse("zeek", json.dumps(honest)).rows) == 1
     seen = parse("zeek", json.dumps(honest | values))
     assert (len(seen.rows), seen.counters[f"refused.{reason}"]) == (0, 1)
+
+
+@pytest.mark.parametrize("separator", ["_", ":", "->", ""])
+def test_any_separator_of_scopes(parse: Any, lines: Any, separator: str) -> None:
+    """``Log::default_scope_sep``; Elasticsearch wants another one than the dot."""
+    plain = parse("zeek", *lines["zeek"])
+    table = [line.replace("id.", f"id{separator}") for line in lines["zeek"]]
+    assert parse("zeek", *table).rows.tobytes() == plain.rows.tobytes()
+    names = lines["zeek"][5].split("\t")[1:]
+    for line in lines["zeek"][7:]:
+        cells = dict(zip(names, line.split("\t"), strict=True))
+        flat = {k.replace("id.", f"id{separator}"): v for k, v in cells.items() if v != "-"}
+        assert len(parse("zeek", json.dumps(flat)).rows) == 1
+    nested = {k: v for k, v in cells.items() if not k.startswith("id.") and v != "-"}
+    nested["id"] = {k[3:]: v for k, v in cells.items() if k.startswith("id.")}
+    assert parse("zeek", json.dumps(nested)).rows.tobytes() == plain.rows[1:].tobytes()
+
+
+@pytest.mark.parametrize(("number", "name"), [(132, "unknown_transport"), (47, "x"), (6, "tcp")])
+def test_a_protocol_without_a_name_has_its_number(parse: Any, number: int, name: str) -> None:
+    record = {
+        "ts": 1794000000.25, "id.orig_h": "192.0.2.66", "id.orig_p": 0, "id.resp_h": "192.0.2.1",
+        "id.resp_p": 0, "proto": name, "conn_state": "OTH", "ip_proto": number,
+    }  # fmt: skip
+    (row,) = parse("zeek", json.dumps(record)).rows
+    assert row["protocol"] == number
+    del record["ip_proto"]
+    seen = parse("zeek", json.dumps(record))
+    assert (len(seen.rows), seen.counters["refused.protocol"]) == (
+        (1, 0) if number == 6 else (0, 1)
+    )
+
+
+def test_milliseconds_and_zones(parse: Any) -> None:
+    record = {
+        "ts": 1794000000250, "id.orig_h": "fe80::1%eth0", "id.orig_p": 0, "id.resp_h": "fe80::2",
+        "id.resp_p": 0, "proto": "icmp", "conn_state": "OTH",
+    }  # fmt: skip
+    (row,) = parse("zeek", json.dumps(record)).rows
+    assert (row["start_us"], row["protocol"]) == (1794000000250000, 58)

@@ -163,7 +163,8 @@ def test_replay_matches_rules_and_says_how_many(
         "192.0.2.66",
         True,
     )
-    assert "1 of 2 signatures in use (left out: 1 unsupported options)" in err
+    assert "1 of 2 signatures in use (left out: 1 ttl)" in err
+    assert "rule 1:5 left out: ttl\n" in err
 
 
 def test_replay_puts_variables_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import struct
@@ -19,7 +20,8 @@ from agents.sensor.flows.packets import Packets
 from agents.sensor.signatures.directions import FlowStates
 from agents.sensor.signatures.header_masks import VARIABLES, read_addresses, read_ports
 from agents.sensor.signatures.matcher import SignatureMatcher
-from agents.sensor.signatures.payload_tests import BudgetSpent, Payload, PayloadTest
+from agents.sensor.signatures.message_buffers import Payload
+from agents.sensor.signatures.payload_tests import BudgetSpent, PayloadTest
 from datasets.captures.pcap import RawPackets, read_capture
 from rules.signatures.parse import Signature, load_signatures, read_rule
 
@@ -99,7 +101,7 @@ def matched(signature: Signature, *frames: bytes, **variables: str) -> list[int]
         (r'pcre:"/a.b/s";', b"a\nb", b"a\n\nb"),
         (r'content:"ab"; pcre:"/^\d\d/R";', b"ab12", b"abx12"),
         (r'content:"ab"; pcre:!"/\d/";', b"ab", b"ab1"),
-        ('content:"n="; byte_test:5,>,900,0,relative,string;', b"n=901;", b"n=900;"),
+        ('content:"n="; byte_test:5,>,900,0,relative,string;', b"n=901; ", b"n=901;"),
         ("byte_test:2,=,0x0102,1;", b"\0\x01\x02", b"\0\x02\x01"),
         ("byte_test:2,=,0x0102,1,little;", b"\0\x02\x01", b"\0\x01\x02"),
         ("byte_test:1,&,8,0;", b"\x0c", b"\x04"),
@@ -108,7 +110,7 @@ def matched(signature: Signature, *frames: bytes, **variables: str) -> list[int]
         ('byte_jump:1,0,align; content:"ab"; within:2;', b"\x02xxxxab", b"\x02xxab"),
         ('byte_jump:1,0,from_beginning; content:"ab"; within:2;', b"\x03xxab", b"\x02xxab"),
         ("dsize:>3;", b"1234", b"123"),
-        ("dsize:2<>3;", b"123", b"1234"),
+        ("dsize:2<>4;", b"123", b"1234"),
     ],
 )
 def test_payload_options(options: str, yes: bytes, no: bytes) -> None:
@@ -139,6 +141,100 @@ def test_parts_of_http_requests(options: str, yes: bytes, no: bytes) -> None:
     assert matched(rule(options), no, yes) == [1]
 
 
+BACK = {"sport": 80, "dport": 40000, "src": SERVER, "dst": CLIENT}
+BROWSER = "User-Agent: Mozilla/5.0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'content:!"Mozilla"; http_user_agent;',
+        'http.user_agent; content:!"Mozilla";',
+        r'pcre:!"/Mozilla/V";',
+        'http.request_body; content:!"x";',
+        "http.cookie; bsize:<9;",
+        'http.stat_code; content:!"200";',
+    ],
+)
+@pytest.mark.parametrize("protocol", ["tcp", "http"])
+def test_what_is_not_there_lacks_nothing(options: str, protocol: str) -> None:
+    """Handshake, a browser's request, the server's answer, and SSH: no buffer, no match."""
+    frames = [
+        *handshake()[:3], request("/", BROWSER), tcp(b"HTTP/1.1 200 OK\r\n\r\n", **BACK),
+        tcp(b"SSH-2.0-x\r\n", dport=22), tcp(),
+    ]  # fmt: skip
+    assert matched(rule(options, f"{protocol} any any -> any any"), *frames) == []
+
+
+@pytest.mark.parametrize("options", ['http.header; content:!"Referer";', "http.start; bsize:<999;"])
+def test_what_a_cut_head_lacks_is_not_known(options: str) -> None:
+    assert matched(rule(options), request("/"), request("/", "X: y\r\n\r\n")) == [1]
+
+
+def test_a_servers_packet_is_not_tested_as_the_clients() -> None:
+    signature = rule('http.uri; content:"/evil";')
+    echo = tcp(b"GET /evil HTTP/1.1\r\n\r\n", **BACK)
+    assert matched(signature, *handshake()[:3], request("/evil"), echo) == [3]
+
+
+@pytest.mark.parametrize("flags", [SYN, SYN | ACK, RST, RST | ACK])
+def test_data_that_opens_or_resets_is_not_established(flags: int) -> None:
+    signature = rule('flow:established; content:"evil";')
+    assert matched(signature, *handshake()[:3], tcp(b"evil", flags=flags)) == []
+    assert matched(rule('http.uri; content:"evil";'), tcp(b"GET /evil HTTP/1.0", flags=flags)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "yes", "no"),
+    [
+        # The second expression is relative to what matched in its own buffer.
+        (
+            'content:"/a"; http_uri; content:"b="; http_client_body; pcre:"/^1/PR";',
+            request("/a", "\r\nb=1"),
+            request("/a1", "\r\nb=2"),
+        ),
+        ("urilen:2;", request("/%61"), request("/1234")),
+        ("urilen:4,raw;", request("/%61"), request("/a")),
+        ("byte_test:4,=,16,0,string;", tcp(b"0x10"), tcp(b"0016")),
+        ("byte_test:4,=,16,0,string,dec;", tcp(b"0016"), tcp(b"16")),
+        ("byte_test:0,=,16,2,string,dec;", tcp(b"xx16"), tcp(b"xx17")),
+        ("byte_test:2,==,0x0102,0;", tcp(b"\x01\x02"), tcp(b"\x02\x01")),
+        ('http.header; content:"X-A: b|0d 0a|";', request("/", "X-A:b\r\n"), request("/")),
+        (
+            'http.host; dotprefix; content:".example.org"; endswith;',
+            request("/"),
+            tcp(b"GET / HTTP/1.1\r\nHost: notexample.org\r\n\r\n"),
+        ),
+    ],
+)
+def test_options_with_a_qualifier(options: str, yes: bytes, no: bytes) -> None:
+    assert matched(rule(options), no, yes) == [1]
+
+
+def test_compressed_answers_are_looked_into() -> None:
+    body = gzip.compress(b"some evil text")
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for options in ('file_data; content:"evil";', 'http.response_body; content:"evil";'):
+        signature = rule(f"flow:established,to_client; {options}", "http any any -> any any")
+        assert matched(signature, *handshake()[:3], request("/"), tcp(head + body, **BACK)) == [4]
+
+
+def test_names_in_dns_are_found_by_both_ways_of_looking() -> None:
+    signature = rule(
+        'dns.query; dotprefix; content:".evil.example"; nocase; endswith;', "dns any any -> any any"
+    )
+    head, tail = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0", b"\0\0\x01\0\x01"
+    frames = [
+        udp(head + b"\x04Evil\x07example" + tail),
+        udp(head + b"\x01a\x04evil\x07example" + tail),
+        udp(head + b"\x05xevil\x07example" + tail),
+        udp(head + b"\x04evil\x07example\x03com" + tail),
+        udp(head[:2] + b"\x81" + head[3:] + b"\x04evil\x07example" + tail),
+    ]
+    # The last is an answer; it comes from the side that asked before.
+    assert matched(signature, *frames) == [0, 1]
+
+
 def test_protocol_http_wants_a_message() -> None:
     signature = rule('content:"abc";', "http any any -> any any")
     assert matched(signature, tcp(b"abc"), request("/abc"), tcp(b"HTTP/1.0 200 abc")) == [1, 2]
@@ -166,6 +262,8 @@ def test_protocol_http_wants_a_message() -> None:
         ("tcp any any -> any any", "flags:A,P;", [1, 2]),
         ("ip any any -> any any", "ip_proto:17;", [3]),
         ("ip any any -> any any", "ip_proto:>6;", [3]),
+        ("ip any any -> any any", "ip_proto:!6;", [3, 4]),
+        ("ip any any -> any any", "ip_proto:!6; ip_proto:!1;", [3]),
         ("ip any any -> any any", "sameip;", []),
     ],
 )
@@ -206,8 +304,14 @@ def test_a_payload_before_the_handshake_is_not_established() -> None:
     assert matched(signature, tcp(flags=SYN), tcp(b"abc")) == []
 
 
-def test_a_flow_picked_up_in_mid_stream_counts_as_established() -> None:
-    assert matched(rule('flow:established,to_server; content:"abc";'), tcp(b"abc")) == [0]
+def test_a_flow_picked_up_in_mid_stream_is_established_only_if_so_asked() -> None:
+    signature = rule('flow:established,to_server; content:"abc";')
+    assert matched(signature, tcp(b"abc")) == []
+    asked = SignatureMatcher([signature], midstream=True)
+    assert asked.match(decoded(tcp(b"abc"))).packet.tolist() == [0]
+    strict = SignatureMatcher([signature])
+    strict.match(decoded(tcp(b"abc"), tcp(), tcp(b"abd")))
+    assert strict.counters["midstream"] == 2
 
 
 @pytest.mark.parametrize(
@@ -268,7 +372,7 @@ def test_only_enabled_and_whole_rules_are_used() -> None:
     matcher = SignatureMatcher([rule('content:"a";'), partial, disabled, unknown])
     assert [s.sid for s in matcher.signatures] == [1]
     assert matcher.refused == {
-        "unsupported options": 1,
+        "ttl": 1,
         "disabled": 1,
         "header (unknown variable $NOWHERE)": 1,
     }
@@ -329,6 +433,9 @@ def test_a_source_that_spends_its_share_takes_none_of_anothers() -> None:
         ("!192.0.2.0/24", "2001:db8::1", "192.0.2.1"),
         ("[10.0.0.0/8,![10.1.0.0/16,10.2.0.0/16]]", "10.3.0.1", "10.2.0.1"),
         ("$HOME_NET", "192.0.2.1", None),
+        ("[2001:db8::1-2001:db8::5]", "2001:db8::5", "2001:db8::6"),
+        ("[192.0.2.3-192.0.2.5,!192.0.2.4,fe80::/10]", "192.0.2.5", "192.0.2.4"),
+        ("[fe80::/10,!fe80::2-fe80::9]", "fe80::a", "fe80::3"),
     ],
 )
 def test_address_sets(text: str, inside: str, outside: str | None) -> None:
@@ -341,7 +448,21 @@ def test_address_sets(text: str, inside: str, outside: str | None) -> None:
     assert outside is None or not member(outside)
 
 
-@pytest.mark.parametrize("text", ["", "[", "[1.2.3.4", "1.2.3", "$X", "[[[[[[[[[[any]]]]]]]]]]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "[1.2.3.4",
+        "1.2.3",
+        "$X",
+        "::2-::1",
+        "1.2.3.4-::9",
+        "::-",
+        "-",
+        "[[[[[[[[[[any]]]]]]]]]]",
+    ],
+)
 def test_sets_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_addresses(text, {})
@@ -349,7 +470,14 @@ def test_sets_that_are_none_are_refused(text: str) -> None:
         read_ports(text, {})
 
 
-PIECES = st.lists(st.sampled_from([b"ab", b"cd", b"a", b"\r\n", b"GET ", b"/%61", b" ", b"x" * 9]))
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(b"ab", b"cd", b"a", b"\r\n", b"GET ", b"/%61", b" ", b"x" * 9, b"\t", b"Cookie:"),
+            *(b"User-Agent:", b"Host: ", b"Ab", b":", b"GET /ab HTTP/1.1\r\n", b"\r\n\r\n"),
+        ]
+    )
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -374,6 +502,13 @@ RULES = [
             ('uricontent:"/a";', "tcp any any -> any $HTTP_PORTS"),
             ('content:!"a"; dsize:>3;', "tcp any any -> any !80"),
             ('content:"a"; isdataat:!1,relative;', "tcp any 40000 -> any any"),
+            ('http.user_agent; content:"ab"; bsize:2;', "http any any -> any any"),
+            ('http.user_agent; content:"ab"; startswith;', "tcp any any -> any any"),
+            ('http.header; content:"Ab: cd|0d 0a|";', "http any any -> any any"),
+            ('http.header_names; content:"|0d 0a|ab|0d 0a|";', "http any any -> any any"),
+            ('http.host; dotprefix; content:".ab";', "http any any -> any any"),
+            ('http.uri; content:"ab"; http.request_body; content:"cd";', "http any any -> any any"),
+            ('http.cookie; content:!"ab";', "http any any -> any any"),
         ],
         1,
     )
@@ -387,7 +522,9 @@ DATA = Path(os.environ.get("ONTOIDPS_DATA", "/nonexistent"))
 @pytest.mark.skipif(not DATA.is_dir(), reason="ONTOIDPS_DATA names no folder with the captures")
 def test_real_rules_on_real_packets_agree_with_the_plain_search() -> None:
     signatures = load_signatures([DATA / "rules" / "snort2_gpl"]).signatures
-    fast, plain = SignatureMatcher(signatures), SignatureMatcher(signatures, multi_pattern=False)
+    # The capture has no handshakes.
+    fast = SignatureMatcher(signatures, midstream=True)
+    plain = SignatureMatcher(signatures, multi_pattern=False, midstream=True)
     assert len(fast.signatures) > 2_400
     names = set()
     for raw in read_capture(DATA / "pcaps" / "web_attack" / "ndpi_WebattackRCE.pcap"):

@@ -3,27 +3,29 @@
 import pytest
 
 from agents.sensor.signatures import payload_tests
-from agents.sensor.signatures.payload_tests import BudgetSpent, Payload, PayloadTest
-from rules.signatures.payload_options import Content, DataAt, UriLength, read_expression
+from agents.sensor.signatures.message_buffers import Payload
+from agents.sensor.signatures.payload_tests import BudgetSpent, PayloadTest
+from rules.signatures.payload_options import BufferSize, Content, DataAt, read_expression
 
 REQUEST = (
     b"GET /a%20b?x=1 HTTP/1.1\r\nHost: EXAMPLE.net\r\nCookie: k=v\r\nUser-Agent: curl\r\n\r\nbody"
 )
 
 
-def holds(data: bytes, *checks: object, http: bool = False) -> bool:
-    return PayloadTest(checks, http=http)(Payload(data))  # type: ignore[arg-type]
+def holds(data: bytes, *checks: object, application: str = "") -> bool:
+    return PayloadTest(checks, application=application)(Payload(data))  # type: ignore[arg-type]
 
 
 def test_parts_of_a_request() -> None:
     payload = Payload(REQUEST)
-    assert payload.buffer("method") == b"GET"
-    assert payload.buffer("raw_uri") == b"/a%20b?x=1"
-    assert payload.buffer("uri") == b"/a b?x=1"
-    assert payload.buffer("host") == b"example.net"
-    assert payload.buffer("cookie") == b"k=v"
-    assert payload.buffer("body") == b"body"
-    assert Payload(b"no request").buffer("uri") is None
+    assert payload.buffer("http.method") == b"GET"
+    assert payload.buffer("http.uri.raw") == b"/a%20b?x=1"
+    assert payload.buffer("http.uri") == b"/a b?x=1"
+    assert payload.buffer("http.host") == b"example.net"
+    assert payload.buffer("http.cookie") == b"k=v"
+    assert payload.buffer("http.user_agent") == b"curl"
+    assert payload.buffer("http.request_body") == b"body"
+    assert Payload(b"no request").buffer("http.uri") is None
 
 
 def test_contents_follow_each_other() -> None:
@@ -55,8 +57,8 @@ def test_expressions_in_parts_of_a_request() -> None:
 
 
 def test_only_http() -> None:
-    assert not holds(b"GOT /", Content(pattern=b"/"), http=True)
-    assert holds(REQUEST, UriLength(least=10, most=10), http=True)
+    assert not holds(b"GOT /", Content(pattern=b"/"), application="http")
+    assert holds(REQUEST, BufferSize(least=8, most=8, buffer="http.uri"), application="http")
 
 
 def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

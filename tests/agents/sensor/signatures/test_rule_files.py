@@ -16,7 +16,7 @@ from agents.settings.honeynet import SettingsError, load_settings
 
 RULES = """\
 alert tcp any any -> $HOME_NET 80 (msg:"one"; content:"a"; sid:1;)
-alert tcp any any -> any any (msg:"two"; flowbits:isset,x; sid:2;)
+alert tcp any any -> any any (msg:"two"; asn1:bitstring_overflow; sid:2;)
 alert tcp any any -> any any (msg:"three"; ttl:3; sid:3;)
 alert udp any any -> any any (msg:"four"; content:"b"; sid:4;)
 """
