@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.layers import TUNNEL_PORTS
 from agents.sensor.flows.marks import Marks
-from agents.sensor.flows.packets import TCP, Packets
+from agents.sensor.flows.packets import TCP, UDP, Packets
 from agents.sensor.flows.tcp_conversations import REACH, ahead
 from datasets.captures.pcap import ETHERNET, RawPackets, rows
 
@@ -188,11 +189,16 @@ class Duplicates:
 
 
 def _deepen(heads: NDArray[np.uint8], raw: RawPackets) -> None:
-    """Fold what follows into the heads of all frames but plain TCP over IPv4 in Ethernet."""
+    """Fold what follows into the heads of all frames but plain TCP and UDP over IPv4 in Ethernet:
+    others may be wrapped."""
     which = np.arange(len(heads))
     if raw.link_type == ETHERNET:
-        plain = (heads.view(">u2")[:, 6] == 0x0800) & (heads[:, 23] == TCP)
-        which = np.flatnonzero(~plain)
+        # The first byte of IPv4's type, and where in its header the protocol is.
+        which = np.flatnonzero((heads[:, 12] != 8) | (heads[:, 23] != TCP))
+        some = heads[which]
+        datagram = (some[:, 12] == 8) & (some[:, 23] == UDP) & (some[:, 14] == 0x45)
+        ports = some[:, 36].astype(np.int64) << 8 | some[:, 37]
+        which = which[~datagram | (TUNNEL_PORTS[ports] > 0)]
     which = which[raw.lengths[which] > _HEAD]
     begins = raw.offsets[which] + _HEAD
     # The last frames of a block may have fewer bytes behind them.
