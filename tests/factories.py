@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.captures.capture_files import RawPackets
+from datasets.captures.capture_files import PADDING, RawPackets
 from ontology.host_profile import HostProfile
 from ontology.records import (
     CONNECTION,
@@ -181,5 +181,5 @@ def make_packets(*frames: bytes, times_us: Iterable[int] = (), link_type: int = 
     """Frames as a capture gives them, a millisecond apart from T0 on if no times are named."""
     lengths = np.array([len(frame) for frame in frames], np.int64)
     times = np.array([*times_us] or [T0 + 1000 * n for n in range(len(frames))], np.int64)
-    data = np.frombuffer(b"".join(frames), np.uint8)
+    data = np.frombuffer(b"".join((*frames, bytes(PADDING))), np.uint8)
     return RawPackets(data, np.cumsum(lengths) - lengths, lengths, lengths, times, link_type)

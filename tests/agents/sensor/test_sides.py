@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Ether
+from scapy.layers.l2 import GRE, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Ether
 
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.main import main
@@ -444,3 +444,22 @@ def test_forged_segments_are_remembered_for_a_moment_and_not_without_bound() -> 
     core.on_packets(raw)
     assert core.counters["forged"] == len(times)
     assert core.counters["copies_forgotten"] == 640
+
+
+def tunnelled(source: str, target: str, inner: Any) -> Any:
+    header = IPv6 if ":" in source else IP
+    return header(src=source, dst=target) / GRE(proto=0x0800) / inner
+
+
+@pytest.mark.parametrize(
+    ("packet", "believed"),
+    [
+        (tunnelled(VICTIM, POT, tcp(POT, VICTIM)), True),  # its inside lives somewhere else
+        (tunnelled(POT, VICTIM, tcp(VICTIM, POT)), False),  # in the name of a host inside
+        (tunnelled("203.0.113.5", POT, tcp(VICTIM, POT)), False),  # of a mirror that is inside
+        (tunnelled(POT6, "2001:db8:9::1", tcp(VICTIM, POT)), False),
+        (tunnelled(VICTIM, VICTIM, tcp(VICTIM, VICTIM)), True),  # not TCP of two strangers
+    ],
+)
+def test_a_tunnel_comes_from_where_its_own_packet_does(packet: Any, believed: bool) -> None:
+    assert way(1, packet)[0] == believed

@@ -274,3 +274,36 @@ def test_kernel_without_a_ring_says_so(
             Capture("lo")
 
     namespace(body)
+
+
+@pytest.mark.root
+def test_wrapped_traffic_is_read_live(namespace: Namespace) -> None:
+    """PPPoE, a VXLAN mirror and MPLS in QinQ, sent into a wire that the ring is on."""
+    inner = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0)
+    inner += bytes([192, 0, 2, 66, 198, 51, 100, 18])
+
+    def datagram(port: int) -> bytes:
+        return inner + struct.pack(">4H", 9, port, 8, 0)
+
+    mirrored = struct.pack(">BxxxI", 8, 9 << 8) + bytes(12) + b"\x08\0" + datagram(4012)
+    outer = struct.pack(">BBHHHBBH", 0x45, 0, 28 + len(mirrored), 0, 0, 64, 17, 0)
+    outer += bytes([203, 0, 113, 1, 203, 0, 113, 2])
+    frames = [
+        b"\x88\x64" + struct.pack(">BBHH", 0x11, 0, 7, 30) + b"\0\x21" + datagram(4011),
+        b"\x08\0" + outer + struct.pack(">4H", 5000, 4789, 8 + len(mirrored), 0) + mirrored,
+        b"\x88\xa8\0\5\x81\0\0\6\x88\x47" + b"\0\1\1\x40" + datagram(4013),
+    ]
+
+    def body() -> None:
+        ip("link", "add", "a0", "type", "veth", "peer", "name", "b0")
+        for name in ("a0", "b0"):
+            ip("link", "set", name, "up")
+        with Capture("a0") as capture, socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind(("b0", 0))
+            for frame in frames:
+                wire.send(bytes(12) + frame)
+            found = ports(capture, 3)
+            assert {(4, 4011), (4, 4012), (4, 4013)} <= set(found)
+            assert not {port for _, port in found} & {4789}
+
+    namespace(body)

@@ -138,3 +138,13 @@ def test_login_cut_by_segmentation_counts_once() -> None:
     answer = [segment(b"53", to_server=False), segment(b"0 No.\r\n", seq=3, to_server=False)]
     attempts, failed, _ = logins(frames + answer, list(range(len(frames) + 2)))
     assert (attempts, failed) == (1, 1)
+
+
+@pytest.mark.parametrize("head", [14 + 20 + 8 + 8 + 14, 60, 128])
+@pytest.mark.parametrize("last", [0, 1])
+def test_packets_of_one_tunnel_at_one_time_are_no_duplicates(head: int, last: int) -> None:
+    """A tunnel's headers repeat; what differs comes behind them. Linux writes no IP number."""
+    outer = bytes(12) + b"\x08\x00" + struct.pack(">BBHHHBBH", 69, 0, 200, 0, 0, 64, 17, 0)
+    outer = outer.ljust(head, b"\1")
+    frames = [outer + struct.pack(">I", n) * 10 + bytes(30) for n in (7, 8, 7)]
+    assert kept(Duplicates(), frames, [5, 5, 5 + last]) == frames[: 2 + last]
