@@ -66,7 +66,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/ranges.py",
     ),
     "the half of the decoder that reads headers: test_decode": (
-        "agents/sensor/flows/header_columns.py",
     ),
     "what all detectors share: test_scans, test_slow_scans and test_findings": (
         "agents/analyzer/view.py",

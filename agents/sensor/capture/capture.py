@@ -50,8 +50,10 @@ _MAX_READ_BLOCKS = 16
 """Blocks taken in one read: at most 4 MiB."""
 
 # ARPHRD_ to LINKTYPE_: Ethernet, loopback and Wi-Fi in managed mode look like Ethernet; tunnels
-# (tun, ppp, sit, ip6tnl, wireguard) hand over bare IP.
-_LINK_TYPES = {1: 1, 772: 1, 65534: 101, 512: 101, 768: 101, 769: 101, 776: 101, 778: 101}
+# (tun, ppp, sit, ip6tnl, wireguard) hand over bare IP; Wi-Fi in monitor mode says so.
+_LINK_TYPES = {
+    1: 1, 772: 1, 65534: 101, 512: 101, 768: 101, 769: 101, 776: 101, 778: 101, 801: 105, 803: 127,
+}  # fmt: skip
 
 _BLOCK_HEAD = struct.Struct("<8xIIII").unpack_from  # status, packets, first packet, length used
 _NEXT_PACKET = struct.Struct("<I").unpack_from
