@@ -65,7 +65,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/oversight.py",
         "ontology/ranges.py",
     ),
-    "the half of the decoder that reads headers: test_decode": (),
     "what all detectors share: test_scans, test_slow_scans and test_findings": (
         "agents/analyzer/view.py",
     ),
