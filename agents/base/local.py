@@ -206,6 +206,8 @@ class LocalLinks:
         }
         self._owners = users.of_peers(settings, role, node)
         """The user that each agent of this node must be."""
+        self._refused: dict[str, str] = {}
+        """Peers that can't be connected to, with why: said once."""
         self._links: dict[str, _Outgoing] = {}
         self._seen = {peer: asyncio.Event() for peer in self._peers}
         """Set when the peer has connected to us."""
@@ -316,7 +318,10 @@ class LocalLinks:
             made = connect_to(path, self._owners[peer])
         except PermissionError as e:
             self.counters["refused_user"] += 1
-            logger.error("%s", e)
+            why = f"{path}: {e.strerror}" if e.strerror else str(e)
+            if self._refused.get(peer) != why:
+                self._refused[peer] = why
+                logger.error("%s", why)
             return None
         except OSError:
             return None  # it has not started, or is too busy to accept
@@ -328,4 +333,5 @@ class LocalLinks:
         except OSError:
             made.close()
             return None
+        self._refused.pop(peer, None)
         return link
