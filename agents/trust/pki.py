@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _VALID_FROM = datetime(2000, 1, 1, tzinfo=UTC)
-_VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""No end (RFC 5280, 4.1.2.5). Clocks are not trusted: a host that boots with its clock a month off,
-whichever made the certificate, must still reach the server. Both go with the honeynet's keys."""
+_VALID_UNTIL = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The last moment that UTCTime can say (RFC 5280, 4.1.2.5.1): ejabberd takes no certificate that
+ends in 9999, which would mean no end. Clocks are not trusted: a host that boots with its clock a
+month off, whichever made the certificate, must still reach the server. Both go with the honeynet's
+keys."""
 
 
 def ensure_authority(directory: Path) -> None:
