@@ -30,7 +30,7 @@ def test_a_server_is_accepted_by_its_name_and_by_no_other(tmp_path: Path) -> Non
     assert key.startswith(b"-----BEGIN")
 
 
-@pytest.mark.parametrize("off", [timedelta(days=d) for d in (-7_000, -30, -1, 1, 30, 20_000)])
+@pytest.mark.parametrize("off", [timedelta(days=d) for d in (-7_000, -30, -1, 1, 30, 8_000)])
 def test_a_client_whose_clock_is_off_accepts_it_as_well(tmp_path: Path, off: timedelta) -> None:
     ensure_authority(tmp_path)
     certificate, _ = issue_server_certificate(tmp_path, "honeynet.test")
