@@ -22,7 +22,7 @@ ASK, TELL = "query-ref", "inform-ref"
 ACK_BATCH = 20
 ACK_DELAY_S = 0.05
 ANSWERS_PER_S = 10.0
-"""To one peer: refusals and answers to challenges together."""
+"""To one peer: refusals, and answers to challenges; neither takes from the other."""
 TRANSIENT = frozenset({"stale", "replay", "unmet", "unknown-sender", "bad-signature"})
 """Refusals that a newly signed copy or a mended keyring overcomes: the message stays in the
 outbox."""
@@ -55,7 +55,8 @@ class Notices:
         self._reaches = reaches
         self._acks: dict[str, list[str]] = {}
         self._acks_since: float | None = None
-        self._tokens: dict[str, tuple[float, float]] = {}  # peer: answers left, since when
+        self._tokens: dict[tuple[str, str], tuple[float, float]] = {}
+        """Peer and kind of answer to how many are left, and since when."""
 
     def online(self, peer: str, now: ClockReading) -> None:
         """Say that we are here (again)."""
@@ -65,20 +66,20 @@ class Notices:
 
     def refuse(self, to: str, reply_with: str, reason: str, now: ClockReading) -> None:
         """Within a rate, tell a peer why its message was not taken."""
-        if not self._may_answer(to, now.steady_s):
+        if not self._may_answer(to, "refusal", now.steady_s):
             self._counters["refusals_unanswered"] += 1
             return
         self._say(to, _ANSWER_WITH.get(reason, "refuse"), reply_with[:64] or "-", reason, now)
 
-    def _may_answer(self, to: str, now: float) -> bool:
+    def _may_answer(self, to: str, kind: str, now: float) -> bool:
         # An answer is smaller than what it answers and rare, so that it amplifies nothing.
         if not self._verifier.has_key_of(to):
             return False
-        left, since = self._tokens.get(to, (ANSWERS_PER_S, now))
+        left, since = self._tokens.get((to, kind), (ANSWERS_PER_S, now))
         left = min(ANSWERS_PER_S, left + (now - since) * ANSWERS_PER_S)
         if left < 1.0:
             return False
-        self._tokens[to] = (left - 1.0, now)
+        self._tokens[to, kind] = (left - 1.0, now)
         return True
 
     # ---- acknowledgements
@@ -128,7 +129,7 @@ class Notices:
         Raises: Refused
         """
         peer = self._verifier.check_signature(challenge).jid
-        if not self._may_answer(peer, now.steady_s):
+        if not self._may_answer(peer, TELL, now.steady_s):
             self._counters["challenges_unanswered"] += 1
             return
         known = self._verifier.knows(challenge)

@@ -368,7 +368,8 @@ async def test_refusals_are_never_answered_and_are_few(
         for _ in range(20):
             sensor.bus.transmit(replace(sensor.sign(notice), session="s"), REACTION)
         await until(lambda: reaction.count("refused_bad-signature") == 20)
-        assert [m for m in sensor.answers if m.get_metadata("performative") != "inform"] == []
+        # A challenge may come late: it asks, and answers nothing.
+        assert {m.get_metadata("performative") for m in sensor.answers} <= {"inform", ASK}
         for number in range(100):
             sensor.send(sensor.order(f"flood-{number}"))
         await until(lambda: reaction.count("refused_role") == 100)

@@ -110,6 +110,17 @@ def test_a_challenge_is_answered_with_its_word_and_one_of_our_own(side: Side) ->
     assert side.said[-1].reply_with == "", "it was asked a moment ago"
 
 
+def test_neither_refusals_nor_challenges_use_up_what_the_other_needs(side: Side) -> None:
+    for _ in range(50):
+        side.notices.refuse(PEER, "m", "role", at(1.0))
+    side.notices.tell(side.challenge(), at(1.0))
+    assert side.said[-1].performative == TELL
+    for _ in range(50):
+        side.notices.tell(side.challenge(), at(5.0))
+    side.notices.refuse(PEER, "m", "role", at(5.0))
+    assert side.said[-1].performative == "refuse"
+
+
 def test_a_forged_challenge_is_not_answered(side: Side, honeynet: Settings) -> None:
     side.identity = load_identity(honeynet, "reaction", "gw1")  # the wrong key
     with pytest.raises(Refused, match="bad-signature"):
