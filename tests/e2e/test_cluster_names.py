@@ -19,6 +19,7 @@ import pytest
 
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
+from agents.base.local import reachable_name
 from agents.console.agent import ConsoleAgent
 from agents.console.operator_socket import operator_socket
 from agents.launcher.xmpp_server import XmppServer
@@ -221,32 +222,36 @@ async def test_both_ways_of_renaming_reach_the_next_alert(honeynet: Path) -> Non
         assert f'in cluster {number} ("night backup", ' in await net.next_alert(3)
 
         url = "http://localhost/api/v1"
-        at_socket = httpx.AsyncHTTPTransport(uds=str(operator_socket(net.settings, "gw1")))
         token = (net.settings.state_dir / "console-token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(transport=at_socket, headers=headers, timeout=15) as client:
-            body = {"name": "own scanner", "traffic_class": "Normal", "reason": "ticket 4711"}
-            # While the file is no good, the console is refused too, with the reason.
-            answer = await client.post(f"{url}/clusters/{number}", json=body)
-            assert answer.status_code == 422
-            assert "Sinscan" in answer.json()["detail"]
-            path.write_text(good, encoding="utf-8")
+        with reachable_name(operator_socket(net.settings, "gw1")) as name:
+            at_socket = httpx.AsyncHTTPTransport(uds=name)
+            async with httpx.AsyncClient(
+                transport=at_socket, headers=headers, timeout=15
+            ) as client:
+                body = {"name": "own scanner", "traffic_class": "Normal", "reason": "ticket 4711"}
+                # While the file is no good, the console is refused too, with the reason.
+                answer = await client.post(f"{url}/clusters/{number}", json=body)
+                assert answer.status_code == 422
+                assert "Sinscan" in answer.json()["detail"]
+                path.write_text(good, encoding="utf-8")
 
-            bad = await client.post(f"{url}/clusters/{number}", json=body | {"traffic_class": "X"})
-            assert bad.status_code == 422
-            assert "unknown class 'X'" in bad.json()["detail"]
-            taken = analyzer.counters["names_taken"]
-            answer = await client.post(f"{url}/clusters/{number}", json=body)
-            assert answer.status_code == 200, answer.text
-            rest_s = await until(lambda: analyzer.counters["names_taken"] > taken)
-            said = await net.next_alert(4)
-            assert f'in cluster {number} ("own scanner", Normal, ' in said
-            assert "<rdfs:label>own scanner</rdfs:label>" in path.read_text(encoding="utf-8")
-            shown = (await client.get(f"{url}/clusters")).json()["clusters"][number]
-            assert (shown["name"], shown["traffic_class"]) == ("own scanner", "Normal")
-            lines = (await client.get(f"{url}/audit")).json()["lines"]
-            (line,) = (x for x in lines if x["what"] == "cluster renamed")
-            assert (line["who"], line["subject"]) == ("user:cli", f"cluster {number}")
+                unknown = body | {"traffic_class": "X"}
+                bad = await client.post(f"{url}/clusters/{number}", json=unknown)
+                assert bad.status_code == 422
+                assert "unknown class 'X'" in bad.json()["detail"]
+                taken = analyzer.counters["names_taken"]
+                answer = await client.post(f"{url}/clusters/{number}", json=body)
+                assert answer.status_code == 200, answer.text
+                rest_s = await until(lambda: analyzer.counters["names_taken"] > taken)
+                said = await net.next_alert(4)
+                assert f'in cluster {number} ("own scanner", Normal, ' in said
+                assert "<rdfs:label>own scanner</rdfs:label>" in path.read_text(encoding="utf-8")
+                shown = (await client.get(f"{url}/clusters")).json()["clusters"][number]
+                assert (shown["name"], shown["traffic_class"]) == ("own scanner", "Normal")
+                lines = (await client.get(f"{url}/audit")).json()["lines"]
+                (line,) = (x for x in lines if x["what"] == "cluster renamed")
+                assert (line["who"], line["subject"]) == ("user:cli", f"cluster {number}")
 
         # A restarted analyzer knows the name, also while the ontology agent is away.
         await net.stop("ontology")

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 _PREAMBLE = """
-import os, sys
+import os, subprocess, sys
 from pathlib import Path
 disk = Path(sys.argv[1])
 
@@ -27,7 +27,7 @@ def empty():
     (disk / "filler").unlink()
 
 def remount(how):
-    assert os.system(f"mount -o remount,{how} {disk}") == 0, how
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 """
 
 
