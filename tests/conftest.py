@@ -1,6 +1,8 @@
 """Imported before any test: `agents` puts its stand-ins for SPADE's bundled parts in place, so that
 a test may import ``spade`` first."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,15 @@ def tmp_path(tmp_path: Path) -> Path:
     """As pytest's, but not for its owner alone: agents that root starts are other users."""
     tmp_path.chmod(0o755)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Commands set logging up for their process; what they leave writes into a closed stream."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = [
+        h for h in root.handlers if h in handlers or "_pytest" in type(h).__module__
+    ]
+    root.setLevel(level)
