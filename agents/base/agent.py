@@ -401,6 +401,7 @@ class BaseAgent(Generic[Running]):
             await self._stopping.wait()
         finally:
             try:
+                await exchange.end_receiving()
                 if self._ready.is_set():
                     await self.on_stop()
             finally:

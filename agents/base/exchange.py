@@ -32,6 +32,8 @@ from ontology.records import Record
 
 logger = logging.getLogger(__name__)
 
+LAST_HANDLER_S = 5.0
+"""What a handler gets that runs when the agent is to end."""
 HANDLER_LIMIT_S = 60.0
 IDLE_S = 5.0
 """Longest sleep of the task that sends."""
@@ -83,6 +85,10 @@ class Exchange:
         self.wake = asyncio.Event()
         """Set when there may be something to send."""
         self._busy_since: float | None = None
+        self._free = asyncio.Event()
+        """Set while no handler runs."""
+        self._free.set()
+        self._ending = False
         self._taken = 0
         """Messages dealt with, for good or not."""
         self.backlog = Backlog()
@@ -127,6 +133,14 @@ class Exchange:
     def receive(self) -> None:
         """From now on messages are taken in."""
         self.bus.ensure_receiving()
+
+    async def end_receiving(self) -> None:
+        """No further message is handled (each comes again to our next process), and the handler
+        that runs gets a while: the role is about to close what handlers use."""
+        self._ending = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_HANDLER_S):
+                await self._free.wait()
 
     def waited(self) -> tuple[float, int]:
         """Seconds that messages wait to be dealt with, and how many do; ask every second."""
@@ -233,6 +247,9 @@ class Exchange:
 
     async def _on_mail(self, raw: Any, arrived: ClockReading) -> None:
         """Everything else, in order; nothing may leave here but a cancellation."""
+        if self._ending:
+            return
+        self._free.clear()
         self._busy_since = time.monotonic()
         try:
             message = raw if isinstance(raw, AclMessage) else from_spade(raw)
@@ -247,6 +264,7 @@ class Exchange:
             logger.exception("%s: handler failed; the message will come again", self._jid)
         finally:
             self._busy_since = None
+            self._free.set()
             self._taken += 1
             self.wake.set()
 

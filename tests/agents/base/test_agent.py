@@ -177,6 +177,39 @@ async def test_what_a_handler_sends_leaves_when_it_is_over(
     assert [r.explanation for r in correlation.got if isinstance(r, Alert)] == ["said"]
 
 
+async def test_what_handlers_use_is_closed_after_them(
+    honeynet: Settings, server: XmppServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stop waits for the handler that runs; what comes after it is kept for the next process."""
+
+    class Slow(Recorder):
+        closed = False
+
+        async def on_start(self) -> None:
+            self.at_end(self._close)
+            await super().on_start()
+
+        def _close(self) -> None:
+            self.closed = True
+
+        async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+            self.stop()
+            await asyncio.sleep(0.3)
+            assert not self.closed
+            self.got += records
+
+    analyzer = Slow(honeynet, "analyzer")
+    async with running(honeynet, "correlation") as (correlation,):
+        task = asyncio.ensure_future(analyzer.run())
+        for number in range(5):
+            wish = Subscription(id=f"urn:uuid:{number}", topic="Alert")
+            await correlation.send(analyzer.jid, "subscribe", [wish], protocol="fipa-subscribe")
+        await task
+        assert analyzer.closed and len(analyzer.got) == 1
+        assert correlation.pending == 4
+    assert "handler failed" not in caplog.text
+
+
 async def test_a_killed_behaviour_is_started_again(honeynet: Settings, server: XmppServer) -> None:
     async with running(honeynet, "analyzer", "correlation") as (analyzer, correlation):
         for behaviour in list(correlation._exchange.bus.behaviours):
