@@ -100,6 +100,10 @@ def flooding(url: str, begun: str, addresses: int) -> Iterator[Flood]:
         flood.stop()
 
 
+LOGIN_LIMIT_S = 30.0
+"""In which a person who tries again gets in, on a machine that is busy with the flood itself."""
+
+
 def timed(ask: Callable[[], object]) -> float:
     begin = time.monotonic()
     ask()
@@ -129,10 +133,9 @@ def test_a_flood_of_connections_keeps_nobody_out(serve, settings, begun, address
             with person.stream("GET", "/api/v1/events") as stream:
                 assert "hello" in next(stream.iter_text())
             # Somebody who isn't logged in yet: like a browser, he tries again when he is cut off.
-            tries = 1
+            last = time.monotonic() + LOGIN_LIMIT_S
             while not logs_in(running.url, headers):
-                tries += 1
-                assert tries < 20
+                assert time.monotonic() < last
     assert running.link.console.counters["connections_shed"] > 0
 
 

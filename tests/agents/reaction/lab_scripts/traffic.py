@@ -46,6 +46,8 @@ class Scenarios:
         self.pot = net.honeypots[0]
         monitor = net.monitor
         self.allow = (IPv4Network(monitor.ipv4), IPv6Network(f"{monitor.ipv6}/128"))
+        # On a busy machine the bridges and neighbours of IPv6 take a while.
+        wait_for(lambda: all(self.matrix().values()))
 
     @contextlib.contextmanager
     def firewall(self) -> Iterator[Nftables]:
