@@ -1,6 +1,7 @@
 """Imported before any test: `agents` puts its stand-ins for SPADE's bundled parts in place, so that
 a test may import ``spade`` first."""
 
+import fcntl
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,32 @@ SLOW = {
     "test_setup.py",
 }
 """Modules that `make test-fast` leaves out: those that take more than some three seconds."""
+
+WHOLE_MACHINE = {
+    "e2e/test_cells.py",
+    "e2e/test_clocks.py",
+    "e2e/test_contact_flood.py",
+    "e2e/test_demo.py",
+    "e2e/test_disk_faults.py",
+    "e2e/test_hostile_inside.py",
+    "e2e/test_nodes_alone.py",
+    "e2e/test_resilience.py",
+    "e2e/test_states.py",
+    "e2e/test_two_disks.py",
+}
+"""Modules whose tests run a whole honeynet that has to answer in seconds: one of them at a time."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Waits for its turn before the test's time limit begins to run."""
+    if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in WHOLE_MACHINE:
+        turn = HERE.parent / ".pytest_cache" / "whole-machine.lock"
+        turn.parent.mkdir(exist_ok=True)
+        with turn.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return (yield)
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
