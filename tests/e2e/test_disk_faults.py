@@ -44,6 +44,14 @@ def test_the_disk_is_full(tmp_path: Path, scenario: str) -> None:
     assert seen["archive goes on"] and seen["log lines"] < 400
 
 
+def test_the_disk_becomes_read_only(tmp_path: Path) -> None:
+    seen = run(tmp_path, "read_only")
+    code, text = seen["status"]
+    assert code == 3 and "messages.fipa: read-only" in text, text
+    assert seen["well again"], seen["left"]
+    assert seen["archive goes on"] and seen["log lines"] < 400
+
+
 def test_files_are_damaged(tmp_path: Path) -> None:
     seen = run(tmp_path, "damaged")
     code, text = seen["status"]

@@ -19,6 +19,7 @@ from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
 from agents.trust.pki import ensure_authority
 from datasets.laboratory.network import Lab
+from datasets.laboratory.read_only_disk import build, environment, make_read_only, make_writable
 from datasets.laboratory.topology import LabHost, build_honeynet
 
 HONEYNET = """\
@@ -88,6 +89,8 @@ class World:
         assert decoy.stdout is not None and decoy.stdout.readline() == "ready\n"
         (folder / "passwords.txt").write_text("".join(f"password{n}\n" for n in range(5000)))
         self.seen: dict[str, Any] = {}
+        self.words: dict[str, str] = {}
+        """Of the agents' environment, beside ours."""
         self.launcher: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -100,7 +103,7 @@ class World:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=os.environ,
+            env=os.environ | self.words,
         )
         up = until(self._is_up, 90)
         self.seen.setdefault("up", []).append(up and round(time.monotonic() - begun, 1))
@@ -208,6 +211,19 @@ def full(world: World) -> None:
     world.after()
 
 
+def read_only(world: World) -> None:
+    """The disk becomes read-only under all open files."""
+    world.words = environment(build(world.folder), world.state)
+    world.start()
+    make_read_only(world.state)
+    world.seen["during"] = world.attack()
+    world.seen["told"] = until(world.reasons, 30)
+    world.seen["status"] = world.status()
+    world.seen["reasons"] = world.reasons()
+    make_writable(world.state)
+    world.after()
+
+
 def full_at_start(world: World) -> None:
     world.start()
     world.stop()
@@ -280,7 +296,7 @@ def no_descriptors(world: World) -> None:
     world.seen["same processes"] = {a["pid"] for a in world.agents()} == pids
 
 
-SCENARIOS = {f.__name__: f for f in (full, full_at_start, damaged, no_descriptors)}
+SCENARIOS = {f.__name__: f for f in (full, read_only, full_at_start, damaged, no_descriptors)}
 
 
 def main(folder: Path, scenario: str) -> dict[str, Any]:
