@@ -32,6 +32,8 @@ _PROPERTY = {
     "routers": IDPS.hasRouter,
     "broadcasts": IDPS.hasBroadcastAddress,
     "alerts": IDPS.restsOnAlert,
+    "host": IDPS.observedOnHost,
+    "host_events": IDPS.restsOnHostEvent,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
     "cause": IDPS.causedBy,
@@ -59,7 +61,7 @@ _PROPERTY = {
 _REFERENCES = frozenset(
     {
         *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
-        *("received", "agent", "announcement"),
+        *("received", "agent", "announcement", "host_events"),
     }
 )
 """Fields that hold ids of other records."""

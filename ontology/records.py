@@ -19,6 +19,9 @@ from ontology.connection_batch import CONTENT_FLAGS as CONTENT_FLAGS
 from ontology.connection_batch import INDICATORS as INDICATORS
 from ontology.connection_batch import ConnectionBatch as ConnectionBatch
 from ontology.gateway_addresses import GatewayAddresses as GatewayAddresses
+from ontology.host_event import HOST_EVENT_KINDS as HOST_EVENT_KINDS
+from ontology.host_event import MAX_EVENTS_OF_ALERT
+from ontology.host_event import HostEvent as HostEvent
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
 from ontology.oversight import OversightRecord
@@ -93,6 +96,9 @@ class Alert:
     """Why, in a sentence a person can check: counts, ports, flags, cluster and distance."""
     stage: AlertStage = "original"
     """AFF: ``original`` (analyzer), ``junior`` (filtered), ``senior`` (fused and assessed)."""
+    host_events: tuple[str, ...] = ()
+    """Ids of the `HostEvent` it was made from, or that name the process behind it; sorted, at most
+    `MAX_EVENTS_OF_ALERT`."""
 
     def __post_init__(self) -> None:
         _check_time("begin_us", self.begin_us)
@@ -100,6 +106,8 @@ class Alert:
         _check_unit("confidence", self.confidence)
         _check_port("target_port", self.target_port)
         _check_member("stage", self.stage, ALERT_STAGES)
+        if len(self.host_events) > MAX_EVENTS_OF_ALERT:
+            raise ValueError(f"host_events must be at most {MAX_EVENTS_OF_ALERT}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +326,7 @@ class OntologyAction:
 
 Record = (
     ConnectionBatch
+    | HostEvent
     | Alert
     | Incident
     | Decision

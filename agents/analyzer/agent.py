@@ -24,9 +24,12 @@ from agents.base.subscriptions import Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
+from agents.settings.honeynet import Node
 from ontology.records import (
+    Address,
     Alert,
     ConnectionBatch,
+    HostEvent,
     OntologyChanged,
     Record,
     Subscription,
@@ -44,6 +47,9 @@ MAX_UNVERIFIED = 2_000
 
 
 WISH_LIMIT_S = 60
+ARCHIVE_LIMIT_S = 600
+RELEASE_S = 0.5
+"""How often outgoing alerts that wait for their process are looked at."""
 MAX_SEEN = 4096
 """Ids of records from the sensor that are remembered."""
 
@@ -101,6 +107,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
             drift=drift,
             detectors=settings.node_named(self.node).detectors,
             protected=[address for node in settings.node for address in node.addresses],
+            reporting=_reporting(settings.node_named(self.node)),
         )
         detection = Detection(
             core,
@@ -112,6 +119,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
         )
         self._take_names(detection, await asyncio.to_thread(detection.kept_names.load))
         self.spawn(self._ask_for_names(), name="question for names")
+        self.every(RELEASE_S, self._release, name="processes")
         return detection
 
     async def _ask_for_names(self) -> None:
@@ -127,6 +135,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         await self._pass_on([r for r in records if isinstance(r, Alert)])
+        await self._on_host_events([r for r in records if isinstance(r, HostEvent)])
         running = self.running
         if any(isinstance(r, TrafficCluster) for r in records) and self._take_names(
             running, records
@@ -135,7 +144,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
         for record in records:
             if isinstance(record, ConnectionBatch):
                 await self._on_batch(record)
-            elif isinstance(record, Alert | TrafficCluster | OntologyChanged):
+            elif isinstance(record, Alert | HostEvent | TrafficCluster | OntologyChanged):
                 continue
             elif isinstance(record, Subscription):
                 if message.performative in ("agree", "refuse"):
@@ -180,6 +189,29 @@ class AnalyzerAgent(BaseAgent[Detection]):
             logger.info("passed on: %s from %s", alert.classification, alert.source)
         for alert in alerts:
             self._remember(alert.id)
+
+    async def _on_host_events(self, events: Sequence[HostEvent]) -> None:
+        """What the sensor read in logs of hosts: for explanations, rules and the archive."""
+        events = [event for event in events if event.id not in self._seen]
+        if not events:
+            return
+        await self._publish(self.running.core.on_host_events(events, now_us()))
+        self.counters["host_events"] += len(events)
+        archive = ontology_agent_of(self.settings, self.node)
+        if archive:
+            # Nobody's decision hangs on these: an archive that is away for long gets the latest.
+            await self.send(
+                archive, "inform", events, protocol="fipa-subscribe", within_s=ARCHIVE_LIMIT_S
+            )
+        for event in events:
+            self._remember(event.id)
+
+    async def _release(self) -> None:
+        await self._publish(self.running.core.release(now_us()))
+
+    async def on_stop(self) -> None:
+        """Say what still waits for an explanation."""
+        await self._publish(self.running.core.release(now_us(), final=True))
 
     def _remember(self, name: str) -> None:
         self._seen[name] = None
@@ -239,3 +271,12 @@ class AnalyzerAgent(BaseAgent[Detection]):
                 part = own[begin : begin + ALERTS_PER_MESSAGE]
                 await self.send_many(subscribers, "inform", part, protocol="fipa-subscribe")
                 await asyncio.sleep(0)  # there may be thousands, each message takes milliseconds
+
+
+def _reporting(node: Node) -> list[Address]:
+    """Hosts whose audit log the node's sensor reads: those of its inputs, else itself."""
+    found: list[Address] = []
+    for entry in node.inputs:
+        if entry.kind == "audit":
+            found += entry.address or node.addresses
+    return found

@@ -15,8 +15,10 @@ from agents.analyzer.detectors import DetectorBoard, DetectorOptions
 from agents.analyzer.drift import GuardedDrift
 from agents.analyzer.features import FeatureExtractor
 from agents.analyzer.findings import Reporter, View
+from agents.analyzer.host_processes import HostProcesses
+from agents.analyzer.installations import Installations
 from agents.analyzer.outgoing import OwnHosts
-from ontology.records import Address, Alert, ConnectionBatch
+from ontology.records import Address, Alert, ConnectionBatch, HostEvent
 
 SHIPPED_MODEL = Path(__file__).with_name("model.npz")
 """Trained by ``ontoidps train`` from ``datasets/samples``."""
@@ -45,10 +47,12 @@ class AnalyzerCore:
         protected: Iterable[Address] = (),
         detectors: Sequence[str] | None = None,
         drift: GuardedDrift | None = None,
+        reporting: Iterable[Address] = (),
     ) -> None:
         """``honeypots``, ``protected``: own addresses; attacks by them get outgoing classes.
 
         ``detectors``: names of plug-ins; by default all of ours.
+        ``reporting``: hosts whose audit log is read: outgoing alerts of them wait for its events.
         ``drift``: of ``model``; None: its centres stay where training put them.
         """
         options = DetectorOptions(honeypots=tuple(honeypots), protected=tuple(protected))
@@ -57,6 +61,8 @@ class AnalyzerCore:
         self._model = model if drift is None else drift.moved(model)
         self._reporter = Reporter(self._model, analyzer)
         self._own_hosts = OwnHosts(options.honeypots, options.protected)
+        self._processes = HostProcesses(reporting)
+        self._installations = Installations(options.honeypots, analyzer)
         self._board = DetectorBoard(options, detectors)
         self.connections = 0
         """Connections seen."""
@@ -93,7 +99,29 @@ class AnalyzerCore:
         analyzer = self._reporter.analyzer
         return self._told([replace(alert, analyzer=analyzer) for alert in alerts], now_us)
 
+    def on_host_events(self, events: Sequence[HostEvent], now_us: int) -> list[Alert]:
+        """What hosts recorded of themselves: alerts that follow from it, and those of before whose
+        process is known now.
+
+        Args:
+            now_us: epoch microseconds.
+        """
+        self._processes.take(events)
+        found = self._installations.on_events(events)
+        ready = self._processes.release(waited=False)
+        return self._told(found, now_us) + self._passed(ready, now_us)
+
+    def release(self, now_us: int, *, final: bool = False) -> list[Alert]:
+        """Outgoing alerts that waited for what their host says of its processes, and go on now;
+        call it twice a second. ``final``: all of them."""
+        return self._passed(self._processes.release(final=final), now_us)
+
     def _told(self, alerts: list[Alert], now_us: int) -> list[Alert]:
+        return self._passed(self._processes.name(alerts), now_us, ask=True)
+
+    def _passed(self, alerts: list[Alert], now_us: int, *, ask: bool = False) -> list[Alert]:
+        if not alerts and not ask:
+            return []
         told = self._reporter.crowds.take(alerts, now_us)
         return sorted(told, key=lambda alert: (alert.begin_us, alert.id))
 
@@ -114,4 +142,5 @@ class AnalyzerCore:
             out["network_unasked"] = self._reporter.network.unasked
         if self._drift is not None:
             out.update(self._drift.counters())
+        out |= self._processes.counters
         return out | self._reporter.crowds.counters() | self._board.counters()

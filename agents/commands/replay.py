@@ -21,9 +21,11 @@ from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy, load_settings
 from ontology.json_objects import iso_time, json_object
 from ontology.reasoner.client import PelletWorker
-from ontology.records import Alert, Decision, HostProfile, Incident
+from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.signatures.parse import SignatureSet, load_signatures
 
+OF_HOSTS = ("audit", "wtmp")
+"""Logs in which a host tells of itself; they are read before all else."""
 _REASONS = 8
 _NAMED = 20
 """Rules left out that are named one by one."""
@@ -137,7 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
     pots = frozenset(host.address for host in hosts if "Honeypot" in host.roles)
     sources: list[tuple[Path, Parser | None]] = [(path, None) for path in arguments.capture]
     for kind, path in arguments.input:
-        sources.append((path, make_parser(kind, Options(honeypots=pots))))
+        own = _only(pots) if kind in OF_HOSTS else ()
+        sources.append((path, make_parser(kind, Options(honeypots=pots, own=own))))
+    # What a host recorded explains what captures show: it has to be known by then.
+    sources.sort(key=lambda source: source[1] is None or source[1].kind not in OF_HOSTS)
     if not sources:
         raise ValueError("name a capture, or a log with --input KIND:FILE")
     for path, _ in sources:
@@ -189,6 +194,12 @@ def run(arguments: argparse.Namespace) -> int:
         worker.close()
         ahead.close()
     return code
+
+
+def _only(pots: frozenset[Address]) -> tuple[Address, ...]:
+    """Whose log it is: the honeypot, if there is one of each family at most."""
+    single = len({pot.version for pot in pots}) == len(pots)
+    return tuple(pots) if single else ()
 
 
 def _variable(text: str) -> tuple[str, str]:

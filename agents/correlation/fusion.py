@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from agents.correlation.shares import Shares, owner_of
+from ontology.host_event import MAX_EVENTS_OF_ALERT
 from ontology.records import Address, Alert
 from ontology.vocabulary import superclasses
 
@@ -38,7 +39,8 @@ class Fused:
     """Ids of senior alerts that it takes the place of (a late alert closed the gap, or is now the
     first one)."""
     changed: bool
-    """False if it differs from before in nothing but ``end_us``, ``count`` and ``explanation``."""
+    """False if it differs from before in nothing but ``end_us``, ``count``, ``explanation`` and
+    ``host_events``."""
 
 
 @dataclass(slots=True)
@@ -196,6 +198,7 @@ def _merge(a: _Group, b: _Group) -> _Group:
         count=x.count + y.count,
         confidence=max(x.confidence, y.confidence),
         explanation=spoken.alert.explanation,
+        host_events=tuple(sorted({*x.host_events, *y.host_events})[:MAX_EVENTS_OF_ALERT]),
     )
     return _Group(
         alert=alert,
@@ -219,7 +222,11 @@ def _fused(group: _Group, before: list[_Group]) -> Fused:
     for old in before:
         if old.alert.id == alert.id and not replaces:
             same = replace(
-                old.alert, end_us=alert.end_us, count=alert.count, explanation=alert.explanation
+                old.alert,
+                end_us=alert.end_us,
+                count=alert.count,
+                explanation=alert.explanation,
+                host_events=alert.host_events,
             )
             changed = same != alert
     return Fused(alert=alert, replaces=replaces, changed=changed)

@@ -27,6 +27,7 @@ class IncidentKind:
 KINDS = {
     "ScanThenBruteForce": IncidentKind("ScanThenBruteForceIncident", 0.9),
     "ScanThenExploit": IncidentKind("ScanThenExploitIncident", 0.95),
+    "BruteForceThenInstallation": IncidentKind("BruteForceThenInstallationIncident", 0.95),
     "MultiHoneypotScan": IncidentKind("MultiHoneypotScanIncident", 0.7, per_target=False),
     "OwnHostAttack": IncidentKind("CompromisedHostIncident", 0.8),
     "FloodOnHost": IncidentKind("FloodIncident", 0.7),

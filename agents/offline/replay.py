@@ -25,7 +25,7 @@ from agents.settings.honeynet import Policy
 from datasets.captures.pcap import RawPackets, read_capture
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
-from ontology.records import Alert, ConnectionBatch, Decision, HostProfile, Incident
+from ontology.records import Alert, ConnectionBatch, Decision, HostEvent, HostProfile, Incident
 
 # Small enough that alerts come out while a long capture is still being read, and memory stays flat;
 # as large as in `benchmarks/bench_packets.py`, so that what a block costs by itself hardly counts.
@@ -55,6 +55,7 @@ class Totals:
     """One direction of connections only was captured: nothing in it is verified."""
     connections: int = 0
     lines: int = 0
+    host_events: int = 0
     refused: int = 0
     """Lines of a log that could not be used …"""
     why_refused: str = ""
@@ -143,12 +144,15 @@ class Replay:
         intake = Intake(parser, sensor="replay")
         self.totals.why_refused = self.totals.nothing_read = ""
         before = Totals(lines=self.totals.lines, refused=self.totals.refused)
-        for number, lines in enumerate(read_lines(path)):
+        for number, lines in enumerate(
+            read_lines(path, record_bytes=getattr(parser, "record_bytes", 0))
+        ):
             records = intake.on_lines(lines, f"{path.name}:{number}", now_us)
             self.totals.lines = before.lines + intake.counters["lines"]
             self.totals.refused = before.refused + intake.counters["refused"]
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
             yield from self._others([r for r in records if isinstance(r, Alert)])
+            yield from self._happened([r for r in records if isinstance(r, HostEvent)])
         self.totals.why_refused = intake.refusals()
         self.totals.nothing_read = intake.trouble()
 
@@ -158,6 +162,7 @@ class Replay:
         self.totals.one_sided = self._sensor.one_sided
         if self._signatures is not None:
             yield from self._others(self._signatures.finish())
+        yield from self._alerts(self._analyzer.release(self._sensor.last_us, final=True))
 
     def _packets(self, raw: RawPackets) -> Iterator[Alert | Incident | Decision]:
         raw = self._sensor.on_packets(raw)
@@ -189,6 +194,13 @@ class Replay:
             totals.malformed += batch.malformed
             totals.connections += len(batch.connections)
             yield from self._alerts(self._analyzer.on_batch(batch))
+
+    def _happened(self, events: list[HostEvent]) -> Iterator[Alert | Incident | Decision]:
+        """What a host recorded, as a live analyzer takes it."""
+        if events:
+            self.totals.host_events += len(events)
+            now_us = max(event.begin_us for event in events)
+            yield from self._alerts(self._analyzer.on_host_events(events, now_us))
 
     def _others(self, alerts: list[Alert]) -> Iterator[Alert | Incident | Decision]:
         """Alerts that no detector found, as a live analyzer passes them on."""

@@ -1,13 +1,13 @@
 """The ontology agent: archives what is reported and decided, answers questions, watches the files.
 
-Receives Alert (from analyzers, which it subscribes to), Incident, Decision and Block, and archives
-them; receives Query, sends Answer. Sends OntologyChanged with all files (KnowledgePiece) to those
-who reason when an edit of the ontology, the rules, the attack models or the policy tables has
-passed all checks, and keeps what they made of it; an edit that has not is logged, and what was
-valid before stays. Tells analyzers and supervisor what the clusters are called (TrafficCluster),
-and takes the supervisor's wish to call one otherwise. Asserts and retracts facts for the supervisor
-(OntologyAction), tells correlation what they say of hosts (HostProfile), and translates fragments
-for anyone.
+Receives Alert (from analyzers, which it subscribes to), HostEvent, Incident, Decision and Block,
+and archives them; receives Query, sends Answer. Sends OntologyChanged with all files
+(KnowledgePiece) to those who reason when an edit of the ontology, the rules, the attack models or
+the policy tables has passed all checks, and keeps what they made of it; an edit that has not is
+logged, and what was valid before stays. Tells analyzers and supervisor what the clusters are called
+(TrafficCluster), and takes the supervisor's wish to call one otherwise. Asserts and retracts facts
+for the supervisor (OntologyAction), tells correlation what they say of hosts (HostProfile), and
+translates fragments for anyone.
 """
 
 from __future__ import annotations

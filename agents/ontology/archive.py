@@ -32,14 +32,16 @@ from agents.base.disk_faults import Faults, NotNow, Untold
 from agents.ontology.archive_folder import damage_name, fault_in, folder_bytes, open_folder
 from ontology.clusters_file import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
-from ontology.records import Alert, Block, Decision, Incident, Record
+from ontology.records import Alert, Block, Decision, HostEvent, Incident, Record
 from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
 
-Archived = Alert | Incident | Decision | Block
+Archived = Alert | Incident | Decision | Block | HostEvent
 """The kinds of record that are kept."""
 
 CAPACITY: Final = 50_000
 """Records kept by default."""
+HOST_EVENT_SHARE: Final = 5
+"""Host events are a fifth of the records at most: who runs many programs pushes out no incident."""
 SIZE_BYTES: Final = 512 << 20
 """Of the folder. A record takes 3 kB once it is compacted, and 9 kB more before that."""
 COMPACT_AFTER: Final = 5_000
@@ -58,6 +60,8 @@ _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
 _COUNT = NamedNode(IDPS.count)
+_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+_HOST_EVENT = NamedNode(IDPS.HostEvent)
 _FLUSH_FROM = 1_000
 """Triples written at once, from which on the store is made to put them on disk."""
 
@@ -122,9 +126,10 @@ class Archive:
         # Id to sequence number, oldest first.
         self._order: OrderedDict[str, int] = OrderedDict(sorted(self._sequences(), key=_second))
         self._next = next(reversed(self._order.values()), 0) + 1
+        of_hosts = set(self._of_hosts())
+        self._host_events = OrderedDict.fromkeys(name for name in self._order if name in of_hosts)
         self._removed = int(self._note(_REMOVED) or 0)
-        if len(self._order) > self._capacity:
-            self._make_room()
+        self._make_room()
 
     def _fail(self, error: Exception) -> None:
         self._failed = _line(error)
@@ -186,7 +191,7 @@ class Archive:
             self._store.optimize()
             if folder_bytes(self._path) > self._size_bytes:
                 tenth = max(1, len(self._order) // 10)
-                self._drop(tenth)
+                self._drop(list(islice(self._order, tenth)))
                 self._changed = tenth
         except STORE_ERRORS as e:
             self._fail(e)
@@ -239,6 +244,9 @@ class Archive:
                     self._forget(name)
                 self._store.extend(quads)  # one transaction: a crash leaves all of it or nothing
                 self._order |= numbers
+                for name, record in latest.items():
+                    if isinstance(record, HostEvent):
+                        self._host_events[name] = None
                 self._next += len(numbers)
                 removed = self._make_room()
                 self._changed += len(numbers) + removed
@@ -327,19 +335,22 @@ class Archive:
         return any(isinstance(n, Literal) and int(n.value) > record.count for n in kept)
 
     def _make_room(self) -> int:
+        events = max(0, len(self._host_events) - max(self._capacity // HOST_EVENT_SHARE, 1))
+        self._drop(list(islice(self._host_events, events)))
         surplus = max(0, len(self._order) - self._capacity)
-        self._drop(surplus)
-        return surplus
+        self._drop(list(islice(self._order, surplus)))
+        return events + surplus
 
-    def _drop(self, count: int) -> None:
-        for name in list(islice(self._order, count)):
+    def _drop(self, names: Sequence[str]) -> None:
+        for name in names:
             self._forget(name)
-        if count:
-            self._removed += count
+        if names:
+            self._removed += len(names)
             self._set_note(_REMOVED, str(self._removed))
 
     def _forget(self, name: str) -> None:
         number = self._order.pop(name, None)
+        self._host_events.pop(name, None)
         if number is None:
             return
         node = NamedNode(name)
@@ -363,6 +374,12 @@ class Archive:
         for quad in self._store.quads_for_pattern(None, _SEQUENCE, None, _META):
             if isinstance(quad.subject, NamedNode) and isinstance(quad.object, Literal):
                 yield quad.subject.value, int(quad.object.value)
+
+    def _of_hosts(self) -> Iterator[str]:
+        found = self._store.quads_for_pattern(None, _TYPE, _HOST_EVENT, DefaultGraph())
+        for quad in found:
+            if isinstance(quad.subject, NamedNode):
+                yield quad.subject.value
 
     def _note(self, predicate: NamedNode) -> str:
         for quad in self._store.quads_for_pattern(_META, predicate, None, _META):

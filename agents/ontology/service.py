@@ -14,6 +14,7 @@ from ontology.records import (
     Answer,
     Block,
     Decision,
+    HostEvent,
     Incident,
     OntologyAction,
     OntologyChanged,
@@ -62,7 +63,7 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
                 return Work(reports=reports)
             kept: list[Archived] = []
             for record in records:
-                if not isinstance(record, Alert | Incident | Decision | Block):
+                if not isinstance(record, Alert | Incident | Decision | Block | HostEvent):
                     raise ServiceError(f"{type(record).__name__} is not archived")
                 kept.append(record)
             return Work(archive=tuple(kept))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +19,7 @@ from agents.messages.acl import AclMessage
 from agents.sensor.capture.opener import DirectOpener, SocketOpener, start_opener
 from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.inputs.follower import Follower
-from ontology.records import Alert, ConnectionBatch, Record, Role
+from ontology.records import Alert, ConnectionBatch, HostEvent, Record, Role
 
 if TYPE_CHECKING:
     from agents.sensor.signatures.match_process import MatchProcess
@@ -86,6 +87,7 @@ class SensorAgent(BaseAgent[Observation]):
         Loss("arp_evicted", "ARP claims forgotten, too many came"),
         Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
         Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
+        Loss("input.*.held_back", "log {}: host events left out, too many came"),
         Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
         Loss("input.*.gap", "log {}: gaps, it was rotated away before it was read"),
     )
@@ -205,14 +207,17 @@ class SensorAgent(BaseAgent[Observation]):
         room = 0 if self.pending > INPUT_PENDING else ALERTS_PER_MESSAGE * 4
         await self._send_records(list(watch.take(room)))
 
-    async def _send_records(self, records: list[ConnectionBatch | Alert]) -> None:
+    async def _send_records(self, records: Sequence[ConnectionBatch | Alert | HostEvent]) -> None:
         alerts = [record for record in records if isinstance(record, Alert)]
+        happened = [record for record in records if isinstance(record, HostEvent)]
         for record in records:
             if isinstance(record, ConnectionBatch):
                 await self.send(self._analyzer, "inform", [record], protocol="fipa-subscribe")
-        for begin in range(0, len(alerts), ALERTS_PER_MESSAGE):
-            part = alerts[begin : begin + ALERTS_PER_MESSAGE]
-            await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
+        # Events of hosts first: they explain alerts, and never the other way round.
+        for some in (happened, alerts):
+            for begin in range(0, len(some), ALERTS_PER_MESSAGE):
+                part = some[begin : begin + ALERTS_PER_MESSAGE]
+                await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
 
     async def _send_batches(self) -> None:
         sources = self.running.sources

@@ -18,6 +18,7 @@ from ontology.records import (
     ConnectionBatch,
     Decision,
     GatewayAddresses,
+    HostEvent,
     OntologyAction,
     Record,
     TrafficCluster,
@@ -38,6 +39,8 @@ def _rule(senders: str, performatives: str, records: str, receivers: str) -> _Ru
 
 PERMITTED = (
     _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
+    _rule("sensor", "inform", "HostEvent", "analyzer"),
+    _rule("analyzer", "inform", "HostEvent", "ontology"),
     _rule("correlation ontology", "subscribe cancel", "Subscription", "analyzer"),
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
@@ -153,6 +156,8 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
             case Alert() if sender.role == "sensor":
+                honest = record.sensor == sender.jid
+            case HostEvent() if sender.role == "sensor":
                 honest = record.sensor == sender.jid
             case ConnectionBatch():
                 honest = record.sensor == sender.jid

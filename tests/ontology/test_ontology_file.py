@@ -119,7 +119,12 @@ def test_data_properties_have_one_xsd_range(graph: rdflib.Graph) -> None:
 def test_each_correlation_rule_has_a_sub_property_of_its_own(graph: rdflib.Graph) -> None:
     correlated = rdflib.URIRef(IDPS.correlatedWith)
     found = {str(s).removeprefix(NAMESPACE) for s in graph.subjects(RDFS.subPropertyOf, correlated)}
-    assert found == {"scanThenBruteForce", "scanThenExploit", "multiHoneypotScan"}
+    assert found == {
+        "scanThenBruteForce",
+        "scanThenExploit",
+        "bruteForceThenInstallation",
+        "multiHoneypotScan",
+    }
 
 
 def test_terms_of_ontoidpsma_are_aligned(graph: rdflib.Graph) -> None:

@@ -79,7 +79,7 @@ def test_attack_classes_hold_parents_but_neither_root_nor_incidents() -> None:
     assert {"Scan", "SynScan", "UnknownAnomaly"} <= v.ATTACK_CLASSES
     assert "Attack" not in v.ATTACK_CLASSES
     assert not v.ATTACK_CLASSES & v.INCIDENT_CLASSES
-    assert len(v.INCIDENT_CLASSES) == 9
+    assert len(v.INCIDENT_CLASSES) == 10
     assert {"Honeypot", "Gateway", "ProtectedHost"} <= v.HOST_CLASSES
 
 

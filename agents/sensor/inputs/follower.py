@@ -16,7 +16,7 @@ from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
 from agents.sensor.inputs.tail import Stretch, Tail
 from agents.settings.honeynet import Input
-from ontology.records import Address, Alert, ConnectionBatch
+from ontology.records import Address, Alert, ConnectionBatch, HostEvent
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,12 @@ class Follower:
         self._intake = Intake(self._parser, sensor=sensor)
         # One state file per input; the path is in the name only as a hash, whatever it is made of.
         state = f"input-{settings.kind}-{hashlib.sha256(self._name.encode()).hexdigest()[:16]}.json"
-        self._tail = Tail(settings.path, state_dir / state, from_start=settings.from_start)
+        self._tail = Tail(
+            settings.path,
+            state_dir / state,
+            from_start=settings.from_start,
+            record_bytes=getattr(self._parser, "record_bytes", 0),
+        )
         self._lock = threading.Lock()
         self._stretch: Stretch | None = None
         self._complained = self._fault = ""
@@ -68,7 +73,7 @@ class Follower:
             # Only what helps to understand the next lines is lost, not the place.
             logger.warning("%s: forgets its open sessions: %s", self._name, e)
 
-    def next(self, now_us: int) -> list[ConnectionBatch | Alert] | None:
+    def next(self, now_us: int) -> list[ConnectionBatch | Alert | HostEvent] | None:
         """Records of the next lines (perhaps none), or None if there are no new lines."""
         with self._lock:
             if self._closed:

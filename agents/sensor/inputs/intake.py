@@ -20,7 +20,8 @@ from agents.sensor.inputs.events import (
     clean,
     text_of,
 )
-from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
+from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
+from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch, HostEvent
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +74,11 @@ class Intake:
         self.parser = parser
         self._sensor = sensor
         self._complained = False
+        self._budget = Budget()
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, silent (understood, nothing to say), unrelated (of another kind of
-        log), heading, refused and refused.REASON."""
+        """lines, rows, claims, host_events, held_back (host events, too many came), silent
+        (understood, nothing to say), unrelated (of another kind of log), heading, refused and
+        refused.REASON."""
         self.understood = 0
         """Lines that were of this kind of log, headings apart."""
         self.examples: dict[str, str] = {}
@@ -88,7 +91,7 @@ class Intake:
 
     def on_lines(
         self, lines: Sequence[bytes], mark: str, now_us: int
-    ) -> list[ConnectionBatch | Alert]:
+    ) -> list[ConnectionBatch | Alert | HostEvent]:
         """Records of some lines.
 
         ``mark`` names this stretch of this file: ids follow from it, so that the same stretch read
@@ -97,6 +100,7 @@ class Intake:
         self.parser.now_us = now_us
         rows: list[bytes] = []
         claims: list[Claim] = []
+        happened: list[HostSighting] = []
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
@@ -137,13 +141,16 @@ class Intake:
             for sighting in seen:
                 if isinstance(sighting, bytes):
                     rows.append(sighting)
+                elif isinstance(sighting, HostSighting):
+                    happened.append(sighting)
                 else:
                     claims.append(sighting)
-        out: list[ConnectionBatch | Alert] = []
+        out: list[ConnectionBatch | Alert | HostEvent] = []
         horizon = min(now_us + MAX_AHEAD_US, MAX_TIME_US)
         if rows:
             out += self._batches(rows, mark, horizon, refused)
         out += self._alerts(claims, mark, horizon, refused)
+        out += self._host_events(happened, horizon, refused)
         counters = self.counters
         counters["lines"] += len(lines)
         counters["silent"] += silent
@@ -208,6 +215,18 @@ class Intake:
                 malformed=0,
                 connections=np.ascontiguousarray(part),
             )
+
+    def _host_events(
+        self, happened: list[HostSighting], horizon: int, refused: Counter[str]
+    ) -> Iterator[HostEvent]:
+        for seen in happened:
+            if seen.at_us > horizon:
+                refused["future"] += 1
+            elif self._budget.admits(seen):
+                self.counters["host_events"] += 1
+                yield make_event(seen, self._sensor)
+            else:
+                self.counters["held_back"] += 1
 
     def _alerts(
         self, claims: list[Claim], mark: str, horizon: int, refused: Counter[str]

@@ -85,12 +85,16 @@ class Stretch:
 class Tail:
     """One followed file. Not thread-safe; use as a context manager or call `close`."""
 
-    def __init__(self, path: Path, state: Path, *, from_start: bool = False) -> None:
-        """``state``: where the place is kept. ``from_start``: a file never seen before is read
+    def __init__(
+        self, path: Path, state: Path, *, from_start: bool = False, record_bytes: int = 0
+    ) -> None:
+        """``state``: where the place is kept. ``record_bytes``: what the file holds are records of
+        this length, not lines. ``from_start``: a file never seen before is read
         whole; otherwise from its end, as yesterday's attacks are no reason to block today."""
         self._path = path
         self._state = state
         self._from_start = from_start
+        self._record_bytes = record_bytes
         self._fd = -1
         self._place: Place | None = None
         self._promised: int | None = None
@@ -181,7 +185,8 @@ class Tail:
                 self._place = _NOWHERE  # whatever appears here later is new
                 self._save()
                 return False
-            end = 0 if self._from_start else _last_newline(fd, os.fstat(fd).st_size)
+            size = os.fstat(fd).st_size
+            end = 0 if self._from_start else _last_end(fd, size, self._record_bytes)
             self._begin(fd, end)
             self._save()
             return True
@@ -318,6 +323,8 @@ class Tail:
         if not data:
             self._promised = None
             return None
+        if self._record_bytes:
+            return self._records(place, data)
         skipping = place.skipping
         used = data.rfind(b"\n") + 1
         if not used:
@@ -338,6 +345,14 @@ class Tail:
         self.counters["overlong"] += len(lines) - len(kept)
         return self._made(place, kept, used, skipping=False)
 
+    def _records(self, place: Place, data: bytes) -> Stretch | None:
+        size = self._record_bytes
+        used = len(data) // size * size
+        if not used and not self._left_behind():
+            return None  # a record is still being written
+        records = [data[at : at + size] for at in range(0, used, size)]
+        return self._made(place, records, used or len(data), skipping=False)
+
     def _left_behind(self) -> bool:
         """True if nobody writes to this file any more: a newer one has contents."""
         if self._queue:
@@ -351,7 +366,8 @@ class Tail:
     def _made(self, place: Place, lines: list[bytes], used: int, *, skipping: bool) -> Stretch:
         end = _place_at(self._fd, place.offset + used, skipping=skipping)
         self.counters["bytes"] += used
-        whole = tuple(line.removesuffix(b"\r") for line in lines)
+        ending = b"" if self._record_bytes else b"\r"
+        whole = tuple(line.removesuffix(ending) for line in lines)
         begin = _head(self._fd, min(HEAD, end.offset))
         return Stretch(whole, f"{begin}/{place.offset}-{end.offset}", end)
 
@@ -377,8 +393,10 @@ def _matches(fd: int, place: Place) -> bool:
     return _head(fd, place.head_size) == place.head
 
 
-def _last_newline(fd: int, size: int) -> int:
-    """Offset behind the last newline, looking back over one line at most."""
+def _last_end(fd: int, size: int, record_bytes: int) -> int:
+    """Offset behind the last record, or the last newline, looking back over one line at most."""
+    if record_bytes:
+        return size // record_bytes * record_bytes
     begin = max(size - MAX_LINE, 0)
     tail = os.pread(fd, size - begin, begin)
     return begin + tail.rfind(b"\n") + 1 if b"\n" in tail else begin
