@@ -72,6 +72,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "rules/scenarios/scenario_rules.py",
     ),
     "only types, names or constants": (
+        "agents/sensor/inputs/sightings.py",
         "agents/analyzer/encoding.py",
         "agents/sensor/flows/packets.py",
         "agents/supervisor/errors.py",

@@ -376,8 +376,7 @@ class Archive:
                 yield quad.subject.value, int(quad.object.value)
 
     def _of_hosts(self) -> Iterator[str]:
-        found = self._store.quads_for_pattern(None, _TYPE, _HOST_EVENT, DefaultGraph())
-        for quad in found:
+        for quad in self._store.quads_for_pattern(None, _TYPE, _HOST_EVENT, DefaultGraph()):
             if isinstance(quad.subject, NamedNode):
                 yield quad.subject.value
 

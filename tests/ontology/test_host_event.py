@@ -19,7 +19,7 @@ EVENT = HostEvent(
     begin_us=T0,
     user_name="root",
     process_id=902,
-    program="/tmp/x",
+    program="/home/x",
     command_line="x" * MAX_TEXT,
     sensor="sensor.gw1@honeynet.test",
 )

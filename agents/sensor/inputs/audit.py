@@ -30,6 +30,7 @@ from agents.sensor.inputs.events import (
 from agents.sensor.inputs.host_sightings import HostSighting, host_of
 from agents.sensor.inputs.logins_log import program_of
 from agents.sensor.inputs.wrappers import event_object, plain_line
+from ontology.host_event import HostEventKind
 from ontology.records import MAX_TIME_US
 
 MAX_PENDING: Final = 512
@@ -189,11 +190,11 @@ class AuditParser:
 
     def _sighting(
         self,
-        kind: Any,
+        kind: HostEventKind,
         stamp: bytes,
         fields: dict[bytes, bytes],
         names: dict[bytes, bytes],
-        **more: str,
+        command_line: str = "",
     ) -> HostSighting:
         session = fields.get(b"ses", b"")
         name = "" if session in UNSET else session[:20].decode("ascii", "replace")
@@ -211,7 +212,7 @@ class AuditParser:
             parent=fields_of.process_number(fields.get(b"ppid")),
             # The kernel says so of a file that is no more.
             program=untrusted(fields.get(b"exe", b"")).removesuffix(" (deleted)"),
-            **more,
+            command_line=command_line,
         )
 
     def _login(self, kind: bytes, stamp: bytes, body: bytes) -> Iterable[Sighting]:

@@ -15,8 +15,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
+from agents.sensor.inputs.sightings import Claim as Claim
+from agents.sensor.inputs.sightings import Host as Host
+from agents.sensor.inputs.sightings import Sighting as Sighting
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, MAX_TIME_US, Address
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -42,35 +45,6 @@ class LineRefused(ValueError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"line refused: {reason}")
         self.reason = reason
-
-
-class Host(NamedTuple):
-    """An address in the forms that rows and alerts want."""
-
-    packed: bytes
-    """16 network-order bytes, IPv4 mapped."""
-    version: int
-    value: Address
-
-
-class Claim(NamedTuple):
-    """A finding that the log states itself; `intake.Intake` makes the alert."""
-
-    classification: str
-    source: Host
-    target: Host | None
-    """None for a sweep whose targets the log does not name."""
-    target_port: int | None
-    protocol: int
-    at_us: int
-    confidence: float
-    verified: bool
-    """The tool saw a completed handshake, so that the source can't be forged off-path."""
-    explanation: str
-
-
-Sighting = bytes | Claim
-"""What a line gives: a packed `CONNECTION` row, or a claim."""
 
 
 class _Nothing(tuple[Sighting, ...]):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Final
 
 from agents.sensor.inputs.events import Host, Options, clean
+from agents.sensor.inputs.sightings import HostSighting as HostSighting
 from ontology.host_event import MAX_TEXT, HostEvent, HostEventKind
 
 SPAN_US: Final = 10_000_000
@@ -24,28 +25,6 @@ BUDGET: Final[dict[HostEventKind, int]] = {
 """Events of a host in `SPAN_US` of its log; more are counted only."""
 _SHARE: Final = 3
 _NAMESPACE = uuid.UUID("0f5d6a51-5c0e-5d3c-8a55-3f0f0a7c1d42")
-
-
-class HostSighting(NamedTuple):
-    """One `HostEvent` before it has an id; texts may still be long or unprintable."""
-
-    kind: HostEventKind
-    key: str
-    """Names the event in the log of its host: the same for the same lines read again."""
-    host: Host
-    at_us: int
-    source: Host | None = None
-    target: Host | None = None
-    target_port: int | None = None
-    user: str = ""
-    login: str = ""
-    session: str = ""
-    process: int | None = None
-    parent: int | None = None
-    program: str = ""
-    command_line: str = ""
-    file_path: str = ""
-    succeeded: bool = True
 
 
 def host_of(options: Options, version: int | None = None) -> Host:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.correlation.fusion import Fuser, senior_id
+from ontology.host_event import MAX_EVENTS_OF_ALERT
 from ontology.records import Alert
 
 S = 1_000_000
@@ -202,3 +204,16 @@ def test_nothing_is_lost(alerts: list[Alert], step: int) -> None:
             f.begin_us <= one.begin_us and one.end_us <= f.end_us and f.source == one.source
             for f in fused
         )
+
+
+def test_host_events_of_fused_alerts_add_up_within_their_bound() -> None:
+    """They explain: what they are is no reason to reason anew."""
+    fuser = Fuser()
+    first = replace(alert(1, 0), host_events=("urn:uuid:b",))
+    fuser.add([first])
+    [fused] = fuser.add([replace(alert(2, 2), host_events=("urn:uuid:a",))])
+    assert fused.alert.host_events == ("urn:uuid:a", "urn:uuid:b")
+    assert not fused.changed
+    many = tuple(f"urn:uuid:{n:02d}" for n in range(MAX_EVENTS_OF_ALERT))
+    [fused] = fuser.add([replace(alert(3, 4), host_events=many)])
+    assert fused.alert.host_events == many

@@ -14,7 +14,7 @@ from pyoxigraph import DefaultGraph, Store
 from agents.ontology.archive import Archive, ArchiveError
 from agents.ontology.archive_folder import folder_bytes
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.records import Alert, Block, Decision, Incident
+from ontology.records import Alert, Block, Decision, HostEvent, Incident
 from tests.agents.base.small_disk import run_on_small_disk
 
 SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
@@ -50,6 +50,30 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     opened = Archive(tmp_path / "archive", capacity=5)
     yield opened
     opened.close()
+
+
+def an_event(number: int) -> HostEvent:
+    return HostEvent(
+        id=f"urn:uuid:00000000-0000-4000-9000-{number:012d}",
+        event_kind="execution",
+        host=TARGET,
+        begin_us=number,
+        program="/home/x",
+        sensor="s",
+    )
+
+
+def test_programs_in_a_loop_push_out_no_alert(tmp_path: Path) -> None:
+    """Also after a restart, when the archive has to learn what it holds."""
+    for round_ in range(2):
+        opened = Archive(tmp_path / "archive", capacity=10)
+        opened.add([an_alert(1), an_alert(2)])
+        opened.add([an_event(round_ * 100 + n) for n in range(50)])
+        assert len(opened) == 4
+        assert opened.get(an_alert(1).id) == an_alert(1)
+        last = an_event(round_ * 100 + 49)
+        assert opened.get(last.id) == last
+        opened.close()
 
 
 def test_an_alert_that_grew_outlives_its_earlier_self_that_comes_late(archive: Archive) -> None:

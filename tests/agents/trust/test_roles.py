@@ -15,6 +15,7 @@ from ontology.records import (
     Alert,
     Block,
     GatewayAddresses,
+    HostEvent,
     OntologyAction,
     Record,
     Role,
@@ -277,3 +278,24 @@ def test_a_sensor_reports_what_others_found_in_its_own_name_to_its_own_analyzer(
         check_roles(peer("sensor"), peer("analyzer", "gw2"), "inform", [own])
     with pytest.raises(Refused, match="may not"):
         check_roles(peer("sensor"), peer("correlation"), "inform", [own])
+
+
+def test_what_happened_on_a_host_goes_from_its_sensor_to_the_archive() -> None:
+    event = HostEvent(
+        id="urn:uuid:3",
+        event_kind="login",
+        host=IPv4Address("192.0.2.1"),
+        begin_us=0,
+        sensor="sensor.gw1@honeynet.test",
+    )
+    check_roles(peer("sensor"), peer("analyzer"), "inform", [event])
+    check_roles(peer("analyzer"), peer("ontology"), "inform", [event])
+    other = replace(event, sensor="sensor.gw2@honeynet.test")
+    for sender, receiver, record in (
+        (peer("sensor"), peer("analyzer"), other),
+        (peer("sensor"), peer("analyzer", "gw2"), event),
+        (peer("sensor"), peer("ontology"), event),
+        (peer("analyzer"), peer("correlation"), event),
+    ):
+        with pytest.raises(Refused):
+            check_roles(sender, receiver, "inform", [record])

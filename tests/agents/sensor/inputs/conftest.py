@@ -110,7 +110,44 @@ ZEEK = (
     "1794000001.000000\tCy\t192.0.2.66\t40001\t198.51.100.18\t81\ttcp\t-\t-\t-\t-\tREJ\tSr\t1\t1",
 )
 
+AUDIT = (
+    "type=USER_START msg=audit(1764450000.100:11): pid=900 uid=0 auid=0 ses=5 msg='op=PAM:"
+    'session_open acct="root" exe="/usr/sbin/sshd" hostname=192.0.2.66 addr=192.0.2.66 '
+    "terminal=ssh res=success'",
+    "type=SYSCALL msg=audit(1764450001.000:20): arch=c000003e syscall=42 success=no exit=-115 "
+    'ppid=901 pid=902 auid=0 uid=0 euid=33 ses=5 comm="wget" exe="/usr/bin/wget" key="net"'
+    '\x1dARCH=x86_64 SYSCALL=connect AUID="root" UID="root" EUID="www-data"',
+    "type=SOCKADDR msg=audit(1764450001.000:20): saddr=02000050CB0071090000000000000000",
+    "type=PROCTITLE msg=audit(1764450001.000:20): proctitle=77676574002D71",
+    "type=SYSCALL msg=audit(1764450002.000:21): arch=c000003e syscall=59 success=yes exit=0 "
+    'ppid=901 pid=903 auid=0 uid=0 euid=33 ses=5 comm="x" exe="/usr/bin/x" key="exec"',
+    'type=EXECVE msg=audit(1764450002.000:21): argc=2 a0="x" a1=612062',
+    "type=PROCTITLE msg=audit(1764450002.000:21): proctitle=78",
+    '{"_TRANSPORT":"audit","_AUDIT_TYPE_NAME":"SYSCALL","_AUDIT_ID":"22","MESSAGE":"SYSCALL '
+    'arch=c000003e syscall=257 success=yes exit=3 ppid=1 pid=4 auid=0 uid=0 euid=0 ses=5 exe=2F78",'
+    '"_SOURCE_REALTIME_TIMESTAMP":"1764450003000000"}',
+    'type=CWD msg=audit(1764450003.000:22): cwd="/srv"',
+    'type=PATH msg=audit(1764450003.000:22): item=1 name="a" mode=0100644 nametype=CREATE',
+    "type=EOE msg=audit(1764450003.000:22): ",
+)
+WTMP = tuple(
+    (
+        kind.to_bytes(4, "little")
+        + (515).to_bytes(4, "little")
+        + b"pts/1".ljust(36, b"\0")
+        + b"root".ljust(32, b"\0")
+        + b"".ljust(264, b"\0")
+        + (0x692B6E50).to_bytes(4, "little")
+        + bytes(4)
+        + bytes(address).ljust(36, b"\0")
+    ).decode("utf-8")
+    for kind, address in ((7, (66, 2, 0, 1)), (8, ()))
+)
+"""Nothing in them is no ASCII: they are text like the others."""
+
 LINES: dict[str, tuple[str, ...]] = {
+    "audit": AUDIT,
+    "wtmp": WTMP,
     "eve": (EVE_ALERT, EVE_FLOW),
     "cowrie": COWRIE,
     "dionaea": (DIONAEA,),

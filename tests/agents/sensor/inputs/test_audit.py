@@ -26,9 +26,9 @@ def at(second: float, number: int) -> str:
 
 def login(number: int = 11, session: int = 5, address: str = "192.0.2.66") -> str:
     return (
-        f"type=USER_START msg={at(0.1, number)}: pid=900 uid=0 auid=0 ses={session} subj=unconfined "
-        f"msg='op=PAM:session_open grantors=pam_unix acct=\"root\" exe=\"/usr/sbin/sshd\" "
-        f"hostname={address} addr={address} terminal=ssh res=success'\x1dUID=\"root\" AUID=\"root\""
+        f"type=USER_START msg={at(0.1, number)}: pid=900 uid=0 auid=0 ses={session} "
+        f'msg=\'op=PAM:session_open grantors=pam_unix acct="root" exe="/usr/sbin/sshd" '
+        f'hostname={address} addr={address} terminal=ssh res=success\'\x1dUID="root" AUID="root"'
     )
 
 
@@ -46,17 +46,17 @@ def call(second: float, number: int, syscall: int, *, pid: int = 902, **changes:
         f"type=SYSCALL msg={at(second, number)}: arch={fields['arch']} syscall={syscall} "
         f"success={fields['success']} exit={fields['exit']} a0=1 a1=2 a2=3 a3=4 items=2 ppid=901 "
         f"pid={pid} auid={fields['auid']} uid=0 gid=0 euid=33 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 "
-        f"tty=pts1 ses={fields['ses']} comm=\"wget\" exe={fields['exe']} key=\"x\"{fields['more']}"
+        f'tty=pts1 ses={fields["ses"]} comm="wget" exe={fields["exe"]} key="x"{fields["more"]}'
     )
 
 
 def execution(number: int = 20, second: float = 1.0, **changes: str) -> list[str]:
     return [
         call(second, number, 59, **changes),
-        f"type=EXECVE msg={at(second, number)}: argc=3 a0=\"wget\" a1=\"-q\" "
+        f'type=EXECVE msg={at(second, number)}: argc=3 a0="wget" a1="-q" '
         f"a2={b'http://x/a b'.hex().upper()}",
-        f'type=CWD msg={at(second, number)}: cwd="/tmp"',
-        f"type=PATH msg={at(second, number)}: item=0 name=\"/usr/bin/wget\" inode=1 dev=fd:00 "
+        f'type=CWD msg={at(second, number)}: cwd="/srv"',
+        f'type=PATH msg={at(second, number)}: item=0 name="/usr/bin/wget" inode=1 dev=fd:00 '
         "mode=0100755 ouid=0 ogid=0 rdev=00:00 nametype=NORMAL",
         f"type=PROCTITLE msg={at(second, number)}: proctitle={b'wget'.hex().upper()}",
     ]
@@ -73,8 +73,8 @@ def connection(number: int = 30, saddr: str = "02000050CB0071090000000000000000"
 def creation(name: str = '"a"', mode: str = "0100644", nametype: str = "nametype") -> list[str]:
     return [
         call(1.6, 40, 257),
-        f'type=CWD msg={at(1.6, 40)}:  cwd="/tmp"',
-        f"type=PATH msg={at(1.6, 40)}: item=0 name=\"/tmp\" inode=1 mode=041777 {nametype}=PARENT",
+        f'type=CWD msg={at(1.6, 40)}:  cwd="/srv"',
+        f'type=PATH msg={at(1.6, 40)}: item=0 name="/srv" inode=1 mode=041777 {nametype}=PARENT',
         f"type=PATH msg={at(1.6, 40)}: item=1 name={name} inode=2 mode={mode} {nametype}=CREATE",
         f"type=PROCTITLE msg={at(1.6, 40)}: proctitle=77676574",
     ]
@@ -146,7 +146,7 @@ def test_accept_and_bind_are_no_connections() -> None:
 
 def test_a_file_is_made_where_a_rule_watches() -> None:
     [seen] = events(*creation())
-    assert (seen.event_kind, seen.file_path) == ("file-creation", "/tmp/a")
+    assert (seen.event_kind, seen.file_path) == ("file-creation", "/srv/a")
     assert events(*creation(name=b"/x y".hex().upper()))[0].file_path == "/x y"
     assert len(events(*creation(nametype="objtype"))) == 1
     assert events(*creation(mode="040755")) == []
@@ -192,8 +192,9 @@ def test_unfinished_events_are_bounded() -> None:
 
 
 def test_what_is_unfinished_is_taken_up_after_a_restart() -> None:
-    first, second = AuditParser(Options(address=ip_address(HOST))), AuditParser(
-        Options(address=ip_address(HOST))
+    first, second = (
+        AuditParser(Options(address=ip_address(HOST))),
+        AuditParser(Options(address=ip_address(HOST))),
     )
     assert len(events(login(), *execution()[:2], parser=first)) == 1
     second.remember(first.memory())
@@ -209,21 +210,21 @@ def test_sessions_are_bounded_and_numbers_are_given_out_anew() -> None:
     assert len(json.loads(parser.memory())[0]) == MAX_SESSIONS
     anew = f"type=LOGIN msg={at(0.5, 15)}: pid=9 uid=0 old-auid=4294967295 auid=0 ses=5 res=1"
     assert [e.source for e in events(login(), anew, *execution())][1] is None
-    boot = f"type=SYSTEM_BOOT msg={at(0.5, 15)}: pid=9 uid=0 auid=0 ses=0 msg=' comm=\"x\" res=success'"
+    boot = f"type=SYSTEM_BOOT msg={at(0.5, 15)}: pid=9 uid=0 ses=0 msg='res=success'"
     assert [e.source for e in events(login(), boot, *execution())][1] is None
 
 
 def test_logins_count_once_and_end() -> None:
     ssh = (
         f"type=USER_LOGIN msg={at(0.2, 12)}: pid=900 uid=0 auid=0 ses=5 msg='op=login id=0 "
-        "exe=\"/usr/sbin/sshd\" hostname=192.0.2.66 addr=192.0.2.66 terminal=/dev/pts/1 res=success'"
+        'exe="/usr/sbin/sshd" hostname=192.0.2.66 addr=192.0.2.66 terminal=/dev/pts/1 res=success\''
     )
     end = login(50).replace("USER_START", "USER_END").replace("session_open", "session_close")
     sudo = end.replace("addr=192.0.2.66", "addr=?")
     assert [e.event_kind for e in events(login(), ssh, sudo, end)] == ["login", "logout"]
     failed = (
         f"type=USER_LOGIN msg={at(0.2, 12)}: pid=900 uid=0 auid=4294967295 ses=4294967295 "
-        "msg='op=login acct=28696E76616C6964207573657229 exe=\"/usr/sbin/sshd\" hostname=? "
+        'msg=\'op=login acct=28696E76616C6964207573657229 exe="/usr/sbin/sshd" hostname=? '
         "addr=192.0.2.67 terminal=ssh res=failed'"
     )
     [seen] = events(failed)
@@ -272,7 +273,9 @@ def test_the_kernels_own_log_has_numbers_for_types() -> None:
             + line.replace(f"type={kind} msg=", f"type={numbers[kind]} ")
         )
     assert len(events(*lines)) == 1
-    assert len(events(*execution()[:-1], execution()[-1].replace("PROCTITLE", "UNKNOWN[1327]"))) == 1
+    assert (
+        len(events(*execution()[:-1], execution()[-1].replace("PROCTITLE", "UNKNOWN[1327]"))) == 1
+    )
 
 
 def journal(line: str) -> bytes:

@@ -25,6 +25,14 @@ def test_packed_or_not_the_lines_are_the_same(tmp_path: Path, pack: type) -> Non
     assert lines_of(path) == [b"one", b"two", b"", b"four"]
 
 
+def test_records_of_one_length_in_place_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "wtmp"
+    path.write_bytes(gzip.compress(b"a\nb" * (LINES + 1) + b"c"))
+    parts = list(read_lines(path, record_bytes=3))
+    assert [len(part) for part in parts] == [LINES, 2]
+    assert parts[-1] == [b"a\nb", b"c"]
+
+
 def test_lines_come_in_portions(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x\n" * (LINES + 1))

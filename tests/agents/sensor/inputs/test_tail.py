@@ -56,6 +56,24 @@ def test_a_file_known_for_the_first_time_is_read_from_its_end(
         assert drain(tail) == ["old", "half a line", "next"]
 
 
+def test_records_of_one_length_are_whole_whatever_is_in_them(
+    log: Path, follow: Callable[..., Tail]
+) -> None:
+    log.write_bytes(b"old")
+    with follow(record_bytes=4) as tail:
+        assert drain(tail) == []
+    log.write_bytes(b"olda\nb\rcdef")
+    with follow(record_bytes=4) as tail:
+        assert drain(tail) == ["olda", "\nb\rc"]
+        log.write_bytes(b"olda\nb\rcdef\n")
+        assert drain(tail) == ["def\n"]
+    os.rename(log, log.with_name("eve.json.1"))
+    older(log.with_name("eve.json.1"), 60)
+    log.write_bytes(b"new1new")
+    with follow(record_bytes=4) as tail:
+        assert drain(tail) == ["new1"]
+
+
 def test_a_file_that_appears_later_is_read_from_its_start(
     log: Path, follow: Callable[..., Tail]
 ) -> None:
