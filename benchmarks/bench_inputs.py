@@ -133,6 +133,23 @@ def _auth(rng: random.Random, number: int) -> str:
     )
 
 
+def _audit(rng: random.Random, number: int) -> str:
+    """Lines of a program that is started, five an event."""
+    event = f"audit({_at(number // 5).timestamp():.3f}:{number // 5})"
+    return (
+        f"type=SYSCALL msg={event}: arch=c000003e syscall=59 success=yes exit=0 a0=55e a1=55f "
+        f"a2=560 a3=8 items=2 ppid=900 pid={number % 512} auid=1000 uid=0 gid=0 euid=0 suid=0 "
+        'fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts1 ses=5 comm="wget" exe="/usr/bin/wget" '
+        'subj=unconfined key="exec"\x1dARCH=x86_64 SYSCALL=execve AUID="admin" UID="root" '
+        'GID="root" EUID="root" SUID="root" FSUID="root" EGID="root" SGID="root" FSGID="root"',
+        f'type=EXECVE msg={event}: argc=3 a0="wget" a1="-q" a2="http://192.0.2.{number % 256}/x"',
+        f'type=CWD msg={event}: cwd="/srv"',
+        f'type=PATH msg={event}: item=0 name="/usr/bin/wget" inode=1179 dev=fd:00 mode=0100755 '
+        "ouid=0 ogid=0 rdev=00:00 nametype=NORMAL cap_fp=0 cap_fi=0 cap_fe=0 cap_fver=0",
+        f"type=PROCTITLE msg={event}: proctitle=77676574002D7100",
+    )[number % 5]
+
+
 def _loads(lines: list[bytes]) -> None:
     for line in lines:
         json.loads(line)
@@ -144,6 +161,7 @@ def _split(lines: list[bytes]) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[random.Random, int], str], Callable[[list[bytes]], None]]] = {
+    "audit": (_audit, _split),
     "auth.log": (_auth, _split),
     "cowrie": (_cowrie, _loads),
     "dionaea": (_dionaea, _loads),

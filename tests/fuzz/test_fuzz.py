@@ -43,7 +43,7 @@ from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.signatures.matcher import SignatureMatcher
 from datasets.captures.pcap import CaptureError, RawPackets, read_capture
 from ontology import fragments
-from ontology.records import ConnectionBatch
+from ontology.records import Alert, HostEvent
 from rules.signatures.parse import Fault, Signature, read_rule, read_rules
 
 Target = Callable[[st.DataObject], None]
@@ -399,7 +399,12 @@ def _log(kind: str) -> Target:
             fresh.remember(memory)
             assert fresh.memory() == memory
         assert intake.counters["refused.fault"] == 0
-        assert all(isinstance(r, ConnectionBatch) or r.explanation.isprintable() for r in records)
+        for record in records:
+            if isinstance(record, Alert):
+                assert record.explanation.isprintable()
+            elif isinstance(record, HostEvent):
+                shown = record.user_name, record.program, record.command_line
+                assert all(text.isprintable() for text in (*shown, record.file_path))
 
     target.__doc__ = f"Lines of {kind}."
     return target
@@ -412,7 +417,18 @@ TARGETS: dict[str, Target] = {
     "payload": payload,
     "rules": rule_parser,
     "signatures": signature_matcher,
-    **{kind: _log(kind) for kind in ("eve", "zeek", "cowrie", "dionaea", "syslog")},
+    **{
+        kind: _log(kind)
+        for kind in (
+            "audit",
+            "cowrie",
+            "dionaea",
+            "eve",
+            "syslog",
+            "wtmp",
+            "zeek",
+        )
+    },
 }
 
 

@@ -19,7 +19,7 @@ from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings.honeynet import Input, Settings
 from agents.settings.host_sections import Honeypot
-from ontology.records import Alert, Record, Subscription
+from ontology.records import Alert, HostEvent, Record, Subscription
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -128,5 +128,90 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
                 await until(lambda: not again.pending)
                 assert again.counters["input.cowrie.lines"] == 3  # none of the old ones
                 assert again.counters["task_errors"] == 0
+    finally:
+        server.stop()
+
+
+class Archive(BaseAgent[None]):
+    """Keeps the host events it gets."""
+
+    role = "ontology"
+    services = ()
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self.events: list[HostEvent] = []
+
+    async def on_start(self) -> None:
+        """Nothing to prepare."""
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.events += [record for record in records if isinstance(record, HostEvent)]
+
+
+def opened(at: float) -> tuple[str, str]:
+    """A honeypot's connection, as its wire and its kernel saw it."""
+    wire = (
+        f'{{"ts":{at:.6f},"uid":"Cx","id.orig_h":"198.51.100.18","id.orig_p":40000,'
+        '"id.resp_h":"203.0.113.9","id.resp_p":443,"proto":"tcp","duration":0.1,"orig_bytes":300,'
+        '"resp_bytes":900,"conn_state":"SF","history":"ShADadFf","orig_pkts":8,"resp_pkts":7}\n'
+    )
+    event = f"audit({at:.3f}:77)"
+    kernel = (
+        f"type=SYSCALL msg={event}: arch=c000003e syscall=42 success=no exit=-115 ppid=901 pid=902 "
+        'auid=0 uid=33 euid=33 ses=4294967295 comm="x" exe="/home/x" key="net"\n'
+        f"type=SOCKADDR msg={event}: saddr=020001BBCB0071090000000000000000\n"
+        f"type=PROCTITLE msg={event}: proctitle=2E2F78\n"
+    )
+    return wire, kernel
+
+
+async def test_an_outgoing_alert_names_the_process_that_the_host_told_of(
+    honeynet: Settings, tmp_path: Path
+) -> None:
+    """The kernel's record is read after the packets: the alert has waited for it."""
+    wire, kernel = tmp_path / "conn.log", tmp_path / "audit.log"
+    wire.touch()
+    kernel.touch()
+    inputs = (
+        Input(kind="zeek", path=wire),
+        Input(kind="audit", path=kernel, address="198.51.100.18"),
+    )
+    roles = tuple(dict.fromkeys((*honeynet.node[0].agents, "ontology")))
+    node = honeynet.node[0].model_copy(update={"interfaces": (), "inputs": inputs, "agents": roles})
+    pot = Honeypot(address="198.51.100.18", node="gw1")
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:]), "honeypot": (pot,)})
+
+    def context(role: str) -> AgentContext:
+        return AgentContext(settings=settings, role=role, node="gw1")
+
+    server = XmppServer(settings)
+    server.start()
+    try:
+        assert server.ready()
+        correlation, archive = Correlation(context("correlation")), Archive(context("ontology"))
+        analyzer = AnalyzerAgent(context("analyzer"))
+        sensor = SensorAgent(context("sensor"))
+        async with running(correlation, archive, analyzer), running(sensor):
+            await until(lambda: len(list(sensor.context.state_dir.glob("input-*.json"))) == 2)
+            on_wire, in_kernel = opened(datetime.now(UTC).timestamp())
+            with wire.open("a") as file:
+                file.write(on_wire)
+            await until(lambda: analyzer.counters["batches"])
+            assert correlation.alerts == []
+            with kernel.open("a") as file:
+                file.write(in_kernel)
+            await until(lambda: correlation.alerts and archive.events)
+        [alert] = correlation.alerts
+        [event] = archive.events
+        assert alert.classification == "OutgoingContact"
+        assert "opened by process 902 '/home/x' of user 33" in alert.explanation
+        assert alert.host_events == (event.id,)
+        assert (event.sensor, str(event.target), event.target_port) == (
+            sensor.jid,
+            "203.0.113.9",
+            443,
+        )
+        assert analyzer.counters["host_events"] == 1
     finally:
         server.stop()
