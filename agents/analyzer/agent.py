@@ -48,6 +48,8 @@ MAX_UNVERIFIED = 2_000
 
 WISH_LIMIT_S = 60
 ARCHIVE_LIMIT_S = 600
+ARCHIVE_PENDING = 100
+"""Messages not yet acknowledged, beyond which host events are not archived."""
 RELEASE_S = 0.5
 """How often outgoing alerts that wait for their process are looked at."""
 MAX_SEEN = 4096
@@ -75,6 +77,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
     losses = (
         Loss("dropped_by_sensor", "packets that the sensor lost", "packets"),
         Loss("alerts_lost_unsubscribed", "alerts lost: nobody had subscribed"),
+        Loss("host_events_unarchived", "host events not archived, too many messages waited"),
         Loss("crowded", "unverified alerts told as crowds only, too many came"),
         Loss("crowd_refused", "unverified alerts of too many classes left out"),
         Loss("detector.*.errors", "detector {} failed"),
@@ -198,8 +201,10 @@ class AnalyzerAgent(BaseAgent[Detection]):
         await self._publish(self.running.core.on_host_events(events, now_us()))
         self.counters["host_events"] += len(events)
         archive = ontology_agent_of(self.settings, self.node)
-        if archive:
-            # Nobody's decision hangs on these: an archive that is away for long gets the latest.
+        if self.pending > ARCHIVE_PENDING:
+            # Nobody's decision hangs on these: they never hold alerts up.
+            self.counters["host_events_unarchived"] += len(events)
+        elif archive:
             await self.send(
                 archive, "inform", events, protocol="fipa-subscribe", within_s=ARCHIVE_LIMIT_S
             )

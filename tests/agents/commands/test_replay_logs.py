@@ -145,3 +145,29 @@ def test_refusals_are_told_by_reason_with_an_example(
     assert main(["replay", "--json", "--input", f"cowrie:{log}"]) == 0
     said = capsys.readouterr().err
     assert "1 of 13 lines refused: 1 that are no JSON object (e.g. 'no json')" in said
+
+
+def test_what_a_host_recorded_explains_what_a_sensor_saw_whatever_the_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wire, kernel = tmp_path / "conn.log", tmp_path / "audit.log"
+    wire.write_text(
+        '{"ts":1764450001.0,"uid":"Cx","id.orig_h":"198.51.100.18","id.orig_p":40000,'
+        '"id.resp_h":"203.0.113.9","id.resp_p":443,"proto":"tcp","duration":0.1,"orig_bytes":300,'
+        '"resp_bytes":900,"conn_state":"SF","history":"ShADadFf","orig_pkts":8,"resp_pkts":7}\n'
+    )
+    event = "audit(1764450001.000:77)"
+    kernel.write_text(
+        f"type=SYSCALL msg={event}: arch=c000003e syscall=42 success=no exit=-115 ppid=901 "
+        'pid=902 auid=4294967295 uid=33 euid=33 ses=4294967295 comm="x" exe="/home/x" key="net"\n'
+        f"type=SOCKADDR msg={event}: saddr=020001BBCB0071090000000000000000\n"
+        f"type=PROCTITLE msg={event}: proctitle=2E2F78\n"
+    )
+    words = ["replay", "--json", "--join", "--honeypot", "198.51.100.18"]
+    words += ["--input", f"zeek:{wire}", "--input", f"audit:{kernel}"]
+    assert main(words) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [explanation] = {
+        line["explanation"] for line in lines if line.get("class") == "OutgoingContact"
+    }
+    assert "opened by process 902 '/home/x' of user 33, command './x'" in explanation

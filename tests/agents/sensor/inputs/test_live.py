@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agents.analyzer import agent as analyzer_agent
 from agents.analyzer.agent import AnalyzerAgent
 from agents.base import AgentContext, BaseAgent
 from agents.launcher.xmpp_server import XmppServer
@@ -166,10 +167,14 @@ def opened(at: float) -> tuple[str, str]:
     return wire, kernel
 
 
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "too much waits"])
 async def test_an_outgoing_alert_names_the_process_that_the_host_told_of(
-    honeynet: Settings, tmp_path: Path
+    honeynet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archived: bool
 ) -> None:
-    """The kernel's record is read after the packets: the alert has waited for it."""
+    """The kernel's record is read after the packets: the alert has waited for it, whether the
+    archive can have the event or not."""
+    if not archived:
+        monkeypatch.setattr(analyzer_agent, "ARCHIVE_PENDING", -1)
     wire, kernel = tmp_path / "conn.log", tmp_path / "audit.log"
     wire.touch()
     kernel.touch()
@@ -201,17 +206,15 @@ async def test_an_outgoing_alert_names_the_process_that_the_host_told_of(
             assert correlation.alerts == []
             with kernel.open("a") as file:
                 file.write(in_kernel)
-            await until(lambda: correlation.alerts and archive.events)
+            await until(lambda: correlation.alerts and (archive.events or not archived))
         [alert] = correlation.alerts
-        [event] = archive.events
         assert alert.classification == "OutgoingContact"
         assert "opened by process 902 '/home/x' of user 33" in alert.explanation
-        assert alert.host_events == (event.id,)
-        assert (event.sensor, str(event.target), event.target_port) == (
-            sensor.jid,
-            "203.0.113.9",
-            443,
-        )
-        assert analyzer.counters["host_events"] == 1
+        assert len(alert.host_events) == analyzer.counters["host_events"] == 1
+        assert analyzer.counters["host_events_unarchived"] == (not archived)
+        assert [event.id for event in archive.events] == list(alert.host_events) * archived
+        for event in archive.events:
+            assert (event.sensor, event.target_port) == (sensor.jid, 443)
+            assert str(event.target) == "203.0.113.9"
     finally:
         server.stop()

@@ -52,6 +52,13 @@ def test_ends_of_what_did_not_begin_say_nothing() -> None:
     assert len(events(record(7), record(2, line="~"), record(8))) == 1  # a restart between
 
 
+def test_another_byte_order_is_refused() -> None:
+    intake = Intake(WtmpParser(Options()), sensor="sensor")
+    swapped = np.frombuffer(record(7), UTMP).byteswap().tobytes()
+    assert intake.on_lines([swapped], "mark", NOW_US) == []
+    assert intake.counters["refused.shape"] == 1
+
+
 def test_terminals_are_bounded_and_remembered() -> None:
     parser = WtmpParser(Options())
     for number in range(2 * MAX_TERMINALS):
