@@ -15,8 +15,10 @@ from agents.ontology.archive import Archive, ArchiveError
 from agents.ontology.archive_folder import folder_bytes
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.records import Alert, Block, Decision, HostEvent, Incident
+from ontology.vocabulary import NAMESPACE
 from tests.agents.base.small_disk import run_on_small_disk
 
+ROOT = Path(__file__).parents[3]
 SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
 
 
@@ -74,6 +76,19 @@ def test_programs_in_a_loop_push_out_no_alert(tmp_path: Path) -> None:
         last = an_event(round_ * 100 + 49)
         assert opened.get(last.id) == last
         opened.close()
+
+
+def test_the_process_behind_an_alert_can_be_asked_for(archive: Archive, tmp_path: Path) -> None:
+    event = replace(an_event(7), command_line="x -t 9", user_name="www-data")
+    archive.add([event, replace(an_alert(1), host_events=(event.id,)), an_alert(2)])
+    archive.snapshot(tmp_path / "copy")
+    text = (ROOT / "docs/inputs.md").read_text(encoding="utf-8")
+    question = text.split("```sparql\n")[1].split("```")[0]
+    answers = Store.read_only(str(tmp_path / "copy")).query(
+        f"PREFIX idps: <{NAMESPACE}> {question}"
+    )
+    rows = [[value.value for value in row] for row in answers]  # type: ignore[union-attr]
+    assert rows == [[an_alert(1).id, "/home/x", "x -t 9", "www-data"]]
 
 
 def test_an_alert_that_grew_outlives_its_earlier_self_that_comes_late(archive: Archive) -> None:
