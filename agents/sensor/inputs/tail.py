@@ -88,9 +88,8 @@ class Tail:
     def __init__(
         self, path: Path, state: Path, *, from_start: bool = False, record_bytes: int = 0
     ) -> None:
-        """``state``: where the place is kept. ``record_bytes``: what the file holds are records of
-        this length, not lines. ``from_start``: a file never seen before is read
-        whole; otherwise from its end, as yesterday's attacks are no reason to block today."""
+        """``state``: where the place is kept. ``from_start``: a new file is read whole, else from
+        its end (no block for yesterday's attacks). ``record_bytes``: records, not lines."""
         self._path = path
         self._state = state
         self._from_start = from_start
@@ -185,8 +184,7 @@ class Tail:
                 self._place = _NOWHERE  # whatever appears here later is new
                 self._save()
                 return False
-            size = os.fstat(fd).st_size
-            end = 0 if self._from_start else _last_end(fd, size, self._record_bytes)
+            end = 0 if self._from_start else _last_end(fd, self._record_bytes)
             self._begin(fd, end)
             self._save()
             return True
@@ -350,8 +348,8 @@ class Tail:
         used = len(data) // size * size
         if not used and not self._left_behind():
             return None  # a record is still being written
-        records = [data[at : at + size] for at in range(0, used, size)]
-        return self._made(place, records, used or len(data), skipping=False)
+        lines = [data[at : at + size] for at in range(0, used, size)]
+        return self._made(place, lines, used or len(data), skipping=False)
 
     def _left_behind(self) -> bool:
         """True if nobody writes to this file any more: a newer one has contents."""
@@ -366,8 +364,7 @@ class Tail:
     def _made(self, place: Place, lines: list[bytes], used: int, *, skipping: bool) -> Stretch:
         end = _place_at(self._fd, place.offset + used, skipping=skipping)
         self.counters["bytes"] += used
-        ending = b"" if self._record_bytes else b"\r"
-        whole = tuple(line.removesuffix(ending) for line in lines)
+        whole = tuple(line.removesuffix(b"" if self._record_bytes else b"\r") for line in lines)
         begin = _head(self._fd, min(HEAD, end.offset))
         return Stretch(whole, f"{begin}/{place.offset}-{end.offset}", end)
 
@@ -393,8 +390,9 @@ def _matches(fd: int, place: Place) -> bool:
     return _head(fd, place.head_size) == place.head
 
 
-def _last_end(fd: int, size: int, record_bytes: int) -> int:
+def _last_end(fd: int, record_bytes: int) -> int:
     """Offset behind the last record, or the last newline, looking back over one line at most."""
+    size = os.fstat(fd).st_size
     if record_bytes:
         return size // record_bytes * record_bytes
     begin = max(size - MAX_LINE, 0)
