@@ -87,6 +87,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/base/context.py",
         "agents/base/exchange.py",
         "agents/base/registration.py",
+        "agents/base/speaker.py",
         "agents/console/access.py",
         "agents/console/action_errors.py",
         "agents/console/app.py",

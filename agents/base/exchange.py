@@ -43,6 +43,10 @@ FAILED_S = 1.0
 Handle = Callable[[AclMessage, tuple[Record, ...]], Awaitable[None]]
 Refusal = Callable[[str, str, str], Awaitable[None]]
 
+NOT_YET: dict[str, Any] = {"connected": False, "server_error": "", "local": 0, "local_peers": 0}
+NOT_YET |= {"pending": 0, "busy_s": 0.0}
+"""`Exchange.health` before there is one."""
+
 
 class Exchange:
     """Messages of one agent, out and in. `start` it, let `keep_sending` run, `close` it.
@@ -121,6 +125,17 @@ class Exchange:
     def busy_s(self) -> float:
         """Seconds since the handler of the moment began; 0 if none runs."""
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+
+    def health(self) -> dict[str, Any]:
+        """Links and work that waits, for the launcher."""
+        return {
+            "connected": self.connected,
+            "server_error": "" if self.connected else self.bus.last_error,
+            "local": len(self.local.connected),
+            "local_peers": len(self.local.peers),
+            "pending": self.delivery.pending,
+            "busy_s": round(self.busy_s, 3),
+        }
 
     async def start(self) -> None:
         """Open both ways; neither the server nor a peer need be there. Nothing is taken in yet."""

@@ -69,11 +69,13 @@ def test_read_only_and_back(tmp_path: Path) -> None:
 
         def tried() -> dict[str, str]:
             (disk / "victim").touch()
+            (disk / "made").unlink(missing_ok=True)
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write("\n")
             process.stdin.flush()
             said: dict[str, str] = json.loads(process.stdout.readline())
-            (disk / "folder").rmdir() if (disk / "folder").exists() else None
+            if (disk / "folder").exists():
+                (disk / "folder").rmdir()
             return said
 
         assert not any(tried().values())
