@@ -18,8 +18,8 @@ from agents.commands.status import link, read_run_files
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
 from agents.trust.pki import ensure_authority
+from datasets.laboratory.failing_host import build, environment, make_read_only, make_writable
 from datasets.laboratory.network import Lab
-from datasets.laboratory.read_only_disk import build, environment, make_read_only, make_writable
 from datasets.laboratory.topology import LabHost, build_honeynet
 
 HONEYNET = """\
@@ -213,7 +213,7 @@ def full(world: World) -> None:
 
 def read_only(world: World) -> None:
     """The disk becomes read-only under all open files."""
-    world.words = environment(build(world.folder), world.state)
+    world.words = environment(build(world.folder), disk=world.state)
     world.start()
     make_read_only(world.state)
     world.seen["during"] = world.attack()
