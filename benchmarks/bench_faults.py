@@ -34,8 +34,9 @@ from ontology.fragments import decode
 from ontology.records import Alert
 
 BLOCK_S = 40
-LIMIT_S = 20.0
-"""From the end of the last fault of a round to the last block. A killed agent needs 3 s."""
+LIMIT_S = 60.0
+"""From the end of the last fault of a round to the last block. Messages are sent again after 30 s at
+the latest."""
 WELL_S = 40.0
 """Until `status` is content again."""
 STATE_MIB = 256

@@ -11,6 +11,7 @@ grew from the second half of a flood to its end by more than a tenth (and 8 MiB)
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -146,9 +147,9 @@ class Trial:
             words += [host, port, FLOODS[kind]]
         else:
             wan = topology.gateways[0].wan
-            mac = self.lab.run(
-                wan.namespace, ["cat", f"/sys/class/net/{wan.interface}/address"]
-            ).stdout.strip()
+            shown = self.lab.run(wan.namespace, ["ip", "-j", "link", "show", wan.interface])
+            [device] = json.loads(shown.stdout)
+            mac = str(device["address"])
             pot = str(topology.gateways[0].honeypot.ipv4)
             words += [topology.attacker.interface, mac, pot, "192.0.2.90", FLOODS[kind]]
         return self.lab.popen(where, words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
