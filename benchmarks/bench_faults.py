@@ -35,7 +35,7 @@ from ontology.records import Alert
 
 BLOCK_S = 40
 LIMIT_S = 60.0
-"""From the end of the last fault of a round to the last block. Messages are sent again after 30 s at
+"""From the end of a round's last fault to the last block. Messages are sent again after 30 s at
 the latest."""
 WELL_S = 40.0
 """Until `status` is content again."""

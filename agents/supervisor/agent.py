@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agents.base import BaseAgent
 from agents.base.conversations import Reply
@@ -87,6 +88,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             archive=self._archive,
             counters=self.counters,
             publish=self._publish,
+            aside=partial(self.spawn, name="catching up"),
         )
         run = SupervisorRun(
             ledger=ledger,

@@ -18,6 +18,7 @@ from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
+from agents.supervisor.catching_up import Aside, CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import Feed
@@ -59,6 +60,7 @@ class Operations:
         archive: Archive,
         counters: Counter[str] | None = None,
         publish: Publish | None = None,
+        aside: Aside | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -73,6 +75,7 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
+        self._catching_up = CatchingUp(aside)
         # Orders may have been given since that was noted, and a gateway goes by the newest.
         self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
 
@@ -220,7 +223,8 @@ class Operations:
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
             elif description.role == "correlation":
-                await self._announce(await asyncio.to_thread(self.ledger.active, now_us))
+                entries = await asyncio.to_thread(self.ledger.active, now_us)
+                await self._catching_up.tell(entries, self._announce)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
@@ -230,7 +234,7 @@ class Operations:
         )
         if orders:
             logger.info("gateway %s gets %d orders again", gateway, len(orders))
-        await self._dispatch(orders)
+        await self._catching_up.tell(orders, self._dispatch)
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
@@ -245,7 +249,9 @@ class Operations:
             logger.warning("agent %s is silent", name)
             await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
             self.feed.agent(name)
-        await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
+        if not self._catching_up.is_under_way:
+            due = await asyncio.to_thread(self.reconciliation.due, now_us)
+            await self._catching_up.tell(due, self._dispatch)
         self.counters["pruned"] = self.ledger.dropped
 
     def _expire(self, now_us: int) -> tuple[Entry, ...]:

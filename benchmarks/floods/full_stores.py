@@ -13,7 +13,6 @@ from agents.supervisor.ledger import Ledger, Retention
 from ontology.records import Alert
 
 FIRST_ADDRESS = int(IPv4Address("10.0.0.1"))
-YEARS_S = 3e8
 
 
 def _rows(db: sqlite3.Connection, table: str, keep: str) -> list[dict[str, Any]]:
@@ -119,7 +118,7 @@ def _fill_log(folder: Path, half: int) -> int:
 
 def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> dict[str, int]:
     """Every store of these nodes; answers rows by store (and bytes of the logs of messages)."""
-    until_us = now_us + int(YEARS_S * 1e6)
+    until_us = now_us + settings.policy.maximum_duration * 1_000_000
     state, end = settings.state_dir, f"@{settings.domain}"
     homes = {
         path.name.removesuffix(end): path for path in state.iterdir() if path.name.endswith(end)
