@@ -17,6 +17,7 @@ from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from agents.supervisor.bans import Entry, in_force
+from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.changes import Changes
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import TOPIC
@@ -88,7 +89,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             archive=self._archive,
             counters=self.counters,
             publish=self._publish,
-            aside=partial(self.spawn, name="catching up"),
+            catching_up=CatchingUp(partial(self.spawn, name="catching up"), lambda: self.pending),
         )
         run = SupervisorRun(
             ledger=ledger,

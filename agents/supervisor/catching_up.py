@@ -13,7 +13,11 @@ Aside = Callable[[Coroutine[Any, Any, None]], object]
 PART: Final = 250
 """Orders, or blocks in force, that are told one after the other …"""
 PACE_S: Final = 0.05
-"""… before others have their turn."""
+"""… before others have their turn, …"""
+UNDER_WAY: Final = 20
+"""… and messages that may wait for their receivers when the next part is told."""
+PATIENCE_S: Final = 2.0
+"""A part goes out after this in any case: a receiver may have died."""
 
 
 class CatchingUp:
@@ -21,10 +25,12 @@ class CatchingUp:
 
     Args:
         aside: None where nothing else goes on; then all is told at once.
+        waiting: how many messages wait for their receivers; what is new stands behind them.
     """
 
-    def __init__(self, aside: Aside | None = None) -> None:
+    def __init__(self, aside: Aside | None = None, waiting: Callable[[], int] = lambda: 0) -> None:
         self._aside = aside
+        self._waiting = waiting
         self._running = 0
 
     @property
@@ -49,5 +55,9 @@ class CatchingUp:
             for begin in range(0, len(things), PART):
                 await say(things[begin : begin + PART])
                 await asyncio.sleep(PACE_S)
+                for _ in range(round(PATIENCE_S / PACE_S)):
+                    if self._waiting() < UNDER_WAY:
+                        break
+                    await asyncio.sleep(PACE_S)
         finally:
             self._running -= 1

@@ -18,7 +18,7 @@ from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
-from agents.supervisor.catching_up import Aside, CatchingUp
+from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import Feed
@@ -60,7 +60,7 @@ class Operations:
         archive: Archive,
         counters: Counter[str] | None = None,
         publish: Publish | None = None,
-        aside: Aside | None = None,
+        catching_up: CatchingUp | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -75,7 +75,7 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
-        self._catching_up = CatchingUp(aside)
+        self._catching_up = catching_up or CatchingUp()
         # Orders may have been given since that was noted, and a gateway goes by the newest.
         self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
 

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from agents.supervisor.catching_up import PART, CatchingUp
+import pytest
+
+from agents.supervisor.catching_up import PACE_S, PART, UNDER_WAY, CatchingUp
 
 
 async def test_many_are_told_bit_by_bit_and_all_of_them() -> None:
@@ -49,3 +51,25 @@ async def test_alone_all_is_told_at_once() -> None:
 
     await CatchingUp().tell(range(3 * PART), say)
     assert len(told) == 3 * PART
+
+
+async def test_the_next_part_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.supervisor.catching_up.PATIENCE_S", 3600.0)
+    tasks: list[asyncio.Task[None]] = []
+    waiting = [UNDER_WAY]
+    catching_up = CatchingUp(
+        lambda work: tasks.append(asyncio.create_task(work)),  # noqa: TID251
+        lambda: waiting[0],
+    )
+    told: list[int] = []
+
+    async def say(part: Sequence[int]) -> None:
+        told.extend(part)
+
+    await catching_up.tell(range(2 * PART), say)
+    await asyncio.sleep(4 * PACE_S)
+    assert len(told) == PART
+    waiting[0] = 0
+    async with asyncio.timeout(30):
+        await tasks[0]
+    assert len(told) == 2 * PART
