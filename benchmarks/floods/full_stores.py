@@ -1,17 +1,23 @@
 """Stores of a honeynet that has run, filled to their bounds with variants of what is in them."""
 
+import re
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from agents.base.message_log import NAMES, logs_folder
+from agents.clock import read_clocks
 from agents.ontology.archive import CAPACITY, Archive
 from agents.settings.honeynet import Settings
 from agents.supervisor.ledger import Ledger, Retention
 from ontology.records import Alert
 
+_ID = re.compile("urn:uuid:[0-9a-f]{8}")
+_TOKEN = re.compile("^([mc]-)[0-9a-f]{8}")
+"""Names of messages and conversations."""
 FIRST_ADDRESS = int(IPv4Address("10.0.0.1"))
 
 
@@ -27,14 +33,13 @@ def multiply(
     count: int,
     *,
     keep: str = "1",
-    fresh: str = "id",
     source: str = "",
     changes: dict[str, Any] | None = None,
 ) -> int:
     """Until the table has ``count`` rows that ``keep``: its first one again and again.
 
-    In every text of a copy the value of ``fresh`` is another id, and that of ``source`` another
-    address. Returns how many rows there are.
+    In every text of a copy each id becomes another one, the same in all tables, and the value of
+    ``source`` another address. Returns how many rows there are.
     """
     [have] = db.execute(f"SELECT count(*) FROM {table} WHERE {keep}").fetchone()  # noqa: S608
     for row in _rows(db, table, keep):
@@ -42,16 +47,14 @@ def multiply(
         for number in ("seq", "id"):
             if isinstance(row.get(number), int):
                 del row[number]  # SQLite's own
-        old, old_source = str(row[fresh]), str(row[source]) if source else ""
+        was = str(row[source]) if source else ""
 
-        def copy(
-            number: int, row: dict[str, Any] = row, old: str = old, was: str = old_source
-        ) -> Any:
-            new = f"urn:uuid:{number:08x}-0000-4000-8000-{count:012x}"
+        def copy(number: int, row: dict[str, Any] = row, was: str = was) -> Iterator[object]:
             address = str(IPv4Address(FIRST_ADDRESS + number))
             for value in row.values():
                 if isinstance(value, str):
-                    value = value.replace(old, address if fresh == source else new)
+                    value = _ID.sub(f"urn:uuid:{number:08x}", value)
+                    value = _TOKEN.sub(rf"\g<1>{number:08x}", value)
                     value = value.replace(was, address) if was else value
                 yield value
 
@@ -119,6 +122,7 @@ def _fill_log(folder: Path, half: int) -> int:
 def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> dict[str, int]:
     """Every store of these nodes; answers rows by store (and bytes of the logs of messages)."""
     until_us = now_us + settings.policy.maximum_duration * 1_000_000
+    until_s = read_clocks().steady_s + settings.policy.maximum_duration
     state, end = settings.state_dir, f"@{settings.domain}"
     homes = {
         path.name.removesuffix(end): path for path in state.iterdir() if path.name.endswith(end)
@@ -126,7 +130,7 @@ def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> 
     journal = _open(homes[f"correlation.{control}"] / "alerts.sqlite3")
     filled = {
         "journal": multiply(journal, "alert", 50_000, keep="verified", changes={"done": 1}),
-        "conclusions": multiply(journal, "conclusion", 50_000, fresh="subject"),
+        "conclusions": multiply(journal, "conclusion", 50_000, source=""),
     }
     journal.close()
     filled |= _fill_ledger(homes[f"supervisor.{control}"] / "ledger.sqlite3", until_us)
@@ -134,12 +138,12 @@ def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> 
     for gateway in gateways:
         claims = _open(homes[f"reaction.{gateway}"] / "blocks.sqlite3")
         filled[f"claims {gateway}"] = multiply(
-            claims, "claim", 200_000, fresh="address", source="address"
+            claims, "claim", 200_000, source="address", changes={"end": until_s}
         )
         claims.close()
     for name, home in homes.items():
         mail = _open(home / "mail.sqlite3")
-        filled[f"handled {name}"] = multiply(mail, "seen", 101_000, fresh="reply_with")
+        filled[f"handled {name}"] = multiply(mail, "seen", 101_000)
         mail.close()
     archive = Archive(homes[f"ontology.{control}"] / "archive")
     one = next(r for r in map(archive.get, list(archive._order)) if isinstance(r, Alert))
