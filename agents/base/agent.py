@@ -246,6 +246,7 @@ class BaseAgent(Speaker, Generic[Running]):
                         self.counters,
                         handle=self._handle,
                         refused=self._refused,
+                        faults=self.conditions,
                     )
                 )
                 await self._run_linked(self._exchange)

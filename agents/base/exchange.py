@@ -19,7 +19,7 @@ from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import Delivery
-from agents.base.disk_faults import NotNow
+from agents.base.disk_faults import Faults, NotNow
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.notices import PROTOCOL
@@ -68,13 +68,14 @@ class Exchange:
         *,
         handle: Handle,
         refused: Refusal,
+        faults: Faults | None = None,
     ) -> None:
         self._jid = context.jid
         self._counters = counters
         self._handle = handle
         self._refused = refused
         self.bus = Bus(identity, context.settings, counters)
-        self.local = LocalLinks(context.settings, context.role, context.node, counters)
+        self.local = LocalLinks(context.settings, context.role, context.node, counters, faults)
         self.routes = Routes(self.bus, self.local)
         self.delivery = Delivery(
             identity,
@@ -140,10 +141,7 @@ class Exchange:
     async def start(self) -> None:
         """Open both ways; neither the server nor a peer need be there. Nothing is taken in yet."""
         await self.bus.start(auto_register=False)
-        try:
-            await self.local.start()
-        except OSError as e:
-            logger.error("no links within the node, all goes over the server: %s", e)
+        await self.local.start()
 
     def receive(self) -> None:
         """From now on messages are taken in."""

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ AGENTS = ("sensor", "analyzer", "reaction")
 CENTRAL = ("supervisor", "ontology", "console", "correlation")
 CLOCKS = Path("/usr/games")
 """In the sandbox a file system of its own."""
+ASIDE = "was damaged, is set aside as"
 STEPS_S = (-86_400, -3_600, 3_600, 86_400)
 
 
@@ -76,7 +78,17 @@ class Victim:
         return {a["jid"].split("@")[0]: a for node in found for a in node["agents"]}
 
     def well(self) -> bool:
+        """As `ontoidps status` has it, which tells for an hour of a file that was set aside."""
         found = read_run_files(self.state, now_us())
+        for node in found:
+            for agent in node["agents"]:
+                rest = [
+                    condition
+                    for condition in agent["health"].get("conditions", [])
+                    if condition["level"] == "degraded" and ASIDE not in condition["reason"]
+                ]
+                if agent["state"] == "degraded" and not rest:
+                    agent["state"] = "running"
         return len(found) == len(self.world.settings.node) and all(map(is_good, found))
 
     def status(self) -> str:
@@ -201,25 +213,27 @@ class Victim:
         )
 
     def disk_full(self, gateway: str) -> Fault:
+        """What becomes free meanwhile is taken as well: logs are turned, tables cut."""
         filler = self.state / "filler"
+        over = threading.Event()
 
         def fill() -> None:
             with filler.open("wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(b"x" * (1 << 16))
-                except OSError:
-                    pass
-                try:
-                    while True:
-                        file.write(b"x")
-                except OSError:
-                    pass
+                while not over.wait(0.1):
+                    try:
+                        while True:
+                            file.write(b"x" * (1 << 12))
+                    except OSError:
+                        pass
 
-        return Fault(
-            "disk full", "control", "disk", fill, lambda: filler.unlink(missing_ok=True), 6.0,
-            "(?i)no space|full",
-        )  # fmt: skip
+        filling = threading.Thread(target=fill)
+
+        def empty() -> None:
+            over.set()
+            filling.join()
+            filler.unlink()
+
+        return Fault("disk full", "control", "disk", filling.start, empty, 6.0, "(?i)no space|full")
 
     def read_only(self, gateway: str) -> Fault:
         return Fault(
