@@ -11,7 +11,7 @@ Aside = Callable[[Coroutine[Any, Any, None]], object]
 """Runs what takes long beside everything else."""
 
 PART: Final = 250
-"""Orders, or blocks in force, that are told one after the other …"""
+"""Orders, or blocks in force, that are told one after the other, …"""
 PACE_S: Final = 0.05
 """… before others have their turn, …"""
 UNDER_WAY: Final = 20
@@ -21,7 +21,7 @@ PATIENCE_S: Final = 2.0
 
 
 class CatchingUp:
-    """What gateways and correlation agents get that have come back.
+    """What others are told by an agent that has come back, or for whom they have.
 
     Args:
         aside: None where nothing else goes on; then all is told at once.
