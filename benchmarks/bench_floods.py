@@ -1,9 +1,9 @@
 """Floods of ten minutes at a honeynet whose stores are full: does anything grow, stall or go blind?
 
-`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--empty] [--log FILE]`. The demo's
-honeynet in its sandbox. Passwords are guessed once, all agents stop, every store is filled to its
+`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--together] [--empty] [--log FILE]`.
+The demo's honeynet in its sandbox. Passwords are guessed once, all agents stop, every store is filled to its
 bound (`floods.full_stores`), and the time from start to ready is taken. Then guessers in calm, and
-one after the other the floods of `FLOODS`, each with a guesser from a new address every 20 s.
+one after the other (or ``--together``) the floods of `FLOODS`, each with a guesser from a new address every 20 s.
 
 Exit 1 if ready took more than 10 s, a guesser needed more than twice the slowest one in calm, an
 event loop's 99th percentile of a minute was above 100 ms, an agent was restarted, or memory or disk
@@ -165,14 +165,14 @@ class Trial:
                 seen.said.add(f"{name.split('.')[0]}: {condition['reason']}")
         seen.disk_mib.append(disk_mib(self.state))
 
-    def flood(self, kind: str, seconds: float) -> Seen:
-        """One flood, looked at until it ends."""
+    def flood(self, kinds: list[str], seconds: float) -> Seen:
+        """Floods at the same time, looked at until the first one ends."""
         seen = Seen()
         before = {name: agent["pid"] for name, agent in self.agents().items()}
-        flood = self.sender(kind, seconds)
+        floods = [self.sender(kind, seconds) for kind in kinds]
         begin = time.monotonic()
         next_guess, next_look = begin + 5.0, begin + 60.0
-        while flood.poll() is None:
+        while all(flood.poll() is None for flood in floods):
             if time.monotonic() >= next_guess and time.monotonic() < begin + seconds - 5:
                 next_guess += EVERY_S
                 if (took := self.guess()) is None:
@@ -183,7 +183,7 @@ class Trial:
                 next_look += LOOK_S
                 self.look(seen)
             time.sleep(0.1)
-        seen.sent = int(flood.communicate()[0] or 0)
+        seen.sent = sum(int(flood.communicate()[0] or 0) for flood in floods)
         self.look(seen)
         after = {name: agent["pid"] for name, agent in self.agents().items()}
         seen.restarts = sum(after.get(name) != pid for name, pid in before.items())
@@ -236,7 +236,9 @@ def report(kind: str, seen: Seen) -> None:
     sys.stdout.flush()
 
 
-def inside(folder: Path, seconds: float, kinds: list[str], empty: bool, log: Path | None) -> int:
+def inside(
+    folder: Path, seconds: float, kinds: list[str], together: bool, empty: bool, log: Path | None
+) -> int:
     """In the sandbox."""
     wrong: list[str] = []
     with Lab() as lab:
@@ -265,10 +267,11 @@ def inside(folder: Path, seconds: float, kinds: list[str], empty: bool, log: Pat
         time.sleep(10)
         calm = [took for _ in range(CALM) if (took := trial.guess()) is not None]
         print(f"calm: guessers blocked after {', '.join(f'{s:.2f}' for s in calm)} s", flush=True)
-        for kind in kinds:
-            seen = trial.flood(kind, seconds)
-            report(kind, seen)
-            wrong += judge(kind, seen, max(calm, default=0.0))
+        for part in [kinds] if together else [[kind] for kind in kinds]:
+            seen = trial.flood(part, seconds)
+            name = " + ".join(part)
+            report(name, seen)
+            wrong += judge(name, seen, max(calm, default=0.0))
             time.sleep(10)
         codes = world.stop()
         if log is not None:
@@ -284,13 +287,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="of each flood; 90 at least")
     parser.add_argument("--only", choices=sorted(FLOODS), action="append")
+    parser.add_argument("--together", action="store_true", help="all of them at the same time")
     parser.add_argument("--empty", action="store_true", help="leave the stores as they are")
     parser.add_argument("--log", type=Path, help="keep the agents' log here")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     kinds = arguments.only or list(FLOODS)
     if arguments.inside is not None:
-        return inside(arguments.inside, arguments.seconds, kinds, arguments.empty, arguments.log)
+        return inside(
+            arguments.inside,
+            arguments.seconds,
+            kinds,
+            arguments.together,
+            arguments.empty,
+            arguments.log,
+        )
     if (reason := why_unavailable()) is not None:
         print(f"no network laboratory here: {reason}", file=sys.stderr)
         return 1
@@ -298,6 +309,8 @@ def main() -> int:
         words = [sys.executable, __file__, "--inside", name, "--seconds", str(arguments.seconds)]
         for kind in kinds:
             words += ["--only", kind]
+        if arguments.together:
+            words.append("--together")
         if arguments.empty:
             words.append("--empty")
         if arguments.log is not None:
