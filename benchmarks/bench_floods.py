@@ -1,10 +1,10 @@
 """Floods of ten minutes at a honeynet whose stores are full: does anything grow, stall or go blind?
 
-`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--together] [--empty]
-[--log FILE]`. The demo's honeynet in its sandbox. Passwords are guessed once, all agents stop, every
-store is filled to its bound (`floods.full_stores`), and the time is taken from start to ready (all
-agents run and are connected) and to having caught up (none falls behind). Then guessers in calm, and
-one after the other (or ``--together``) the floods of `FLOODS`, each with a guesser from a new address
+`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--together] [--empty] [--log
+FILE]`. The demo's honeynet in its sandbox. Passwords are guessed once, all agents stop, every store
+is filled to its bound (`floods.full_stores`), and the time is taken from start to ready (all agents
+run and are connected) and to having caught up (none falls behind). Then guessers in calm, and one
+after the other (or ``--together``) the floods of `FLOODS`, each with a guesser from a new address
 every 20 s.
 
 Exit 1 if ready took more than 10 s, a guesser needed more than twice the slowest one in calm, an
