@@ -38,6 +38,9 @@ BLOCK_S = 60
 READY_S, LAG_MS, SLOWER, GROWTH, SLACK_MIB = 10.0, 100.0, 2.0, 1.1, 8.0
 EVERY_S, LOOK_S = 20.0, 5.0
 CALM = 6
+ACTIVE = 10_000
+"""Blocks in force when it begins: with the 100,000 that the ledger may hold it takes minutes until
+every gateway has been told of each again."""
 FLOODS = {
     "contacts": "1500",
     "telnet slow": "950",
@@ -274,7 +277,7 @@ def inside(
             trial.guess()
             time.sleep(5)
             world.stop()
-            filled = fill(world.settings, "control", trial.gateways, now_us())
+            filled = fill(world.settings, "control", trial.gateways, now_us(), ACTIVE)
             print("filled: " + ", ".join(f"{name} {count}" for name, count in filled.items()))
             print(f"state {disk_mib(trial.state):.0f} MiB", flush=True)
             ready, done = trial.start()

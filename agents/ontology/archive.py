@@ -8,12 +8,14 @@ facts and the descriptions of ontologies. Who asks sees the union of all graphs.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
+from traceback import clear_frames
 from typing import Final
 
 from pyoxigraph import (
@@ -134,6 +136,7 @@ class Archive:
 
     def _error(self, error: Exception) -> ArchiveError:
         self._fail(error)
+        clear_frames(error.__traceback__)
         return ArchiveError(f"{self._path}: {_line(error)}")
 
     def look(self) -> None:
@@ -157,8 +160,10 @@ class Archive:
                 for quad in self._store.quads_for_pattern(None, None, None, graph)
             ]
             version = self._note(_VERSION)
-            # What failed once refuses every write until it is opened anew.
+            # What failed once refuses every write until it is opened anew. An iterator that the
+            # traceback of an old error still holds would keep the folder locked.
             self._store = Store()
+            gc.collect()
             try:
                 fresh = open_folder(self._path, self._faults)
             except OSError as e:
@@ -349,12 +354,15 @@ class Archive:
             if isinstance(quad.object, NamedNode) and quad.object.value.startswith(HOST_PREFIX):
                 hosts[quad.object] = None
         for host in hosts:
-            others = self._store.quads_for_pattern(None, None, host, DefaultGraph())
-            if next(iter(others), None) is None:
+            if not self._is_mentioned(host):
                 for quad in self._about(host):
                     self._store.remove(quad)
         # Last: after a crash in between, the record is still known and will go for good.
         self._store.remove(Quad(node, _SEQUENCE, Literal(number), _META))
+
+    def _is_mentioned(self, host: NamedNode) -> bool:
+        others = self._store.quads_for_pattern(None, None, host, DefaultGraph())
+        return next(iter(others), None) is not None
 
     def _about(self, node: NamedNode) -> list[Quad]:
         return list(self._store.quads_for_pattern(node, None, None, DefaultGraph()))

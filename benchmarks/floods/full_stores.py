@@ -70,7 +70,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path)
 
 
-def _fill_ledger(path: Path, until_us: int) -> dict[str, int]:
+def _fill_ledger(path: Path, until_us: int, active: int) -> dict[str, int]:
     limits = Retention()
     ledger = Ledger(path)
     with ledger.transaction():
@@ -86,7 +86,7 @@ def _fill_ledger(path: Path, until_us: int) -> dict[str, int]:
             db, "entry", limits.entries, keep="state <> 'active'", source="source"
         ),
         "ledger active": multiply(
-            db, "entry", limits.active, keep="state = 'active'", source="source",
+            db, "entry", active, keep="state = 'active'", source="source",
             changes={"expires_us": until_us},
         ),
     }  # fmt: skip
@@ -94,16 +94,16 @@ def _fill_ledger(path: Path, until_us: int) -> dict[str, int]:
     return filled
 
 
-def _fill_page(path: Path) -> dict[str, int]:
+def _fill_page(path: Path, active: int) -> dict[str, int]:
     limits = Retention()
     db = _open(path)
-    ended, active = "state <> 'active'", "state = 'active'"
+    ended, runs = "state <> 'active'", "state = 'active'"
     filled = {
         "page alerts": multiply(db, "alert", limits.alerts),
         "page incidents": multiply(db, "incident", limits.incidents, source="source"),
         "page rulings": multiply(db, "ruling", limits.decisions),
         "page ended": multiply(db, "ban", limits.entries, keep=ended, source="source"),
-        "page active": multiply(db, "ban", limits.active, keep=active, source="source"),
+        "page active": multiply(db, "ban", active, keep=runs, source="source"),
     }
     db.close()
     return filled
@@ -119,8 +119,11 @@ def _fill_log(folder: Path, half: int) -> int:
     return 2 * len(whole)
 
 
-def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> dict[str, int]:
-    """Every store of these nodes; answers rows by store (and bytes of the logs of messages)."""
+def fill(
+    settings: Settings, control: str, gateways: list[str], now_us: int, active: int
+) -> dict[str, int]:
+    """Every store of these nodes to its bound, but for blocks in force, which are ``active``;
+    answers rows by store (and bytes of the logs of messages)."""
     until_us = now_us + settings.policy.maximum_duration * 1_000_000
     until_s = read_clocks().steady_s + settings.policy.maximum_duration
     state, end = settings.state_dir, f"@{settings.domain}"
@@ -133,12 +136,12 @@ def fill(settings: Settings, control: str, gateways: list[str], now_us: int) -> 
         "conclusions": multiply(journal, "conclusion", 50_000, source=""),
     }
     journal.close()
-    filled |= _fill_ledger(homes[f"supervisor.{control}"] / "ledger.sqlite3", until_us)
-    filled |= _fill_page(homes[f"console.{control}"] / "store.sqlite3")
+    filled |= _fill_ledger(homes[f"supervisor.{control}"] / "ledger.sqlite3", until_us, active)
+    filled |= _fill_page(homes[f"console.{control}"] / "store.sqlite3", active)
     for gateway in gateways:
         claims = _open(homes[f"reaction.{gateway}"] / "blocks.sqlite3")
         filled[f"claims {gateway}"] = multiply(
-            claims, "claim", 200_000, source="address", changes={"end": until_s}
+            claims, "claim", active, source="address", changes={"end": until_s}
         )
         claims.close()
     for name, home in homes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from agents.ontology.archive_folder import folder_bytes
 from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.records import Alert, Block, Decision, Incident
 from tests.agents.base.small_disk import run_on_small_disk
+from tests.factories import make_alert
 
 SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
 
@@ -280,6 +282,23 @@ assert len(again) == len(stored) + 8
 """,
         mib=32,
     )
+
+
+def test_garbage_of_an_old_error_does_not_keep_the_folder_locked(archive: Archive) -> None:
+    """A traceback in a cycle may hold an iterator, which holds the store."""
+    archive.add([make_alert()])
+    gc.disable()
+    try:
+        cycle: list[object] = [archive._store.quads_for_pattern(None, None, None)]
+        cycle.append(cycle)
+        del cycle
+        archive._fail(OSError("IO error: No space left on device"))
+        archive._again_s = 0.0
+        archive.look()
+    finally:
+        gc.enable()
+    assert not archive._failed
+    assert archive.get(make_alert().id) == make_alert()
 
 
 def test_capacity_must_be_positive(tmp_path: Path) -> None:
