@@ -261,7 +261,7 @@ class Database:
             and self._pragma("page_count") > self._pragma("max_page_count") * 7 // 8
         )
         made = at_limit and self._make_room()
-        if not made and self._in_memory:
+        if not made and self._in_memory and not is_damage(error):
             return False
         if not made:
             self._go_on_in_memory(error)
