@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, MAX_TIME_US, Address
@@ -96,6 +97,8 @@ class Options:
     honeypots: frozenset[Address] = frozenset()
     timezone: tzinfo = UTC
     """Of time stamps that name none."""
+    table: Path | None = None
+    """The file that describes the format (kind ``table``)."""
 
     def public(self, version: int) -> Host | None:
         """The honeypot's public address of a family, if it is known."""

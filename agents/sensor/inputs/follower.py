@@ -47,6 +47,7 @@ class Follower:
             own=own,
             honeypots=frozenset(honeypots),
             timezone=settings.zone(),
+            table=settings.table,
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)

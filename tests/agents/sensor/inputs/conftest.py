@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,13 @@ LINES: dict[str, tuple[str, ...]] = {
     "dionaea": (DIONAEA,),
     "syslog": (IPTABLES, SNORT, AUTH),
     "zeek": ZEEK,
+}
+SAMPLES = Path(__file__).with_name("samples")
+LINES |= {
+    path.stem: tuple(
+        line for line in path.read_text(encoding="utf-8").splitlines() if line[:3] != "#= "
+    )
+    for path in sorted(SAMPLES.glob("*.log"))
 }
 
 

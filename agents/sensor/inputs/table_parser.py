@@ -1,0 +1,375 @@
+"""One parser for every format that a table describes (`format_tables`): honeypots, web servers.
+
+What a table can't say is the same for all: whom a line accuses, what is verified, which logins the
+analyzer counts. A decoy accepted the connection before it wrote, so TCP proves who came; a datagram
+proves nothing, and whom a relay names is a claim.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+from agents.sensor.inputs.events import (
+    ACK,
+    FIN,
+    HEADING,
+    PSH,
+    SSH_BANNER,
+    STATE,
+    SYN,
+    TCP,
+    UNRELATED,
+    Claim,
+    Host,
+    LineRefused,
+    Options,
+    Sighting,
+    address_port,
+    clean,
+    digits,
+    host,
+    iso_us,
+    pack_row,
+    seconds_us,
+    text_of,
+    whole,
+)
+from agents.sensor.inputs.format_tables import Event, Table, getter, shipped_table
+from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.relays import Relays, said
+from agents.sensor.inputs.stamps import stamp
+from agents.sensor.inputs.wrappers import event_object, plain_line
+from agents.sensor.payloads.request_reader import RequestReader
+
+SSH_PORTS = frozenset({22, 2222})
+LOGIN_PORTS = SSH_PORTS | {
+    *(20, 21, 2121, 23, 2323, 25, 110, 143, 445, 465, 587, 993, 995),
+    *(80, 443, 1433, 3306, 3389, 5432, 6379, 8080, 8443),
+}
+"""Where the analyzer counts refused logins by itself; a login anywhere else is a claim."""
+_SEEN = SYN | ACK | PSH
+_ROWS = {
+    "connection": (STATE["S1"], (_SEEN, _SEEN), (2, 1)),
+    "activity": (STATE["S1"], (_SEEN, _SEEN), (1, 1)),
+    "session": (STATE["SF"], (_SEEN | FIN, _SEEN | FIN), (3, 2)),
+    "packet": (STATE["S0"], (SYN, 0), (1, 0)),
+}
+_DATAGRAM = (STATE["OTH"], (0, 0), (1, 0))
+_ANYWHERE = frozenset({host("0.0.0.0").packed, host("::").packed})  # noqa: S104
+_LONGEST_TIME = 64
+_LONGEST_URL = 4096
+
+Get = Callable[[Any], Any]
+
+
+class _Kind(NamedTuple):
+    """An event of the table with its conditions ready to be asked."""
+
+    event: Event
+    where: tuple[tuple[Get, frozenset[object], tuple[str, ...], bool | None], ...]
+
+
+class TableParser:
+    """Kept: for whom relays spoke, and whether a quoted field goes on in the next line."""
+
+    now_us = 0
+
+    def __init__(self, options: Options, table: Table) -> None:
+        self.kind = table.kind
+        self._options = options
+        self._table = table
+        self._zone = UTC if table.utc else options.timezone
+        self._relays = Relays()
+        self._open = False
+        self._requests = RequestReader() if table.marks else None
+        self._when = lru_cache(maxsize=4096)(self._stamp)
+        self._get: dict[str, Get] = {name: _first(paths) for name, paths in table.fields.items()}
+        nothing: Get = _nothing
+        (
+            self._time, self._source, self._source_port, self._peer, self._target,
+            self._target_port, self._transport, self._service, self._forwarded, self._status,
+            self._url,
+        ) = (
+            self._get.get(name, nothing)
+            for name in (
+                *("time", "source", "source_port", "peer", "target", "target_port", "transport"),
+                *("service", "forwarded", "status", "url"),
+            )
+        )  # fmt: skip
+        self._by = getter(table.by) if table.by else nothing
+        self._others = tuple(map(_ready, table.others))
+        self._named = {value: tuple(map(_ready, found)) for value, found in table.named.items()}
+        readers: dict[str, Callable[[bytes], Any]] = {
+            "json": partial(event_object, key=table.key),
+            "csv": self._read_csv,
+            "text": self._read_text,
+        }
+        self._read = readers[table.form]
+
+    def memory(self) -> str:
+        relays = self._relays.memory()
+        return json.dumps([self._open, relays]) if self._open or relays else ""
+
+    def remember(self, memory: str) -> None:
+        """Raises: ValueError."""
+        if not memory:
+            return
+        opened, relays = json.loads(memory)
+        self._open = opened is True
+        self._relays.remember(str(relays))
+
+    def on_line(self, line: bytes) -> Iterable[Sighting]:
+        event = self._read(line)
+        if type(event) is not dict:
+            return event  # type: ignore[no-any-return]  # why there is none
+        if self._table.key and self._table.key not in event:
+            return UNRELATED
+        kind = self._pick(event)
+        if kind is None or kind.quiet:
+            return ()
+        return self._sightings(event, kind)
+
+    def _pick(self, event: Mapping[str, Any]) -> Event | None:
+        value = self._by(event)
+        if type(value) in (str, int):
+            for kind in self._named.get(value, ()):
+                if not kind.where or _holds(event, kind):
+                    return kind.event
+        for kind in self._others:
+            if not kind.where or _holds(event, kind):
+                return kind.event
+        return None
+
+    def _sightings(self, event: Mapping[str, Any], kind: Event) -> Iterable[Sighting]:
+        table = self._table
+        at_us = self._at(self._time(event))
+        source, source_port = self._visitor(event)
+        number = kind.transport or table.transport
+        word = self._transport(event)
+        if word is not None:
+            number = table.transports.get(str(word)[:40].lower(), number)
+        service = str(self._service(event) or "")[:40].lower()
+        port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
+        port = table.ports.get(port, port or table.port)
+        target = self._decoy(event, source)
+        proven = number == TCP and kind.row != "packet"
+        place = (source, target, port or None, number, at_us)
+        relay = self._relay(event, source, port)
+        words = f"{table.title}: {kind.words or 'a visit'}"
+        for name in kind.shows:
+            words += f" {clean(_text(self._get[name](event)), 80)!r}"
+        if relay is not None:
+            return self._relayed(kind, place, f"{words}; {said(source.value, relay)}")
+        out: list[Sighting] = []
+        counted = port in LOGIN_PORTS
+        if kind.row:
+            refused = kind.login or self._status(event) in (401, "401")
+            logins = (int(refused), int(refused or kind.accepted)) if counted else (0, 0)
+            state, flags, packets = _ROWS[kind.row] if number == TCP else _DATAGRAM
+            ssh = proven and (port in SSH_PORTS or service == "ssh")
+            out.append(
+                pack_row(
+                    at_us=at_us,
+                    source=source,
+                    target=target,
+                    protocol=number,
+                    state=state,
+                    ports=(source_port, port),
+                    flags=flags,
+                    packets=packets,
+                    logins=logins,
+                    indicators=SSH_BANNER * ssh | self._marks(event),
+                    translated=True,
+                    conversation=proven,
+                )
+            )
+        if kind.classification:
+            out.append(Claim(kind.classification, *place, kind.confidence, proven, words))
+        elif kind.login and not counted:
+            words = f"{table.title}: a login tried at port {port}"
+            out.append(Claim("BruteForce", *place, 0.6, proven, words))
+        return out
+
+    def _relayed(
+        self, kind: Event, place: tuple[Host, Host, int | None, int, int], words: str
+    ) -> Iterable[Sighting]:
+        """What a relay carried is no connection of its own, and proves nothing against it."""
+        if kind.classification:
+            return (Claim(kind.classification, *place, kind.confidence, False, words),)
+        if place[1].value not in self._options.honeypots:
+            return ()
+        return (Claim("HoneypotContact", *place, 0.4, False, words),)
+
+    def _relay(self, event: Mapping[str, Any], source: Host, port: int) -> str | None:
+        value = self._forwarded(event)
+        if isinstance(value, list):
+            value = value[0] if value else None
+        claimed = None
+        if isinstance(value, str) and value.strip(" -"):
+            claimed = clean(value, 80)
+        if claimed is None and not self._relays:
+            return None
+        return self._relays.judge(str(source.value), port, None, claimed)
+
+    def _visitor(self, event: Mapping[str, Any]) -> tuple[Host, int]:
+        text = self._source(event)
+        if text is None:
+            text = self._peer(event)
+            if not isinstance(text, str) or len(text) > 80:
+                raise LineRefused("address")
+            source, port = address_port(text, ported=True)
+            return source, port or 0
+        return host(text), _port(self._source_port(event))
+
+    def _decoy(self, event: Mapping[str, Any], source: Host) -> Host:
+        """Whom he called; where the decoy listens ("0.0.0.0") says nothing of that."""
+        text = self._target(event)
+        local = None if text in (None, "", "-") else host(text)
+        if local is None or local.packed in _ANYWHERE:
+            known = self._options
+            target = local = (
+                known.public(source.version)
+                or known.public(10 - source.version)
+                or known.this_host(source.version)
+            )
+        else:
+            target = self._options.decoy(local, source.version)
+        if is_own_gateway(source, local):
+            raise LineRefused("translated")
+        return target
+
+    def _marks(self, event: Mapping[str, Any]) -> int:
+        """Attack strings in what he asked for, as bits of ``records.INDICATORS``."""
+        if self._requests is None:
+            return 0
+        url = self._url(event)
+        if not isinstance(url, str) or not url:
+            return 0
+        line = b"GET " + url[:_LONGEST_URL].encode("utf-8", "replace").replace(b"\r", b" ")
+        return self._requests.read([line + b" HTTP/1.1\r\n"])[0].indicators
+
+    def _at(self, value: object) -> int:
+        if not isinstance(value, str):
+            return seconds_us(value)
+        if 19 <= len(value) <= 40 and value[4] == "-" and value[13] == ":":
+            try:
+                return iso_us(value, self._zone)
+            except LineRefused:
+                pass  # with a zone's name behind it
+        if not 0 < len(value) <= _LONGEST_TIME:
+            raise LineRefused("time")
+        return self._when(value)
+
+    def _stamp(self, text: str) -> int:
+        return stamp(text, self._zone, self.now_us)[0]
+
+    def _read_csv(self, line: bytes) -> Any:
+        text = text_of(line)
+        columns = self._table.columns
+        if self._open or '"' in text:
+            # A password may hold line feeds: what follows them is his text, not a line of the log.
+            # Quotes in it are doubled, so that only the field's own end makes them even.
+            inside = self._open
+            self._open ^= bool(text.count('"') & 1)
+            if inside:
+                return ()
+            try:
+                cells = next(iter(csv.reader([text])), [])
+            except csv.Error:
+                raise LineRefused("shape") from None
+            if self._open:
+                cells += [""] * (len(columns) - len(cells))
+        else:
+            cells = text.split(",")
+        if cells[:2] == list(columns[:2]):
+            return HEADING
+        if len(cells) < len(columns):
+            return UNRELATED if len(cells) < 2 else _refused()
+        return dict(zip(columns, cells, strict=False))
+
+    def _read_text(self, line: bytes) -> Any:
+        text = text_of(line)
+        found = self._table.pattern.match(text)
+        if found is None and text.startswith("{"):
+            try:
+                found = self._table.pattern.match(plain_line(line)[0])
+            except LineRefused:
+                return UNRELATED
+        if found is None:
+            return UNRELATED
+        return found.groupdict()
+
+
+def table_input(kind: str) -> Callable[[Options], TableParser]:
+    """What an entry point names for a table that comes with the program."""
+
+    def make(options: Options) -> TableParser:
+        return TableParser(options, shipped_table(kind))
+
+    return make
+
+
+def _refused() -> None:
+    raise LineRefused("shape")
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+def _first(paths: tuple[str, ...]) -> Get:
+    """The first of several places at which something stands."""
+    gets = tuple(map(getter, paths))
+    if len(gets) == 1:
+        return gets[0]
+
+    def found(event: Any) -> Any:
+        for get in gets:
+            value = get(event)
+            if value is not None and value != "":
+                return value
+        return None
+
+    return found
+
+
+def _ready(event: Event) -> _Kind:
+    return _Kind(
+        event,
+        tuple((getter(name), whole, begins, there) for name, whole, begins, there in event.where),
+    )
+
+
+def _holds(event: Mapping[str, Any], kind: _Kind) -> bool:
+    for get, values, begins, there in kind.where:
+        value = get(event)
+        if there is not None:
+            if bool(value) != there:
+                return False
+        elif type(value) not in (str, int):
+            return False
+        elif value not in values and not (
+            begins and isinstance(value, str) and value.lower().startswith(begins)
+        ):
+            return False
+    return True
+
+
+def _port(value: object) -> int:
+    """0 where the log has none. Raises: LineRefused."""
+    if type(value) is int:
+        return 0 if value == -1 else whole(value, 65535, "port")
+    if value is None or value in ("", "-", "-1"):
+        return 0
+    if not isinstance(value, str):
+        raise LineRefused("port")
+    return digits(value, 65535, "port")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)[:200]
