@@ -70,8 +70,20 @@ class Claim(NamedTuple):
     explanation: str
 
 
-Sighting = bytes | Claim
-"""What a line gives: a packed `CONNECTION` row, or a claim."""
+class Traces(NamedTuple):
+    """What a visitor left behind; `observed_traces` bounds, cleans and groups it."""
+
+    source: Host
+    target: Host | None
+    port: int
+    at_us: int
+    verified: bool
+    left: tuple[tuple[str, object], ...]
+    """(one of `observed_traces.KINDS`, what the log holds)"""
+
+
+Sighting = bytes | Claim | Traces
+"""What a line gives: a packed `CONNECTION` row, a claim, or what somebody left behind."""
 
 
 class _Nothing(tuple[Sighting, ...]):

@@ -7,7 +7,6 @@ proves nothing, and whom a relay names is a claim.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
@@ -17,7 +16,6 @@ from typing import Any, NamedTuple
 from agents.sensor.inputs.events import (
     ACK,
     FIN,
-    HEADING,
     PSH,
     SSH_BANNER,
     STATE,
@@ -29,6 +27,7 @@ from agents.sensor.inputs.events import (
     LineRefused,
     Options,
     Sighting,
+    Traces,
     address_port,
     clean,
     digits,
@@ -41,6 +40,8 @@ from agents.sensor.inputs.events import (
 )
 from agents.sensor.inputs.format_tables import Event, Table, getter, shipped_table
 from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.observed_traces import credential
+from agents.sensor.inputs.quoted_csv import QuotedCsv
 from agents.sensor.inputs.relays import Relays, said
 from agents.sensor.inputs.stamps import stamp
 from agents.sensor.inputs.wrappers import event_object, plain_line
@@ -64,6 +65,9 @@ _ANYWHERE = frozenset({host("0.0.0.0").packed, host("::").packed})  # noqa: S104
 _LONGEST_TIME = 64
 _LONGEST_URL = 4096
 
+LEAVES = {"command": "commands", "url": "urls", "hash": "file_hashes", "client": "clients"}
+"""Fields of tables to those of `ObservedData`."""
+
 Get = Callable[[Any], Any]
 
 
@@ -85,7 +89,7 @@ class TableParser:
         self._table = table
         self._zone = UTC if table.utc else options.timezone
         self._relays = Relays()
-        self._open = False
+        self._csv = QuotedCsv(table.columns)
         self._requests = RequestReader() if table.marks else None
         self._when = lru_cache(maxsize=4096)(self._stamp)
         self._get: dict[str, Get] = {name: _first(paths) for name, paths in table.fields.items()}
@@ -101,26 +105,34 @@ class TableParser:
                 *("service", "forwarded", "status", "url"),
             )
         )  # fmt: skip
+        self._leaves = tuple(
+            (kind, self._get[name]) for name, kind in LEAVES.items() if name in self._get
+        )
+        pair = ("user", "password")
+        self._credentials: tuple[Get, ...] = ()
+        if "password" in self._get:
+            self._credentials = tuple(self._get.get(name, nothing) for name in pair)
         self._by = getter(table.by) if table.by else nothing
         self._others = tuple(map(_ready, table.others))
         self._named = {value: tuple(map(_ready, found)) for value, found in table.named.items()}
         readers: dict[str, Callable[[bytes], Any]] = {
             "json": partial(event_object, key=table.key),
-            "csv": self._read_csv,
+            "csv": self._csv.read,
             "text": self._read_text,
         }
         self._read = readers[table.form]
 
     def memory(self) -> str:
         relays = self._relays.memory()
-        return json.dumps([self._open, relays]) if self._open or relays else ""
+        inside = self._csv.inside
+        return json.dumps([inside, relays]) if inside or relays else ""
 
     def remember(self, memory: str) -> None:
         """Raises: ValueError."""
         if not memory:
             return
-        opened, relays = json.loads(memory)
-        self._open = opened is True
+        inside, relays = json.loads(memory)
+        self._csv.inside = inside is True
         self._relays.remember(str(relays))
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
@@ -163,9 +175,14 @@ class TableParser:
         words = f"{table.title}: {kind.words or 'a visit'}"
         for name in kind.shows:
             words += f" {clean(_text(self._get[name](event)), 80)!r}"
-        if relay is not None:
-            return self._relayed(kind, place, f"{words}; {said(source.value, relay)}")
         out: list[Sighting] = []
+        left = self._left(event, kind)
+        if left:
+            proof = proven and relay is None
+            out.append(Traces(source, target, port, at_us, proof, left))
+        if relay is not None:
+            out += self._relayed(kind, place, f"{words}; {said(source.value, relay)}")
+            return out
         counted = port in LOGIN_PORTS
         if kind.row:
             refused = kind.login or self._status(event) in (401, "401")
@@ -194,6 +211,21 @@ class TableParser:
             words = f"{table.title}: a login tried at port {port}"
             out.append(Claim("BruteForce", *place, 0.6, proven, words))
         return out
+
+    def _left(self, event: Mapping[str, Any], kind: Event) -> tuple[tuple[str, object], ...]:
+        """What he left behind, as far as the table says where it stands."""
+        left = []
+        opens = kind.row == "connection"
+        for what, get in self._leaves:
+            value = get(event)
+            # What only opens a connection ran nothing, whatever the field says.
+            if value is not None and value != "" and not (opens and what == "commands"):
+                left.append((what, value))
+        if self._credentials:
+            user, password = (get(event) for get in self._credentials)
+            if password or (user and kind.login):
+                left.append(("credentials", credential(user, password)))
+        return tuple(left)
 
     def _relayed(
         self, kind: Event, place: tuple[Host, Host, int | None, int, int], words: str
@@ -268,30 +300,6 @@ class TableParser:
     def _stamp(self, text: str) -> int:
         return stamp(text, self._zone, self.now_us)[0]
 
-    def _read_csv(self, line: bytes) -> Any:
-        text = text_of(line)
-        columns = self._table.columns
-        if self._open or '"' in text:
-            # A password may hold line feeds: what follows them is his text, not a line of the log.
-            # Quotes in it are doubled, so that only the field's own end makes them even.
-            inside = self._open
-            self._open ^= bool(text.count('"') & 1)
-            if inside:
-                return ()
-            try:
-                cells = next(iter(csv.reader([text])), [])
-            except csv.Error:
-                raise LineRefused("shape") from None
-            if self._open:
-                cells += [""] * (len(columns) - len(cells))
-        else:
-            cells = text.split(",")
-        if cells[:2] == list(columns[:2]):
-            return HEADING
-        if len(cells) < len(columns):
-            return UNRELATED if len(cells) < 2 else _refused()
-        return dict(zip(columns, cells, strict=False))
-
     def _read_text(self, line: bytes) -> Any:
         text = text_of(line)
         found = self._table.pattern.match(text)
@@ -312,10 +320,6 @@ def table_input(kind: str) -> Callable[[Options], TableParser]:
         return TableParser(options, shipped_table(kind))
 
     return make
-
-
-def _refused() -> None:
-    raise LineRefused("shape")
 
 
 def _nothing(_: Any) -> None:

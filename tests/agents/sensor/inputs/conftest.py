@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from ontology.records import CONNECTION, Alert, ConnectionBatch
+from ontology.records import CONNECTION, Alert, ConnectionBatch, ObservedData
 
 HONEYPOT = "198.51.100.18"
 NOW_US = 1_795_000_000_000_000
@@ -28,6 +28,7 @@ class Seen:
     alerts: list[Alert]
     counters: Counter[str]
     batches: list[ConnectionBatch] = field(default_factory=list)
+    observed: list[ObservedData] = field(default_factory=list)
 
 
 def parse(kind: str, *lines: bytes | str, now_us: int = NOW_US, **options: Any) -> Seen:
@@ -38,7 +39,8 @@ def parse(kind: str, *lines: bytes | str, now_us: int = NOW_US, **options: Any) 
     batches = [r for r in records if isinstance(r, ConnectionBatch)]
     rows = [b.connections for b in batches] or [np.zeros(0, CONNECTION)]
     alerts = [r for r in records if isinstance(r, Alert)]
-    return Seen(np.concatenate(rows), alerts, intake.counters, batches)
+    observed = [r for r in records if isinstance(r, ObservedData)]
+    return Seen(np.concatenate(rows), alerts, intake.counters, batches, observed)
 
 
 @pytest.fixture(name="parse")

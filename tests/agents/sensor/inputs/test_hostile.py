@@ -70,7 +70,7 @@ def test_good_lines_with_lies_in_them(kind: str, lines: Any, data: st.DataObject
     good = list(lines[kind])
     index = data.draw(st.integers(0, len(good) - 1))
     line = good[index]
-    if line.startswith('{') and not line.startswith("{'") and data.draw(st.booleans()):
+    if line.startswith("{") and not line.startswith("{'") and data.draw(st.booleans()):
         event = json.loads(line)
         place = event
         inner = [name for name, value in event.items() if isinstance(value, dict) and value]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.sensor.inputs import shipped_formats
-from agents.sensor.inputs.events import HEADING, UNRELATED, Claim, LineRefused, Options
+from agents.sensor.inputs.events import HEADING, UNRELATED, Claim, LineRefused, Options, Traces
 from agents.sensor.inputs.format_tables import TableError, shipped_table
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.inputs.table_parser import TableParser
@@ -26,8 +26,12 @@ def options() -> Options:
     return Options(address=HONEYPOT, honeypots=frozenset({HONEYPOT}))
 
 
-def told(row: bytes | Claim) -> str:
+def told(row: bytes | Claim | Traces) -> str:
     """A sighting in one line."""
+    if isinstance(row, Traces):
+        proof = " verified" if row.verified else ""
+        left = ", ".join(f"{kind} {value!r}"[:100] for kind, value in row.left)
+        return f"{row.source.value} left{proof} {left}"
     if isinstance(row, Claim):
         place = f"{row.source.value} > {row.target and row.target.value}:{row.target_port}"
         proof = " verified" if row.verified else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.sensor.inputs.events import LineRefused, Options
+from agents.sensor.inputs.events import LineRefused, Options, Traces
 from agents.sensor.inputs.format_tables import load_table
 from agents.sensor.inputs.registry import make_parser
 from agents.sensor.inputs.table_parser import TableParser
@@ -95,11 +95,13 @@ def test_who_speaks_for_others_is_remembered() -> None:
     first = make_parser("tanner", Options())
     headers = {"x-forwarded-for": "203.0.113.44"}
     event = {"peer": {"ip": "192.0.2.90"}, "path": "/", "timestamp": "2026-11-16T12:11:31.0"}
-    assert first.on_line(json.dumps(event | {"headers": headers}).encode()) == ()
+    (trace,) = first.on_line(json.dumps(event | {"headers": headers}).encode())
+    assert isinstance(trace, Traces)  # no row: its connections are others'
     second = make_parser("tanner", Options())
     second.remember(first.memory())
-    assert second.on_line(json.dumps(event).encode()) == ()
-    assert len(list(make_parser("tanner", Options()).on_line(json.dumps(event).encode()))) == 1
+    line = json.dumps(event).encode()
+    assert [type(one) for one in second.on_line(line)] == [Traces]
+    assert [type(one) for one in make_parser("tanner", Options()).on_line(line)] == [Traces, bytes]
 
 
 @pytest.mark.parametrize("source", ["172.19.0.1", "127.0.0.1", "172.19.0.2"])
