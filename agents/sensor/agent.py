@@ -37,6 +37,8 @@ INPUT_STRETCHES = 8
 """Of 1 MiB, of one log in one turn; the rest waits where it is, on disk."""
 INPUT_PENDING = 200
 OBSERVED_PER_MESSAGE = 4
+OBSERVED_PENDING = 100
+"""Messages not yet acknowledged, beyond which what visitors left is dropped: the rest is dearer."""
 """Messages not yet acknowledged, beyond which logs wait."""
 ALERTS_PER_MESSAGE = 50
 
@@ -221,7 +223,7 @@ class SensorAgent(BaseAgent[Observation]):
         archives = self.settings.jids("ontology")
         for begin in range(0, len(records), OBSERVED_PER_MESSAGE):
             part = records[begin : begin + OBSERVED_PER_MESSAGE]
-            if self.pending > INPUT_PENDING // 2:
+            if self.pending > OBSERVED_PENDING:
                 self.counters["observed_dropped"] += len(part)
                 continue
             await self.send_many(

@@ -101,7 +101,9 @@ def guesses(first: int, count: int) -> str:
     return out
 
 
-async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) -> None:
+async def test_log_lines_become_alerts_once(
+    honeynet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "cowrie.json"
     log.write_text(guesses(900, 9))  # older than our first start: not told
     entry = Input(kind="cowrie", path=log, address="198.51.100.18")
@@ -142,6 +144,7 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
             (force,) = (a for a in correlation.alerts if a.classification == "SshBruteForce")
             assert "9 logins refused" in force.explanation
             batches = analyzer.counters["batches"]
+            monkeypatch.setattr("agents.sensor.agent.OBSERVED_PENDING", -1)
             again = SensorAgent(context("sensor"))
             async with running(again):
                 with log.open("a") as file:
@@ -149,6 +152,7 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
                 await until(lambda: analyzer.counters["batches"] > batches)
                 await until(lambda: not again.pending)
                 assert again.counters["input.cowrie.lines"] == 3  # none of the old ones
+                assert again.counters["observed_dropped"] == 1  # and the alerts came
                 assert again.counters["task_errors"] == 0
     finally:
         server.stop()
