@@ -34,7 +34,7 @@ MAX_BYTES = 64 << 10
 _TOP = frozenset(
     {
         *("title", "documented", "form", "key", "by", "columns", "pattern", "transport", "port"),
-        *("timezone", "fields", "ports", "transports", "services", "event", "marks"),
+        *("timezone", "fields", "ports", "transports", "services", "event", "marks", "proven", "decoy"),
     }
 )
 _EVENT = frozenset(
@@ -95,6 +95,11 @@ class Table:
     """Times without a zone are UTC whatever the input's zone is."""
     marks: bool
     """Attack strings in the ``url`` are marked on the connection, as the sensor does by itself."""
+    proven: bool
+    """Who came by TCP is sure; false where the address may be what a header said."""
+    decoy: bool
+    """Nobody has business there: what any visitor left is kept. Else only what attacks, or what was
+    left at a honeypot."""
     fields: Mapping[str, tuple[str, ...]]
     """Ours to theirs, dotted; the first that is there counts."""
     ports: Mapping[int, int]
@@ -198,6 +203,8 @@ class _Reading:
             port=self._port("port", raw.get("port", 0)),
             utc=zone == "UTC",
             marks=self._get("", raw, "marks", bool, False),
+            proven=self._get("", raw, "proven", bool, True),
+            decoy=self._get("", raw, "decoy", bool, True),
             fields=fields,
             ports=ports,
             transports={**TRANSPORTS, **transports},

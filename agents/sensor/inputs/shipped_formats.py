@@ -6,6 +6,8 @@ from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.format_tables import TableError, load_table
 from agents.sensor.inputs.table_parser import TableParser, table_input
 
+access = table_input("access")
+access_json = table_input("access-json")
 adbhoney = table_input("adbhoney")
 beelzebub = table_input("beelzebub")
 ciscoasa = table_input("ciscoasa")

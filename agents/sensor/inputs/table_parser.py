@@ -169,14 +169,17 @@ class TableParser:
         port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
         port = table.ports.get(port, port or table.port)
         target = self._decoy(event, source)
-        proven = number == TCP and kind.row != "packet"
+        proven = table.proven and number == TCP and kind.row != "packet"
         place = (source, target, port or None, number, at_us)
         relay = self._relay(event, source, port)
         words = f"{table.title}: {kind.words or 'a visit'}"
         for name in kind.shows:
             words += f" {clean(_text(self._get[name](event)), 80)!r}"
         out: list[Sighting] = []
-        left = self._left(event, kind)
+        marks = self._marks(event)
+        refused = kind.login or self._status(event) in (401, "401")
+        kept = table.decoy or marks or refused or target.value in self._options.honeypots
+        left = self._left(event, kind) if kept else ()
         if left:
             proof = proven and relay is None
             out.append(Traces(source, target, port, at_us, proof, left))
@@ -185,10 +188,9 @@ class TableParser:
             return out
         counted = port in LOGIN_PORTS
         if kind.row:
-            refused = kind.login or self._status(event) in (401, "401")
             logins = (int(refused), int(refused or kind.accepted)) if counted else (0, 0)
             state, flags, packets = _ROWS[kind.row] if number == TCP else _DATAGRAM
-            ssh = proven and (port in SSH_PORTS or service == "ssh")
+            ssh = number == TCP and (port in SSH_PORTS or service == "ssh")
             out.append(
                 pack_row(
                     at_us=at_us,
@@ -200,7 +202,7 @@ class TableParser:
                     flags=flags,
                     packets=packets,
                     logins=logins,
-                    indicators=SSH_BANNER * ssh | self._marks(event),
+                    indicators=SSH_BANNER * ssh | marks,
                     translated=True,
                     conversation=proven,
                 )
@@ -219,7 +221,7 @@ class TableParser:
         for what, get in self._leaves:
             value = get(event)
             # What only opens a connection ran nothing, whatever the field says.
-            if value is not None and value != "" and not (opens and what == "commands"):
+            if value not in (None, "", "-") and not (opens and what == "commands"):
                 left.append((what, value))
         if self._credentials:
             user, password = (get(event) for get in self._credentials)

@@ -154,3 +154,28 @@ def test_what_is_shown_is_printable(parse: Any, lines: Any) -> None:
     (alert,) = parse("adbhoney", line).alerts
     assert alert.explanation.isprintable()
     assert len(alert.explanation) < 200
+
+
+def test_a_web_servers_visitors_are_watched_and_never_verified(parse: Any, lines: Any) -> None:
+    """Its log may name whom a header named; what honest visitors read is nobody's business."""
+    seen = parse("access", *lines["access"])
+    assert not seen.rows["conversation"].any()
+    assert {mark for mark in seen.rows["indicators"].tolist() if mark} == {1, 4}
+    assert seen.rows["failed_logins"].sum() == 1
+    assert sorted(url for one in seen.observed for url in one.urls) == [
+        "/../../etc/passwd",
+        "/?id=1%27%20UNION%20SELECT%20pass%20FROM%20users--",
+        "/admin",
+    ]
+
+
+def test_what_was_asked_of_a_honeypots_web_server_is_kept(
+    parse: Any, lines: Any, honeypot: str
+) -> None:
+    seen = parse("access", lines["access"][0], address=ip_address(honeypot))
+    assert [one.urls for one in seen.observed] == [("/index.html",)]
+
+
+def test_a_user_name_with_brackets_does_not_move_the_time(parse: Any, lines: Any) -> None:
+    line = lines["access"][0].replace("- - [", '- x [01/Jan/2020:00:00:00 +0000] "GET / HTTP/1.1" [')
+    assert len(parse("access", line).rows) == 0
