@@ -1,7 +1,7 @@
 """Suricata's ``eve.json``: alerts by signature and category, flows as connections.
 
-Format: Suricata user guide, "EVE JSON format". ``netflow`` counts where there is no ``flow``. Other event types repeat what flows and alerts say
-and give nothing.
+Format: Suricata user guide, "EVE JSON format". ``netflow`` events count where there is no ``flow``.
+Other event types repeat what flows and alerts say and give nothing.
 """
 
 from __future__ import annotations

@@ -333,9 +333,9 @@ def seconds_us(value: object) -> int:
 def clean(text: object, most: int = 120) -> str:
     """Strangers' text as it may stand in an explanation: printable, on one line, short."""
     shown = str(text)[: most + 1]
-    if len(shown) > most:
-        shown = shown[: most - 1] + "…"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
+    parts = (c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return shown if shown.isprintable() else "".join(parts)
 
 
 def tcp_state(orig: int, resp: int) -> int:

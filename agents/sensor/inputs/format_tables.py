@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from operator import methodcaller
 from typing import Any, Final, Literal
 
 import re2
 
+from agents.sensor.inputs.events import clean
 from ontology.vocabulary import ATTACK_CLASSES
 
 FORMS: Final = ("json", "csv", "text")
@@ -34,14 +36,26 @@ MAX_BYTES = 64 << 10
 _TOP = frozenset(
     {
         *("title", "documented", "form", "key", "by", "columns", "pattern", "transport", "port"),
-        *("timezone", "fields", "ports", "transports", "services", "event", "marks", "proven", "decoy"),
+        *(
+            "timezone",
+            "fields",
+            "ports",
+            "transports",
+            "services",
+            "event",
+            "marks",
+            "proven",
+            "decoy",
+        ),
     }
 )
 _EVENT = frozenset(
     {"is", "where", "gives", "class", "confidence", "words", "shows", "port", "transport"}
 )
-_QUIETLY = re2.Options()
-_QUIETLY.log_errors = False
+_BY_BYTES = re2.Options()
+_BY_BYTES.log_errors = False
+# A byte that is no UTF-8 hides nothing, and no text has to be counted in characters.
+_BY_BYTES.encoding = re2.Options.Encoding.LATIN1
 Where = tuple[tuple[str, frozenset[object], tuple[str, ...], bool | None], ...]
 """(field of theirs, values it may have, beginnings it may have, whether it must be there)."""
 
@@ -88,7 +102,7 @@ class Table:
     """The field of theirs by whose value events are told apart; empty: by ``where`` alone."""
     columns: tuple[str, ...]
     pattern: Any
-    """re2; its groups are the fields of theirs."""
+    """re2, for bytes; its groups are the fields of theirs."""
     transport: int
     port: int
     utc: bool
@@ -119,7 +133,7 @@ def load_table(text: str, kind: str) -> Table:
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as e:
-        raise TableError(f"{kind}: {e}") from e
+        raise TableError(clean(f"{kind}: {e}", 300)) from e
     return _Reading(kind, raw).table()
 
 
@@ -138,7 +152,7 @@ class _Reading:
         self._raw = raw
 
     def _fail(self, what: str) -> TableError:
-        return TableError(f"{self._kind}: {what}")
+        return TableError(clean(f"{self._kind}: {what}", 300))
 
     def _get(self, place: str, raw: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
         value = raw.get(name, default)
@@ -227,10 +241,10 @@ class _Reading:
         pattern = None
         if form == "text":
             try:
-                pattern = re2.compile(text, _QUIETLY)
-            except re2.error as e:
+                pattern = re2.compile(text.encode("latin-1"), _BY_BYTES)
+            except (re2.error, UnicodeEncodeError) as e:
                 raise self._fail(f"pattern: {e}") from e
-            names = tuple(pattern.groupindex)
+            names = tuple(name.decode() for name in pattern.groupindex)
         asked = {name for several in fields.values() for name in several} | ({by} - {""})
         missing = sorted(asked - set(names))
         if missing:
@@ -331,7 +345,7 @@ def getter(path: str) -> Callable[[Any], Any]:
     element counts."""
     parts = path.split(".")
     if len(parts) == 1:
-        return lambda event: event.get(path)
+        return methodcaller("get", path)
     first, second, *rest = parts
     if not rest:
 
@@ -343,6 +357,32 @@ def getter(path: str) -> Callable[[Any], Any]:
 
         return inner
     return lambda event: _walk(event, parts)
+
+
+def first_of(paths: tuple[str, ...]) -> Callable[[Any], Any]:
+    """The first of several places at which something stands."""
+    gets = tuple(map(getter, paths))
+    if len(gets) == 1:
+        return gets[0]
+    if not any("." in path for path in paths):
+        # Without a call for each.
+        def there(event: Any) -> Any:
+            for path in paths:
+                value = event.get(path)
+                if value is not None and value != "":
+                    return value
+            return None
+
+        return there
+
+    def found(event: Any) -> Any:
+        for get in gets:
+            value = get(event)
+            if value is not None and value != "":
+                return value
+        return None
+
+    return found
 
 
 def _walk(found: Any, parts: list[str]) -> Any:

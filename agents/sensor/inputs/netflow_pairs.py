@@ -1,4 +1,4 @@
-"""Suricata's ``netflow`` events: two one-way records of a flow, made the one event that ``flow`` is.
+"""Suricata's ``netflow`` events: two one-way records of a flow, made one ``flow`` event.
 
 Suricata writes the originator's record first and the responder's right behind it, if he answered at
 all (output-json-netflow.c). A record without its partner so far waits for it, a few lines at most.

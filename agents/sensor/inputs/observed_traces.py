@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from agents.sensor.inputs.events import Host, Traces, clean
+from agents.sensor.inputs.events import Traces, clean
 from ontology.observed_data import MAX_TEXT, MAX_VALUES, ObservedData
 
 KINDS: Final = ("credentials", "commands", "urls", "file_hashes", "clients")
@@ -27,10 +27,11 @@ _LISTED = 8
 class _Visit:
     """What one visitor left at one service."""
 
-    __slots__ = ("begin_us", "end_us", "values")
+    __slots__ = ("begin_us", "end_us", "first", "values")
 
-    def __init__(self, at_us: int) -> None:
-        self.begin_us = self.end_us = at_us
+    def __init__(self, first: Traces) -> None:
+        self.first = first
+        self.begin_us = self.end_us = first.at_us
         self.values: dict[tuple[str, str], None] = {}
 
 
@@ -41,15 +42,17 @@ def observed_data(
 
     ``counters``: traces (values kept), traces_left_out.
     """
-    visits: dict[tuple[Host, Host | None, int, bool], _Visit] = {}
+    visits: dict[tuple[bytes, bytes, int, bool], _Visit] = {}
     for one in traces:
-        key = (one.source, one.target, one.port, one.verified)
+        # Bytes are hashed in C, addresses in Python.
+        target = one.target.packed if one.target else b""
+        key = (one.source.packed, target, one.port, one.verified)
         visit = visits.get(key)
         if visit is None:
             if len(visits) >= MAX_VISITORS:
                 counters["traces_left_out"] += len(one.left)
                 continue
-            visit = visits[key] = _Visit(one.at_us)
+            visit = visits[key] = _Visit(one)
         visit.begin_us = min(visit.begin_us, one.at_us)
         visit.end_us = max(visit.end_us, one.at_us)
         for kind, value in one.left:
@@ -58,16 +61,17 @@ def observed_data(
                     visit.values[kind, text] = None
                 else:
                     counters["traces_left_out"] += 1
-    for (source, target, port, verified), visit in visits.items():
+    for visit in visits.values():
+        source, whom, port, _, verified, _ = visit.first
         values = list(visit.values)
         counters["traces"] += len(values)
         for begin in range(0, len(values), MAX_VALUES):
             part = values[begin : begin + MAX_VALUES]
-            name = f"{sensor}/{mark}/{source.value}/{target and target.value}/{port}/{verified}"
+            name = f"{sensor}/{mark}/{source.value}/{whom and whom.value}/{port}/{verified}"
             yield ObservedData(
                 id=uuid.uuid5(_NAMESPACE, f"{name}/{begin}").urn,
                 source=source.value,
-                target=target.value if target else None,
+                target=whom.value if whom else None,
                 observed_port=port or None,
                 begin_us=visit.begin_us,
                 end_us=visit.end_us,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.sensor.inputs.events import Options
+from agents.sensor.inputs.events import Options, clean
 from agents.sensor.inputs.format_tables import TableError, load_table
 from agents.sensor.inputs.table_parser import TableParser, table_input
 
@@ -32,5 +32,5 @@ def own_table(options: Options) -> TableParser:
     try:
         text = options.table.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
-        raise TableError(f"{options.table}: {e}") from e
+        raise TableError(clean(f"{options.table}: {e}", 300)) from e
     return TableParser(options, load_table(text, options.table.stem))

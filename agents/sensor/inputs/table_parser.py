@@ -35,10 +35,9 @@ from agents.sensor.inputs.events import (
     iso_us,
     pack_row,
     seconds_us,
-    text_of,
     whole,
 )
-from agents.sensor.inputs.format_tables import Event, Table, getter, shipped_table
+from agents.sensor.inputs.format_tables import Event, Table, first_of, getter, shipped_table
 from agents.sensor.inputs.nat_gateways import is_own_gateway
 from agents.sensor.inputs.observed_traces import credential
 from agents.sensor.inputs.quoted_csv import QuotedCsv
@@ -62,6 +61,7 @@ _ROWS = {
 }
 _DATAGRAM = (STATE["OTH"], (0, 0), (1, 0))
 _ANYWHERE = frozenset({host("0.0.0.0").packed, host("::").packed})  # noqa: S104
+_REFUSED = (401, "401")
 _LONGEST_TIME = 64
 _LONGEST_URL = 4096
 
@@ -92,7 +92,7 @@ class TableParser:
         self._csv = QuotedCsv(table.columns)
         self._requests = RequestReader() if table.marks else None
         self._when = lru_cache(maxsize=4096)(self._stamp)
-        self._get: dict[str, Get] = {name: _first(paths) for name, paths in table.fields.items()}
+        self._get: dict[str, Get] = {name: first_of(paths) for name, paths in table.fields.items()}
         nothing: Get = _nothing
         (
             self._time, self._source, self._source_port, self._peer, self._target,
@@ -121,6 +121,15 @@ class TableParser:
             "text": self._read_text,
         }
         self._read = readers[table.form]
+        self._unnamed = {
+            version: options.public(version)
+            or options.public(10 - version)
+            or options.this_host(version)
+            for version in (4, 6)
+        }
+        """Whom a visitor of either family called, where the log does not say."""
+        groups = table.pattern.groupindex.items() if table.pattern else ()
+        self._groups = tuple((name.decode(), index) for name, index in groups)
 
     def memory(self) -> str:
         relays = self._relays.memory()
@@ -162,29 +171,26 @@ class TableParser:
         at_us = self._at(self._time(event))
         source, source_port = self._visitor(event)
         number = kind.transport or table.transport
-        word = self._transport(event)
-        if word is not None:
-            number = table.transports.get(str(word)[:40].lower(), number)
-        service = str(self._service(event) or "")[:40].lower()
+        if self._transport is not _nothing:
+            number = table.transports.get(_word(self._transport(event)), number)
+        service = "" if self._service is _nothing else _word(self._service(event))
         port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
         port = table.ports.get(port, port or table.port)
         target = self._decoy(event, source)
         proven = table.proven and number == TCP and kind.row != "packet"
         place = (source, target, port or None, number, at_us)
         relay = self._relay(event, source, port)
-        words = f"{table.title}: {kind.words or 'a visit'}"
-        for name in kind.shows:
-            words += f" {clean(_text(self._get[name](event)), 80)!r}"
         out: list[Sighting] = []
         marks = self._marks(event)
-        refused = kind.login or self._status(event) in (401, "401")
+        refused = kind.login or self._status(event) in _REFUSED
         kept = table.decoy or marks or refused or target.value in self._options.honeypots
         left = self._left(event, kind) if kept else ()
         if left:
             proof = proven and relay is None
             out.append(Traces(source, target, port, at_us, proof, left))
         if relay is not None:
-            out += self._relayed(kind, place, f"{words}; {said(source.value, relay)}")
+            words = f"{self._words(event, kind)}; {said(source.value, relay)}"
+            out += self._relayed(kind, place, words)
             return out
         counted = port in LOGIN_PORTS
         if kind.row:
@@ -208,11 +214,18 @@ class TableParser:
                 )
             )
         if kind.classification:
+            words = self._words(event, kind)
             out.append(Claim(kind.classification, *place, kind.confidence, proven, words))
         elif kind.login and not counted:
             words = f"{table.title}: a login tried at port {port}"
             out.append(Claim("BruteForce", *place, 0.6, proven, words))
         return out
+
+    def _words(self, event: Mapping[str, Any], kind: Event) -> str:
+        words = f"{self._table.title}: {kind.words or 'a visit'}"
+        for name in kind.shows:
+            words += f" {clean(_text(self._get[name](event)), 80)!r}"
+        return words
 
     def _left(self, event: Mapping[str, Any], kind: Event) -> tuple[tuple[str, object], ...]:
         """What he left behind, as far as the table says where it stands."""
@@ -240,7 +253,7 @@ class TableParser:
         return (Claim("HoneypotContact", *place, 0.4, False, words),)
 
     def _relay(self, event: Mapping[str, Any], source: Host, port: int) -> str | None:
-        value = self._forwarded(event)
+        value = None if self._forwarded is _nothing else self._forwarded(event)
         if isinstance(value, list):
             value = value[0] if value else None
         claimed = None
@@ -265,12 +278,7 @@ class TableParser:
         text = self._target(event)
         local = None if text in (None, "", "-") else host(text)
         if local is None or local.packed in _ANYWHERE:
-            known = self._options
-            target = local = (
-                known.public(source.version)
-                or known.public(10 - source.version)
-                or known.this_host(source.version)
-            )
+            target = local = self._unnamed[source.version]
         else:
             target = self._options.decoy(local, source.version)
         if is_own_gateway(source, local):
@@ -303,16 +311,20 @@ class TableParser:
         return stamp(text, self._zone, self.now_us)[0]
 
     def _read_text(self, line: bytes) -> Any:
-        text = text_of(line)
-        found = self._table.pattern.match(text)
-        if found is None and text.startswith("{"):
+        match = self._table.pattern.match
+        found = match(line)
+        if found is None and line.startswith(b"{"):
             try:
-                found = self._table.pattern.match(plain_line(line)[0])
+                found = match(plain_line(line)[0].encode("utf-8", "replace"))
             except LineRefused:
                 return UNRELATED
         if found is None:
             return UNRELATED
-        return found.groupdict()
+        event = {}
+        for name, index in self._groups:
+            text = found[index]
+            event[name] = None if text is None else text.decode("utf-8", "replace")
+        return event
 
 
 def table_input(kind: str) -> Callable[[Options], TableParser]:
@@ -326,22 +338,6 @@ def table_input(kind: str) -> Callable[[Options], TableParser]:
 
 def _nothing(_: Any) -> None:
     return None
-
-
-def _first(paths: tuple[str, ...]) -> Get:
-    """The first of several places at which something stands."""
-    gets = tuple(map(getter, paths))
-    if len(gets) == 1:
-        return gets[0]
-
-    def found(event: Any) -> Any:
-        for get in gets:
-            value = get(event)
-            if value is not None and value != "":
-                return value
-        return None
-
-    return found
 
 
 def _ready(event: Event) -> _Kind:
@@ -375,6 +371,10 @@ def _port(value: object) -> int:
     if not isinstance(value, str):
         raise LineRefused("port")
     return digits(value, 65535, "port")
+
+
+def _word(value: object) -> str:
+    return value[:40].lower() if isinstance(value, str) else ""
 
 
 def _text(value: object) -> str:

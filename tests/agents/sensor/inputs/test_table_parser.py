@@ -177,5 +177,7 @@ def test_what_was_asked_of_a_honeypots_web_server_is_kept(
 
 
 def test_a_user_name_with_brackets_does_not_move_the_time(parse: Any, lines: Any) -> None:
-    line = lines["access"][0].replace("- - [", '- x [01/Jan/2020:00:00:00 +0000] "GET / HTTP/1.1" [')
+    line = lines["access"][0].replace(
+        "- - [", '- x [01/Jan/2020:00:00:00 +0000] "GET / HTTP/1.1" ['
+    )
     assert len(parse("access", line).rows) == 0
