@@ -161,7 +161,7 @@ def test_inputs_are_read_and_their_paths_are_relative_to_the_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"eve"', '"evil"', "no input is called 'evil' (known: adbhoney, "),
+        ('"eve"', '"evil"', "no input is called 'evil' (known: access, "),
         ('"logs/eve.json"', '"x", timezone = "Mars"', "no time zone is called 'Mars'"),
         ('"logs/eve.json"', '"x", timezone = "../x"', "no time zone is called '../x'"),
         ("}]", '}, { kind = "zeek", path = "logs/eve.json" }]', "lists an input's path twice"),
