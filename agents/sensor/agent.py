@@ -103,7 +103,8 @@ class SensorAgent(BaseAgent[Observation]):
         """Logs, captures and rules, and workers of its own. No CAP_NET_RAW: see `take`."""
         node = context.settings.node_named(context.node)
         files = (*(entry.path for entry in node.inputs), *node.captures, *node.signatures)
-        return Needs(read=files, executes=True)
+        tables = tuple(entry.table for entry in node.inputs if entry.table is not None)
+        return Needs(read=files + tables, executes=True)
 
     @classmethod
     def take(cls, context: AgentContext) -> SocketOpener | None:

@@ -101,6 +101,15 @@ def guesses(first: int, count: int) -> str:
     return out
 
 
+def test_a_table_may_be_read_by_the_confined_sensor(honeynet: Settings, tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "doors.toml"
+    entry = Input(kind="table", table=table, path=tmp_path / "doors.json")
+    node = honeynet.node[0].model_copy(update={"inputs": (entry,)})
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+    needs = SensorAgent.needs(AgentContext(settings=settings, role="sensor", node="gw1"))
+    assert {table, entry.path} <= set(needs.read)
+
+
 async def test_log_lines_become_alerts_once(
     honeynet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
