@@ -21,6 +21,7 @@ from ontology.connection_batch import ConnectionBatch as ConnectionBatch
 from ontology.gateway_addresses import GatewayAddresses as GatewayAddresses
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
+from ontology.observed_data import ObservedData as ObservedData
 from ontology.oversight import OversightRecord
 from ontology.ranges import MAX_TIME_US as MAX_TIME_US
 from ontology.ranges import check_member as _check_member
@@ -324,6 +325,7 @@ Record = (
     | Block
     | HostProfile
     | GatewayAddresses
+    | ObservedData
     | AgentDescription
     | Subscription
     | OntologyChanged

@@ -101,7 +101,7 @@ def _kind_and_file(text: str) -> tuple[str, Path]:
     kind, colon, name = text.partition(":")
     if not colon or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not KIND:FILE, like cowrie:cowrie.json")
-    if kind not in known_inputs():
+    if kind not in known_inputs() and not kind.endswith(".toml"):
         raise argparse.ArgumentTypeError(
             f"no input is called {kind!r} (known: {', '.join(known_inputs())})"
         )
@@ -137,7 +137,9 @@ def run(arguments: argparse.Namespace) -> int:
     pots = frozenset(host.address for host in hosts if "Honeypot" in host.roles)
     sources: list[tuple[Path, Parser | None]] = [(path, None) for path in arguments.capture]
     for kind, path in arguments.input:
-        sources.append((path, make_parser(kind, Options(honeypots=pots))))
+        table = Path(kind) if kind.endswith(".toml") else None
+        own = Options(honeypots=pots, table=table)
+        sources.append((path, make_parser("table" if table else kind, own)))
     if not sources:
         raise ValueError("name a capture, or a log with --input KIND:FILE")
     for path, _ in sources:

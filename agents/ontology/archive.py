@@ -34,14 +34,16 @@ from agents.base.disk_faults import Faults, NotNow, Untold
 from agents.ontology.archive_folder import damage_name, fault_in, folder_bytes, open_folder
 from ontology.clusters_file import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
-from ontology.records import Alert, Block, Decision, Incident, Record
+from ontology.records import Alert, Block, Decision, Incident, ObservedData, Record
 from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
 
-Archived = Alert | Incident | Decision | Block
+Archived = Alert | Incident | Decision | Block | ObservedData
 """The kinds of record that are kept."""
 
 CAPACITY: Final = 50_000
 """Records kept by default."""
+OBSERVED_SHARE: Final = 5
+"""One of so many may be what visitors left: whoever leaves much does not drive out the alerts."""
 SIZE_BYTES: Final = 512 << 20
 """Of the folder. A record takes 3 kB once it is compacted, and 9 kB more before that."""
 COMPACT_AFTER: Final = 5_000
@@ -60,6 +62,8 @@ _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
 _COUNT = NamedNode(IDPS.count)
+_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+_OBSERVED = NamedNode(IDPS.ObservedData)
 _FLUSH_FROM = 1_000
 """Triples written at once, from which on the store is made to put them on disk."""
 
@@ -123,10 +127,10 @@ class Archive:
     def _learn(self) -> None:
         # Id to sequence number, oldest first.
         self._order: OrderedDict[str, int] = OrderedDict(sorted(self._sequences(), key=_second))
+        self._observed = dict.fromkeys(filter(self._left().__contains__, self._order))
         self._next = next(reversed(self._order.values()), 0) + 1
         self._removed = int(self._note(_REMOVED) or 0)
-        if len(self._order) > self._capacity:
-            self._make_room()
+        self._make_room()
 
     def _fail(self, error: Exception) -> None:
         self._failed = _line(error)
@@ -191,7 +195,7 @@ class Archive:
             self._store.optimize()
             if folder_bytes(self._path) > self._size_bytes:
                 tenth = max(1, len(self._order) // 10)
-                self._drop(tenth)
+                self._drop(islice(self._order, tenth))
                 self._changed = tenth
         except STORE_ERRORS as e:
             self._fail(e)
@@ -244,6 +248,9 @@ class Archive:
                     self._forget(name)
                 self._store.extend(quads)  # one transaction: a crash leaves all of it or nothing
                 self._order |= numbers
+                self._observed |= dict.fromkeys(
+                    name for name, r in latest.items() if isinstance(r, ObservedData)
+                )
                 self._next += len(numbers)
                 removed = self._make_room()
                 self._changed += len(numbers) + removed
@@ -332,19 +339,23 @@ class Archive:
         return any(isinstance(n, Literal) and int(n.value) > record.count for n in kept)
 
     def _make_room(self) -> int:
-        surplus = max(0, len(self._order) - self._capacity)
-        self._drop(surplus)
-        return surplus
+        before = self._removed
+        allowed = max(1, self._capacity // OBSERVED_SHARE)
+        self._drop(islice(self._observed, max(0, len(self._observed) - allowed)))
+        self._drop(islice(self._order, max(0, len(self._order) - self._capacity)))
+        return self._removed - before
 
-    def _drop(self, count: int) -> None:
-        for name in list(islice(self._order, count)):
+    def _drop(self, names: Iterator[str]) -> None:
+        dropped = list(names)
+        for name in dropped:
             self._forget(name)
-        if count:
-            self._removed += count
+        if dropped:
+            self._removed += len(dropped)
             self._set_note(_REMOVED, str(self._removed))
 
     def _forget(self, name: str) -> None:
         number = self._order.pop(name, None)
+        self._observed.pop(name, None)
         if number is None:
             return
         node = NamedNode(name)
@@ -366,6 +377,11 @@ class Archive:
 
     def _about(self, node: NamedNode) -> list[Quad]:
         return list(self._store.quads_for_pattern(node, None, None, DefaultGraph()))
+
+    def _left(self) -> set[str]:
+        """Records of what visitors left."""
+        found = self._store.quads_for_pattern(None, _TYPE, _OBSERVED, DefaultGraph())
+        return {quad.subject.value for quad in found if isinstance(quad.subject, NamedNode)}
 
     def _sequences(self) -> Iterator[tuple[str, int]]:
         for quad in self._store.quads_for_pattern(None, _SEQUENCE, None, _META):

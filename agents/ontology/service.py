@@ -15,6 +15,7 @@ from ontology.records import (
     Block,
     Decision,
     Incident,
+    ObservedData,
     OntologyAction,
     OntologyChanged,
     Query,
@@ -62,7 +63,7 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
                 return Work(reports=reports)
             kept: list[Archived] = []
             for record in records:
-                if not isinstance(record, Alert | Incident | Decision | Block):
+                if not isinstance(record, Alert | Incident | Decision | Block | ObservedData):
                     raise ServiceError(f"{type(record).__name__} is not archived")
                 kept.append(record)
             return Work(archive=tuple(kept))

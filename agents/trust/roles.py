@@ -18,6 +18,7 @@ from ontology.records import (
     ConnectionBatch,
     Decision,
     GatewayAddresses,
+    ObservedData,
     OntologyAction,
     Record,
     TrafficCluster,
@@ -38,6 +39,8 @@ def _rule(senders: str, performatives: str, records: str, receivers: str) -> _Ru
 
 PERMITTED = (
     _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
+    # What visitors of decoys left behind: archived, and judged by nobody.
+    _rule("sensor", "inform", "ObservedData", "ontology"),
     _rule("correlation ontology", "subscribe cancel", "Subscription", "analyzer"),
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
@@ -154,7 +157,7 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
                 honest = record.analyzer == sender.jid
             case Alert() if sender.role == "sensor":
                 honest = record.sensor == sender.jid
-            case ConnectionBatch():
+            case ConnectionBatch() | ObservedData():
                 honest = record.sensor == sender.jid
             case Decision() | BanAction() if record.origin.startswith(USER_PREFIX):
                 honest = sender.role in SPOKESMEN

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, MAX_TIME_US, Address
@@ -69,8 +70,20 @@ class Claim(NamedTuple):
     explanation: str
 
 
-Sighting = bytes | Claim
-"""What a line gives: a packed `CONNECTION` row, or a claim."""
+class Traces(NamedTuple):
+    """What a visitor left behind; `observed_traces` bounds, cleans and groups it."""
+
+    source: Host
+    target: Host | None
+    port: int
+    at_us: int
+    verified: bool
+    left: tuple[tuple[str, object], ...]
+    """(one of `observed_traces.KINDS`, what the log holds)"""
+
+
+Sighting = bytes | Claim | Traces
+"""What a line gives: a packed `CONNECTION` row, a claim, or what somebody left behind."""
 
 
 class _Nothing(tuple[Sighting, ...]):
@@ -96,6 +109,8 @@ class Options:
     honeypots: frozenset[Address] = frozenset()
     timezone: tzinfo = UTC
     """Of time stamps that name none."""
+    table: Path | None = None
+    """The file that describes the format (kind ``table``)."""
 
     def public(self, version: int) -> Host | None:
         """The honeypot's public address of a family, if it is known."""
@@ -318,9 +333,9 @@ def seconds_us(value: object) -> int:
 def clean(text: object, most: int = 120) -> str:
     """Strangers' text as it may stand in an explanation: printable, on one line, short."""
     shown = str(text)[: most + 1]
-    if len(shown) > most:
-        shown = shown[: most - 1] + "…"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
+    parts = (c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return shown if shown.isprintable() else "".join(parts)
 
 
 def tcp_state(orig: int, resp: int) -> int:

@@ -17,10 +17,12 @@ from agents.sensor.inputs.events import (
     Claim,
     LineRefused,
     Parser,
+    Traces,
     clean,
     text_of,
 )
-from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch
+from agents.sensor.inputs.observed_traces import observed_data
+from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch, ObservedData
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,9 @@ class Intake:
         self._sensor = sensor
         self._complained = False
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, silent (understood, nothing to say), unrelated (of another kind of
-        log), heading, refused and refused.REASON."""
+        """lines, rows, claims, traces (what visitors left), traces_left_out, silent (understood,
+        nothing to say), unrelated (of another kind of log), heading, refused and
+        refused.REASON."""
         self.understood = 0
         """Lines that were of this kind of log, headings apart."""
         self.examples: dict[str, str] = {}
@@ -88,7 +91,7 @@ class Intake:
 
     def on_lines(
         self, lines: Sequence[bytes], mark: str, now_us: int
-    ) -> list[ConnectionBatch | Alert]:
+    ) -> list[ConnectionBatch | Alert | ObservedData]:
         """Records of some lines.
 
         ``mark`` names this stretch of this file: ids follow from it, so that the same stretch read
@@ -97,6 +100,7 @@ class Intake:
         self.parser.now_us = now_us
         rows: list[bytes] = []
         claims: list[Claim] = []
+        traces: list[Traces] = []
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
@@ -137,14 +141,25 @@ class Intake:
             for sighting in seen:
                 if isinstance(sighting, bytes):
                     rows.append(sighting)
-                else:
+                elif isinstance(sighting, Claim):
                     claims.append(sighting)
-        out: list[ConnectionBatch | Alert] = []
+                else:
+                    traces.append(sighting)
+        out: list[ConnectionBatch | Alert | ObservedData] = []
         horizon = min(now_us + MAX_AHEAD_US, MAX_TIME_US)
         if rows:
             out += self._batches(rows, mark, horizon, refused)
         out += self._alerts(claims, mark, horizon, refused)
         counters = self.counters
+        if traces:
+            # What came with a row or claim of the future is left out with it.
+            out += observed_data(
+                (one for one in traces if one.at_us <= horizon),
+                input_kind=self.parser.kind,
+                sensor=self._sensor,
+                mark=mark,
+                counters=counters,
+            )
         counters["lines"] += len(lines)
         counters["silent"] += silent
         counters["unrelated"] += unrelated
