@@ -25,17 +25,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.kinds import CLOCKS, LIBRARIES, ClockedWorld, Fault, Victim
+from faults.kinds import CLOCKS, FailingWorld, Fault, Victim
 
 from agents.ontology.archive import Archive
+from datasets.laboratory.failing_host import build
 from datasets.laboratory.network import Lab, run_in_sandbox, why_unavailable
-from datasets.laboratory.read_only_disk import build
 from ontology.fragments import decode
 from ontology.records import Alert
 
 BLOCK_S = 40
-LIMIT_S = 20.0
-"""From the end of the last fault of a round to the last block. A killed agent needs 3 s."""
+LIMIT_S = 60.0
+"""From the end of a round's last fault to the last block. Messages are sent again after 30 s at
+the latest."""
 WELL_S = 40.0
 """Until `status` is content again."""
 STATE_MIB = 256
@@ -208,7 +209,7 @@ def inside(folder: Path, count: int, seed: int, at_once: int, each: int, log: Pa
     with Lab() as lab:
         subprocess.run(["mount", "-t", "tmpfs", "clocks", CLOCKS], check=True)
         build(CLOCKS)
-        world = ClockedWorld(lab, folder, block_s=BLOCK_S)
+        world = FailingWorld(lab, folder, block_s=BLOCK_S)
         world.settings.state_dir.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={STATE_MIB}m", "state", world.settings.state_dir],
@@ -275,9 +276,6 @@ def main() -> int:
             arguments.each,
             arguments.log,
         )
-    if not LIBRARIES:
-        print("libfaketime is missing (Debian package faketime)", file=sys.stderr)
-        return 1
     if (reason := why_unavailable()) is not None:
         print(f"no network laboratory here: {reason}", file=sys.stderr)
         return 1

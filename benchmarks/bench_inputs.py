@@ -150,6 +150,36 @@ def _audit(rng: random.Random, number: int) -> str:
     )[number % 5]
 
 
+def _access(rng: random.Random, number: int) -> str:
+    return (
+        f"192.0.2.{rng.randrange(256)} - - [{_at(number):%d/%b/%Y:%H:%M:%S +0000}] "
+        f'"GET /page/{rng.randrange(500)}?id={number} HTTP/1.1" 200 {rng.randrange(9000)} '
+        '"https://www.example.org/" "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101"'
+    )
+
+
+def _heralding(rng: random.Random, number: int) -> str:
+    return (
+        f"{_at(number):%Y-%m-%d %H:%M:%S.%f},a{number},s{number // 3},192.0.2.{rng.randrange(256)},"
+        f"{rng.randrange(1024, 65536)},172.17.0.3,22,ssh,root,secret{rng.randrange(500)},"
+    )
+
+
+def _honeypots(rng: random.Random, number: int) -> str:
+    event = {
+        "action": ("connection", "login", "command")[number % 3],
+        "dest_ip": "0.0.0.0",  # noqa: S104
+        "dest_port": "22",
+        "server": "ssh_server",
+        "src_ip": f"192.0.2.{rng.randrange(256)}",
+        "src_port": str(rng.randrange(1024, 65536)),
+        "timestamp": _at(number).replace(tzinfo=None).isoformat(),
+        "username": "root",
+        "password": f"secret{rng.randrange(500)}",
+    }
+    return json.dumps(event)
+
+
 def _loads(lines: list[bytes]) -> None:
     for line in lines:
         json.loads(line)
@@ -161,11 +191,14 @@ def _split(lines: list[bytes]) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[random.Random, int], str], Callable[[list[bytes]], None]]] = {
+    "access": (_access, _split),
     "audit": (_audit, _split),
     "auth.log": (_auth, _split),
     "cowrie": (_cowrie, _loads),
     "dionaea": (_dionaea, _loads),
     "eve": (_eve, _loads),
+    "heralding": (_heralding, _split),
+    "honeypots": (_honeypots, _loads),
     "syslog": (_syslog, _split),
     "zeek": (_zeek, _split),
 }
@@ -226,7 +259,7 @@ def main() -> None:
         return
     for row in found:
         print(
-            f"{row['kind']:8} {row['lines_per_s']:9,.0f} lines/s, with records "
+            f"{row['kind']:9} {row['lines_per_s']:9,.0f} lines/s, with records "
             f"{row['intake_lines_per_s']:9,.0f}; least {row['least_lines_per_s']:9,.0f}: "
             f"{row['ratio']:.1f} and {row['intake_ratio']:.1f} times the least"
         )

@@ -9,12 +9,12 @@ want=${1:?usage: deploy/setup.sh python|demo|test}
 declare -A package=(
   [prosody]=prosody [nft]=nftables [ip]=iproute2 [unshare]=util-linux [ping]=iputils-ping
   [nmap]=nmap [hydra]=hydra [hping3]=hping3 [tcpreplay]=tcpreplay [curl]=curl [tcpdump]=tcpdump
-  [ejabberdctl]=ejabberd [faketime]=faketime [chromium]=chromium [chromedriver]=chromium-driver [setpriv]=util-linux
+  [ejabberdctl]=ejabberd [chromium]=chromium [chromedriver]=chromium-driver [setpriv]=util-linux [cc]=build-essential
 )
 case $want in
   python) commands=() ;;
   demo) commands=(prosody nft ip unshare ping nmap hydra curl) ;;
-  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 tcpreplay curl tcpdump ejabberdctl chromium chromedriver faketime) ;;
+  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 tcpreplay curl tcpdump ejabberdctl chromium chromedriver cc) ;;
   *) echo "deploy/setup.sh: unknown set '$want' (python, demo or test)" >&2; exit 2 ;;
 esac
 export PATH=$PATH:/usr/sbin:/sbin

@@ -56,6 +56,11 @@ _PROPERTY = {
     "kind": IDPS.knowledgeKind,
     "digest": IDPS.contentDigest,
     "data": IDPS.pieceData,
+    "credentials": IDPS.triedCredential,
+    "commands": IDPS.ranCommand,
+    "urls": IDPS.askedUrl,
+    "file_hashes": IDPS.fileHash,
+    "clients": IDPS.clientFingerprint,
     "announcement": IDPS.partOfAnnouncement,
 }
 _REFERENCES = frozenset(

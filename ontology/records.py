@@ -24,6 +24,7 @@ from ontology.host_event import MAX_EVENTS_OF_ALERT
 from ontology.host_event import HostEvent as HostEvent
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
+from ontology.observed_data import ObservedData as ObservedData
 from ontology.oversight import OversightRecord
 from ontology.ranges import MAX_TIME_US as MAX_TIME_US
 from ontology.ranges import check_member as _check_member
@@ -333,6 +334,7 @@ Record = (
     | Block
     | HostProfile
     | GatewayAddresses
+    | ObservedData
     | AgentDescription
     | Subscription
     | OntologyChanged

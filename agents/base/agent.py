@@ -14,7 +14,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -22,18 +22,19 @@ from agents.base.clock_watch import EVERY_S, ClockWatch
 from agents.base.conditions import Conditions, as_text
 from agents.base.confinement import Needs
 from agents.base.context import AgentContext
-from agents.base.conversations import Conversations, NoAnswer, Reply
-from agents.base.delivery import reply_to
-from agents.base.exchange import Exchange
+from agents.base.conversations import Conversations
+from agents.base.exchange import NOT_YET, Exchange
 from agents.base.health import give_back_memory, memory_now
+from agents.base.loop_lag import LoopLag
 from agents.base.losses import COMMON, Loss, LossWatch
 from agents.base.message_log import MessageLog, log_folder
 from agents.base.outbox import open_mail
 from agents.base.registration import LEASE_S, Registration
+from agents.base.speaker import Speaker
 from agents.base.state_folder import locked
 from agents.base.storage import LOOK_EVERY_S
 from agents.base.tasks import Tasks
-from agents.clock import now_us, read_clocks
+from agents.clock import now_us
 from agents.messages.acl import AclMessage
 from agents.trust.identity import load_identity
 from ontology.records import AgentDescription, Record, Role
@@ -47,7 +48,7 @@ Running = TypeVar("Running")
 """What `BaseAgent.on_start` gives: everything that the role works with."""
 
 
-class BaseAgent(Generic[Running]):
+class BaseAgent(Speaker, Generic[Running]):
     """One agent. Override `role`, `services`, `on_start`, `on_message`, `on_stop`; see
     `run_agent`."""
 
@@ -68,6 +69,7 @@ class BaseAgent(Generic[Running]):
         self.conditions = Conditions(now_us)
         """What this agent can't do just now, and what it loses; shown there too."""
         self._loss_watch = LossWatch((*self.losses, *COMMON), self.conditions)
+        self._lag = LoopLag()
         self._process_id = uuid.uuid4().urn
         """Id of our directory entry: a new one tells the supervisor that we started anew."""
         self._stopping, self._ready = asyncio.Event(), asyncio.Event()
@@ -142,108 +144,6 @@ class BaseAgent(Generic[Running]):
 
         self._at_end.push_async_callback(closing)
 
-    async def send(
-        self,
-        receiver: str,
-        performative: str,
-        records: Sequence[Record],
-        *,
-        protocol: str,
-        conversation_id: str | None = None,
-        in_reply_to: str | None = None,
-        within_s: float | None = None,
-    ) -> AclMessage:
-        """Store a message and send it until ``receiver`` acknowledges it, or for ``within_s`` s.
-
-        Returns it as stored. Raises: MessageError (too large), FragmentError.
-        """
-        [message] = await self.send_many(
-            (receiver,),
-            performative,
-            records,
-            protocol=protocol,
-            conversation_id=conversation_id,
-            in_reply_to=in_reply_to,
-            within_s=within_s,
-        )
-        return message
-
-    async def send_many(
-        self,
-        receivers: Sequence[str],
-        performative: str,
-        records: Sequence[Record],
-        *,
-        protocol: str,
-        conversation_id: str | None = None,
-        in_reply_to: str | None = None,
-        within_s: float | None = None,
-    ) -> tuple[AclMessage, ...]:
-        """As `send`, to each of them; the records are encoded once.
-
-        Returns them as stored, in the receivers' order; each is a conversation of its own unless
-        there is a ``conversation_id``.
-        """
-        messages = self._exchange.delivery.compose_many(
-            receivers,
-            performative,
-            records,
-            protocol=protocol,
-            conversation_id=conversation_id,
-            in_reply_to=in_reply_to,
-        )
-        for message in messages:
-            self._exchange.post(message, records, within_s)
-        return messages
-
-    async def ask(
-        self,
-        receiver: str,
-        performative: str,
-        records: Sequence[Record],
-        *,
-        protocol: str,
-        limit_s: float,
-        conversation_id: str | None = None,
-    ) -> Reply:
-        """Send a question and wait for its answer, which `on_message` never sees.
-
-        The question is stored until it is acknowledged or the time is over. Not for `on_message`
-        itself: messages are handled one at a time, so the answer would wait behind it.
-
-        Raises: NoAnswer after ``limit_s`` seconds; RefusedByPeer; MessageError, FragmentError;
-            RuntimeError when called by a message handler, or if too many questions wait.
-        """
-        if self._exchange.in_handler:
-            raise RuntimeError("a message handler can't wait for an answer")
-        message = self._exchange.delivery.compose(
-            receiver,
-            performative,
-            records,
-            protocol=protocol,
-            conversation_id=conversation_id,
-        )
-        answer = self._conversations.open(message)
-        try:
-            self._exchange.post(message, records, limit_s)
-            async with asyncio.timeout(limit_s):
-                return await answer
-        except TimeoutError as e:
-            raise NoAnswer(receiver, limit_s) from e
-        finally:
-            self._conversations.close(message)
-
-    async def reply(
-        self, message: AclMessage, performative: str, records: Sequence[Record]
-    ) -> AclMessage:
-        """Answer in the same conversation; durable if ``message`` was."""
-        answer = reply_to(self._exchange.delivery, message, performative, records)
-        if answer.reply_with:
-            self._exchange.post(answer, records)
-        else:
-            self._exchange.delivery.send_once(answer, read_clocks())
-        return answer
-
     def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Run it beside the others, once the agent has started; an exception is logged and counted,
         the end of the agent ends it."""
@@ -265,12 +165,6 @@ class BaseAgent(Generic[Running]):
     def connected(self) -> bool:
         """Whether there is a session with the XMPP server."""
         return hasattr(self, "_exchange") and self._exchange.connected
-
-    @property
-    def age_s(self) -> float:
-        """For `on_message`: how long ago, at most, the sender said what is being handled, in
-        seconds by clocks that nobody sets: what lasts for a time lasts so much less."""
-        return self._exchange.age_s
 
     @property
     def registered(self) -> asyncio.Event:
@@ -307,11 +201,6 @@ class BaseAgent(Generic[Running]):
             conditions=as_text(self.conditions.current()),
         )
 
-    @property
-    def pending(self) -> int:
-        """Messages sent and not yet acknowledged."""
-        return self._exchange.delivery.pending
-
     def stop(self) -> None:
         """Ask `run` to end (SIGTERM)."""
         self._stopping.set()
@@ -321,16 +210,12 @@ class BaseAgent(Generic[Running]):
         exchange = getattr(self, "_exchange", None)
         return {
             "jid": self.jid,
-            "connected": self.connected,
-            "server_error": "" if exchange is None or self.connected else exchange.bus.last_error,
-            "local": 0 if exchange is None else len(exchange.local.connected),
-            "local_peers": 0 if exchange is None else len(exchange.local.peers),
+            **(NOT_YET if exchange is None else exchange.health()),
             "registered": self.registered.is_set(),
             "counters": dict(self.counters),
             "conditions": [condition.as_json() for condition in self.conditions.current()],
-            "pending": 0 if exchange is None else exchange.delivery.pending,
-            "busy_s": 0.0 if exchange is None else round(exchange.busy_s, 3),
             "rss_kib": memory_now(self.conditions),
+            "lag_ms": self._lag.p99_ms(),
         }
 
     # --- the life of the agent ------------------------------------------------------------------
@@ -361,6 +246,7 @@ class BaseAgent(Generic[Running]):
                         self.counters,
                         handle=self._handle,
                         refused=self._refused,
+                        faults=self.conditions,
                     )
                 )
                 await self._run_linked(self._exchange)
@@ -389,6 +275,7 @@ class BaseAgent(Generic[Running]):
         try:
             await self.begin()
             give_back_memory()
+            self.spawn(self._lag.keep_looking(), name="loop lag")
             exchange.receive()
             # Not before: an agent that can't start must not look like one that is up.
             if self.role != "supervisor":

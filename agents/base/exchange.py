@@ -19,7 +19,7 @@ from agents.base.backlog import Backlog
 from agents.base.bus import Bus
 from agents.base.context import AgentContext
 from agents.base.delivery import Delivery
-from agents.base.disk_faults import NotNow
+from agents.base.disk_faults import Faults, NotNow
 from agents.base.local import LocalLinks
 from agents.base.message_log import MessageLog
 from agents.base.notices import PROTOCOL
@@ -43,6 +43,10 @@ FAILED_S = 1.0
 Handle = Callable[[AclMessage, tuple[Record, ...]], Awaitable[None]]
 Refusal = Callable[[str, str, str], Awaitable[None]]
 
+NOT_YET: dict[str, Any] = {"connected": False, "server_error": "", "local": 0, "local_peers": 0}
+NOT_YET |= {"pending": 0, "busy_s": 0.0}
+"""`Exchange.health` before there is one."""
+
 
 class Exchange:
     """Messages of one agent, out and in. `start` it, let `keep_sending` run, `close` it.
@@ -64,13 +68,14 @@ class Exchange:
         *,
         handle: Handle,
         refused: Refusal,
+        faults: Faults | None = None,
     ) -> None:
         self._jid = context.jid
         self._counters = counters
         self._handle = handle
         self._refused = refused
         self.bus = Bus(identity, context.settings, counters)
-        self.local = LocalLinks(context.settings, context.role, context.node, counters)
+        self.local = LocalLinks(context.settings, context.role, context.node, counters, faults)
         self.routes = Routes(self.bus, self.local)
         self.delivery = Delivery(
             identity,
@@ -122,13 +127,21 @@ class Exchange:
         """Seconds since the handler of the moment began; 0 if none runs."""
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
+    def health(self) -> dict[str, Any]:
+        """Links and work that waits, for the launcher."""
+        return {
+            "connected": self.connected,
+            "server_error": "" if self.connected else self.bus.last_error,
+            "local": len(self.local.connected),
+            "local_peers": len(self.local.peers),
+            "pending": self.delivery.pending,
+            "busy_s": round(self.busy_s, 3),
+        }
+
     async def start(self) -> None:
         """Open both ways; neither the server nor a peer need be there. Nothing is taken in yet."""
         await self.bus.start(auto_register=False)
-        try:
-            await self.local.start()
-        except OSError as e:
-            logger.error("no links within the node, all goes over the server: %s", e)
+        await self.local.start()
 
     def receive(self) -> None:
         """From now on messages are taken in."""

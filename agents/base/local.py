@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import cast
 
 from agents.base import users
+from agents.base.disk_faults import Faults, Untold, fault_of
 from agents.messages.acl import MAX_CONTENT_BYTES, AclMessage, MessageError, from_frame, to_frame
 from agents.settings.honeynet import Settings
 from ontology import frames
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = (0.1, 2.0)
 """First and longest wait between attempts to reach an agent that does not listen. One that starts
 is reached at once: its own connection to us tells that it is there."""
+LISTEN_AGAIN_S = 2.0
 WRITE_LIMIT = 1 << 20
 """Bytes waiting for one peer above which it gets nothing new."""
 WRITE_MAXIMUM = 16 << 20
@@ -187,8 +189,16 @@ class LocalLinks:
     Set `on_message`, `on_broken`, `on_peer` and `on_room` before `start`.
     """
 
-    def __init__(self, settings: Settings, role: Role, node: str, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        role: Role,
+        node: str,
+        counters: Counter[str],
+        faults: Faults | None = None,
+    ) -> None:
         self.path = socket_path(settings, role, node)
+        self._faults = Untold() if faults is None else faults
         self.counters = counters
         self.on_message: Callable[[AclMessage], None]
         """A message of another agent of this node; not yet verified."""
@@ -215,12 +225,30 @@ class LocalLinks:
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
-        """Listen, and reach the others from now on. Raises: OSError if listening is impossible."""
-        listener = listen_on(self.path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Incoming(self), sock=listener)
+        """Listen, and reach the others from now on. Where no socket can be made (the disk is full
+        or read-only) that is told, and tried again until it works."""
+        if not await self._listen():
+            self._tasks.append(asyncio.ensure_future(self._listen_later()))
         for peer, path in self._peers.items():
             self._tasks.append(asyncio.ensure_future(self._keep(peer, path)))
+
+    async def _listen(self) -> bool:
+        try:
+            listener = listen_on(self.path)
+        except OSError as e:
+            text = f"{self.path}: {fault_of(e)}; nobody of this node reaches us but over the server"
+            self._faults.fault(str(self.path), text)
+            return False
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Incoming(self), sock=listener)
+        self._faults.clear(str(self.path))
+        return True
+
+    async def _listen_later(self) -> None:
+        while True:
+            await asyncio.sleep(LISTEN_AGAIN_S)
+            if await self._listen():
+                return
 
     async def close(self) -> None:
         """Hang up; what is still to be written is given a moment to go."""
@@ -229,7 +257,8 @@ class LocalLinks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
         for link in self._links.values():
             link.transport.close()
         for link in list(self._links.values()):

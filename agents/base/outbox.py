@@ -25,7 +25,7 @@ RETRY_LIMIT_S = 30.0
 WINDOW = 64
 """Messages to one receiver that may be unacknowledged at a time."""
 
-_PRIORITY = {"Decision": 0, "Alert": 2, "ConnectionBatch": 3}
+_PRIORITY = {"Decision": 0, "Alert": 2, "ConnectionBatch": 3, "ObservedData": 4}
 _FORGEABLE = 4
 _ORDINARY = 1
 
@@ -56,8 +56,8 @@ CREATE TABLE IF NOT EXISTS seen (
 
 
 def priority_of(records: Iterable[Record]) -> int:
-    """0 (a decision, the last to be dropped) to 4 (alerts whose sources could be forged, dropped
-    first, before connection batches and feeds)."""
+    """0 (a decision, the last to be dropped) to 4 (alerts whose sources could be forged, and what
+    nobody decides by, dropped first, before connection batches and feeds)."""
     records = tuple(records)
     classes = {type(record).__name__ for record in records}
     if "FeedPart" in classes:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from agents.base.disk_faults import Faults, Untold
+from agents.base.store_damage import rest_of, salvage, set_aside
 from agents.base.store_files import (
     PAGE,
     Schema,
@@ -34,10 +35,7 @@ from agents.base.store_files import (
     open_existing,
     prepare,
     reserve,
-    rest_of,
     room_for,
-    salvage,
-    set_aside,
     words_for,
 )
 from agents.base.store_limits import NO_LIMITS, Limits
@@ -263,7 +261,7 @@ class Database:
             and self._pragma("page_count") > self._pragma("max_page_count") * 7 // 8
         )
         made = at_limit and self._make_room()
-        if not made and self._in_memory:
+        if not made and self._in_memory and not is_damage(error):
             return False
         if not made:
             self._go_on_in_memory(error)

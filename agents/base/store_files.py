@@ -1,32 +1,28 @@
-"""SQLite files themselves: opened, checked, migrated, cut to their limits, set aside, and what is
-left of a damaged one. For `agents.base.storage`."""
+"""SQLite files themselves: opened, checked, migrated, cut to their limits. For
+`agents.base.storage`."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from agents.base.disk_faults import fault_of
-from agents.base.store_limits import PAGE, Limits, TableLimit
+from agents.base.store_damage import check_texts, columns_of, damaged, salvage
+from agents.base.store_limits import PAGE, Limits
 
 __all__ = ["PAGE", "Schema", "StoreError"]
 
-KEPT_ASIDE: Final = 2
-"""Damaged files that are kept of one store; the oldest go."""
 _FAR_BEYOND: Final = 1.25
 """Times its limit from which on a table is copied without its surplus, which is faster."""
 _WAL_BYTES: Final = 1100 * (PAGE + 24)
 """Of a write-ahead log between two checkpoints (1,000 pages)."""
 _BATCH: Final = 2000
-_ATTEMPTS, _FARTHEST_STEP = 5000, 32
-"""How often, and by how many rows at most, reading skips forward in a damaged table."""
 _SIDE: Final = ("", "-wal", "-shm")
 
 _FAULTS: Final = {
@@ -38,6 +34,8 @@ _FAULTS: Final = {
     sqlite3.SQLITE_PROTOCOL: "can't be locked",
 }
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NO_TEXT: Final = "Could not decode to UTF-8"
+"""Python's word for a text whose bytes are none; SQLite itself does not look at them."""
 
 
 class StoreError(RuntimeError):
@@ -63,7 +61,7 @@ class Schema:
         scratch = sqlite3.connect(":memory:")
         try:
             scratch.executescript(self.statements)
-            return _columns(scratch)
+            return columns_of(scratch)
         finally:
             scratch.close()
 
@@ -82,7 +80,7 @@ def is_disk_fault(error: BaseException) -> bool:
 
 def is_damage(error: BaseException) -> bool:
     """Whether what is in the file is no good."""
-    return _code(error) in _DAMAGE
+    return _code(error) in _DAMAGE or str(error).startswith(_NO_TEXT)
 
 
 def words_for(error: BaseException) -> str:
@@ -127,8 +125,9 @@ def open_existing(path: Path, schema: Schema, limits: Limits) -> sqlite3.Connect
     try:
         found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise _damaged(str(found))
+            raise damaged(str(found))
         prepare(database, path, schema)
+        check_texts(database)
         if _is_far_beyond(database, limits):
             database = _rebuilt(database, path, schema, limits)
         cut_to(database, limits)
@@ -139,42 +138,26 @@ def open_existing(path: Path, schema: Schema, limits: Limits) -> sqlite3.Connect
     return database
 
 
-def _damaged(text: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(" ".join(text.split())[:200])
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
-
-
 def prepare(database: sqlite3.Connection, path: Path, schema: Schema) -> None:
     """Bring it to this version. Raises: sqlite3.Error, `Foreign`; StoreError."""
     wanted = schema.columns()
-    found = _columns(database)
+    found = columns_of(database)
     if found and wanted and not found.keys() & wanted.keys():
         raise Foreign(f"it has the tables of something else: {', '.join(sorted(found))[:100]}")
     _migrate(database, path, schema)
     database.executescript(schema.statements)
     database.execute(f"PRAGMA user_version={int(schema.version)}")
-    found = _columns(database)
+    found = columns_of(database)
     for table, columns in wanted.items():
         if set(found[table]) != set(columns):
             raise Foreign(f"its table {table} has other columns")
-
-
-def _columns(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    names = database.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    ).fetchall()
-    return {
-        name: tuple(row[1] for row in database.execute(f'PRAGMA table_info("{name}")'))
-        for (name,) in names
-    }
 
 
 def _migrate(database: sqlite3.Connection, path: Path, schema: Schema) -> None:
     version = schema.version
     found = int(database.execute("PRAGMA user_version").fetchone()[0])
     if found == 0:
-        if not _columns(database):
+        if not columns_of(database):
             return
         found = 1
     if found > version:
@@ -296,124 +279,3 @@ def room_for(path: Path, size: int) -> None:
     there = path.stat().st_size if path.exists() else 0
     if free < size + max(0, size - there) + _WAL_BYTES // 4:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-# ---- damage
-
-
-def set_aside(path: Path) -> Path | None:
-    """Rename a damaged file, with its log, to ``NAME.damaged-TIME``; None if that can't be done."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    try:
-        for side in reversed(_SIDE):
-            with suppress(FileNotFoundError):
-                os.replace(f"{path}{side}", f"{aside}{side}")
-    except OSError:
-        return None
-    marked = sorted(
-        found
-        for found in path.parent.glob(f"{path.name}.damaged-*")
-        if not found.name.endswith(("-wal", "-shm"))
-    )
-    for old in marked[:-KEPT_ASIDE]:
-        for side in _SIDE:
-            with suppress(OSError):
-                Path(f"{old}{side}").unlink(missing_ok=True)
-    return aside
-
-
-def rest_of(path: Path) -> sqlite3.Connection:
-    """A file to read from, even on a disk that can't be written to.
-
-    Raises: FileNotFoundError.
-    """
-    if not path.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    for how in ("mode=ro", "immutable=1"):
-        with suppress(sqlite3.Error):
-            database = sqlite3.connect(
-                f"{path.absolute().as_uri()}?{how}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.Error:
-                database.close()
-                raise
-            return database
-    return sqlite3.connect(":memory:")
-
-
-def salvage(source: sqlite3.Connection, target: sqlite3.Connection, limits: Limits) -> int:
-    """Copy the rows that can be read and may stay, the best ones; returns how many."""
-    saved = 0
-    target.execute("PRAGMA foreign_keys=OFF")
-    limited: dict[str, list[TableLimit]] = {}
-    for limit in limits.tables:
-        limited.setdefault(limit.table, []).append(limit)
-    for table, columns in _columns(target).items():
-        try:
-            there = set(_columns(source).get(table, ()))
-        except sqlite3.Error:
-            continue
-        if there == set(columns):
-            saved += _copy(source, target, table, columns, limited.get(table, []))
-    target.execute("PRAGMA foreign_keys=ON")
-    return saved
-
-
-def _copy(
-    source: sqlite3.Connection,
-    target: sqlite3.Connection,
-    table: str,
-    columns: tuple[str, ...],
-    limits: list[TableLimit],
-) -> int:
-    names = ", ".join(f'"{c}"' for c in columns)
-    put = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608
-    # By index and not: what one way can't read, another may.
-    ways = [(f"SELECT {names} FROM {table} LIMIT :n", 1 << 62)]  # noqa: S608
-    if limits:
-        ways = [(limit.kept(names), limit.rows) for limit in limits]
-        ways += [(f"SELECT {names} FROM {table} LIMIT :n", limits[-1].rows)]  # noqa: S608
-    before = target.total_changes
-    whole = 0
-    target.execute("BEGIN")
-    for number, (sql, most) in enumerate(ways):
-        if whole and number >= max(1, len(limits)):
-            break
-        with suppress(sqlite3.Error):
-            for row in source.execute(sql, {"n": most}):
-                _put(target, put, row)
-            whole += 1
-    if not whole:
-        for row in _readable(source, f"SELECT rowid, {names} FROM {table}"):  # noqa: S608
-            _put(target, put, row)
-    target.execute("COMMIT")
-    return target.total_changes - before
-
-
-def _put(target: sqlite3.Connection, sql: str, row: tuple[object, ...]) -> None:
-    with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
-        target.execute(sql, row)
-
-
-def _readable(source: sqlite3.Connection, sql: str) -> Iterator[tuple[object, ...]]:
-    """The rows of a table between its damaged pages."""
-    last, step = 0, 1
-    for _ in range(_ATTEMPTS):
-        try:
-            for row in source.execute(f"{sql} WHERE rowid > ? ORDER BY rowid", (last,)):
-                last, step = int(row[0]), 1
-                yield row[1:]
-        except sqlite3.DatabaseError:
-            last, step = last + step, min(2 * step, _FARTHEST_STEP)
-        else:
-            return

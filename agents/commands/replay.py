@@ -103,7 +103,7 @@ def _kind_and_file(text: str) -> tuple[str, Path]:
     kind, colon, name = text.partition(":")
     if not colon or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not KIND:FILE, like cowrie:cowrie.json")
-    if kind not in known_inputs():
+    if kind not in known_inputs() and not kind.endswith(".toml"):
         raise argparse.ArgumentTypeError(
             f"no input is called {kind!r} (known: {', '.join(known_inputs())})"
         )
@@ -139,8 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
     pots = frozenset(host.address for host in hosts if "Honeypot" in host.roles)
     sources: list[tuple[Path, Parser | None]] = [(path, None) for path in arguments.capture]
     for kind, path in arguments.input:
+        table = Path(kind) if kind.endswith(".toml") else None
         own = _only(pots) if kind in OF_HOSTS else ()
-        sources.append((path, make_parser(kind, Options(honeypots=pots, own=own))))
+        options = Options(honeypots=pots, own=own, table=table)
+        sources.append((path, make_parser("table" if table else kind, options)))
     # What a host recorded explains what captures show: it has to be known by then.
     sources.sort(key=lambda source: source[1] is None or source[1].kind not in OF_HOSTS)
     if not sources:

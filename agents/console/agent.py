@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+from fastapi import FastAPI
+
 from agents.base import AgentContext, BaseAgent
 from agents.base.confinement import Needs
 from agents.base.conversations import NoAnswer, Reply
+from agents.base.disk_faults import fault_of
 from agents.clock import now_us, read_clocks
 from agents.console.app import create_app
 from agents.console.console import Console
-from agents.console.operator_socket import bind_operator_socket, operators
+from agents.console.operator_socket import bind_operator_socket, operator_socket, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, Credentials, open_credentials
 from agents.console.store import ReadStore
@@ -27,6 +30,7 @@ from ontology.records import OntologyChanged, Record, Role, Subscription, Traffi
 
 logger = logging.getLogger(__name__)
 
+OPEN_AGAIN_S = 2.0
 FEED_TOPIC = "Oversight"
 """What the supervisor offers."""
 LOOK_EVERY_S = 5.0
@@ -82,9 +86,6 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         taken = self.taken or await asyncio.to_thread(self.take, self.context)
         sock, credentials = taken
         self.at_end(sock.close)
-        # As ourselves, not as root: the folder is ours, and what it leads to is our word.
-        operator_sock = await asyncio.to_thread(bind_operator_socket, self.settings, self.node)
-        self.at_end(operator_sock.close)
         store = await asyncio.to_thread(
             ReadStore, self.context.state_dir / "store.sqlite3", faults=self.conditions
         )
@@ -102,12 +103,13 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
         )
         app = create_app(console, credentials, behind_proxy=is_unix(listen))
         server = ConsoleServer(app, sock, counters=self.counters)
-        commands = ConsoleServer(
-            app, operator_sock, operators=operators(self.settings), counters=self.counters
-        )
-        for each, name in ((server, "page"), (commands, "operator's socket")):
-            self.at_end(each.stop)
-            self.spawn(each.serve(), name=name)
+        self.at_end(server.stop)
+        self.spawn(server.serve(), name="page")
+        commands = await self._open_for_operators(app)
+        if commands is None:
+            self.spawn(self._serve_operators_later(app), name="operator's socket")
+        else:
+            self.spawn(commands.serve(), name="operator's socket")
         self.every(LOOK_EVERY_S, self._look_at_feed, name="feed watch")
         await self._subscribe("ontology", "TrafficCluster")
         logger.info("page on %s", listen)
@@ -118,6 +120,31 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
                 credentials.password_file,
             )
         return ConsoleRun(console=console, store=store, server=server)
+
+    async def _open_for_operators(self, app: FastAPI) -> ConsoleServer | None:
+        """As ourselves, not as root: the folder is ours, and what it leads to is our word. None:
+        no socket can be made there just now, which is told."""
+        name = "operator's socket"
+        try:
+            sock = await asyncio.to_thread(bind_operator_socket, self.settings, self.node)
+        except OSError as e:
+            path = operator_socket(self.settings, self.node)
+            self.conditions.fault(name, f"{path}: {fault_of(e)}; the page goes on, commands can't")
+            return None
+        self.conditions.clear(name)
+        self.at_end(sock.close)
+        commands = ConsoleServer(
+            app, sock, operators=operators(self.settings), counters=self.counters
+        )
+        self.at_end(commands.stop)
+        return commands
+
+    async def _serve_operators_later(self, app: FastAPI) -> None:
+        while True:
+            await asyncio.sleep(OPEN_AGAIN_S)
+            if (commands := await self._open_for_operators(app)) is not None:
+                await commands.serve()
+                return
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """Parts of the feed, and how clusters are called."""

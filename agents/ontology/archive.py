@@ -8,12 +8,14 @@ facts and the descriptions of ontologies. Who asks sees the union of all graphs.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
+from traceback import clear_frames
 from typing import Final
 
 from pyoxigraph import (
@@ -30,18 +32,17 @@ from pyoxigraph import (
 
 from agents.base.disk_faults import Faults, NotNow, Untold
 from agents.ontology.archive_folder import damage_name, fault_in, folder_bytes, open_folder
+from agents.ontology.archive_shares import Shares
 from ontology.clusters_file import CLUSTERS_IRI
 from ontology.fragments import decode, to_triples
-from ontology.records import Alert, Block, Decision, HostEvent, Incident, Record
+from ontology.records import Alert, Block, Decision, HostEvent, Incident, ObservedData, Record
 from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
 
-Archived = Alert | Incident | Decision | Block | HostEvent
+Archived = Alert | Incident | Decision | Block | HostEvent | ObservedData
 """The kinds of record that are kept."""
 
 CAPACITY: Final = 50_000
 """Records kept by default."""
-HOST_EVENT_SHARE: Final = 5
-"""Host events are a fifth of the records at most: who runs many programs pushes out no incident."""
 SIZE_BYTES: Final = 512 << 20
 """Of the folder. A record takes 3 kB once it is compacted, and 9 kB more before that."""
 COMPACT_AFTER: Final = 5_000
@@ -60,8 +61,6 @@ _REMOVED = NamedNode(_ARCHIVE + ":removed")
 _VERSION = NamedNode(_ARCHIVE + ":ontologyVersion")
 _ONTOLOGY = NamedNode(ONTOLOGY_IRI)
 _COUNT = NamedNode(IDPS.count)
-_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
-_HOST_EVENT = NamedNode(IDPS.HostEvent)
 _FLUSH_FROM = 1_000
 """Triples written at once, from which on the store is made to put them on disk."""
 
@@ -125,9 +124,8 @@ class Archive:
     def _learn(self) -> None:
         # Id to sequence number, oldest first.
         self._order: OrderedDict[str, int] = OrderedDict(sorted(self._sequences(), key=_second))
+        self._shares = Shares(self._order, self._store)
         self._next = next(reversed(self._order.values()), 0) + 1
-        of_hosts = set(self._of_hosts())
-        self._host_events = OrderedDict.fromkeys(name for name in self._order if name in of_hosts)
         self._removed = int(self._note(_REMOVED) or 0)
         self._make_room()
 
@@ -139,6 +137,7 @@ class Archive:
 
     def _error(self, error: Exception) -> ArchiveError:
         self._fail(error)
+        clear_frames(error.__traceback__)
         return ArchiveError(f"{self._path}: {_line(error)}")
 
     def look(self) -> None:
@@ -162,8 +161,10 @@ class Archive:
                 for quad in self._store.quads_for_pattern(None, None, None, graph)
             ]
             version = self._note(_VERSION)
-            # What failed once refuses every write until it is opened anew.
+            # What failed once refuses every write until it is opened anew. An iterator that the
+            # traceback of an old error still holds would keep the folder locked.
             self._store = Store()
+            gc.collect()
             try:
                 fresh = open_folder(self._path, self._faults)
             except OSError as e:
@@ -191,7 +192,7 @@ class Archive:
             self._store.optimize()
             if folder_bytes(self._path) > self._size_bytes:
                 tenth = max(1, len(self._order) // 10)
-                self._drop(list(islice(self._order, tenth)))
+                self._drop(islice(self._order, tenth))
                 self._changed = tenth
         except STORE_ERRORS as e:
             self._fail(e)
@@ -245,8 +246,7 @@ class Archive:
                 self._store.extend(quads)  # one transaction: a crash leaves all of it or nothing
                 self._order |= numbers
                 for name, record in latest.items():
-                    if isinstance(record, HostEvent):
-                        self._host_events[name] = None
+                    self._shares.add(name, record)
                 self._next += len(numbers)
                 removed = self._make_room()
                 self._changed += len(numbers) + removed
@@ -335,22 +335,22 @@ class Archive:
         return any(isinstance(n, Literal) and int(n.value) > record.count for n in kept)
 
     def _make_room(self) -> int:
-        events = max(0, len(self._host_events) - max(self._capacity // HOST_EVENT_SHARE, 1))
-        self._drop(list(islice(self._host_events, events)))
-        surplus = max(0, len(self._order) - self._capacity)
-        self._drop(list(islice(self._order, surplus)))
-        return events + surplus
+        before = self._removed
+        self._drop(self._shares.surplus(self._capacity))
+        self._drop(islice(self._order, max(0, len(self._order) - self._capacity)))
+        return self._removed - before
 
-    def _drop(self, names: Sequence[str]) -> None:
-        for name in names:
+    def _drop(self, names: Iterator[str]) -> None:
+        dropped = list(names)
+        for name in dropped:
             self._forget(name)
-        if names:
-            self._removed += len(names)
+        if dropped:
+            self._removed += len(dropped)
             self._set_note(_REMOVED, str(self._removed))
 
     def _forget(self, name: str) -> None:
         number = self._order.pop(name, None)
-        self._host_events.pop(name, None)
+        self._shares.forget(name)
         if number is None:
             return
         node = NamedNode(name)
@@ -360,12 +360,15 @@ class Archive:
             if isinstance(quad.object, NamedNode) and quad.object.value.startswith(HOST_PREFIX):
                 hosts[quad.object] = None
         for host in hosts:
-            others = self._store.quads_for_pattern(None, None, host, DefaultGraph())
-            if next(iter(others), None) is None:
+            if not self._is_mentioned(host):
                 for quad in self._about(host):
                     self._store.remove(quad)
         # Last: after a crash in between, the record is still known and will go for good.
         self._store.remove(Quad(node, _SEQUENCE, Literal(number), _META))
+
+    def _is_mentioned(self, host: NamedNode) -> bool:
+        others = self._store.quads_for_pattern(None, None, host, DefaultGraph())
+        return next(iter(others), None) is not None
 
     def _about(self, node: NamedNode) -> list[Quad]:
         return list(self._store.quads_for_pattern(node, None, None, DefaultGraph()))
@@ -374,11 +377,6 @@ class Archive:
         for quad in self._store.quads_for_pattern(None, _SEQUENCE, None, _META):
             if isinstance(quad.subject, NamedNode) and isinstance(quad.object, Literal):
                 yield quad.subject.value, int(quad.object.value)
-
-    def _of_hosts(self) -> Iterator[str]:
-        for quad in self._store.quads_for_pattern(None, _TYPE, _HOST_EVENT, DefaultGraph()):
-            if isinstance(quad.subject, NamedNode):
-                yield quad.subject.value
 
     def _note(self, predicate: NamedNode) -> str:
         for quad in self._store.quads_for_pattern(_META, predicate, None, _META):

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from agents.ontology.archive import Archived
 from agents.ontology.query import QueryRefused
 from ontology.records import (
-    Alert,
     Answer,
-    Block,
-    Decision,
-    HostEvent,
-    Incident,
     OntologyAction,
     OntologyChanged,
     Query,
@@ -63,7 +58,7 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
                 return Work(reports=reports)
             kept: list[Archived] = []
             for record in records:
-                if not isinstance(record, Alert | Incident | Decision | Block | HostEvent):
+                if not isinstance(record, Archived):
                     raise ServiceError(f"{type(record).__name__} is not archived")
                 kept.append(record)
             return Work(archive=tuple(kept))

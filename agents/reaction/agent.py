@@ -13,9 +13,11 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.catching_up import CatchingUp
 from agents.base.conditions import FIREWALL, PACKET_PATH
 from agents.base.confinement import Needs
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
@@ -80,6 +82,9 @@ class ReactionAgent(BaseAgent[Gateway]):
         """The correlation agent of this node, where it has one: nobody else but a supervisor
         orders."""
         self._kernel_reported = ""
+        self._catching_up = CatchingUp(
+            partial(self.spawn, name="blocks in force"), lambda: self.pending
+        )
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
@@ -134,7 +139,8 @@ class ReactionAgent(BaseAgent[Gateway]):
             now = now_us()
             team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
         logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
-        await self._report(active)
+        # Beside all else: a gateway that has restored very many blocks takes orders at once.
+        await self._catching_up.tell(active, self._report)
         self.every(TICK_S, self._tick, name="firewall watch")
         self.every(PROVE_EVERY_S, self._prove, name="packet path")
         self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
@@ -178,7 +184,7 @@ class ReactionAgent(BaseAgent[Gateway]):
         if self.conditions.of(PACKET_PATH) is not None:
             await self._prove()  # it may just have been repaired
         self._count()
-        await self._report(ended)
+        await self._catching_up.tell(ended, self._report)
 
     async def _prove(self) -> None:
         try:

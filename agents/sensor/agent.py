@@ -19,7 +19,7 @@ from agents.messages.acl import AclMessage
 from agents.sensor.capture.opener import DirectOpener, SocketOpener, start_opener
 from agents.sensor.capture.packet_sources import Sources
 from agents.sensor.inputs.follower import Follower
-from ontology.records import Alert, ConnectionBatch, HostEvent, Record, Role
+from ontology.records import Alert, ConnectionBatch, HostEvent, ObservedData, Record, Role
 
 if TYPE_CHECKING:
     from agents.sensor.signatures.match_process import MatchProcess
@@ -38,6 +38,9 @@ INPUT_STRETCHES = 8
 """Of 1 MiB, of one log in one turn; the rest waits where it is, on disk."""
 INPUT_PENDING = 200
 """Messages not yet acknowledged, beyond which logs wait."""
+OBSERVED_PER_MESSAGE = 4
+OBSERVED_PENDING = 100
+"""Messages not yet acknowledged, beyond which what visitors left is dropped: the rest is dearer."""
 ALERTS_PER_MESSAGE = 50
 
 
@@ -102,7 +105,8 @@ class SensorAgent(BaseAgent[Observation]):
         """Logs, captures and rules, and workers of its own. No CAP_NET_RAW: see `take`."""
         node = context.settings.node_named(context.node)
         files = (*(entry.path for entry in node.inputs), *node.captures, *node.signatures)
-        return Needs(read=files, executes=True)
+        tables = tuple(entry.table for entry in node.inputs if entry.table is not None)
+        return Needs(read=files + tables, executes=True)
 
     @classmethod
     def take(cls, context: AgentContext) -> SocketOpener | None:
@@ -185,7 +189,8 @@ class SensorAgent(BaseAgent[Observation]):
                 records = await asyncio.to_thread(follower.next, now_us())
                 if records is None:
                     break
-                await self._send_records(records)
+                await self._send_records([r for r in records if not isinstance(r, ObservedData)])
+                await self._send_observed([r for r in records if isinstance(r, ObservedData)])
                 # Everything is in the outbox on disk: only now may the place move.
                 await asyncio.to_thread(follower.done)
             totals += follower.counters()
@@ -218,6 +223,19 @@ class SensorAgent(BaseAgent[Observation]):
             for begin in range(0, len(some), ALERTS_PER_MESSAGE):
                 part = some[begin : begin + ALERTS_PER_MESSAGE]
                 await self.send(self._analyzer, "inform", part, protocol="fipa-subscribe")
+
+    async def _send_observed(self, records: list[ObservedData]) -> None:
+        """What visitors left, for the archives. Nobody decides by it: it never holds lines up."""
+        archives = self.settings.jids("ontology")
+        for begin in range(0, len(records), OBSERVED_PER_MESSAGE):
+            part = records[begin : begin + OBSERVED_PER_MESSAGE]
+            if self.pending > OBSERVED_PENDING:
+                self.counters["observed_dropped"] += len(part)
+                continue
+            await self.send_many(
+                archives, "inform", part, protocol="fipa-subscribe", within_s=_KEEP_S
+            )
+            self.counters["observed"] += len(part)
 
     async def _send_batches(self) -> None:
         sources = self.running.sources

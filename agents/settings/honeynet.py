@@ -340,7 +340,10 @@ def read_settings(path: Path) -> tuple[Settings, Source]:
             node.model_copy(
                 update={
                     "inputs": tuple(
-                        i.model_copy(update={"path": base / i.path}) for i in node.inputs
+                        i.model_copy(
+                            update={"path": base / i.path, "table": i.table and base / i.table}
+                        )
+                        for i in node.inputs
                     ),
                     "signatures": tuple(base / path for path in node.signatures),
                     "captures": tuple(base / path for path in node.captures),

@@ -38,10 +38,14 @@ class Input(Part):
     """Of time stamps that name none, e.g. ``Europe/Berlin``."""
     from_start: Flag = False
     """True: what the file holds at the very first start counts as well."""
+    table: Path | None = None
+    """For the kind ``table``: the file that describes the format."""
 
     @model_validator(mode="after")
     def _check(self) -> Input:
         plugins.check_known(plugins.INPUTS, [self.kind])
+        if (self.kind == "table") != (self.table is not None):
+            raise ValueError("table names the file that describes the format, of kind table only")
         if len({address.version for address in self.address}) < len(self.address):
             raise ValueError("address: one of each family, not two of one")
         try:

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agents.base import BaseAgent
+from agents.base.catching_up import CatchingUp
 from agents.base.conversations import Reply
 from agents.base.own_clock import block_here, decision_here
 from agents.base.steady_clock import SteadyClock
@@ -87,6 +89,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             archive=self._archive,
             counters=self.counters,
             publish=self._publish,
+            catching_up=CatchingUp(partial(self.spawn, name="catching up"), lambda: self.pending),
         )
         run = SupervisorRun(
             ledger=ledger,
@@ -117,6 +120,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         operations = self.running.operations
         incidents = {r.id: r for r in records if isinstance(r, Incident)}
         alerts = {r.id: r for r in records if isinstance(r, Alert)}
+        reports: list[Block] = []
         for record in records:
             match record:
                 case AgentDescription():
@@ -126,7 +130,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     incident = incidents.pop(record.incident or "", None)
                     await self._decide(message, record, incident, alerts)
                 case Block():
-                    await operations.report(block_here(record, operations.clock(), self.age_s))
+                    reports.append(block_here(record, operations.clock(), self.age_s))
                 case GatewayAddresses():
                     await operations.protect(record)
                 case Subscription():
@@ -139,6 +143,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     self.spawn(self._change(message, record), name="change of the knowledge")
                 case _:
                     pass
+        if reports:
+            await operations.report(*reports)
         for incident in incidents.values():
             await operations.observe(incident, _of(incident, alerts))
 

@@ -138,6 +138,24 @@ class EntryStore(Store):
         """Every entry that is in force, oldest first."""
         return self._entries("WHERE state = 'active' AND expires_us > ? ORDER BY seq", now_us)
 
+    def unconfirmed(self, gateway: str, now_us: int) -> tuple[Entry, ...]:
+        """Those in force that a gateway neither says it has nor refuses, and perhaps others."""
+        return self._entries(
+            "WHERE state = 'active' AND reach <> 'reported' AND expires_us > ? AND NOT EXISTS"
+            " (SELECT 1 FROM gateway AS g WHERE g.entry = entry.id AND g.gateway = ?"
+            " AND (g.state = 'refused' OR g.wanted = 'block' AND g.state = 'active'"
+            " AND g.decision = json_extract(entry.decision, '$.id'))) ORDER BY seq",
+            now_us,
+            gateway,
+        )
+
+    def active_sources(self, now_us: int) -> tuple[str, ...]:
+        """Addresses of the entries in force."""
+        found = self._all(
+            "SELECT source FROM entry WHERE state = 'active' AND expires_us > ?", now_us
+        )
+        return tuple(source for (source,) in found)
+
     def entries(
         self,
         *,

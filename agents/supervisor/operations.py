@@ -14,21 +14,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
+from agents.base.catching_up import CatchingUp
 from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
-from agents.settings.fields import duration_text
 from agents.settings.honeynet import Settings
 from agents.supervisor.directory import Change, Directory, DirectoryError
-from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import Feed
-from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
+from agents.supervisor.operator_actions import OperatorActions
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
 from agents.supervisor.timekeeper import NOTE_EVERY_US
-from ontology.oversight import USER_PREFIX, AuditLine, BanAction
+from ontology.oversight import AuditLine
 from ontology.records import (
-    Address,
     AgentDescription,
     Alert,
     Block,
@@ -46,7 +44,7 @@ Publish = Callable[[Sequence[Entry]], Awaitable[None]]
 """Tells those who order blocks of their own what is in force."""
 
 
-class Operations:
+class Operations(OperatorActions):
     """The supervisor's operations. Coroutines run in the agent's loop."""
 
     def __init__(
@@ -59,6 +57,7 @@ class Operations:
         archive: Archive,
         counters: Counter[str] | None = None,
         publish: Publish | None = None,
+        catching_up: CatchingUp | None = None,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -73,6 +72,7 @@ class Operations:
         self._send = send
         self._archive = archive
         self._publish = publish
+        self._catching_up = catching_up or CatchingUp()
         # Orders may have been given since that was noted, and a gateway goes by the newest.
         self.propagation.last_order_us = ledger.clock()[1] + NOTE_EVERY_US
 
@@ -178,23 +178,31 @@ class Operations:
             self.ledger.add_incident(incident, now_us)
             self.ledger.add_alerts(alerts, now_us)
 
-    async def report(self, block: Block) -> bool:
-        """Take in a gateway's report; False if it is about nothing we know."""
-        entries = await asyncio.to_thread(self.reconciliation.report, block, self.clock())
-        known = entries is not None
-        self.counters["reports" if known else "reports_unknown"] += 1
-        if not known:
-            logger.warning(
-                "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
-                block.decision,
-            )  # fmt: skip
-        for entry in entries or ():
-            self.feed.ban(entry.id)
-        await self._announce([e for e in entries or () if e.reach == "reported"])
+    async def report(self, *blocks: Block) -> bool:
+        """Take in a gateway's reports; False if one is about nothing we know."""
+        known = []
+        for block, entries in await asyncio.to_thread(self._report, blocks, self.clock()):
+            self.counters["reports_unknown" if entries is None else "reports"] += 1
+            if entries is None:
+                logger.warning(
+                    "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
+                    block.decision,
+                )  # fmt: skip
+                continue
+            known.append(block)
+            for entry in entries:
+                self.feed.ban(entry.id)
+            await self._announce([e for e in entries if e.reach == "reported"])
         if known:
             # Also a repeat: a crash may have come between the ledger and the outbox.
-            await self._archive([block])
-        return known
+            await self._archive(known)
+        return len(known) == len(blocks)
+
+    def _report(
+        self, blocks: Sequence[Block], now_us: int
+    ) -> list[tuple[Block, list[Entry] | None]]:
+        with self.ledger.transaction():
+            return [(block, self.reconciliation.report(block, now_us)) for block in blocks]
 
     async def protect(self, kernel: GatewayAddresses) -> None:
         """Never block what a gateway's kernel has, and lift what is blocked of it."""
@@ -220,7 +228,8 @@ class Operations:
             if description.role == "reaction":
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
             elif description.role == "correlation":
-                await self._announce(await asyncio.to_thread(self.ledger.active, now_us))
+                entries = await asyncio.to_thread(self.ledger.active, now_us)
+                await self._catching_up.tell(entries, self._announce)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
@@ -230,7 +239,7 @@ class Operations:
         )
         if orders:
             logger.info("gateway %s gets %d orders again", gateway, len(orders))
-        await self._dispatch(orders)
+        await self._catching_up.tell(orders, self._dispatch)
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
@@ -245,7 +254,9 @@ class Operations:
             logger.warning("agent %s is silent", name)
             await self._audit(name, "agent lapsed", name, "no renewal in its lease", now_us)
             self.feed.agent(name)
-        await self._dispatch(await asyncio.to_thread(self.reconciliation.due, now_us))
+        if not self._catching_up.is_under_way:
+            due = await asyncio.to_thread(self.reconciliation.due, now_us)
+            await self._catching_up.tell(due, self._dispatch)
         self.counters["pruned"] = self.ledger.dropped
 
     def _expire(self, now_us: int) -> tuple[Entry, ...]:
@@ -256,105 +267,6 @@ class Operations:
                     "supervisor", "block expired", entry.id, "its time is over", now_us
                 )
         return ended
-
-    # ---- from operators
-
-    async def act(self, action: BanAction) -> tuple[Record, ...]:
-        """Do what an operator asks for; returns the ban as it is then, with its cause and blocks.
-
-        Idempotent by the action's id. Raises: ServiceError, with why not.
-        """
-        user = action.origin.removeprefix(USER_PREFIX)
-        decision_id = derived_id(action.id, "decision")
-        entry = await asyncio.to_thread(self.ledger.entry_of_decision, decision_id)
-        if entry is None:
-            if action.source is not None:
-                entry = await self.block(
-                    action.source, action.duration_s, action.reason, user, decision_id
-                )
-            elif action.ban_action == "lift":
-                entry = await self.lift(action.ban or "", action.reason, user, decision_id)
-            else:
-                entry = await self.extend(
-                    action.ban or "", action.duration_s, action.reason, user, decision_id
-                )
-        return ban_group(entry)
-
-    async def block(
-        self, source: Address, duration_s: int, reason: str, user: str, decision_id: str = ""
-    ) -> Entry:
-        """Block an address by hand. Raises: ServiceError when it must not be blocked."""
-        if duration_s > self.propagation.maximum_s:
-            longest = duration_text(self.propagation.maximum_s)
-            raise ServiceError("refused", f"a block lasts at most {longest}")
-        decision = Decision(
-            id=decision_id or uuid4().urn,
-            action="block",
-            source=source,
-            classification="Manual",
-            origin=USER_PREFIX + user,
-            decided_us=self.clock(),
-            duration_s=duration_s,
-            reason=reason,
-        )
-        plan = await self.decide(decision, None, ())
-        if not plan.accepted:
-            raise ServiceError("refused", plan.detail)
-        entry = plan.entry or await asyncio.to_thread(self.ledger.active_for, source)
-        if entry is None:  # lifted by somebody else in this very moment
-            raise ServiceError("ended", f"{source} was lifted meanwhile")
-        return entry
-
-    async def lift(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
-        """End a block on every gateway. Raises: ServiceError"""
-        entry = await self._active(entry_id)
-        return await self._lift(entry, reason, USER_PREFIX + user, decision_id)
-
-    async def _lift(self, entry: Entry, reason: str, origin: str, decision_id: str = "") -> Entry:
-        decision = Decision(
-            id=decision_id or uuid4().urn,
-            action="unblock",
-            source=entry.source,
-            classification=entry.cause.classification,
-            origin=origin,
-            decided_us=self.clock(),
-            duration_s=0,
-            reason=reason,
-        )
-        plan = await self.decide(decision, None, ())
-        if plan.entry is None:
-            raise ServiceError("ended", f"the block of {entry.source} has already ended")
-        return plan.entry
-
-    async def extend(
-        self, entry_id: str, seconds: int, reason: str, user: str, decision_id: str = ""
-    ) -> Entry:
-        """Make a block end later by ``seconds``. Raises: ServiceError"""
-        entry = await self._active(entry_id)
-        total = entry.remaining_s(self.clock()) + seconds
-        if total > self.propagation.maximum_s:
-            longest = duration_text(self.propagation.maximum_s)
-            raise ServiceError("refused", f"a block lasts at most {longest}")
-        decision = replace(
-            entry.cause,
-            id=decision_id or uuid4().urn,
-            origin=USER_PREFIX + user,
-            decided_us=self.clock(),
-            duration_s=total,
-            reason=reason,
-        )
-        plan = await self.decide(decision, None, ())
-        if not plan.accepted:
-            raise ServiceError("refused", plan.detail)
-        return plan.entry or await self._active(entry_id)
-
-    async def _active(self, entry_id: str) -> Entry:
-        entry = await asyncio.to_thread(self.ledger.entry, entry_id)
-        if entry is None:
-            raise ServiceError("unknown", "there is no such block")
-        if entry.state != "active":
-            raise ServiceError("ended", f"the block of {entry.source} has already ended")
-        return entry
 
     async def note(self, line: AuditLine) -> None:
         """Write into the trail what a person did at the console: a login, a logout."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from uuid import uuid4
 
 from agents.supervisor.bans import Entry
@@ -126,11 +127,12 @@ class Reconciliation:
         not be."""
         self._propagation.protect(kernel)
         self._ledger.add_kernel(kernel)
-        judged = (
-            (entry, self._propagation.protected.refusal(entry.source))
-            for entry in self._ledger.active(now_us)
-        )
-        return [(entry, refusal) for entry, refusal in judged if refusal is not None]
+        found = []
+        for source in map(ip_address, self._ledger.active_sources(now_us)):
+            refusal = self._propagation.protected.refusal(source)
+            if refusal is not None and (entry := self._ledger.active_for(source)) is not None:
+                found.append((entry, refusal))
+        return found
 
     def _adopt(self, block: Block, now_us: int) -> Entry | None:
         reporter = self._propagation.gateways.get(block.gateway, "")
@@ -156,12 +158,13 @@ class Reconciliation:
 
     def _unconfirmed(self, now_us: int) -> Iterator[Order]:
         before_us = now_us - EVERY_S * 1_000_000
-        active, lifted = self.wanted(now_us)
+        lifted = self._ledger.lifted(now_us)
         for gateway, jid in self._propagation.gateways.items():
             if self._directory.is_up(jid):
+                lacking = self._ledger.unconfirmed(gateway, now_us)
                 yield from self._propagation.on_registration(
                     gateway,
-                    (e for e in active if _stands_since(e, gateway) <= before_us),
+                    (e for e in lacking if _stands_since(e, gateway) <= before_us),
                     (e for e in lifted if e.ended_us <= before_us),
                     fresh=False,
                     now_us=now_us,

@@ -19,6 +19,7 @@ from ontology.records import (
     Decision,
     GatewayAddresses,
     HostEvent,
+    ObservedData,
     OntologyAction,
     Record,
     TrafficCluster,
@@ -41,6 +42,8 @@ PERMITTED = (
     _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
     _rule("sensor", "inform", "HostEvent", "analyzer"),
     _rule("analyzer", "inform", "HostEvent", "ontology"),
+    # What visitors of decoys left behind: archived, and judged by nobody.
+    _rule("sensor", "inform", "ObservedData", "ontology"),
     _rule("correlation ontology", "subscribe cancel", "Subscription", "analyzer"),
     _rule("analyzer", "agree refuse", "Subscription", "correlation ontology"),
     _rule("analyzer", "inform", "Alert", "correlation ontology"),
@@ -159,7 +162,7 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
                 honest = record.sensor == sender.jid
             case HostEvent() if sender.role == "sensor":
                 honest = record.sensor == sender.jid
-            case ConnectionBatch():
+            case ConnectionBatch() | ObservedData():
                 honest = record.sensor == sender.jid
             case Decision() | BanAction() if record.origin.startswith(USER_PREFIX):
                 honest = sender.role in SPOKESMEN

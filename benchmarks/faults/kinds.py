@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import Any
 from agents.clock import now_us
 from agents.commands.status import is_good, read_run_files
 from agents.demo.world import World
+from datasets.laboratory.failing_host import environment, make_read_only, make_writable, set_clock
 from datasets.laboratory.network import Lab
-from datasets.laboratory.read_only_disk import environment, make_read_only, make_writable
 
 AGENTS = ("sensor", "analyzer", "reaction")
 CENTRAL = ("supervisor", "ontology", "console", "correlation")
-LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 CLOCKS = Path("/usr/games")
-"""In the sandbox a file system of its own, below what confined agents may read."""
+"""In the sandbox a file system of its own."""
+ASIDE = "was damaged, is set aside as"
 STEPS_S = (-86_400, -3_600, 3_600, 86_400)
 
 
@@ -38,44 +39,32 @@ class Fault:
     """What `status` has to say meanwhile (a pattern); empty: over before anybody could look."""
 
 
-class ClockedWorld(World):
-    """Each node has a clock that can be set (libfaketime)."""
+class FailingWorld(World):
+    """Each node has a clock that can be set, and all one disk that may become read-only."""
 
     def start_launcher(self, node: str) -> None:
-        """As in the demo, with the node's own clock."""
-        # libfaketime 0.9.10 takes the end of a sleep, a time on the steady clock, for one on the
-        # wall clock.
-        (CLOCKS / "sitecustomize.py").write_text(
-            "import select, time\ntime.sleep = lambda s: select.select((), (), (), s) and None\n"
-        )
+        """As in the demo, on such a host."""
         self.set_clock(node, 0)
-        words = environment(CLOCKS / "read_only_disk.so", self.settings.state_dir)
-        words |= {
-            "LD_PRELOAD": f"{words['LD_PRELOAD']}:{LIBRARIES[-1]}",
-            "FAKETIME_TIMESTAMP_FILE": str(CLOCKS / node),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_CACHE_DURATION": "1",
-            "PYTHONPATH": str(CLOCKS),
-        }
+        library = CLOCKS / "failing_host.so"
         before = dict(os.environ)
-        os.environ.update(words)
+        os.environ |= environment(library, disk=self.settings.state_dir, clock=CLOCKS / node)
+        # A folder of the program: every agent may read it, whatever else it gave up.
+        os.environ["PYTHONPATH"] = str(CLOCKS)
         try:
             super().start_launcher(node)
         finally:
             os.environ.clear()
             os.environ.update(before)
 
-    def set_clock(self, node: str, off_s: int) -> None:
+    def set_clock(self, node: str, ahead_s: int) -> None:
         """Seconds that it is ahead of the right time; negative: behind."""
-        new = CLOCKS / f"{node}.new"
-        new.write_text(f"{off_s:+d}\n")
-        new.replace(CLOCKS / node)
+        set_clock(CLOCKS / node, ahead_s)
 
 
 class Victim:
     """The honeynet, the faults that can be done to it, and what is asked of it."""
 
-    def __init__(self, lab: Lab, world: ClockedWorld, folder: Path, chance: random.Random) -> None:
+    def __init__(self, lab: Lab, world: FailingWorld, folder: Path, chance: random.Random) -> None:
         self.lab, self.world, self.folder, self.chance = lab, world, folder, chance
         self.state = world.settings.state_dir
         self.gateways = [gateway.namespace for gateway in world.topology.gateways]
@@ -89,7 +78,17 @@ class Victim:
         return {a["jid"].split("@")[0]: a for node in found for a in node["agents"]}
 
     def well(self) -> bool:
+        """As `ontoidps status` has it, which tells for an hour of a file that was set aside."""
         found = read_run_files(self.state, now_us())
+        for node in found:
+            for agent in node["agents"]:
+                rest = [
+                    condition
+                    for condition in agent["health"].get("conditions", [])
+                    if condition["level"] == "degraded" and ASIDE not in condition["reason"]
+                ]
+                if agent["state"] == "degraded" and not rest:
+                    agent["state"] = "running"
         return len(found) == len(self.world.settings.node) and all(map(is_good, found))
 
     def status(self) -> str:
@@ -214,25 +213,27 @@ class Victim:
         )
 
     def disk_full(self, gateway: str) -> Fault:
+        """What becomes free meanwhile is taken as well: logs are turned, tables cut."""
         filler = self.state / "filler"
+        over = threading.Event()
 
         def fill() -> None:
             with filler.open("wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(b"x" * (1 << 16))
-                except OSError:
-                    pass
-                try:
-                    while True:
-                        file.write(b"x")
-                except OSError:
-                    pass
+                while not over.wait(0.1):
+                    try:
+                        while True:
+                            file.write(b"x" * (1 << 12))
+                    except OSError:
+                        pass
 
-        return Fault(
-            "disk full", "control", "disk", fill, lambda: filler.unlink(missing_ok=True), 6.0,
-            "(?i)no space|full",
-        )  # fmt: skip
+        filling = threading.Thread(target=fill)
+
+        def empty() -> None:
+            over.set()
+            filling.join()
+            filler.unlink()
+
+        return Fault("disk full", "control", "disk", filling.start, empty, 6.0, "(?i)no space|full")
 
     def read_only(self, gateway: str) -> Fault:
         return Fault(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import http.server
 import logging
+import os
 import socket
 import socketserver
 import sys
@@ -85,8 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         web = _WebServer(address, arguments.web_port)
         threading.Thread(target=web.serve_forever, daemon=True).start()
         servers.append(FTPServer((address, arguments.ftp_port), DecoyFtp, ioloop=loop))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    try:
+        os.write(1, b"ready\n")
+    except BrokenPipeError:
+        return 1  # who started us has ended meanwhile
     # All servers share one loop; handle_exit ends it on SIGTERM and Ctrl-C.
     servers[0].serve_forever(handle_exit=True)
     return 0

@@ -88,7 +88,7 @@ class Actor:
         counters = self.entries("counters")
         return int(counters[-1].get(name, 0)) if counters else 0
 
-    def wait(self, condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    def wait(self, condition: Callable[[], object], limit_s: float = 60.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -128,7 +128,7 @@ def test_nothing_is_lost_or_handled_twice_when_the_server_dies(
         ready = time.monotonic()
         for actor in (collector, emitter):
             back.append(_back_after(actor, ready))
-    emitter.wait(lambda: emitter.entries("acknowledged"), 30)
+    emitter.wait(lambda: emitter.entries("acknowledged"))
     handled = [entry["key"] for entry in collector.entries("handled")]
     assert len(handled) == len(set(handled)) == 500
     assert set(handled) == {entry["id"] for entry in emitter.entries("sent")}
@@ -280,7 +280,7 @@ async def peers(settings: Settings, *roles: str) -> AsyncIterator[list[Peer]]:
             await peer.bus.hang_up()
 
 
-async def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], limit_s: float = 40.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  the condition is in another process
             await asyncio.sleep(0.01)

@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,10 @@ from agents.analyzer.core import AnalyzerCore, load_model
 from agents.sensor.core import SensorCore
 from agents.sensor.flows.decode import decode
 from agents.sensor.inputs.events import Options
+from agents.sensor.inputs.format_tables import TableError, load_table
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
+from agents.sensor.inputs.table_parser import TableParser
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.signatures.matcher import SignatureMatcher
 from datasets.captures.pcap import CaptureError, RawPackets, read_capture
@@ -410,7 +413,33 @@ def _log(kind: str) -> Target:
     return target
 
 
+def tables(data: st.DataObject) -> None:
+    """Lines of any format that is a table; and tables themselves, edited."""
+    kind = data.draw(st.sampled_from(_formats()))
+    if data.draw(st.booleans()):
+        _log(kind)(data)
+        return
+    path = files("agents.sensor.inputs").joinpath("formats").joinpath(f"{kind}.toml")
+    text = data.draw(edits(path.read_bytes(), most=3)).decode("utf-8", "replace")
+    try:
+        table = load_table(text, kind)
+    except TableError as e:
+        assert str(e).isprintable()
+        return
+    parser = TableParser(Options(), table)
+    intake = Intake(parser, sensor="sensor")
+    sendable(list(intake.on_lines([line.encode() for line in _lines()[kind]], "m", NOW_US)))
+    assert intake.counters["refused.fault"] == 0
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    folder = files("agents.sensor.inputs").joinpath("formats")
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir()))
+
+
 TARGETS: dict[str, Target] = {
+    "tables": tables,
     "packets": packets,
     "pcap": pcap,
     "pcapng": pcapng,

@@ -188,6 +188,22 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         routers=sets(addresses),
         broadcasts=sets(addresses),
     ),
+    r.ObservedData: st.builds(
+        r.ObservedData,
+        id=ids,
+        source=addresses,
+        target=st.none() | addresses,
+        observed_port=st.none() | st.integers(0, 65535),
+        begin_us=times,
+        end_us=times,
+        verified_source=st.booleans(),
+        sensor=texts,
+        input_kind=texts,
+        **dict.fromkeys(
+            ("credentials", "commands", "urls", "file_hashes", "clients"),
+            sets(st.text("ab:/ ñ☂𝄞", max_size=20)),
+        ),
+    ),
     r.AgentDescription: st.builds(
         r.AgentDescription,
         id=ids,

@@ -68,6 +68,17 @@ VALID: dict[type, dict[str, Any]] = {
     r.HostProfile: {"address": TARGET, "roles": ("Honeypot",)},
     r.HostEvent: {"event_kind": "login", "host": TARGET, "begin_us": 0, "sensor": "s"},
     r.GatewayAddresses: {"node": "gw1", "own_addresses": (TARGET,)},
+    r.ObservedData: {
+        "source": TARGET,
+        "target": None,
+        "observed_port": 22,
+        "begin_us": 0,
+        "end_us": 1,
+        "verified_source": True,
+        "sensor": "s",
+        "input_kind": "cowrie",
+        "credentials": ("root:1234",),
+    },
     r.AgentDescription: {
         "name": "sensor.gw1@example.org",
         "role": "sensor",

@@ -26,6 +26,7 @@ from agents.sensor.inputs.events import (
     LineRefused,
     Options,
     Sighting,
+    Traces,
     clean,
     host,
     iso_us,
@@ -33,6 +34,7 @@ from agents.sensor.inputs.events import (
     port,
 )
 from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.observed_traces import credential
 from agents.sensor.inputs.wrappers import event_object
 
 MAX_SESSIONS = 256
@@ -51,6 +53,17 @@ INSIDE = {
     "cowrie.direct-tcpip.request": (0.8, "used the decoy as a relay"),
 }
 """Event to confidence and words: the deeper the contact, the surer the intent."""
+
+TRACES = frozenset({"cowrie.client.version", "cowrie.client.kex", "cowrie.client.fingerprint"})
+"""Events that only tell what a client is like."""
+LEFT = {
+    "input": "commands",
+    "url": "urls",
+    "shasum": "file_hashes",
+    "version": "clients",
+    "fingerprint": "clients",
+}
+"""Field of an event to what it is of `ObservedData`."""
 
 
 class _Session(NamedTuple):
@@ -95,12 +108,29 @@ class CowrieParser:
         if name in INSIDE:
             return self._inside(event, name)
         if name == "cowrie.login.failed":
-            return (self._row(event, logins=(1, 1)),)
+            return self._row(event, logins=(1, 1)), self._traces(event)
         if name == "cowrie.session.closed":
             row = self._row(event, closed=True)
             self._sessions.pop(_name(event), None)
             return (row,)
+        if name in TRACES:
+            return (self._traces(event),)
         return ()
+
+    def _traces(self, event: dict[str, Any]) -> Traces:
+        session = self._session_of(event)
+        source, target = self._ends(event, session)
+        at_us = iso_us(event.get("timestamp"), self._options.timezone)
+        left: list[tuple[str, object]] = []
+        if "username" in event and "password" in event:
+            left.append(("credentials", credential(event["username"], event["password"])))
+        for field, kind in LEFT.items():
+            if field in event:
+                left.append((kind, event[field]))
+        hassh = event.get("hassh")
+        if isinstance(hassh, str):
+            left.append(("clients", f"hassh {hassh[:64]}"))
+        return Traces(source, target, session.ports[1], at_us, True, tuple(left))
 
     def _connect(self, event: dict[str, Any]) -> bytes:
         dst_port = port(event.get("dst_port"))
@@ -201,6 +231,7 @@ class CowrieParser:
                 f"Cowrie: {words} {who}{what}",
             )
         )
+        out.append(self._traces(event))
         return out
 
 

@@ -24,6 +24,7 @@ from agents.sensor.inputs.events import (
     Options,
     Plain,
     Sighting,
+    Traces,
     clean,
     host,
     iso_us,
@@ -31,6 +32,7 @@ from agents.sensor.inputs.events import (
     port,
 )
 from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.observed_traces import credential
 from agents.sensor.inputs.wrappers import event_object
 
 _SEEN = SYN | ACK | PSH | FIN
@@ -105,13 +107,18 @@ class DionaeaParser(Plain):
             translated=True,
             conversation=number == TCP and way == "accept",
         )
-        if not logins or counted:
+        if not logins:
             return (row,)
+        proven = number == TCP and way == "accept"
+        left = tuple(("credentials", one) for one in _credentials(event["credentials"]))
+        traces = Traces(source, target, ports[1], at_us, proven, left)
+        if counted:
+            return row, traces
         words = f"Dionaea: {logins} logins tried at {clean(service, 40)}"
         claim = Claim(
             "BruteForce", source, target, ports[1] or None, number, at_us, 0.6, True, words
         )
-        return row, claim
+        return row, claim, traces
 
 
 def _logins(event: dict[str, Any]) -> int:
@@ -124,3 +131,19 @@ def _logins(event: dict[str, Any]) -> int:
     if not isinstance(found, list):
         raise LineRefused("shape")
     return min(len(found), _MAX_LOGINS)
+
+
+def _credentials(found: Any) -> list[str]:
+    """What was tried, of both forms that the log has."""
+    if isinstance(found, dict):
+        users, passwords = found.get("username"), found.get("password")
+        if not isinstance(users, list) or not isinstance(passwords, list):
+            return []
+        pairs = list(zip(users[:_MAX_LOGINS], passwords, strict=False))
+    else:
+        pairs = [
+            (one.get("username"), one.get("password"))
+            for one in found[:_MAX_LOGINS]
+            if isinstance(one, dict)
+        ]
+    return [credential(*pair) for pair in pairs]

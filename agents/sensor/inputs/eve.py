@@ -1,11 +1,12 @@
 """Suricata's ``eve.json``: alerts by signature and category, flows as connections.
 
-Format: Suricata user guide, "EVE JSON format". Other event types repeat what flows and alerts say
-and give nothing.
+Format: Suricata user guide, "EVE JSON format". ``netflow`` events count where there is no ``flow``.
+Other event types repeat what flows and alerts say and give nothing.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from agents.sensor.inputs.events import (
     tcp_state,
     whole,
 )
+from agents.sensor.inputs.netflow_pairs import NetflowPairs
 from agents.sensor.inputs.relays import Relays, forwarded_for, said
 from agents.sensor.inputs.wrappers import event_object
 
@@ -39,7 +41,8 @@ _APPLICATIONS = ("http", "tls", "ssh", "smtp", "ftp")
 
 
 class EveParser:
-    """``alert`` and ``flow`` events; kept is which flows relays carry (`Relays`)."""
+    """``alert``, ``flow`` and ``netflow`` events; kept is which flows relays carry (`Relays`), and
+    what waits for its other half (`NetflowPairs`)."""
 
     kind: ClassVar[str] = "eve"
     now_us = 0
@@ -48,8 +51,19 @@ class EveParser:
         self._options = options
         self._classes = shipped()
         self._relays = Relays()
-        self.memory = self._relays.memory
-        self.remember = self._relays.remember
+        self._netflow = NetflowPairs()
+
+    def memory(self) -> str:
+        relays, netflow = self._relays.memory(), self._netflow.memory()
+        return json.dumps([relays, netflow]) if relays or netflow else ""
+
+    def remember(self, memory: str) -> None:
+        """Raises: ValueError."""
+        if not memory:
+            return
+        relays, netflow = json.loads(memory)
+        self._relays.remember(relays)
+        self._netflow.remember(netflow)
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
         event = event_object(line, "event_type")
@@ -57,7 +71,10 @@ class EveParser:
             case "alert":
                 return self._alert(event)
             case "flow":
+                self._netflow.told = True
                 return self._flow(event)
+            case "netflow":
+                return [seen for flow in self._netflow.add(event) for seen in self._flow(flow)]
             case "http":
                 if forwarded_for(event) is not None:
                     self._claimed(event, _opener(event))

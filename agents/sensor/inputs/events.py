@@ -15,11 +15,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from agents.sensor.inputs.sightings import Claim as Claim
 from agents.sensor.inputs.sightings import Host as Host
 from agents.sensor.inputs.sightings import Sighting as Sighting
+from agents.sensor.inputs.sightings import Traces as Traces
 from ontology.records import CONNECTION, CONNECTION_STATES, INDICATORS, MAX_TIME_US, Address
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -70,6 +72,8 @@ class Options:
     honeypots: frozenset[Address] = frozenset()
     timezone: tzinfo = UTC
     """Of time stamps that name none."""
+    table: Path | None = None
+    """The file that describes the format (kind ``table``)."""
 
     def public(self, version: int) -> Host | None:
         """The honeypot's public address of a family, if it is known."""
@@ -292,9 +296,9 @@ def seconds_us(value: object) -> int:
 def clean(text: object, most: int = 120) -> str:
     """Strangers' text as it may stand in an explanation: printable, on one line, short."""
     shown = str(text)[: most + 1]
-    if len(shown) > most:
-        shown = shown[: most - 1] + "…"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
+    parts = (c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return shown if shown.isprintable() else "".join(parts)
 
 
 def tcp_state(orig: int, resp: int) -> int:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from agents.base.losses import QUIET_S
 from agents.sensor.inputs.events import Options
-from agents.sensor.inputs.intake import Intake
+from agents.sensor.inputs.intake import FromLog, Intake
 from agents.sensor.inputs.registry import make_parser
 from agents.sensor.inputs.tail import Stretch, Tail
 from agents.settings.honeynet import Input
-from ontology.records import Address, Alert, ConnectionBatch, HostEvent
+from ontology.records import Address
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Follower:
             own=own,
             honeypots=frozenset(honeypots),
             timezone=settings.zone(),
+            table=settings.table,
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)
@@ -73,7 +74,7 @@ class Follower:
             # Only what helps to understand the next lines is lost, not the place.
             logger.warning("%s: forgets its open sessions: %s", self._name, e)
 
-    def next(self, now_us: int) -> list[ConnectionBatch | Alert | HostEvent] | None:
+    def next(self, now_us: int) -> list[FromLog] | None:
         """Records of the next lines (perhaps none), or None if there are no new lines."""
         with self._lock:
             if self._closed:

@@ -17,14 +17,25 @@ from agents.sensor.inputs.events import (
     Claim,
     LineRefused,
     Parser,
+    Traces,
     clean,
     text_of,
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
-from ontology.records import CONNECTION, MAX_TIME_US, Alert, ConnectionBatch, HostEvent
+from agents.sensor.inputs.observed_traces import observed_data
+from ontology.records import (
+    CONNECTION,
+    MAX_TIME_US,
+    Alert,
+    ConnectionBatch,
+    HostEvent,
+    ObservedData,
+)
 
 logger = logging.getLogger(__name__)
 
+FromLog = ConnectionBatch | Alert | HostEvent | ObservedData
+"""What lines of logs become."""
 MAX_AHEAD_US = 86_400_000_000
 """A line from further in the future lies, or its clock does: it would push true ones out of every
 window."""
@@ -76,9 +87,9 @@ class Intake:
         self._complained = False
         self._budget = Budget()
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, host_events, held_back (host events, too many came), silent
-        (understood, nothing to say), unrelated (of another kind of log), heading, refused and
-        refused.REASON."""
+        """lines, rows, claims, host_events, held_back (host events, too many came), traces (what
+        visitors left), traces_left_out, silent (understood, nothing to say), unrelated (of another
+        kind of log), heading, refused and refused.REASON."""
         self.understood = 0
         """Lines that were of this kind of log, headings apart."""
         self.examples: dict[str, str] = {}
@@ -89,9 +100,7 @@ class Intake:
         self.last_refusal = ""
         """… and why the latest of them was."""
 
-    def on_lines(
-        self, lines: Sequence[bytes], mark: str, now_us: int
-    ) -> list[ConnectionBatch | Alert | HostEvent]:
+    def on_lines(self, lines: Sequence[bytes], mark: str, now_us: int) -> list[FromLog]:
         """Records of some lines.
 
         ``mark`` names this stretch of this file: ids follow from it, so that the same stretch read
@@ -101,6 +110,7 @@ class Intake:
         rows: list[bytes] = []
         claims: list[Claim] = []
         happened: list[HostSighting] = []
+        traces: list[Traces] = []
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
@@ -141,17 +151,28 @@ class Intake:
             for sighting in seen:
                 if isinstance(sighting, bytes):
                     rows.append(sighting)
+                elif isinstance(sighting, Claim):
+                    claims.append(sighting)
                 elif isinstance(sighting, HostSighting):
                     happened.append(sighting)
                 else:
-                    claims.append(sighting)
-        out: list[ConnectionBatch | Alert | HostEvent] = []
+                    traces.append(sighting)
+        out: list[FromLog] = []
         horizon = min(now_us + MAX_AHEAD_US, MAX_TIME_US)
         if rows:
             out += self._batches(rows, mark, horizon, refused)
         out += self._alerts(claims, mark, horizon, refused)
         out += self._host_events(happened, horizon, refused)
         counters = self.counters
+        if traces:
+            # What came with a row or claim of the future is left out with it.
+            out += observed_data(
+                (one for one in traces if one.at_us <= horizon),
+                input_kind=self.parser.kind,
+                sensor=self._sensor,
+                mark=mark,
+                counters=counters,
+            )
         counters["lines"] += len(lines)
         counters["silent"] += silent
         counters["unrelated"] += unrelated

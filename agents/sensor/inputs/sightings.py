@@ -1,4 +1,4 @@
-"""What a parser sees in a line: a connection, a claim, or something that happened on a host."""
+"""What a parser sees in a line: a connection, a claim, what happened on a host, what was left."""
 
 from __future__ import annotations
 
@@ -55,5 +55,18 @@ class HostSighting(NamedTuple):
     succeeded: bool = True
 
 
-Sighting = bytes | Claim | HostSighting
-"""What a line gives: a packed `CONNECTION` row, a claim, or an event of a host."""
+class Traces(NamedTuple):
+    """What a visitor left behind; `observed_traces` bounds, cleans and groups it."""
+
+    source: Host
+    target: Host | None
+    port: int
+    at_us: int
+    verified: bool
+    left: tuple[tuple[str, object], ...]
+    """(one of `observed_traces.KINDS`, what the log holds)"""
+
+
+Sighting = bytes | Claim | HostSighting | Traces
+"""What a line gives: a packed `CONNECTION` row, a claim, an event of a host, or what somebody left
+behind."""

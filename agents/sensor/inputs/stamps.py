@@ -64,6 +64,11 @@ def stamp(line: str, zone: tzinfo, now_us: int) -> tuple[int, int]:
         # "… 2026 " behind it is a year, "… UTC:" a zone.
         if at >= 0 and not ((year[:2] in ("19", "20") and year[:4].isdigit()) or year[3:4] == ":"):
             return at, 16
+    # Web servers': "16/Nov/2026:12:11:24 +0000".
+    if line[2:3] == "/" and line[6:7] == "/" and line[17:18] == ":" and line[20:21] == " ":
+        minute, second = _common_minute(line[:17], line[21:26]), line[18:20]
+        if minute >= 0 and second.isascii() and second.isdigit() and second <= "60":
+            return minute + min(int(second), 59) * 1_000_000, len(line[:26])
     text = line[:_LOOKED_AT]
     begin = 0
     if text.startswith("<"):
@@ -123,6 +128,16 @@ def _old(text: str, zone: tzinfo, today: int) -> int:
     if month is None or text[6] != " " or not all(map(str.isdecimal, (day, *clock))):
         return -1
     return _yearless(month, int(day), [*clock, None], None, zone, today * 86_400_000_000)
+
+
+@lru_cache(maxsize=1024)
+def _common_minute(text: str, named: str) -> int:
+    """The same for ``16/Nov/2026:12:11`` and ``+0000``; -1 if they are none."""
+    found = _COMMON_LOG.fullmatch(f"{text}:00 {named}")
+    if found is None or not found.group(8):
+        return -1
+    day, name, year, *clock, zone = found.groups()
+    return _moment(int(year), _MONTHS.get(name, 0), int(day), clock, zone, UTC)
 
 
 def _moment(

@@ -260,3 +260,34 @@ def _drain(taken: socket.socket) -> None:
     with contextlib.suppress(TimeoutError):
         while taken.recv(1 << 20):
             pass
+
+
+async def test_where_no_socket_can_be_made_it_is_told_and_tried_again(
+    honeynet: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an agent starts on a disk that is full or read-only."""
+    monkeypatch.setattr(agents.base.local, "LISTEN_AGAIN_S", 0.05)
+    told: dict[str, str] = {}
+
+    class Told:
+        def fault(self, name: str, reason: str) -> None:
+            told[name] = reason
+
+        def clear(self, name: str) -> None:
+            told.pop(name, None)
+
+    sensor = End(honeynet, "sensor")
+    analyzer = End(honeynet, "analyzer")
+    analyzer.links._faults = Told()
+    path = analyzer.links.path
+    path.parent.parent.mkdir(parents=True)
+    path.parent.write_text("in the way")
+    async with started(sensor, analyzer):
+        assert list(told) == [str(path)] and str(path) in told[str(path)]
+        await until(lambda: False if sensor.links.connected else analyzer.links.connected)
+        assert not sensor.links.connected
+        path.parent.unlink()
+        await until(lambda: sensor.links.connected == {ANALYZER})
+        assert not told
+        sensor.links.transmit(message(), ANALYZER)
+        await until(lambda: analyzer.got)

@@ -462,6 +462,23 @@ def test_damage_that_shows_later_is_mended_in_memory_and_then_on_disk(tmp_path: 
     database.close()
 
 
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_row_that_turns_out_to_be_no_text_goes_alone(tmp_path: Path, in_memory: bool) -> None:
+    """Also while the disk fails, when nobody could look at the file."""
+    told = Told()
+    database = opened(tmp_path / "a", faults=told)
+    database.executemany("INSERT INTO thing VALUES (?, ?)", [(f"name {n}", n) for n in range(50)])
+    if in_memory:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+        database._go_on_in_memory(full)
+    database._db.execute("UPDATE thing SET name = CAST(x'ff' AS TEXT) WHERE size = 7")
+    found = database.execute("SELECT name, size FROM thing ORDER BY size").fetchall()
+    assert [size for _, size in found] == [n for n in range(50) if n != 7]
+    assert "was damaged" in told[str(tmp_path / "a")]
+    database.close()
+
+
 @pytest.mark.parametrize("version", [0, 1, 7])
 def test_somebody_elses_database_is_set_aside(tmp_path: Path, version: int) -> None:
     path, told = tmp_path / "a", Told()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.base.store_damage import salvage
 from agents.base.store_files import (
     Schema,
     connect,
@@ -12,12 +13,9 @@ from agents.base.store_files import (
     is_disk_fault,
     prepare,
     reserve,
-    rest_of,
     room_for,
-    salvage,
-    set_aside,
 )
-from agents.base.store_limits import NO_LIMITS, Limits, TableLimit
+from agents.base.store_limits import Limits, TableLimit
 
 SCHEMA = Schema("CREATE TABLE IF NOT EXISTS thing (id INTEGER PRIMARY KEY, text TEXT);", 1, {})
 
@@ -70,31 +68,6 @@ def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
     room_for(tmp_path / "a", 1000)
     with pytest.raises(OSError, match="No space"):
         room_for(tmp_path / "a", 1 << 60)
-
-
-def test_a_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    database = made(path, 10)
-    aside = set_aside(path)
-    assert aside is not None and not path.exists()
-    assert Path(f"{aside}-wal").exists()
-    found = rest_of(aside)
-    assert found.execute("SELECT count(*) FROM thing").fetchone() == (10,)
-    found.close()
-    database.close()
-
-
-def test_rows_between_damaged_pages_are_found(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    made(path, 5000).close()
-    data = bytearray(path.read_bytes())
-    for page in range(100, len(data) // 4096, 50):
-        data[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
-    path.write_bytes(data)
-    source, target = rest_of(path), made(tmp_path / "b", 0)
-    assert 4000 < salvage(source, target, NO_LIMITS) < 5000
-    source.close()
-    target.close()
 
 
 def test_the_newest_are_kept_where_not_all_may_stay(tmp_path: Path) -> None:

@@ -171,3 +171,20 @@ def test_what_a_host_recorded_explains_what_a_sensor_saw_whatever_the_order(
         line["explanation"] for line in lines if line.get("class") == "OutgoingContact"
     }
     assert "opened by process 902 '/home/x' of user 33, command './x'" in explanation
+
+
+def test_a_format_of_the_operators_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table stands in the place of the kind; one that can't be used is one line."""
+    table, log = tmp_path / "doors.toml", tmp_path / "doors.json"
+    table.write_text(
+        'title = "Doors"\nkey = "door"\n[fields]\ntime = "at"\nsource = "who"\n'
+        '[[event]]\ngives = ["session", "claim"]\nclass = "Exploit"\nconfidence = 0.9\n'
+    )
+    log.write_text('{"door": 1, "at": 1694828001.5, "who": "192.0.2.66"}\n')
+    assert main(["replay", "--json", "--input", f"{table}:{log}"]) == 0
+    alerts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [a["class"] for a in alerts if a["type"] == "alert"] == ["Exploit"]
+    table.write_text("title = 7")
+    for kind in (str(table), "table"):
+        assert main(["replay", "--input", f"{kind}:{log}"]) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -114,6 +114,29 @@ def flat(evidence):
     return (incident, *alerts)
 
 
+async def test_commands_wait_until_their_socket_can_be_made(honeynet, start):
+    """As on a disk that is full or read-only when the console starts."""
+    path = operator_socket(honeynet, "gw1")
+    path.mkdir(parents=True)
+    start("supervisor"), start("console")
+    page = f"http://{honeynet.console.listen}/api/v1/health"
+    async with httpx.AsyncClient() as visitor:
+
+        async def answers() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                return (await visitor.get(page)).status_code < 500
+            return False
+
+        async with asyncio.timeout(60):
+            while not await answers():  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.1)
+    assert path.is_dir()
+    path.rmdir()
+    await until(path.is_socket, "commands are served")
+    with ConsoleClient(honeynet) as client:
+        assert client.me()
+
+
 async def test_a_busy_page_costs_the_supervisor_nothing_and_delays_no_order(honeynet, start, kit):
     """Readers and viewers keep the console busy; the supervisor's process does not notice."""
     processes = {name: psutil.Process(start(name).pid) for name in ("supervisor", "console")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,9 +15,10 @@ from pyoxigraph import DefaultGraph, Store
 from agents.ontology.archive import Archive, ArchiveError
 from agents.ontology.archive_folder import folder_bytes
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.records import Alert, Block, Decision, HostEvent, Incident
+from ontology.records import Alert, Block, Decision, HostEvent, Incident, ObservedData
 from ontology.vocabulary import NAMESPACE
 from tests.agents.base.small_disk import run_on_small_disk
+from tests.factories import make_alert
 
 ROOT = Path(__file__).parents[3]
 SOURCE, TARGET = ip_address("192.0.2.7"), ip_address("2001:db8::1")
@@ -159,6 +161,35 @@ def test_the_oldest_make_room_and_are_counted(archive: Archive) -> None:
     assert archive.add([an_alert(n) for n in range(5, 8)]) == 3
     assert [n for n in range(8) if archive.get(an_alert(n).id)] == [0, 4, 5, 6, 7]
     assert (len(archive), archive.removed) == (5, 3)
+
+
+def left(number: int) -> ObservedData:
+    return ObservedData(
+        id=f"urn:uuid:00000000-0000-4000-9000-{number:012d}",
+        source=SOURCE,
+        target=TARGET,
+        observed_port=22,
+        begin_us=number,
+        end_us=number,
+        verified_source=True,
+        sensor="s",
+        input_kind="cowrie",
+        credentials=(f"root:{number}",),
+    )
+
+
+def test_who_leaves_much_drives_out_no_alert(tmp_path: Path) -> None:
+    """A fifth is theirs, also after a restart."""
+    archive = Archive(tmp_path / "archive", capacity=10)
+    archive.add([an_alert(number) for number in range(8)])
+    assert archive.add([left(number) for number in range(50)]) == 48
+    archive.close()
+    archive = Archive(tmp_path / "archive", capacity=10)
+    assert archive.add([left(50)]) == 1
+    assert all(archive.holds(an_alert(number).id) for number in range(8))
+    assert [n for n in range(51) if archive.holds(left(n).id)] == [49, 50]
+    assert archive.get(left(50).id) == left(50)
+    archive.close()
 
 
 def test_a_batch_larger_than_the_archive_leaves_its_end(archive: Archive) -> None:
@@ -319,6 +350,23 @@ assert len(again) == len(stored) + 8
 """,
         mib=32,
     )
+
+
+def test_garbage_of_an_old_error_does_not_keep_the_folder_locked(archive: Archive) -> None:
+    """A traceback in a cycle may hold an iterator, which holds the store."""
+    archive.add([make_alert()])
+    gc.disable()
+    try:
+        cycle: list[object] = [archive._store.quads_for_pattern(None, None, None)]
+        cycle.append(cycle)
+        del cycle
+        archive._fail(OSError("IO error: No space left on device"))
+        archive._again_s = 0.0
+        archive.look()
+    finally:
+        gc.enable()
+    assert not archive._failed
+    assert archive.get(make_alert().id) == make_alert()
 
 
 def test_capacity_must_be_positive(tmp_path: Path) -> None:

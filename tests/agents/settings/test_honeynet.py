@@ -153,6 +153,9 @@ def test_inputs_are_read_and_their_paths_are_relative_to_the_file(tmp_path: Path
     path = write(tmp_path, GOOD.replace('interfaces = ["eth0"]', INPUT))
     (entry,) = load_settings(path).node_named("gw1").inputs
     assert (entry.kind, entry.path) == ("eve", tmp_path / "logs" / "eve.json")
+    own = INPUT.replace('"eve"', '"table", table = "doors.toml"')
+    table = write(tmp_path, GOOD.replace('interfaces = ["eth0"]', own))
+    assert load_settings(table).node_named("gw1").inputs[0].table == tmp_path / "doors.toml"
     # A sensor may have logs only.
     only = write(tmp_path, GOOD.replace('interfaces = ["eth0"]', INPUT.partition("\n")[2]))
     assert load_settings(only).node_named("gw1").interfaces == ()
@@ -161,11 +164,9 @@ def test_inputs_are_read_and_their_paths_are_relative_to_the_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (
-            '"eve"',
-            '"evil"',
-            "no input is called 'evil' (known: audit, cowrie, ",
-        ),
+        ('"eve"', '"evil"', "no input is called 'evil' (known: access, "),
+        ('"eve"', '"table"', "table names the file that describes the format"),
+        ('"logs/eve.json"', '"x", table = "y"', "of kind table only"),
         ('"logs/eve.json"', '"x", timezone = "Mars"', "no time zone is called 'Mars'"),
         ('"logs/eve.json"', '"x", timezone = "../x"', "no time zone is called '../x'"),
         ("}]", '}, { kind = "zeek", path = "logs/eve.json" }]', "lists an input's path twice"),

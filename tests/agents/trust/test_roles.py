@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,6 +16,7 @@ from ontology.records import (
     Block,
     GatewayAddresses,
     HostEvent,
+    ObservedData,
     OntologyAction,
     Record,
     Role,
@@ -117,6 +118,28 @@ def test_a_gateway_speaks_of_its_own_kernel_only() -> None:
     check_roles(peer("reaction"), peer("supervisor", "gw2"), "inform", [own])
     with pytest.raises(Refused, match="another"):
         check_roles(peer("reaction", "gw2"), peer("supervisor"), "inform", [own])
+
+
+def test_a_sensor_tells_every_archive_what_it_saw_itself() -> None:
+    one = ObservedData(
+        id="urn:uuid:9",
+        source=ip_address("192.0.2.66"),
+        target=None,
+        observed_port=22,
+        begin_us=0,
+        end_us=1,
+        verified_source=True,
+        sensor=peer("sensor").jid,
+        input_kind="cowrie",
+    )
+    check_roles(peer("sensor"), peer("ontology", "gw2"), "inform", [one])
+    for sender, receiver in (
+        (peer("sensor", "gw2"), peer("ontology")),
+        (peer("sensor"), peer("correlation")),
+        (peer("analyzer"), peer("ontology")),
+    ):
+        with pytest.raises(Refused, match="role"):
+            check_roles(sender, receiver, "inform", [one])
 
 
 @pytest.mark.parametrize("performative", ["inform", "agree", "propose", "query-ref"])

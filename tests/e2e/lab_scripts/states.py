@@ -218,10 +218,10 @@ def full(node: Node) -> None:
     filler = node.state / "filler"
 
     def fill() -> None:
-        with filler.open("wb") as file:
+        with filler.open("wb", buffering=0) as file:
             try:
                 while True:
-                    file.write(bytes(1 << 16))
+                    file.write(bytes(1 << 12))
             except OSError:
                 pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from ontology.records import CONNECTION, Alert, ConnectionBatch
+from ontology.records import CONNECTION, Alert, ConnectionBatch, ObservedData
 
 HONEYPOT = "198.51.100.18"
 NOW_US = 1_795_000_000_000_000
@@ -27,6 +28,7 @@ class Seen:
     alerts: list[Alert]
     counters: Counter[str]
     batches: list[ConnectionBatch] = field(default_factory=list)
+    observed: list[ObservedData] = field(default_factory=list)
 
 
 def parse(kind: str, *lines: bytes | str, now_us: int = NOW_US, **options: Any) -> Seen:
@@ -37,7 +39,8 @@ def parse(kind: str, *lines: bytes | str, now_us: int = NOW_US, **options: Any) 
     batches = [r for r in records if isinstance(r, ConnectionBatch)]
     rows = [b.connections for b in batches] or [np.zeros(0, CONNECTION)]
     alerts = [r for r in records if isinstance(r, Alert)]
-    return Seen(np.concatenate(rows), alerts, intake.counters, batches)
+    observed = [r for r in records if isinstance(r, ObservedData)]
+    return Seen(np.concatenate(rows), alerts, intake.counters, batches, observed)
 
 
 @pytest.fixture(name="parse")
@@ -153,6 +156,13 @@ LINES: dict[str, tuple[str, ...]] = {
     "dionaea": (DIONAEA,),
     "syslog": (IPTABLES, SNORT, AUTH),
     "zeek": ZEEK,
+}
+SAMPLES = Path(__file__).with_name("samples")
+LINES |= {
+    path.stem: tuple(
+        line for line in path.read_text(encoding="utf-8").splitlines() if line[:3] != "#= "
+    )
+    for path in sorted(SAMPLES.glob("*.log"))
 }
 
 

@@ -20,7 +20,7 @@ from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings.honeynet import Input, Settings
 from agents.settings.host_sections import Honeypot
-from ontology.records import Alert, HostEvent, Record, Subscription
+from ontology.records import Alert, HostEvent, ObservedData, Record, Subscription
 
 pytestmark = [
     pytest.mark.xmpp,
@@ -48,6 +48,25 @@ class Correlation(BaseAgent[None]):
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         self.alerts += [record for record in records if isinstance(record, Alert)]
+
+
+class Archive(BaseAgent[None]):
+    """Keeps what it is told that visitors left and that happened on hosts."""
+
+    role = "ontology"
+    services = ()
+
+    def __init__(self, context: AgentContext) -> None:
+        super().__init__(context)
+        self.left: list[ObservedData] = []
+        self.events: list[HostEvent] = []
+
+    async def on_start(self) -> None:
+        pass
+
+    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
+        self.left += [record for record in records if isinstance(record, ObservedData)]
+        self.events += [record for record in records if isinstance(record, HostEvent)]
 
 
 @contextlib.asynccontextmanager
@@ -78,13 +97,25 @@ def guesses(first: int, count: int) -> str:
         out += (
             f'{{"eventid":"cowrie.session.connect","src_port":{40000 + number},"dst_port":2222,'
             f'"dst_ip":"172.17.0.3","protocol":"ssh","session":"s{number}",{common}}}\n'
-            f'{{"eventid":"cowrie.login.failed","session":"s{number}",{common}}}\n'
+            f'{{"eventid":"cowrie.login.failed","session":"s{number}",'
+            f'"username":"root","password":"{number}",{common}}}\n'
         )
     out += f'{{"eventid":"cowrie.login.success","username":"root","session":"s{first}",{common}}}\n'
     return out
 
 
-async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) -> None:
+def test_a_table_may_be_read_by_the_confined_sensor(honeynet: Settings, tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "doors.toml"
+    entry = Input(kind="table", table=table, path=tmp_path / "doors.json")
+    node = honeynet.node[0].model_copy(update={"inputs": (entry,)})
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+    needs = SensorAgent.needs(AgentContext(settings=settings, role="sensor", node="gw1"))
+    assert {table, entry.path} <= set(needs.read)
+
+
+async def test_log_lines_become_alerts_once(
+    honeynet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "cowrie.json"
     log.write_text(guesses(900, 9))  # older than our first start: not told
     entry = Input(kind="cowrie", path=log, address="198.51.100.18")
@@ -103,7 +134,8 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
             Correlation(context("correlation")),
             AnalyzerAgent(context("analyzer")),
         )
-        async with running(correlation, analyzer):
+        archive = Archive(context("ontology"))
+        async with running(correlation, analyzer, archive):
             sensor = SensorAgent(context("sensor"))
             async with running(sensor):
                 await until(lambda: list(sensor.context.state_dir.glob("input-cowrie-*.json")))
@@ -115,12 +147,16 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
             for alert in correlation.alerts:
                 assert (str(alert.source), str(alert.target)) == ("192.0.2.66", "198.51.100.18")
                 assert (alert.sensor, alert.analyzer) == (sensor.jid, analyzer.jid)
+            assert {c for one in archive.left for c in one.credentials} == {
+                *(f"root:{number}" for number in range(9)),
+            }
             root = [a for a in correlation.alerts if a.classification == "RootAccess"]
             assert [a.count for a in root] == [1]
             assert root[0].verified_source
             (force,) = (a for a in correlation.alerts if a.classification == "SshBruteForce")
             assert "9 logins refused" in force.explanation
             batches = analyzer.counters["batches"]
+            monkeypatch.setattr("agents.sensor.agent.OBSERVED_PENDING", -1)
             again = SensorAgent(context("sensor"))
             async with running(again):
                 with log.open("a") as file:
@@ -128,26 +164,10 @@ async def test_log_lines_become_alerts_once(honeynet: Settings, tmp_path: Path) 
                 await until(lambda: analyzer.counters["batches"] > batches)
                 await until(lambda: not again.pending)
                 assert again.counters["input.cowrie.lines"] == 3  # none of the old ones
+                assert again.counters["observed_dropped"] == 1  # and the alerts came
                 assert again.counters["task_errors"] == 0
     finally:
         server.stop()
-
-
-class Archive(BaseAgent[None]):
-    """Keeps the host events it gets."""
-
-    role = "ontology"
-    services = ()
-
-    def __init__(self, context: AgentContext) -> None:
-        super().__init__(context)
-        self.events: list[HostEvent] = []
-
-    async def on_start(self) -> None:
-        """Nothing to prepare."""
-
-    async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        self.events += [record for record in records if isinstance(record, HostEvent)]
 
 
 def opened(at: float) -> tuple[str, str]:

@@ -16,7 +16,7 @@ PLUGIN = """
 from agents.sensor.inputs.events import LineRefused, Plain
 
 class Made(Plain):
-    kind = "honeytrap"
+    kind = "ownpot"
 
     def __init__(self, options):
         self.options = options
@@ -31,32 +31,32 @@ class Made(Plain):
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package as pip leaves it: a module and its metadata on the path."""
-    (tmp_path / "honeytrap_input.py").write_text(PLUGIN)
-    info = tmp_path / "honeytrap_input-1.0.dist-info"
+    (tmp_path / "ownpot_input.py").write_text(PLUGIN)
+    info = tmp_path / "ownpot_input-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: honeytrap-input\nVersion: 1.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ownpot-input\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[ontoidps.inputs]\nhoneytrap = honeytrap_input:Made\nbroken = honeytrap_input:Nothing\n"
+        "[ontoidps.inputs]\nownpot = ownpot_input:Made\nbroken = ownpot_input:Nothing\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "honeytrap_input", raising=False)
+    monkeypatch.delitem(sys.modules, "ownpot_input", raising=False)
 
 
 @pytest.mark.usefixtures("plugin")
 def test_another_packages_kind_is_found_and_allowed_in_the_settings(tmp_path: Path) -> None:
-    assert "honeytrap" in known_inputs()
-    assert Input(kind="honeytrap", path=tmp_path / "x").kind == "honeytrap"
+    assert "ownpot" in known_inputs()
+    assert Input(kind="ownpot", path=tmp_path / "x").kind == "ownpot"
 
 
 @pytest.mark.usefixtures("plugin")
 def test_a_plugins_mistake_costs_a_line_and_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    intake = Intake(make_parser("honeytrap", Options()), sensor="sensor")
+    intake = Intake(make_parser("ownpot", Options()), sensor="sensor")
     assert intake.on_lines([b"bad", b"fine", b"other", b"other"], "mark", 0) == []
     assert intake.counters["refused.fault"] == 2
     assert (intake.counters["refused.bad"], intake.counters["silent"]) == (1, 1)
-    assert caplog.text.count("parser honeytrap failed: IndexError") == 1
+    assert caplog.text.count("parser ownpot failed: IndexError") == 1
 
 
 @pytest.mark.usefixtures("plugin")

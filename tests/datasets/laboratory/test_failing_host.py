@@ -1,15 +1,23 @@
-"""Only below the folder, only while it is so, and for files that were open before as well."""
+"""Only this disk and this clock, only while it is so, and for what was open before as well."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from datasets.laboratory.read_only_disk import build, environment, make_read_only, make_writable
+from agents.clock import now_us
+from datasets.laboratory.failing_host import (
+    build,
+    environment,
+    make_read_only,
+    make_writable,
+    set_clock,
+)
 
 TRY = """
 import errno, json, os, sqlite3, sys
@@ -52,9 +60,10 @@ for _ in sys.stdin:
 GOES_ON = {"read", "create for reading what is there", "beside"}
 
 
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc)")
+
+
 def test_read_only_and_back(tmp_path: Path) -> None:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler (cc)")
     disk, beside = tmp_path / "disk", tmp_path / "disk-beside"
     disk.mkdir()
     beside.mkdir()
@@ -63,17 +72,19 @@ def test_read_only_and_back(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | environment(build(tmp_path), disk),
+        env=os.environ | environment(build(tmp_path), disk=disk),
     ) as process:
         assert process.stdin is not None and process.stdout is not None
 
         def tried() -> dict[str, str]:
             (disk / "victim").touch()
+            (disk / "made").unlink(missing_ok=True)
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write("\n")
             process.stdin.flush()
             said: dict[str, str] = json.loads(process.stdout.readline())
-            (disk / "folder").rmdir() if (disk / "folder").exists() else None
+            if (disk / "folder").exists():
+                (disk / "folder").rmdir()
             return said
 
         assert not any(tried().values())
@@ -84,4 +95,35 @@ def test_read_only_and_back(tmp_path: Path) -> None:
         make_writable(disk)
         make_writable(disk)
         assert not any(tried().values())
+        process.stdin.close()
+
+
+TELL = """
+import datetime, sys, time
+for _ in sys.stdin:
+    steady = time.clock_gettime(time.CLOCK_BOOTTIME)
+    print(time.time(), datetime.datetime.now().timestamp(), time.monotonic(), steady, flush=True)
+"""
+
+
+def test_the_wall_clock_alone_is_set(tmp_path: Path) -> None:
+    clock = tmp_path / "clock"
+    set_clock(clock, 0)
+    with subprocess.Popen(
+        [sys.executable, "-c", TELL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment(build(tmp_path), clock=clock),
+    ) as process:
+        for ahead_s in (0, -86_400, 3_600, 10**9):
+            set_clock(clock, ahead_s)
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            told = [float(word) for word in process.stdout.readline().split()]
+            right = [now_us() / 1e6 + ahead_s] * 2
+            right += [time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME)]
+            assert all(abs(t - r) < 1.0 for t, r in zip(told, right, strict=True)), (told, right)
+        assert process.stdin is not None
         process.stdin.close()

@@ -1,0 +1,381 @@
+"""One parser for every format that a table describes (`format_tables`): honeypots, web servers.
+
+What a table can't say is the same for all: whom a line accuses, what is verified, which logins the
+analyzer counts. A decoy accepted the connection before it wrote, so TCP proves who came; a datagram
+proves nothing, and whom a relay names is a claim.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+from agents.sensor.inputs.events import (
+    ACK,
+    FIN,
+    PSH,
+    SSH_BANNER,
+    STATE,
+    SYN,
+    TCP,
+    UNRELATED,
+    Claim,
+    Host,
+    LineRefused,
+    Options,
+    Sighting,
+    Traces,
+    address_port,
+    clean,
+    digits,
+    host,
+    iso_us,
+    pack_row,
+    seconds_us,
+    whole,
+)
+from agents.sensor.inputs.format_tables import Event, Table, first_of, getter, shipped_table
+from agents.sensor.inputs.nat_gateways import is_own_gateway
+from agents.sensor.inputs.observed_traces import credential
+from agents.sensor.inputs.quoted_csv import QuotedCsv
+from agents.sensor.inputs.relays import Relays, said
+from agents.sensor.inputs.stamps import stamp
+from agents.sensor.inputs.wrappers import event_object, plain_line
+from agents.sensor.payloads.request_reader import RequestReader
+
+SSH_PORTS = frozenset({22, 2222})
+LOGIN_PORTS = SSH_PORTS | {
+    *(20, 21, 2121, 23, 2323, 25, 110, 143, 445, 465, 587, 993, 995),
+    *(80, 443, 1433, 3306, 3389, 5432, 6379, 8080, 8443),
+}
+"""Where the analyzer counts refused logins by itself; a login anywhere else is a claim."""
+_SEEN = SYN | ACK | PSH
+_ROWS = {
+    "connection": (STATE["S1"], (_SEEN, _SEEN), (2, 1)),
+    "activity": (STATE["S1"], (_SEEN, _SEEN), (1, 1)),
+    "session": (STATE["SF"], (_SEEN | FIN, _SEEN | FIN), (3, 2)),
+    "packet": (STATE["S0"], (SYN, 0), (1, 0)),
+}
+_DATAGRAM = (STATE["OTH"], (0, 0), (1, 0))
+_ANYWHERE = frozenset({host("0.0.0.0").packed, host("::").packed})  # noqa: S104
+_REFUSED = (401, "401")
+_LONGEST_TIME = 64
+_LONGEST_URL = 4096
+
+LEAVES = {"command": "commands", "url": "urls", "hash": "file_hashes", "client": "clients"}
+"""Fields of tables to those of `ObservedData`."""
+
+Get = Callable[[Any], Any]
+
+
+class _Kind(NamedTuple):
+    """An event of the table with its conditions ready to be asked."""
+
+    event: Event
+    where: tuple[tuple[Get, frozenset[object], tuple[str, ...], bool | None], ...]
+
+
+class TableParser:
+    """Kept: for whom relays spoke, and whether a quoted field goes on in the next line."""
+
+    now_us = 0
+
+    def __init__(self, options: Options, table: Table) -> None:
+        self.kind = table.kind
+        self._options = options
+        self._table = table
+        self._zone = UTC if table.utc else options.timezone
+        self._relays = Relays()
+        self._csv = QuotedCsv(table.columns)
+        self._requests = RequestReader() if table.marks else None
+        self._when = lru_cache(maxsize=4096)(self._stamp)
+        self._get: dict[str, Get] = {name: first_of(paths) for name, paths in table.fields.items()}
+        nothing: Get = _nothing
+        (
+            self._time, self._source, self._source_port, self._peer, self._target,
+            self._target_port, self._transport, self._service, self._forwarded, self._status,
+            self._url,
+        ) = (
+            self._get.get(name, nothing)
+            for name in (
+                *("time", "source", "source_port", "peer", "target", "target_port", "transport"),
+                *("service", "forwarded", "status", "url"),
+            )
+        )  # fmt: skip
+        self._leaves = tuple(
+            (kind, self._get[name]) for name, kind in LEAVES.items() if name in self._get
+        )
+        pair = ("user", "password")
+        self._credentials: tuple[Get, ...] = ()
+        if "password" in self._get:
+            self._credentials = tuple(self._get.get(name, nothing) for name in pair)
+        self._by = getter(table.by) if table.by else nothing
+        self._others = tuple(map(_ready, table.others))
+        self._named = {value: tuple(map(_ready, found)) for value, found in table.named.items()}
+        readers: dict[str, Callable[[bytes], Any]] = {
+            "json": partial(event_object, key=table.key),
+            "csv": self._csv.read,
+            "text": self._read_text,
+        }
+        self._read = readers[table.form]
+        self._unnamed = {
+            version: options.public(version)
+            or options.public(10 - version)
+            or options.this_host(version)
+            for version in (4, 6)
+        }
+        """Whom a visitor of either family called, where the log does not say."""
+        groups = table.pattern.groupindex.items() if table.pattern else ()
+        self._groups = tuple((name.decode(), index) for name, index in groups)
+
+    def memory(self) -> str:
+        relays = self._relays.memory()
+        inside = self._csv.inside
+        return json.dumps([inside, relays]) if inside or relays else ""
+
+    def remember(self, memory: str) -> None:
+        """Raises: ValueError."""
+        if not memory:
+            return
+        inside, relays = json.loads(memory)
+        self._csv.inside = inside is True
+        self._relays.remember(str(relays))
+
+    def on_line(self, line: bytes) -> Iterable[Sighting]:
+        event = self._read(line)
+        if type(event) is not dict:
+            return event  # type: ignore[no-any-return]  # why there is none
+        if self._table.key and self._table.key not in event:
+            return UNRELATED
+        kind = self._pick(event)
+        if kind is None or kind.quiet:
+            return ()
+        return self._sightings(event, kind)
+
+    def _pick(self, event: Mapping[str, Any]) -> Event | None:
+        value = self._by(event)
+        if type(value) in (str, int):
+            for kind in self._named.get(value, ()):
+                if not kind.where or _holds(event, kind):
+                    return kind.event
+        for kind in self._others:
+            if not kind.where or _holds(event, kind):
+                return kind.event
+        return None
+
+    def _sightings(self, event: Mapping[str, Any], kind: Event) -> Iterable[Sighting]:
+        table = self._table
+        at_us = self._at(self._time(event))
+        source, source_port = self._visitor(event)
+        number = kind.transport or table.transport
+        if self._transport is not _nothing:
+            number = table.transports.get(_word(self._transport(event)), number)
+        service = "" if self._service is _nothing else _word(self._service(event))
+        port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
+        port = table.ports.get(port, port or table.port)
+        target = self._decoy(event, source)
+        proven = table.proven and number == TCP and kind.row != "packet"
+        place = (source, target, port or None, number, at_us)
+        relay = self._relay(event, source, port)
+        out: list[Sighting] = []
+        marks = self._marks(event)
+        refused = kind.login or self._status(event) in _REFUSED
+        kept = table.decoy or marks or refused or target.value in self._options.honeypots
+        left = self._left(event, kind) if kept else ()
+        if left:
+            proof = proven and relay is None
+            out.append(Traces(source, target, port, at_us, proof, left))
+        if relay is not None:
+            words = f"{self._words(event, kind)}; {said(source.value, relay)}"
+            out += self._relayed(kind, place, words)
+            return out
+        counted = port in LOGIN_PORTS
+        if kind.row:
+            logins = (int(refused), int(refused or kind.accepted)) if counted else (0, 0)
+            state, flags, packets = _ROWS[kind.row] if number == TCP else _DATAGRAM
+            ssh = number == TCP and (port in SSH_PORTS or service == "ssh")
+            out.append(
+                pack_row(
+                    at_us=at_us,
+                    source=source,
+                    target=target,
+                    protocol=number,
+                    state=state,
+                    ports=(source_port, port),
+                    flags=flags,
+                    packets=packets,
+                    logins=logins,
+                    indicators=SSH_BANNER * ssh | marks,
+                    translated=True,
+                    conversation=proven,
+                )
+            )
+        if kind.classification:
+            words = self._words(event, kind)
+            out.append(Claim(kind.classification, *place, kind.confidence, proven, words))
+        elif kind.login and not counted:
+            words = f"{table.title}: a login tried at port {port}"
+            out.append(Claim("BruteForce", *place, 0.6, proven, words))
+        return out
+
+    def _words(self, event: Mapping[str, Any], kind: Event) -> str:
+        words = f"{self._table.title}: {kind.words or 'a visit'}"
+        for name in kind.shows:
+            words += f" {clean(_text(self._get[name](event)), 80)!r}"
+        return words
+
+    def _left(self, event: Mapping[str, Any], kind: Event) -> tuple[tuple[str, object], ...]:
+        """What he left behind, as far as the table says where it stands."""
+        left = []
+        opens = kind.row == "connection"
+        for what, get in self._leaves:
+            value = get(event)
+            # What only opens a connection ran nothing, whatever the field says.
+            if value not in (None, "", "-") and not (opens and what == "commands"):
+                left.append((what, value))
+        if self._credentials:
+            user, password = (get(event) for get in self._credentials)
+            if password or (user and kind.login):
+                left.append(("credentials", credential(user, password)))
+        return tuple(left)
+
+    def _relayed(
+        self, kind: Event, place: tuple[Host, Host, int | None, int, int], words: str
+    ) -> Iterable[Sighting]:
+        """What a relay carried is no connection of its own, and proves nothing against it."""
+        if kind.classification:
+            return (Claim(kind.classification, *place, kind.confidence, False, words),)
+        if place[1].value not in self._options.honeypots:
+            return ()
+        return (Claim("HoneypotContact", *place, 0.4, False, words),)
+
+    def _relay(self, event: Mapping[str, Any], source: Host, port: int) -> str | None:
+        value = None if self._forwarded is _nothing else self._forwarded(event)
+        if isinstance(value, list):
+            value = value[0] if value else None
+        claimed = None
+        if isinstance(value, str) and value.strip(" -"):
+            claimed = clean(value, 80)
+        if claimed is None and not self._relays:
+            return None
+        return self._relays.judge(str(source.value), port, None, claimed)
+
+    def _visitor(self, event: Mapping[str, Any]) -> tuple[Host, int]:
+        text = self._source(event)
+        if text is None:
+            text = self._peer(event)
+            if not isinstance(text, str) or len(text) > 80:
+                raise LineRefused("address")
+            source, port = address_port(text, ported=True)
+            return source, port or 0
+        return host(text), _port(self._source_port(event))
+
+    def _decoy(self, event: Mapping[str, Any], source: Host) -> Host:
+        """Whom he called; where the decoy listens ("0.0.0.0") says nothing of that."""
+        text = self._target(event)
+        local = None if text in (None, "", "-") else host(text)
+        if local is None or local.packed in _ANYWHERE:
+            target = local = self._unnamed[source.version]
+        else:
+            target = self._options.decoy(local, source.version)
+        if is_own_gateway(source, local):
+            raise LineRefused("translated")
+        return target
+
+    def _marks(self, event: Mapping[str, Any]) -> int:
+        """Attack strings in what he asked for, as bits of ``records.INDICATORS``."""
+        if self._requests is None:
+            return 0
+        url = self._url(event)
+        if not isinstance(url, str) or not url:
+            return 0
+        line = b"GET " + url[:_LONGEST_URL].encode("utf-8", "replace").replace(b"\r", b" ")
+        return self._requests.read([line + b" HTTP/1.1\r\n"])[0].indicators
+
+    def _at(self, value: object) -> int:
+        if not isinstance(value, str):
+            return seconds_us(value)
+        if 19 <= len(value) <= 40 and value[4] == "-" and value[13] == ":":
+            try:
+                return iso_us(value, self._zone)
+            except LineRefused:
+                pass  # with a zone's name behind it
+        if not 0 < len(value) <= _LONGEST_TIME:
+            raise LineRefused("time")
+        return self._when(value)
+
+    def _stamp(self, text: str) -> int:
+        return stamp(text, self._zone, self.now_us)[0]
+
+    def _read_text(self, line: bytes) -> Any:
+        match = self._table.pattern.match
+        found = match(line)
+        if found is None and line.startswith(b"{"):
+            try:
+                found = match(plain_line(line)[0].encode("utf-8", "replace"))
+            except LineRefused:
+                return UNRELATED
+        if found is None:
+            return UNRELATED
+        event = {}
+        for name, index in self._groups:
+            text = found[index]
+            event[name] = None if text is None else text.decode("utf-8", "replace")
+        return event
+
+
+def table_input(kind: str) -> Callable[[Options], TableParser]:
+    """What an entry point names for a table that comes with the program."""
+
+    def make(options: Options) -> TableParser:
+        return TableParser(options, shipped_table(kind))
+
+    return make
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+def _ready(event: Event) -> _Kind:
+    return _Kind(
+        event,
+        tuple((getter(name), whole, begins, there) for name, whole, begins, there in event.where),
+    )
+
+
+def _holds(event: Mapping[str, Any], kind: _Kind) -> bool:
+    for get, values, begins, there in kind.where:
+        value = get(event)
+        if there is not None:
+            if bool(value) != there:
+                return False
+        elif type(value) not in (str, int):
+            return False
+        elif value not in values and not (
+            begins and isinstance(value, str) and value.lower().startswith(begins)
+        ):
+            return False
+    return True
+
+
+def _port(value: object) -> int:
+    """0 where the log has none. Raises: LineRefused."""
+    if type(value) is int:
+        return 0 if value == -1 else whole(value, 65535, "port")
+    if value is None or value in ("", "-", "-1"):
+        return 0
+    if not isinstance(value, str):
+        raise LineRefused("port")
+    return digits(value, 65535, "port")
+
+
+def _word(value: object) -> str:
+    return value[:40].lower() if isinstance(value, str) else ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)[:200]
