@@ -20,7 +20,9 @@ from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
 from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.plugin_guard import Guarded
+from agents.analyzer.reflections import Reflections
 from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.scattered_floods import ScatteredFloods
 from agents.analyzer.sequence_prediction import SequencePrediction
 from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert
@@ -55,6 +57,16 @@ def logins(_: DetectorOptions) -> Detector:
 def floods(_: DetectorOptions) -> Detector:
     """Too much for one host."""
     return Floods()
+
+
+def scattered_floods(_: DetectorOptions) -> Detector:
+    """Too much for one network."""
+    return ScatteredFloods()
+
+
+def reflections(_: DetectorOptions) -> Detector:
+    """SYN-ACKs that nobody asked for."""
+    return Reflections()
 
 
 def web_attacks(_: DetectorOptions) -> Detector:
@@ -100,6 +112,8 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "sequence-prediction": sequence_prediction,
     "logins": logins,
     "floods": floods,
+    "scattered-floods": scattered_floods,
+    "reflections": reflections,
     "web-attacks": web_attacks,
     "honeypot-contacts": honeypot_contacts,
     "outgoing": outgoing,

@@ -30,6 +30,7 @@ from datasets.laboratory.network import Lab, LabError, in_sandbox, run_in_sandbo
 from datasets.recipe.scenario_traffic import (
     ATTACKER,
     CLIENTS,
+    LIVING,
     SCANNER,
     SERVER,
     UNUSED,
@@ -41,6 +42,7 @@ from datasets.recipe.scenario_traffic import (
 from datasets.recipe.scenario_traffic import (
     SCENARIOS as SCENARIOS,
 )
+from datasets.recipe.untrained_traffic import UNTRAINED as UNTRAINED
 from ontology.records import Address
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -111,6 +113,7 @@ def _build(lab: Lab) -> None:
     lab.address("attacker", "eth0", "2001:db8::42/64")
     lab.address("server", "eth0", "2001:db8::50/64")
     lab.address("server", "lo", f"{UNUSED}.18/32")
+    lab.run("server", ["ip", "route", "add", "local", f"{LIVING}.0/24", "dev", "lo"])
     for name in ("attacker", "client"):
         lab.route(name, f"{UNUSED}.0/24", SERVER)
         lab.route(name, "default", SERVER)
@@ -235,7 +238,7 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
 def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
     """Run scenarios (inside a sandbox) and write captures and manifest to ``out``.
 
-    ``only``: their names; all by default.
+    ``only``: their names; by default all of `SCENARIOS`.
 
     Raises:
         LabError: a tool is missing or failed.
@@ -248,7 +251,7 @@ def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
         with Lab() as lab:
             _build(lab)
             missing = _prepare(lab, scratch)
-            for scenario in SCENARIOS:
+            for scenario in (*SCENARIOS, *UNTRAINED) if only else SCENARIOS:
                 if only and scenario.name not in only:
                     continue
                 if _needs(scenario) in missing:
@@ -269,9 +272,8 @@ def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m datasets.recipe.traffic", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write captures and manifest.tsv to")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", choices=[s.name for s in SCENARIOS]
-    )
+    names = [s.name for s in (*SCENARIOS, *UNTRAINED)]
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
     arguments = parser.parse_args(argv)
     if in_sandbox():
         try:

@@ -1,0 +1,64 @@
+"""Attacks, and what looks like them, that are recorded anew by whoever wants them.
+
+``python -m datasets.recipe.traffic OUT --only NAME`` makes one. They don't ship in
+``datasets/samples``: no cluster and no network was trained on them, so that what finds them is the
+detectors.
+"""
+
+from __future__ import annotations
+
+from datasets.recipe.scenario_traffic import (
+    ATTACKER,
+    CLIENT,
+    FLOOD_PACKETS,
+    LIVING,
+    NORMAL,
+    UNUSED,
+    Scenario,
+)
+
+
+def _ping(name: str, label: str, options: str, network: str) -> Scenario:
+    command = f"nmap -n --max-retries 1 -sn --disable-arp-ping {options} {network}"
+    return Scenario(name, label, ATTACKER, network, "attacker", command)
+
+
+def _scattered(name: str, label: str, options: str) -> Scenario:
+    command = (
+        f"hping3 -q -c {FLOOD_PACKETS} -i u500 {options} --rand-source --rand-dest {UNUSED}.x "
+        "-I eth0"
+    )
+    return Scenario(name, label, "*", f"{UNUSED}.0/24", "attacker", command)
+
+
+UNTRAINED: tuple[Scenario, ...] = (
+    _ping("ack-ping-sweep", "TcpSweep", "-PA80", f"{UNUSED}.0/25"),
+    _ping("ack-ping-sweep-living", "TcpSweep", "-PA80", f"{LIVING}.0/25"),
+    _ping("udp-ping-sweep", "UdpSweep", "-PU40125", f"{UNUSED}.0/26"),
+    _ping("udp-ping-sweep-living", "UdpSweep", "-PU40125", f"{LIVING}.0/26"),
+    Scenario(
+        "syn-ack-reflection",
+        "AmplificationFlood",
+        "*",
+        CLIENT,
+        "attacker",
+        f"hping3 -q -c {FLOOD_PACKETS} -i u500 -S -a {CLIENT} -p 80 --rand-dest {LIVING}.x -I eth0",
+        capture="client",
+    ),
+    _scattered("syn-flood-scattered", "SynFlood", "-S -p 80"),
+    _scattered("ack-flood-scattered", "AckFlood", "-A -p 80"),
+    _scattered("udp-flood-scattered", "UdpFlood", "-2 -p 7777 -d 64"),
+    _scattered("icmp-flood-scattered", "IcmpFlood", "-1 -d 64"),
+    # A monitor: the same ten hosts again and again, one of them dead.
+    Scenario(
+        "benign-monitor",
+        NORMAL,
+        "",
+        f"{LIVING}.0/24",
+        "client",
+        " && ".join(
+            f"hping3 -q -1 -c 12 -i 1 {where}"
+            for where in (*(f"{LIVING}.{last}" for last in range(1, 10)), f"{UNUSED}.9")
+        ),
+    ),
+)
