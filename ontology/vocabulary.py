@@ -125,6 +125,7 @@ class Classes:
     OntologyAgent: Final = _term("OntologyAgent")
     OntologyChanged: Final = _term("OntologyChanged")
     OutgoingAttack: Final = _term("OutgoingAttack")
+    OutgoingBeacon: Final = _term("OutgoingBeacon")
     OutgoingBruteForce: Final = _term("OutgoingBruteForce")
     OutgoingContact: Final = _term("OutgoingContact")
     OutgoingExploit: Final = _term("OutgoingExploit")
@@ -465,6 +466,7 @@ PARENTS: Final[dict[str, str]] = {
     "OutgoingFlood": "OutgoingAttack",
     "OutgoingBruteForce": "OutgoingAttack",
     "OutgoingExploit": "OutgoingAttack",
+    "OutgoingBeacon": "OutgoingAttack",
     "OutgoingContact": "OutgoingAttack",
     "RpcProbe": "Scan",
     "RemoteShell": "Exploit",

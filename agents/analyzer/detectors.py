@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agents import plugins
+from agents.analyzer.beacons import Beacons
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
@@ -99,6 +100,11 @@ def outgoing(options: DetectorOptions) -> Detector:
     return Outgoing(options.honeypots)
 
 
+def beacons(options: DetectorOptions) -> Detector:
+    """Own hosts that call out at a steady pace."""
+    return Beacons(options.honeypots, options.protected)
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -117,6 +123,7 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "web-attacks": web_attacks,
     "honeypot-contacts": honeypot_contacts,
     "outgoing": outgoing,
+    "beacons": beacons,
     "novelty": novelty,
 }
 """In the order in which they look; a default of settings, the names of the entry points."""

@@ -13,6 +13,7 @@ from datasets.recipe.scenario_traffic import (
     FLOOD_PACKETS,
     LIVING,
     NORMAL,
+    SERVER,
     UNUSED,
     Scenario,
 )
@@ -49,6 +50,16 @@ UNTRAINED: tuple[Scenario, ...] = (
     _scattered("ack-flood-scattered", "AckFlood", "-A -p 80"),
     _scattered("udp-flood-scattered", "UdpFlood", "-2 -p 7777 -d 64"),
     _scattered("icmp-flood-scattered", "IcmpFlood", "-1 -d 64"),
+    # A honeypot that was taken over, and its controller.
+    Scenario(
+        "beacon",
+        "OutgoingBeacon",
+        SERVER,
+        ATTACKER,
+        "server",
+        f"nping -q --tcp-connect --delay 1s -c 20 -p 80 {ATTACKER}",
+        helpers=(("attacker", "PEERS serve 0.0.0.0"),),
+    ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(
         "benign-monitor",
