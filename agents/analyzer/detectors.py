@@ -17,6 +17,7 @@ from agents.analyzer.beacons import Beacons
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.icmp_tunnels import IcmpTunnels
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
 from agents.analyzer.outgoing import Outgoing
@@ -105,6 +106,11 @@ def beacons(options: DetectorOptions) -> Detector:
     return Beacons(options.honeypots, options.protected)
 
 
+def icmp_tunnels(_: DetectorOptions) -> Detector:
+    """Echo replies that are none."""
+    return IcmpTunnels()
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -122,6 +128,7 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "reflections": reflections,
     "web-attacks": web_attacks,
     "honeypot-contacts": honeypot_contacts,
+    "icmp-tunnels": icmp_tunnels,
     "outgoing": outgoing,
     "beacons": beacons,
     "novelty": novelty,

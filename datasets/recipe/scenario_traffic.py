@@ -40,6 +40,10 @@ class Scenario:
     """Namespace whose interface is captured; ``hub``: the whole wire."""
     helpers: tuple[tuple[str, str], ...] = ()
     """(namespace, command) of stand-ins that say ``ready`` before the capture begins."""
+    daemons: tuple[tuple[str, str], ...] = ()
+    """The same of other programs, which have a second to begin."""
+    neighbours: bool = False
+    """Whether IPv6 neighbour discovery is captured as well."""
 
 
 def _nmap(name: str, label: str, options: str, victim: str = SERVER) -> Scenario:

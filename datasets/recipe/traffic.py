@@ -29,6 +29,7 @@ from pathlib import Path
 from datasets.laboratory.network import Lab, LabError, in_sandbox, run_in_sandbox, why_unavailable
 from datasets.recipe.scenario_traffic import (
     ATTACKER,
+    CLIENT,
     CLIENTS,
     LIVING,
     SCANNER,
@@ -51,6 +52,14 @@ MAX_PACKETS = 12_000
 MAX_SECONDS = 40.0
 """A scenario is cut after so much; none needs it all."""
 SNAP_BYTES = 1600
+DNS_TUNNEL = f"""listen = {CLIENT}
+port = 53
+user = nobody
+chroot = /tmp
+domain = t.example.org
+resources = web:{SERVER}:80
+"""
+"""dns2tcpd's settings: what comes by way of the client's DNS goes to the server's web pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,11 @@ def _words(command: str, scratch: Path) -> list[str]:
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],
+        "DNS2TCPD": [
+            # It looks names up that nobody here can tell it.
+            *("env", "RES_OPTIONS=timeout:1 attempts:1"),
+            *("dns2tcpd", "-F", "-f", str(scratch / "dns2tcpd")),
+        ],
         "SSH": [
             *("ssh", "-i", str(scratch / "key"), "-o", "StrictHostKeyChecking=no"),
             *("-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-l", "root"),
@@ -139,6 +153,7 @@ def _prepare(lab: Lab, scratch: Path) -> set[str]:
     passwords = "".join(f"password{number}\n" for number in range(60))
     (scratch / "passwords").write_text(passwords, encoding="ascii")
     (scratch / "large").write_bytes((3000).to_bytes(2, "big") + bytes(38))
+    (scratch / "dns2tcpd").write_text(DNS_TUNNEL, encoding="ascii")
     for program in ("tcpdump", "nmap", "hydra", "hping3"):
         if shutil.which(program) is None:
             raise LabError(f"the command {program!r} is missing (Debian package {program})")
@@ -184,6 +199,19 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     for helper in helpers:
         if helper.stdout is None or helper.stdout.readline() != "ready\n":
             raise LabError(f"a stand-in of {scenario.name} did not start")
+    started = [
+        lab.popen(
+            namespace,
+            _words(command, scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for namespace, command in scenario.daemons
+    ]
+    if started:
+        time.sleep(1.0)
+    helpers += started
     interface = "br0" if scenario.capture == "hub" else "eth0"
     tcpdump = lab.popen(
         scenario.capture,
@@ -191,7 +219,7 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
             *("tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", interface),
             *("-s", str(SNAP_BYTES), "-c", str(MAX_PACKETS), "-w", str(raw)),
             # IPv6 housekeeping of the namespaces themselves is no part of any scenario.
-            "not (icmp6 and multicast)",
+            "" if scenario.neighbours else "not (icmp6 and multicast)",
         ],
         stderr=subprocess.PIPE,
     )

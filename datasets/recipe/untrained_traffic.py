@@ -32,6 +32,9 @@ def _scattered(name: str, label: str, options: str) -> Scenario:
     return Scenario(name, label, "*", f"{UNUSED}.0/24", "attacker", command)
 
 
+_FETCH = "curl -s --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/[1-20]"
+
+
 UNTRAINED: tuple[Scenario, ...] = (
     _ping("ack-ping-sweep", "TcpSweep", "-PA80", f"{UNUSED}.0/25"),
     _ping("ack-ping-sweep-living", "TcpSweep", "-PA80", f"{LIVING}.0/25"),
@@ -59,6 +62,28 @@ UNTRAINED: tuple[Scenario, ...] = (
         "server",
         f"nping -q --tcp-connect --delay 1s -c 20 -p 80 {ATTACKER}",
         helpers=(("attacker", "PEERS serve 0.0.0.0"),),
+    ),
+    Scenario(
+        "icmp-tunnel",
+        "Tunnelling",
+        ATTACKER,
+        SERVER,
+        "attacker",
+        f"timeout 6 ptunnel -p {SERVER} -lp 8000 -da 127.0.0.1 -dp 80 && {_FETCH}",
+        daemons=(("server", "ptunnel"),),
+    ),
+    Scenario(
+        "dns-tunnel",
+        "Tunnelling",
+        ATTACKER,
+        CLIENT,
+        "attacker",
+        f"timeout 12 dns2tcpc -z t.example.org -r web -l 8000 {CLIENT} && {_FETCH}",
+        capture="client",
+        daemons=(("client", "DNS2TCPD"),),
+    ),
+    Scenario(
+        "benign-ping-large", NORMAL, "", SERVER, "client", f"ping -q -c 60 -i 0.1 -s 1400 {SERVER}"
     ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(

@@ -20,7 +20,8 @@ from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert
 from ontology.vocabulary import ATTACK_CLASSES
 
-TOOLS = [tool for tool in ("nmap", "tcpdump", "hydra", "hping3") if shutil.which(tool) is None]
+NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc")
+TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
 NAMES = tuple(scenario.name for scenario in UNTRAINED)
 
