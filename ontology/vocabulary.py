@@ -68,6 +68,7 @@ class Classes:
     DatabaseBruteForce: Final = _term("DatabaseBruteForce")
     Decision: Final = _term("Decision")
     DenialOfService: Final = _term("DenialOfService")
+    DhcpStarvation: Final = _term("DhcpStarvation")
     DisplayCapture: Final = _term("DisplayCapture")
     Event: Final = _term("Event")
     Exploit: Final = _term("Exploit")
@@ -115,6 +116,7 @@ class Classes:
     ModelVariable: Final = _term("ModelVariable")
     MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
     MultihopIntrusion: Final = _term("MultihopIntrusion")
+    NeighbourFlood: Final = _term("NeighbourFlood")
     Network: Final = _term("Network")
     NetworkNode: Final = _term("NetworkNode")
     NodeUnderBufferOverflow: Final = _term("NodeUnderBufferOverflow")
@@ -149,6 +151,7 @@ class Classes:
     RemoteOverflow: Final = _term("RemoteOverflow")
     RemoteShell: Final = _term("RemoteShell")
     ResourceExhaustion: Final = _term("ResourceExhaustion")
+    RogueRouter: Final = _term("RogueRouter")
     RootAccess: Final = _term("RootAccess")
     Rootkit: Final = _term("Rootkit")
     RpcProbe: Final = _term("RpcProbe")
@@ -448,6 +451,7 @@ PARENTS: Final[dict[str, str]] = {
     "UdpFlood": "Flood",
     "IcmpFlood": "Flood",
     "AckFlood": "Flood",
+    "NeighbourFlood": "Flood",
     "AmplificationFlood": "Flood",
     "Exploit": "Penetration",
     "WebAttack": "Exploit",
@@ -459,6 +463,7 @@ PARENTS: Final[dict[str, str]] = {
     "RootAccess": "PrivilegeEscalation",
     "Spoofing": "Attack",
     "ArpSpoofing": "Spoofing",
+    "RogueRouter": "Spoofing",
     "SequencePrediction": "Spoofing",
     "SpoofedLogin": "Spoofing",
     "OutgoingAttack": "Attack",
@@ -479,6 +484,7 @@ PARENTS: Final[dict[str, str]] = {
     "FragmentAttack": "DenialOfService",
     "PingOfDeath": "FragmentAttack",
     "ResourceExhaustion": "DenialOfService",
+    "DhcpStarvation": "ResourceExhaustion",
     "MailFlood": "Flood",
     "Worm": "Exploit",
     "SnmpBruteForce": "BruteForce",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.arp_watch import ArpWatch
+from agents.sensor.dhcp_watch import DhcpWatch
 from agents.sensor.dns_watch import DnsWatch
 from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
@@ -22,6 +23,7 @@ from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.neighbour_watch import NeighbourWatch
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
 from agents.sensor.sides import SideJudge
@@ -86,7 +88,7 @@ class SensorCore:
         self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
-        self._watches = (DnsWatch(sensor),)
+        self._watches = (DnsWatch(sensor), DhcpWatch(sensor), NeighbourWatch(sensor))
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
         self._reader = PayloadReader(shares=shares, one_sided=one_sided)

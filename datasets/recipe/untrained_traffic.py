@@ -32,6 +32,13 @@ def _scattered(name: str, label: str, options: str) -> Scenario:
     return Scenario(name, label, "*", f"{UNUSED}.0/24", "attacker", command)
 
 
+def _segment(name: str, label: str, command: str, attacker: str = "*") -> Scenario:
+    """What is said to all of the segment."""
+    attacker = "" if label == NORMAL else attacker
+    return Scenario(name, label, attacker, "", "attacker", command, "client", neighbours=True)
+
+
+_ROUTER = "SPOOF router fe80::1"
 _FETCH = "curl -s --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/[1-20]"
 
 
@@ -85,6 +92,25 @@ UNTRAINED: tuple[Scenario, ...] = (
     Scenario(
         "benign-ping-large", NORMAL, "", SERVER, "client", f"ping -q -c 60 -i 0.1 -s 1400 {SERVER}"
     ),
+    _segment("dhcp-starvation", "DhcpStarvation", "SPOOF dhcp 250"),
+    _segment("benign-leases", NORMAL, f"SPOOF dhcp 40 --pause 0.05 --server {SERVER}"),
+    _segment("router-flood", "NeighbourFlood", "timeout 3 atk6-flood_router6 eth0"),
+    _segment("neighbour-flood", "NeighbourFlood", "timeout 3 atk6-flood_advertise6 eth0"),
+    # The segment's router, and another that speaks in its name and ends its service.
+    _segment(
+        "router-impostor",
+        "RogueRouter",
+        f"{_ROUTER} && SPOOF router fe80::1 --wait 4 --lifetime 0 --hardware 02:00:00:00:00:66",
+    ),
+    # And one that wants to be preferred, as atk6-fake_router6 does.
+    _segment(
+        "rogue-router",
+        "RogueRouter",
+        f"{_ROUTER} && SPOOF router fe80::66 --wait 4 --preference 1 --rounds 6",
+        "fe80::66",
+    ),
+    # Two routers, the second a standby.
+    _segment("benign-routers", NORMAL, f"{_ROUTER} && SPOOF router fe80::2 --wait 4"),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(
         "benign-monitor",
