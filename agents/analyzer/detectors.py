@@ -20,6 +20,7 @@ from agents.analyzer.floods import Floods
 from agents.analyzer.icmp_tunnels import IcmpTunnels
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
+from agents.analyzer.open_services import OpenServices
 from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.plugin_guard import Guarded
 from agents.analyzer.reflections import Reflections
@@ -111,6 +112,11 @@ def icmp_tunnels(_: DetectorOptions) -> Detector:
     return IcmpTunnels()
 
 
+def open_services(options: DetectorOptions) -> Detector:
+    """Services without a lock, told to let somebody in."""
+    return OpenServices(options.honeypots)
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -127,6 +133,7 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "scattered-floods": scattered_floods,
     "reflections": reflections,
     "web-attacks": web_attacks,
+    "open-services": open_services,
     "honeypot-contacts": honeypot_contacts,
     "icmp-tunnels": icmp_tunnels,
     "outgoing": outgoing,

@@ -52,6 +52,8 @@ MAX_PACKETS = 12_000
 MAX_SECONDS = 40.0
 """A scenario is cut after so much; none needs it all."""
 SNAP_BYTES = 1600
+CONTAINER = '{"Image":"alpine","Cmd":["sh"],"HostConfig":{"Binds":["/:/mnt"]}}'
+"""Asked of Docker: a container that has all of its host's files."""
 DNS_TUNNEL = f"""listen = {CLIENT}
 port = 53
 user = nobody
@@ -132,9 +134,11 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.recipe.peers"],
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
+        "SERVICES": [sys.executable, "-m", "datasets.recipe.services"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],
+        "CONTAINER": [f"@{scratch / 'container'}"],
         "DNS2TCPD": [
             # It looks names up that nobody here can tell it.
             *("env", "RES_OPTIONS=timeout:1 attempts:1"),
@@ -153,6 +157,7 @@ def _prepare(lab: Lab, scratch: Path) -> set[str]:
     passwords = "".join(f"password{number}\n" for number in range(60))
     (scratch / "passwords").write_text(passwords, encoding="ascii")
     (scratch / "large").write_bytes((3000).to_bytes(2, "big") + bytes(38))
+    (scratch / "container").write_text(CONTAINER, encoding="ascii")
     (scratch / "dns2tcpd").write_text(DNS_TUNNEL, encoding="ascii")
     for program in ("tcpdump", "nmap", "hydra", "hping3"):
         if shutil.which(program) is None:

