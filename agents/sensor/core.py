@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.arp_pushes import ArpPushes
 from agents.sensor.arp_watch import ArpWatch
 from agents.sensor.dhcp_watch import DhcpWatch
 from agents.sensor.dns_watch import DnsWatch
@@ -88,7 +89,12 @@ class SensorCore:
         self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
-        self._watches = (DnsWatch(sensor), DhcpWatch(sensor), NeighbourWatch(sensor))
+        self._watches = (
+            ArpPushes(sensor),
+            DnsWatch(sensor),
+            DhcpWatch(sensor),
+            NeighbourWatch(sensor),
+        )
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
         self._reader = PayloadReader(shares=shares, one_sided=one_sided)

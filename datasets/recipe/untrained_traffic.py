@@ -35,7 +35,7 @@ def _scattered(name: str, label: str, options: str) -> Scenario:
 def _segment(name: str, label: str, command: str, attacker: str = "*") -> Scenario:
     """What is said to all of the segment."""
     attacker = "" if label == NORMAL else attacker
-    return Scenario(name, label, attacker, "", "attacker", command, "client", neighbours=True)
+    return Scenario(name, label, attacker, "", "attacker", command, "hub", neighbours=True)
 
 
 def _service(name: str, label: str, command: str) -> Scenario:
@@ -99,6 +99,12 @@ UNTRAINED: tuple[Scenario, ...] = (
     ),
     Scenario(
         "benign-ping-large", NORMAL, "", SERVER, "client", f"ping -q -c 60 -i 0.1 -s 1400 {SERVER}"
+    ),
+    # Nobody heard the hosts whose addresses these are.
+    _segment(
+        "arp-push",
+        "ArpSpoofing",
+        f"SPOOF arp-spoof {ATTACKER} 192.0.2.31 192.0.2.32 --stand-ins",
     ),
     _segment("dhcp-starvation", "DhcpStarvation", "SPOOF dhcp 250"),
     _segment("benign-leases", NORMAL, f"SPOOF dhcp 40 --pause 0.05 --server {SERVER}"),
