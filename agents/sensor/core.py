@@ -24,6 +24,7 @@ from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.fragment_watch import FragmentWatch
 from agents.sensor.neighbour_watch import NeighbourWatch
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
@@ -93,6 +94,7 @@ class SensorCore:
             ArpPushes(sensor),
             DnsWatch(sensor),
             DhcpWatch(sensor),
+            FragmentWatch(sensor),
             NeighbourWatch(sensor),
         )
         self._alerts: list[Alert] = []

