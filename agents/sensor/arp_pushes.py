@@ -29,7 +29,7 @@ MAX_ADDRESSES = 16
 ONE, SEVERAL = 0.4, 0.6
 """Confidence: one address (a script that moves a service to a standby does so too); two or more, as
 both ends of a conversation."""
-_BLOCK_CLAIMS = 20_000
+_BLOCK_CLAIMS = 5000
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ ONE, SEVERAL = 0.4, 0.7
 MAX_DATAGRAMS, MAX_TARGETS = 8192, 1024
 MAX_PARTS = 64
 """Of one datagram; an Ethernet needs 45 for 65,535 bytes."""
-BLOCK = 20_000
+BLOCK = 2000
 """Fragments looked at per block of packets; more are passed over, counted."""
 _HEADER = 20
 _SECOND_HEADERS = {UDP: (8,), ICMP: (8,), TCP: tuple(range(20, 64, 4))}

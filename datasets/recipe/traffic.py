@@ -134,7 +134,7 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.recipe.peers"],
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
-        "SERVICES": [sys.executable, "-m", "datasets.recipe.services"],
+        "SERVICES": [sys.executable, "-m", "datasets.recipe.service_stand_ins"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],

@@ -70,6 +70,7 @@ def sample_of(folder: Path, name: str) -> Sample:
 
 @pytest.mark.root
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NAMES)
 def test_found_with_its_class_and_nobody_else_accused(folder: Path, name: str) -> None:
     sample = sample_of(folder, name)
@@ -89,6 +90,7 @@ def test_found_with_its_class_and_nobody_else_accused(folder: Path, name: str) -
 
 @pytest.mark.root
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_replay_names_class_and_attacker_of_each(folder: Path) -> None:
     """As a user asks: one command over all captures."""
     samples = [s for s in read_manifest(folder) if not honeypots_of(s)]

@@ -1,6 +1,6 @@
 """Open services for the sample traffic, and a debugger's client; laboratory use only.
 
-``python -m datasets.recipe.services serve ADDRESS`` answers on the ports of Redis, Docker's API and
+``python -m datasets.recipe.service_stand_ins serve ADDRESS`` answers on the ports of Redis, Docker's API and
 Android's debugger as they would, and does nothing of what it is told. ``adb ADDRESS COMMAND``
 asks the debugger's shell for a command, its words joined by ``+``.
 """
@@ -77,7 +77,7 @@ def adb(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m datasets.recipe.services")
+    parser = argparse.ArgumentParser(prog="python -m datasets.recipe.service_stand_ins")
     commands = parser.add_subparsers(required=True)
     for name, act, names in (("serve", serve, ("address",)), ("adb", adb, ("address", "command"))):
         sub = commands.add_parser(name)
