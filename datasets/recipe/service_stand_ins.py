@@ -1,8 +1,8 @@
 """Open services for the sample traffic, and a debugger's client; laboratory use only.
 
-``python -m datasets.recipe.service_stand_ins serve ADDRESS`` answers on the ports of Redis, Docker's
-API and Android's debugger as they would, and does nothing of what it is told. ``adb ADDRESS
-COMMAND`` asks the debugger's shell for a command, its words joined by ``+``.
+``python -m datasets.recipe.service_stand_ins serve ADDRESS`` answers on the ports of Redis,
+Docker's API and Android's debugger as they would, and does nothing of what it is told. ``adb
+ADDRESS COMMAND`` asks the debugger's shell for a command, its words joined by ``+``.
 """
 
 from __future__ import annotations
