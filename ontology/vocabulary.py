@@ -68,6 +68,7 @@ class Classes:
     DatabaseBruteForce: Final = _term("DatabaseBruteForce")
     Decision: Final = _term("Decision")
     DenialOfService: Final = _term("DenialOfService")
+    DhcpStarvation: Final = _term("DhcpStarvation")
     DisplayCapture: Final = _term("DisplayCapture")
     Event: Final = _term("Event")
     Exploit: Final = _term("Exploit")
@@ -115,6 +116,7 @@ class Classes:
     ModelVariable: Final = _term("ModelVariable")
     MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
     MultihopIntrusion: Final = _term("MultihopIntrusion")
+    NeighbourFlood: Final = _term("NeighbourFlood")
     Network: Final = _term("Network")
     NetworkNode: Final = _term("NetworkNode")
     NodeUnderBufferOverflow: Final = _term("NodeUnderBufferOverflow")
@@ -126,6 +128,7 @@ class Classes:
     OntologyAgent: Final = _term("OntologyAgent")
     OntologyChanged: Final = _term("OntologyChanged")
     OutgoingAttack: Final = _term("OutgoingAttack")
+    OutgoingBeacon: Final = _term("OutgoingBeacon")
     OutgoingBruteForce: Final = _term("OutgoingBruteForce")
     OutgoingContact: Final = _term("OutgoingContact")
     OutgoingExploit: Final = _term("OutgoingExploit")
@@ -149,6 +152,7 @@ class Classes:
     RemoteOverflow: Final = _term("RemoteOverflow")
     RemoteShell: Final = _term("RemoteShell")
     ResourceExhaustion: Final = _term("ResourceExhaustion")
+    RogueRouter: Final = _term("RogueRouter")
     RootAccess: Final = _term("RootAccess")
     Rootkit: Final = _term("Rootkit")
     RpcProbe: Final = _term("RpcProbe")
@@ -455,6 +459,7 @@ PARENTS: Final[dict[str, str]] = {
     "UdpFlood": "Flood",
     "IcmpFlood": "Flood",
     "AckFlood": "Flood",
+    "NeighbourFlood": "Flood",
     "AmplificationFlood": "Flood",
     "Exploit": "Penetration",
     "WebAttack": "Exploit",
@@ -466,6 +471,7 @@ PARENTS: Final[dict[str, str]] = {
     "RootAccess": "PrivilegeEscalation",
     "Spoofing": "Attack",
     "ArpSpoofing": "Spoofing",
+    "RogueRouter": "Spoofing",
     "SequencePrediction": "Spoofing",
     "SpoofedLogin": "Spoofing",
     "OutgoingAttack": "Attack",
@@ -473,6 +479,7 @@ PARENTS: Final[dict[str, str]] = {
     "OutgoingFlood": "OutgoingAttack",
     "OutgoingBruteForce": "OutgoingAttack",
     "OutgoingExploit": "OutgoingAttack",
+    "OutgoingBeacon": "OutgoingAttack",
     "OutgoingContact": "OutgoingAttack",
     "RpcProbe": "Scan",
     "RemoteShell": "Exploit",
@@ -485,6 +492,7 @@ PARENTS: Final[dict[str, str]] = {
     "FragmentAttack": "DenialOfService",
     "PingOfDeath": "FragmentAttack",
     "ResourceExhaustion": "DenialOfService",
+    "DhcpStarvation": "ResourceExhaustion",
     "MailFlood": "Flood",
     "Worm": "Exploit",
     "SnmpBruteForce": "BruteForce",

@@ -88,6 +88,8 @@ class SensorAgent(BaseAgent[Observation]):
         Loss("thinned", "payloads not read, there were too many for the time there is", "payloads"),
         Loss("arp_evicted", "ARP claims forgotten, too many came"),
         Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
+        Loss("watch_evicted", "what the sensor's watches followed was forgotten, too much came"),
+        Loss("watch_alerts_held_back", "alerts of the sensor's watches held back, too many came"),
         Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
         Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
         Loss("input.*.gap", "log {}: gaps, it was rotated away before it was read"),

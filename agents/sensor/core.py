@@ -11,7 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.arp_pushes import ArpPushes
 from agents.sensor.arp_watch import ArpWatch
+from agents.sensor.dhcp_watch import DhcpWatch
+from agents.sensor.dns_watch import DnsWatch
 from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
@@ -21,6 +24,8 @@ from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.fragment_watch import FragmentWatch
+from agents.sensor.neighbour_watch import NeighbourWatch
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
 from agents.sensor.sides import SideJudge
@@ -85,6 +90,13 @@ class SensorCore:
         self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
+        self._watches = (
+            ArpPushes(sensor),
+            DnsWatch(sensor),
+            DhcpWatch(sensor),
+            FragmentWatch(sensor),
+            NeighbourWatch(sensor),
+        )
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
         self._reader = PayloadReader(shares=shares, one_sided=one_sided)
@@ -150,6 +162,11 @@ class SensorCore:
         self.counters["evicted"] = self._flows.evicted
         self.counters["out_of_window"] = self._flows.rejected
         self._alerts += self._arp.on_packets(packets)
+        for watch in self._watches:
+            self._alerts += watch.on_packets(packets)
+        self.counters["watch_evicted"] = sum(watch.evicted for watch in self._watches)
+        held_back = sum(watch.alerts.held_back for watch in self._watches)
+        self.counters["watch_alerts_held_back"] = held_back
         if len(self._alerts) > MAX_ALERTS:
             self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
             del self._alerts[MAX_ALERTS:]
@@ -188,7 +205,8 @@ class SensorCore:
             self.counters[key] += count
 
     def take_alerts(self) -> list[Alert]:
-        """What the sensor has to tell itself since the last call: conflicting ARP claims."""
+        """What the sensor has to tell itself since the last call: conflicting ARP claims and what
+        else its watches found."""
         alerts, self._alerts = self._alerts, []
         return alerts
 
