@@ -38,6 +38,8 @@ MAX_WAITING = 20_000
 """Findings that wait; beyond, the oldest is given out early."""
 _FLOWS = 64
 """Connections of one finding that are kept apart, and matches of it that wait for their proof."""
+MAX_SAMPLE = 16
+"""CVEs that an alert lists."""
 _ACK_ROOM = 65_536
 """An acknowledgement is one of a payload that ends at most this far before it."""
 _NAMESPACE = uuid.UUID("0f6d2f2b-7e0a-5a4e-9a55-3c0f0d7a9b31")
@@ -249,7 +251,15 @@ class SignatureAlerts:
             name += " verified"
         where = "" if port is None else f" port {port}"
         proof = "acknowledged in a proven conversation" if verified else "source not verified"
-        cves = f"; {', '.join(signature.cves[:4])}" if signature.cves else ""
+        about = "".join(
+            f"; {word} {', '.join(names[:4])}"
+            for word, names in (
+                ("names", signature.cves),
+                ("affects", signature.services),
+                ("on", signature.systems),
+            )
+            if names
+        )
         return Alert(
             id=f"urn:uuid:{uuid.uuid5(_NAMESPACE, name)}",
             classification=signature.attack_class or "HoneypotContact",
@@ -266,9 +276,13 @@ class SignatureAlerts:
             analyzer=self._sensor,
             explanation=(
                 f"signature {signature.gid}:{signature.sid} revision {signature.revision} "
-                f"{signature.message!r} ({signature.classtype}{cves}) matched "
+                f"{signature.message!r} ({signature.classtype}{about}) matched "
                 f"{found.packets} packets to {target}{where}, {proof}"
             ),
+            signatures=(signature.iri,),
+            cves=signature.cves[:MAX_SAMPLE],
+            affected_services=signature.services,
+            affected_systems=signature.systems,
         )
 
 

@@ -35,6 +35,10 @@ ALERTS = [
         sensor="s",
         analyzer="a",
         explanation='<script> & "quotes" \\ \x00',
+        signatures=("urn:ontoidps:signature:1:2034647",) if n < 3 else (),
+        cves=("CVE-2021-44228", "CVE-2021-45046") if n < 3 else (),
+        affected_services=("http",) if n < 2 else (),
+        affected_systems=("Linux",) if n < 1 else (),
     )
     for n in range(60)
 ]
@@ -60,6 +64,22 @@ def rows(runner: QueryRunner, sparql: str) -> list[dict[str, Any]]:
     assert not truncated
     found: list[dict[str, Any]] = json.loads(results)["results"]["bindings"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ("idps:matchedSignature <urn:ontoidps:signature:1:2034647>", 3),
+        ('idps:cve "CVE-2021-45046"', 3),
+        ('idps:affectedService "http"', 2),
+        ('idps:affectedSystem "Linux"', 1),
+        ('idps:cve "CVE-1999-0001"', 0),
+    ],
+)
+def test_alerts_are_found_by_what_their_signature_names(
+    runner: QueryRunner, wanted: str, count: int
+) -> None:
+    assert len(rows(runner, f"SELECT ?a {{ ?a a idps:Alert ; {wanted} }}")) == count
 
 
 def test_select_answers_in_sparql_json(runner: QueryRunner) -> None:
