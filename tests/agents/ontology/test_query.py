@@ -175,6 +175,7 @@ def test_a_runaway_question_is_killed(runner: QueryRunner, sparql: str) -> None:
         "SELECT * { service silent <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { {}SERVICE<http://127.0.0.1:{port}/>{ ?s ?p ?o } }",
         "SELECT * { ?s ?p 1SERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { ?s ?p 2 . {} affectedSERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { #\nSeRvIcE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { \\u0053ERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * FROM <http://127.0.0.1:{port}/> { ?s ?p ?o } LIMIT 1",
@@ -196,7 +197,11 @@ def test_no_question_reaches_the_network(runner: QueryRunner, sparql: str) -> No
 
 @pytest.mark.parametrize(
     "sparql",
-    ["SELECT * { ?s idps:service ?service }", "SELECT * { ?s ?p $service }"],
+    [
+        "SELECT * { ?s idps:service ?service }",
+        "SELECT * { ?s ?p $service }",
+        "SELECT * { ?s idps:affectedService ?x }",
+    ],
 )
 def test_a_term_or_variable_called_service_is_fine(sparql: str) -> None:
     check_query(sparql)
