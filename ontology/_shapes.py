@@ -63,18 +63,8 @@ _PROPERTY = {
 }
 _REFERENCES = frozenset(
     {
-        *(
-            "alert",
-            "signatures",
-            "alerts",
-            "incident",
-            "decision",
-            "query",
-            "cause",
-            "ban",
-            "blocks",
-            "confirmed",
-        ),
+        *("alert", "signatures", "alerts", "incident", "decision", "query", "cause", "ban"),
+        *("blocks", "confirmed"),
         *("received", "agent", "announcement"),
     }
 )

@@ -59,12 +59,14 @@ def affected_by(
     systems = {name for name, pattern in _SYSTEMS if pattern.search(named)}
     services = {application} if application else set()
     services |= {value.lower() for value in said.get("service", ())}
-    services |= {
-        p for p in products if not any(x.search(f"affected_product {p}") for _, x in _SYSTEMS)
-    }
+    services |= {product for product in products if not _is_system(product)}
     for target in said.get("attack_target", ()):
         (services if _SERVING.search(target) else systems).add(target)
     return _names(services), _names(systems)
+
+
+def _is_system(product: str) -> bool:
+    return any(pattern.search(f"affected_product {product}") for _, pattern in _SYSTEMS)
 
 
 def _names(found: set[str]) -> tuple[str, ...]:

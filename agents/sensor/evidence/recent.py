@@ -1,0 +1,99 @@
+"""The blocks of packets that came last, held as they are: where conversations are looked up.
+
+Nothing is done for a packet that nobody asks for: a block is held by reference, and looked through
+in columns when something in it was concluded from.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.sensor.evidence.citations import MAX_FRAME, Ends, Frame
+from agents.sensor.flows.packets import ICMP, ICMPV6, TCP, UDP, Packets
+from datasets.captures.pcap import RawPackets
+
+HELD_BYTES = 8 << 20
+"""Of the blocks that are held; the newest one stays, whatever it takes (4 MiB)."""
+HELD_PACKETS = 32_768
+MAX_FOUND = 256
+"""Packets of one conversation that are looked at: the newest."""
+_LAST_US = 2**32 * 1_000_000 - 1
+
+
+class RecentPackets:
+    """Bounded in bytes and packets; the oldest block goes first."""
+
+    def __init__(self, *, held_bytes: int = HELD_BYTES, held_packets: int = HELD_PACKETS) -> None:
+        self._most_bytes, self._most_packets = held_bytes, held_packets
+        self._blocks: deque[tuple[RawPackets, Packets]] = deque()
+        self.bytes = self.packets = 0
+        """Held just now."""
+
+    def add(self, raw: RawPackets, packets: Packets) -> None:
+        """Hold a block; ``packets`` are of it, by their ``index``."""
+        self._blocks.append((raw, packets))
+        self.bytes += len(raw.data)
+        self.packets += len(raw)
+        while len(self._blocks) > 1 and (
+            self.bytes > self._most_bytes or self.packets > self._most_packets
+        ):
+            old, _ = self._blocks.popleft()
+            self.bytes -= len(old.data)
+            self.packets -= len(old)
+
+    def conversation(self, ends: Ends, link_type: int) -> list[Frame]:
+        """Its packets among those that are held, oldest first, at most `MAX_FOUND`."""
+        found: list[Frame] = []
+        for raw, packets in reversed(self._blocks):
+            if raw.link_type != link_type:
+                continue
+            which = _of(ends, packets)[-(MAX_FOUND - len(found)) :]
+            found[:0] = [frame_of(raw, int(packets.index[number])) for number in which.tolist()]
+            if len(found) >= MAX_FOUND:
+                break
+        return found
+
+
+def frame_of(raw: RawPackets, index: int) -> Frame:
+    """A copy of one packet."""
+    begin, size = int(raw.offsets[index]), min(int(raw.lengths[index]), MAX_FRAME)
+    return Frame(
+        data=raw.data[begin : begin + size].tobytes(),
+        # A capture file may say any time; a pcap file holds those up to 2106.
+        time_us=min(max(int(raw.times_us[index]), 0), _LAST_US),
+        wire_length=max(int(raw.wire_lengths[index]), size),
+    )
+
+
+def ends_of(packets: Packets, number: int) -> Ends:
+    """The conversation of a packet, the packet's sender first."""
+    protocol = int(packets.protocol[number])
+    ported = protocol in (TCP, UDP)
+    return Ends(
+        protocol,
+        packets.src[number].tobytes(),
+        int(packets.src_port[number]) if ported else 0,
+        packets.dst[number].tobytes(),
+        int(packets.dst_port[number]) if ported else 0,
+    )
+
+
+def _of(ends: Ends, packets: Packets) -> NDArray[np.int64]:
+    one = np.frombuffer(ends.one, np.uint8)
+    other = np.frombuffer(ends.other, np.uint8)
+    # Ports first: they are compared at once, and few packets are left for the addresses.
+    some = np.flatnonzero(packets.protocol == ends.protocol)
+    if ends.protocol not in (ICMP, ICMPV6):
+        source, target = packets.src_port[some], packets.dst_port[some]
+        there = (source == ends.one_port) & (target == ends.other_port)
+        back = (source == ends.other_port) & (target == ends.one_port)
+        if ends.one_port or ends.other_port:
+            some = some[there | back]
+    sender, receiver = packets.src[some], packets.dst[some]
+    there = (sender == one).all(axis=1) & (receiver == other).all(axis=1)
+    back = (sender == other).all(axis=1) & (receiver == one).all(axis=1)
+    found: NDArray[np.int64] = some[there | back]
+    return found

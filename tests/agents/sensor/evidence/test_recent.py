@@ -1,0 +1,57 @@
+"""Conversations among the blocks that came last."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.sensor.evidence.recent import MAX_FOUND, RecentPackets, ends_of, frame_of
+from agents.sensor.flows.decode import decode
+from datasets.captures.pcap import RawPackets, read_capture
+
+SAMPLES = Path(str(files("datasets").joinpath("samples")))
+
+
+def blocks(name: str, size: int = 4096) -> list[RawPackets]:
+    return list(read_capture(SAMPLES / f"{name}.pcap.xz", block_bytes=size))
+
+
+@pytest.mark.parametrize("name", ["web-traversal", "udp-scan", "icmp-sweep", "syn-scan-ipv6"])
+def test_a_conversation_is_found_whole_across_blocks(name: str) -> None:
+    recent = RecentPackets()
+    wanted: dict[object, list[bytes]] = {}
+    for raw in blocks(name):
+        packets = decode(raw)
+        recent.add(raw, packets)
+        for number in range(len(packets)):
+            ends = ends_of(packets, number)
+            key = min(ends, ends.turned(), key=repr)
+            wanted.setdefault(key, []).append(raw.frame(int(packets.index[number])))
+    assert len(wanted) > 1
+    for ends, whole in list(wanted.items())[:50]:
+        for either in (ends, ends.turned()):  # type: ignore[attr-defined]
+            found = recent.conversation(either, raw.link_type)
+            assert [frame.data for frame in found] == whole[-MAX_FOUND:]
+        assert recent.conversation(ends, 999) == []  # type: ignore[arg-type]
+
+
+def test_what_is_held_is_bounded_and_the_oldest_goes_first() -> None:
+    recent = RecentPackets(held_bytes=40_000, held_packets=100)
+    made = blocks("syn-scan")
+    for raw in made:
+        recent.add(raw, decode(raw))
+        assert recent.packets <= max(100, len(raw)) and recent.bytes <= max(40_000, len(raw.data))
+    first, last = decode(made[0]), decode(made[-1])
+    assert recent.conversation(ends_of(last, 0), made[-1].link_type)
+    assert recent.conversation(ends_of(first, 0), made[0].link_type) == []
+
+
+@pytest.mark.parametrize("time_us", [-1, -(2**63), 2**63 - 1])
+def test_times_of_any_kind_fit_into_a_capture(time_us: int) -> None:
+    (raw,) = blocks("arp-sweep", 1 << 22)
+    times = np.full(len(raw), time_us, np.int64)
+    odd = RawPackets(raw.data, raw.offsets, raw.lengths, raw.wire_lengths, times, raw.link_type)
+    assert 0 <= frame_of(odd, 0).time_us < 2**32 * 1_000_000
