@@ -38,7 +38,7 @@ class MarkedPackets:
 
     def add(self, raw: RawPackets, packets: Packets, marks: Marks | None) -> None:
         """``marks``: by their ``index`` of ``packets``, those of repeated segments taken out."""
-        self._recent.add(raw, packets)
+        self._recent.add(raw)
         if marks is None or not len(marks.index):
             return
         said = (marks.failed_logins > 0) | (marks.login_attempts > 0)

@@ -43,9 +43,9 @@ class MatchedPackets:
         """unheld: matches whose frame could not wait; held_back, lost: citations not made, since
         there were enough, or nobody took them."""
 
-    def add(self, raw: RawPackets, packets: Packets) -> None:
+    def add(self, raw: RawPackets) -> None:
         """A block, before what matched in it."""
-        self._recent.add(raw, packets)
+        self._recent.add(raw)
 
     def hold(
         self, raw: RawPackets, packets: Packets, number: int, *, answers: bool, real: bool

@@ -1,26 +1,41 @@
 """The blocks of packets that came last, held as they are: where conversations are looked up.
 
-Nothing is done for a packet that nobody asks for: a block is held by reference, and looked through
-in columns when something in it was concluded from.
+Nothing is done for a packet that nobody asks for: a block is held by reference, as it was captured,
+and decoded again when something was concluded from one of its neighbours. Holding the columns as
+well would cost the sensor more than making them again for the few that are asked for.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.evidence.citations import MAX_FRAME, Ends, Frame
+from agents.sensor.flows.decode import decode
 from agents.sensor.flows.packets import ICMP, ICMPV6, TCP, UDP, Packets
 from datasets.captures.pcap import RawPackets
 
-HELD_BYTES = 8 << 20
-"""Of the blocks that are held; the newest one stays, whatever it takes (4 MiB)."""
-HELD_PACKETS = 32_768
+HELD_BYTES = 4 << 20
+"""Of the blocks that are held; the newest one stays, whatever it takes."""
+HELD_PACKETS = 16_384
 MAX_FOUND = 256
 """Packets of one conversation that are looked at: the newest."""
 _LAST_US = 2**32 * 1_000_000 - 1
+
+
+@dataclass(slots=True)
+class _Block:
+    raw: RawPackets
+    packets: Packets | None = None
+
+    def decoded(self) -> Packets:
+        """Its columns, kept from the first time on: who is asked for once is asked for again."""
+        if self.packets is None:
+            self.packets = decode(self.raw)
+        return self.packets
 
 
 class RecentPackets:
@@ -28,28 +43,30 @@ class RecentPackets:
 
     def __init__(self, *, held_bytes: int = HELD_BYTES, held_packets: int = HELD_PACKETS) -> None:
         self._most_bytes, self._most_packets = held_bytes, held_packets
-        self._blocks: deque[tuple[RawPackets, Packets]] = deque()
+        self._blocks: deque[_Block] = deque()
         self.bytes = self.packets = 0
         """Held just now."""
 
-    def add(self, raw: RawPackets, packets: Packets) -> None:
-        """Hold a block; ``packets`` are of it, by their ``index``."""
-        self._blocks.append((raw, packets))
+    def add(self, raw: RawPackets) -> None:
+        """Hold a block."""
+        self._blocks.append(_Block(raw))
         self.bytes += len(raw.data)
         self.packets += len(raw)
         while len(self._blocks) > 1 and (
             self.bytes > self._most_bytes or self.packets > self._most_packets
         ):
-            old, _ = self._blocks.popleft()
+            old = self._blocks.popleft().raw
             self.bytes -= len(old.data)
             self.packets -= len(old)
 
     def conversation(self, ends: Ends, link_type: int) -> list[Frame]:
         """Its packets among those that are held, oldest first, at most `MAX_FOUND`."""
         found: list[Frame] = []
-        for raw, packets in reversed(self._blocks):
+        for block in reversed(self._blocks):
+            raw = block.raw
             if raw.link_type != link_type:
                 continue
+            packets = block.decoded()
             which = _of(ends, packets)[-(MAX_FOUND - len(found)) :]
             found[:0] = [frame_of(raw, int(packets.index[number])) for number in which.tolist()]
             if len(found) >= MAX_FOUND:

@@ -150,7 +150,7 @@ class SignatureAlerts:
         packets = decode(raw)
         now_us = int(packets.time_us[-1]) if len(packets) else 0
         if self.evidence is not None:
-            self.evidence.add(raw, packets)
+            self.evidence.add(raw)
         loose, left = self._tunnels.sort(packets)
         if loose is not None:
             self._match(raw, packets.take(loose), apart=True)

@@ -81,7 +81,7 @@ def test_forged_matches_leave_room_for_real_ones_and_are_counted() -> None:
     evidence = MatchedPackets()
     raw = forged(4_000, 1_400)
     packets = decode(raw)
-    evidence.add(raw, packets)
+    evidence.add(raw)
     held = [evidence.hold(raw, packets, n, answers=False, real=False) for n in range(len(raw))]
     waiting = [one for one in held if one is not None]
     assert sum(len(one.frame.data) for one in waiting) <= HELD_BYTES

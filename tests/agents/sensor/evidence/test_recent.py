@@ -25,7 +25,7 @@ def test_a_conversation_is_found_whole_across_blocks(name: str) -> None:
     wanted: dict[object, list[bytes]] = {}
     for raw in blocks(name):
         packets = decode(raw)
-        recent.add(raw, packets)
+        recent.add(raw)
         for number in range(len(packets)):
             ends = ends_of(packets, number)
             key = min(ends, ends.turned(), key=repr)
@@ -42,7 +42,7 @@ def test_what_is_held_is_bounded_and_the_oldest_goes_first() -> None:
     recent = RecentPackets(held_bytes=40_000, held_packets=100)
     made = blocks("syn-scan")
     for raw in made:
-        recent.add(raw, decode(raw))
+        recent.add(raw)
         assert recent.packets <= max(100, len(raw)) and recent.bytes <= max(40_000, len(raw.data))
     first, last = decode(made[0]), decode(made[-1])
     assert recent.conversation(ends_of(last, 0), made[-1].link_type)
