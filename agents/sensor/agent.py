@@ -22,7 +22,7 @@ from agents.messages.acl import AclMessage
 from agents.sensor.capture.dissection import dissect_layers
 from agents.sensor.capture.opener import DirectOpener, SocketOpener, start_opener
 from agents.sensor.capture.packet_sources import Sources
-from agents.sensor.evidence.answers import EvidenceDesk
+from agents.sensor.evidence.desk import EvidenceDesk
 from agents.sensor.evidence.store import EvidenceStore
 from agents.sensor.inputs.follower import Follower
 from ontology.records import Alert, ConnectionBatch, Record, Role

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.sensor.evidence.citation_shares import CitationShares
 from agents.sensor.evidence.citations import Citation, cite
 from agents.sensor.evidence.recent import RecentPackets, ends_of, frame_of
-from agents.sensor.evidence.shares import CitationShares
 from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import Packets
 from datasets.captures.pcap import RawPackets
@@ -65,7 +65,7 @@ class MarkedPackets:
                 self.lost += 1
                 continue
             cited = frame_of(raw, int(packets.index[number]))
-            around = self._recent.conversation(ends, raw.link_type)
+            around = self._recent.conversation(ends, raw.link_type, packets)
             self._made.append(cite(ends, cited, around, link_type=raw.link_type, proven=proven))
 
     def take(self) -> list[Citation]:

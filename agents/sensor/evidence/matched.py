@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from agents.sensor.evidence.citation_shares import CitationShares
 from agents.sensor.evidence.citations import Citation, Ends, Frame, cite
 from agents.sensor.evidence.recent import RecentPackets, ends_of, frame_of
-from agents.sensor.evidence.shares import CitationShares
 from agents.sensor.flows.packets import Packets
 from datasets.captures.pcap import RawPackets
 

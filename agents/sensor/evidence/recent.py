@@ -59,14 +59,21 @@ class RecentPackets:
             self.bytes -= len(old.data)
             self.packets -= len(old)
 
-    def conversation(self, ends: Ends, link_type: int) -> list[Frame]:
-        """Its packets among those that are held, oldest first, at most `MAX_FOUND`."""
+    def conversation(
+        self, ends: Ends, link_type: int, newest: Packets | None = None
+    ) -> list[Frame]:
+        """Its packets among those that are held, oldest first, at most `MAX_FOUND`.
+
+        ``newest``: the columns of the newest block, if somebody has them.
+        """
         found: list[Frame] = []
         for block in reversed(self._blocks):
             raw = block.raw
             if raw.link_type != link_type:
+                newest = None
                 continue
-            packets = block.decoded()
+            packets = newest if newest is not None else block.decoded()
+            newest = None
             which = _of(ends, packets)[-(MAX_FOUND - len(found)) :]
             found[:0] = [frame_of(raw, int(packets.index[number])) for number in which.tolist()]
             if len(found) >= MAX_FOUND:

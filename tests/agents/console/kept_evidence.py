@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from agents.sensor.capture.dissection import dissect_layers
-from agents.sensor.evidence.answers import EvidenceDesk
+from agents.sensor.evidence.desk import EvidenceDesk
 from agents.sensor.evidence.matched import MatchedPackets
 from agents.sensor.evidence.store import EvidenceStore
 from agents.sensor.signatures.alerts import SignatureAlerts

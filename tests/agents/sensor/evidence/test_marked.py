@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agents.sensor.core import SensorCore
+from agents.sensor.evidence.citation_shares import PER_PLACE
 from agents.sensor.evidence.citations import Citation
 from agents.sensor.evidence.marked import MAX_WAITING, MarkedPackets
-from agents.sensor.evidence.shares import PER_PLACE
 from datasets.captures.pcap import read_capture
 
 SAMPLES = Path(str(files("datasets").joinpath("samples")))

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.sensor.evidence.citation_shares import UNPROVEN
 from agents.sensor.evidence.citations import Citation
 from agents.sensor.evidence.matched import HELD_BYTES, HELD_PER_SOURCE, MatchedPackets
-from agents.sensor.evidence.shares import UNPROVEN
 from agents.sensor.flows.decode import decode
 from agents.sensor.signatures.alerts import SignatureAlerts
 from datasets.captures.pcap import RawPackets, read_capture

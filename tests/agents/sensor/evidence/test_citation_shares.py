@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.sensor.evidence.shares import (
+from agents.sensor.evidence.citation_shares import (
     PER_PLACE,
     PER_SOURCE,
     PROVEN,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents.sensor.capture.dissection import dissect_layers
-from agents.sensor.evidence.answers import NOTHING, EvidenceDesk
+from agents.sensor.evidence.desk import NOTHING, EvidenceDesk
 from agents.sensor.evidence.matched import MatchedPackets
 from agents.sensor.evidence.store import EvidenceStore
 from agents.sensor.signatures.alerts import SignatureAlerts
