@@ -65,7 +65,7 @@ class MarkedPackets:
                 self.lost += 1
                 continue
             cited = frame_of(raw, int(packets.index[number]))
-            around = self._recent.conversation(ends, raw.link_type, packets)
+            around = self._recent.conversation(ends, raw.link_type, now_us, packets)
             self._made.append(cite(ends, cited, around, link_type=raw.link_type, proven=proven))
 
     def take(self) -> list[Citation]:

@@ -93,7 +93,7 @@ class MatchedPackets:
             cite(
                 ends,
                 held.frame,
-                self._recent.conversation(ends, held.link_type),
+                self._recent.conversation(ends, held.link_type, now_us),
                 link_type=held.link_type,
                 signature=signature,
                 proven=proven,

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from agents.sensor.evidence.citations import MAX_FRAME, Ends, Frame
 from agents.sensor.flows.decode import decode
-from agents.sensor.flows.packets import ICMP, ICMPV6, TCP, UDP, Packets
+from agents.sensor.flows.packets import ACK, SYN, TCP, UDP, Packets
 from datasets.captures.pcap import RawPackets
 
 HELD_BYTES = 4 << 20
 """Of the blocks that are held; the newest one stays, whatever it takes."""
 HELD_PACKETS = 16_384
-MAX_FOUND = 256
-"""Packets of one conversation that are looked at: the newest."""
+MAX_FOUND = 80
+"""Packets of one conversation that are copied: those nearest a time, besides the first of a block."""
+_FIRST = 4
 _LAST_US = 2**32 * 1_000_000 - 1
 
 
@@ -60,9 +61,9 @@ class RecentPackets:
             self.packets -= len(old)
 
     def conversation(
-        self, ends: Ends, link_type: int, newest: Packets | None = None
+        self, ends: Ends, link_type: int, at_us: int, newest: Packets | None = None
     ) -> list[Frame]:
-        """Its packets among those that are held, oldest first, at most `MAX_FOUND`.
+        """Its packets among those that are held, oldest first, some `MAX_FOUND` about ``at_us``.
 
         ``newest``: the columns of the newest block, if somebody has them.
         """
@@ -74,9 +75,10 @@ class RecentPackets:
                 continue
             packets = newest if newest is not None else block.decoded()
             newest = None
-            which = _of(ends, packets)[-(MAX_FOUND - len(found)) :]
+            which = _of(ends, packets)
+            whole, which = which, _near(which, packets, at_us, MAX_FOUND - len(found))
             found[:0] = [frame_of(raw, int(packets.index[number])) for number in which.tolist()]
-            if len(found) >= MAX_FOUND:
+            if len(found) >= MAX_FOUND or _opens(ends, packets, whole):
                 break
         return found
 
@@ -108,16 +110,31 @@ def ends_of(packets: Packets, number: int) -> Ends:
 def _of(ends: Ends, packets: Packets) -> NDArray[np.int64]:
     one = np.frombuffer(ends.one, np.uint8)
     other = np.frombuffer(ends.other, np.uint8)
-    # Ports first: they are compared at once, and few packets are left for the addresses.
-    some = np.flatnonzero(packets.protocol == ends.protocol)
-    if ends.protocol not in (ICMP, ICMPV6):
-        source, target = packets.src_port[some], packets.dst_port[some]
+    if ends.one_port or ends.other_port:
+        # Ports first: they are compared at once, and few packets are left for the rest.
+        source, target = packets.src_port, packets.dst_port
         there = (source == ends.one_port) & (target == ends.other_port)
         back = (source == ends.other_port) & (target == ends.one_port)
-        if ends.one_port or ends.other_port:
-            some = some[there | back]
+        some = np.flatnonzero(there | back)
+        some = some[packets.protocol[some] == ends.protocol]
+    else:
+        some = np.flatnonzero(packets.protocol == ends.protocol)
     sender, receiver = packets.src[some], packets.dst[some]
     there = (sender == one).all(axis=1) & (receiver == other).all(axis=1)
     back = (sender == other).all(axis=1) & (receiver == one).all(axis=1)
     found: NDArray[np.int64] = some[there | back]
     return found
+
+
+def _near(which: NDArray[np.int64], packets: Packets, at_us: int, room: int) -> NDArray[np.int64]:
+    """At most ``room`` of them, next to each other about a time, and the first few."""
+    if len(which) <= room:
+        return which
+    place = int(np.searchsorted(packets.time_us[which], at_us))
+    begin = max(0, min(place - room // 2, len(which) - room))
+    return np.union1d(which[:_FIRST], which[begin : begin + room])
+
+
+def _opens(ends: Ends, packets: Packets, which: NDArray[np.int64]) -> bool:
+    """Whether the conversation begins among these packets: nothing before is part of it."""
+    return ends.protocol == TCP and bool((packets.flags[which] & (SYN | ACK) == SYN).any())

@@ -33,9 +33,9 @@ def test_a_conversation_is_found_whole_across_blocks(name: str) -> None:
     assert len(wanted) > 1
     for ends, whole in list(wanted.items())[:50]:
         for either in (ends, ends.turned()):  # type: ignore[attr-defined]
-            found = recent.conversation(either, raw.link_type)
-            assert [frame.data for frame in found] == whole[-MAX_FOUND:]
-        assert recent.conversation(ends, 999) == []  # type: ignore[arg-type]
+            found = recent.conversation(either, raw.link_type, 0)
+            assert [frame.data for frame in found] == whole[:MAX_FOUND]
+        assert recent.conversation(ends, 999, 0) == []  # type: ignore[arg-type]
 
 
 def test_what_is_held_is_bounded_and_the_oldest_goes_first() -> None:
@@ -45,8 +45,29 @@ def test_what_is_held_is_bounded_and_the_oldest_goes_first() -> None:
         recent.add(raw)
         assert recent.packets <= max(100, len(raw)) and recent.bytes <= max(40_000, len(raw.data))
     first, last = decode(made[0]), decode(made[-1])
-    assert recent.conversation(ends_of(last, 0), made[-1].link_type)
-    assert recent.conversation(ends_of(first, 0), made[0].link_type) == []
+    assert recent.conversation(ends_of(last, 0), made[-1].link_type, 0)
+    assert recent.conversation(ends_of(first, 0), made[0].link_type, 0) == []
+
+
+def test_of_a_long_conversation_the_begin_and_the_packets_about_a_time_are_copied() -> None:
+    base = blocks("ssh-guess", 1 << 22)[0]
+    packets = decode(base)
+    ends = ends_of(packets, 0)
+    many = 500
+    raw = RawPackets(
+        base.data,
+        np.full(many, base.offsets[packets.index[0]]),
+        np.full(many, base.lengths[packets.index[0]]),
+        np.full(many, base.wire_lengths[packets.index[0]]),
+        np.arange(many, dtype=np.int64),
+        base.link_type,
+    )
+    recent = RecentPackets()
+    recent.add(raw)
+    for at_us in (0, 250, 499):
+        times = [frame.time_us for frame in recent.conversation(ends, raw.link_type, at_us)]
+        assert at_us in times and times[:4] == [0, 1, 2, 3] and times == sorted(times)
+        assert MAX_FOUND <= len(times) <= MAX_FOUND + 4
 
 
 @pytest.mark.parametrize("time_us", [-1, -(2**63), 2**63 - 1])
