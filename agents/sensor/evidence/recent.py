@@ -22,7 +22,7 @@ HELD_BYTES = 4 << 20
 """Of the blocks that are held; the newest one stays, whatever it takes."""
 HELD_PACKETS = 16_384
 MAX_FOUND = 80
-"""Packets of one conversation that are copied: those nearest a time, besides the first of a block."""
+"""Packets of one conversation that are copied: those nearest a time, and the first of a block."""
 _FIRST = 4
 _LAST_US = 2**32 * 1_000_000 - 1
 
