@@ -13,6 +13,7 @@ COMMANDS = {
     "status": "are the agents up, connected and healthy?",
     "check": "check a honeynet.toml",
     "enrol": "keys and accounts for the agents of another host",
+    "alerts": "list and show alerts, with the packet that each rests on",
     "blocks": "list, add, lift, extend blocks",
     "messages": "what agents say to each other, with fragments and filters",
     "records": "captures to KDD Cup 99 connection records",

@@ -31,9 +31,14 @@ _PROPERTY = {
     "own_addresses": IDPS.hasOwnAddress,
     "routers": IDPS.hasRouter,
     "broadcasts": IDPS.hasBroadcastAddress,
+    "alert": IDPS.evidenceOf,
     "alerts": IDPS.restsOnAlert,
     "host": IDPS.observedOnHost,
     "host_events": IDPS.restsOnHostEvent,
+    "signatures": IDPS.matchedSignature,
+    "cves": IDPS.cve,
+    "affected_services": IDPS.affectedService,
+    "affected_systems": IDPS.affectedSystem,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
     "cause": IDPS.causedBy,
@@ -65,7 +70,8 @@ _PROPERTY = {
 }
 _REFERENCES = frozenset(
     {
-        *("alerts", "incident", "decision", "query", "cause", "ban", "blocks", "confirmed"),
+        *("alert", "signatures", "alerts", "incident", "decision", "query", "cause", "ban"),
+        *("blocks", "confirmed"),
         *("received", "agent", "announcement", "host_events"),
     }
 )

@@ -69,6 +69,8 @@ INDICATORS = (
     "VersionProbe",
     "TrustChange",
     "FormLogin",
+    "ServiceControl",
+    "ServiceTakeover",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

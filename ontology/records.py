@@ -26,6 +26,7 @@ from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
 from ontology.observed_data import ObservedData as ObservedData
 from ontology.oversight import OversightRecord
+from ontology.packet_evidence import PacketEvidence as PacketEvidence
 from ontology.ranges import MAX_TIME_US as MAX_TIME_US
 from ontology.ranges import check_member as _check_member
 from ontology.ranges import check_time as _check_time
@@ -95,6 +96,14 @@ class Alert:
     analyzer: str
     explanation: str
     """Why, in a sentence a person can check: counts, ports, flags, cluster and distance."""
+    signatures: tuple[str, ...] = ()
+    """Individuals of class ``Signature`` that matched, at most 16, sorted."""
+    cves: tuple[str, ...] = ()
+    """Vulnerabilities that they name, ``CVE-YYYY-NNNN``, at most 16, sorted."""
+    affected_services: tuple[str, ...] = ()
+    """Protocols and products that they are about, at most 16, sorted."""
+    affected_systems: tuple[str, ...] = ()
+    """Systems that they name, at most 16, sorted."""
     stage: AlertStage = "original"
     """AFF: ``original`` (analyzer), ``junior`` (filtered), ``senior`` (fused and assessed)."""
     host_events: tuple[str, ...] = ()
@@ -329,6 +338,7 @@ Record = (
     ConnectionBatch
     | HostEvent
     | Alert
+    | PacketEvidence
     | Incident
     | Decision
     | Block

@@ -69,6 +69,7 @@ class Classes:
     DatabaseBruteForce: Final = _term("DatabaseBruteForce")
     Decision: Final = _term("Decision")
     DenialOfService: Final = _term("DenialOfService")
+    DhcpStarvation: Final = _term("DhcpStarvation")
     DisplayCapture: Final = _term("DisplayCapture")
     Event: Final = _term("Event")
     Exploit: Final = _term("Exploit")
@@ -117,6 +118,7 @@ class Classes:
     ModelVariable: Final = _term("ModelVariable")
     MultiHoneypotScanIncident: Final = _term("MultiHoneypotScanIncident")
     MultihopIntrusion: Final = _term("MultihopIntrusion")
+    NeighbourFlood: Final = _term("NeighbourFlood")
     Network: Final = _term("Network")
     NetworkNode: Final = _term("NetworkNode")
     NodeUnderBufferOverflow: Final = _term("NodeUnderBufferOverflow")
@@ -128,12 +130,14 @@ class Classes:
     OntologyAgent: Final = _term("OntologyAgent")
     OntologyChanged: Final = _term("OntologyChanged")
     OutgoingAttack: Final = _term("OutgoingAttack")
+    OutgoingBeacon: Final = _term("OutgoingBeacon")
     OutgoingBruteForce: Final = _term("OutgoingBruteForce")
     OutgoingContact: Final = _term("OutgoingContact")
     OutgoingExploit: Final = _term("OutgoingExploit")
     OutgoingFlood: Final = _term("OutgoingFlood")
     OutgoingScan: Final = _term("OutgoingScan")
     OwnHostFinding: Final = _term("OwnHostFinding")
+    PacketEvidence: Final = _term("PacketEvidence")
     PathTraversal: Final = _term("PathTraversal")
     Penetration: Final = _term("Penetration")
     PingOfDeath: Final = _term("PingOfDeath")
@@ -151,6 +155,7 @@ class Classes:
     RemoteOverflow: Final = _term("RemoteOverflow")
     RemoteShell: Final = _term("RemoteShell")
     ResourceExhaustion: Final = _term("ResourceExhaustion")
+    RogueRouter: Final = _term("RogueRouter")
     RootAccess: Final = _term("RootAccess")
     Rootkit: Final = _term("Rootkit")
     RpcProbe: Final = _term("RpcProbe")
@@ -207,6 +212,7 @@ class ObjectProperties:
     correlatedWith: Final = _term("correlatedWith")
     describesHost: Final = _term("describesHost")
     directedTo: Final = _term("directedTo")
+    evidenceOf: Final = _term("evidenceOf")
     firstTerm: Final = _term("firstTerm")
     generatedBy: Final = _term("generatedBy")
     hasBlock: Final = _term("hasBlock")
@@ -224,6 +230,7 @@ class ObjectProperties:
     involvesSource: Final = _term("involvesSource")
     involvesTarget: Final = _term("involvesTarget")
     knownBy: Final = _term("knownBy")
+    matchedSignature: Final = _term("matchedSignature")
     multiHoneypotScan: Final = _term("multiHoneypotScan")
     observedOnHost: Final = _term("observedOnHost")
     ofPredicate: Final = _term("ofPredicate")
@@ -251,6 +258,7 @@ class DataProperties:
     actor: Final = _term("actor")
     addressFamily: Final = _term("addressFamily")
     advice: Final = _term("advice")
+    affectedService: Final = _term("affectedService")
     affectedSystem: Final = _term("affectedSystem")
     agentName: Final = _term("agentName")
     agentRole: Final = _term("agentRole")
@@ -268,9 +276,11 @@ class DataProperties:
     blockState: Final = _term("blockState")
     boundTo: Final = _term("boundTo")
     capability: Final = _term("capability")
+    captureData: Final = _term("captureData")
     caseCount: Final = _term("caseCount")
     changedDateTime: Final = _term("changedDateTime")
     changedUs: Final = _term("changedUs")
+    citedPacket: Final = _term("citedPacket")
     classification: Final = _term("classification")
     classtype: Final = _term("classtype")
     clientFingerprint: Final = _term("clientFingerprint")
@@ -293,6 +303,7 @@ class DataProperties:
     decisionScope: Final = _term("decisionScope")
     destinationPorts: Final = _term("destinationPorts")
     detail: Final = _term("detail")
+    dissection: Final = _term("dissection")
     dropped: Final = _term("dropped")
     dtpname: Final = _term("dtpname")
     durationFactor: Final = _term("durationFactor")
@@ -304,6 +315,7 @@ class DataProperties:
     endedUs: Final = _term("endedUs")
     eventKind: Final = _term("eventKind")
     evidencedBy: Final = _term("evidencedBy")
+    evidencePackets: Final = _term("evidencePackets")
     executable: Final = _term("executable")
     expiresDateTime: Final = _term("expiresDateTime")
     expiresUs: Final = _term("expiresUs")
@@ -336,6 +348,7 @@ class DataProperties:
     networkAddress: Final = _term("networkAddress")
     node: Final = _term("node")
     observedPort: Final = _term("observedPort")
+    omittedPackets: Final = _term("omittedPackets")
     onAssetClass: Final = _term("onAssetClass")
     onAttackClass: Final = _term("onAttackClass")
     onService: Final = _term("onService")
@@ -470,6 +483,7 @@ PARENTS: Final[dict[str, str]] = {
     "UdpFlood": "Flood",
     "IcmpFlood": "Flood",
     "AckFlood": "Flood",
+    "NeighbourFlood": "Flood",
     "AmplificationFlood": "Flood",
     "Exploit": "Penetration",
     "WebAttack": "Exploit",
@@ -481,6 +495,7 @@ PARENTS: Final[dict[str, str]] = {
     "RootAccess": "PrivilegeEscalation",
     "Spoofing": "Attack",
     "ArpSpoofing": "Spoofing",
+    "RogueRouter": "Spoofing",
     "SequencePrediction": "Spoofing",
     "SpoofedLogin": "Spoofing",
     "OutgoingAttack": "Attack",
@@ -488,6 +503,7 @@ PARENTS: Final[dict[str, str]] = {
     "OutgoingFlood": "OutgoingAttack",
     "OutgoingBruteForce": "OutgoingAttack",
     "OutgoingExploit": "OutgoingAttack",
+    "OutgoingBeacon": "OutgoingAttack",
     "OutgoingContact": "OutgoingAttack",
     "RpcProbe": "Scan",
     "RemoteShell": "Exploit",
@@ -500,6 +516,7 @@ PARENTS: Final[dict[str, str]] = {
     "FragmentAttack": "DenialOfService",
     "PingOfDeath": "FragmentAttack",
     "ResourceExhaustion": "DenialOfService",
+    "DhcpStarvation": "ResourceExhaustion",
     "MailFlood": "Flood",
     "Worm": "Exploit",
     "SnmpBruteForce": "BruteForce",

@@ -41,6 +41,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "datasets/recipe/login_traffic.py",
         "datasets/recipe/peers.py",
         "datasets/recipe/scenario_traffic.py",
+        "datasets/recipe/service_stand_ins.py",
         "datasets/recipe/spoof.py",
     ),
     "one algorithm in several files: test_table compares rounds and automaton packet by packet": (

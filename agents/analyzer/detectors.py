@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from agents import plugins
+from agents.analyzer.beacons import Beacons
 from agents.analyzer.contacts import HoneypotContacts, Novelty, WebAttacks
 from agents.analyzer.findings import Detector, Reporter, View
 from agents.analyzer.floods import Floods
+from agents.analyzer.icmp_tunnels import IcmpTunnels
 from agents.analyzer.idle_scans import IdleScans
 from agents.analyzer.logins import Logins
+from agents.analyzer.open_services import OpenServices
 from agents.analyzer.outgoing import Outgoing
 from agents.analyzer.plugin_guard import Guarded
+from agents.analyzer.reflections import Reflections
 from agents.analyzer.scans import PortScans, Sweeps
+from agents.analyzer.scattered_floods import ScatteredFloods
 from agents.analyzer.sequence_prediction import SequencePrediction
 from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert
@@ -57,6 +62,16 @@ def floods(_: DetectorOptions) -> Detector:
     return Floods()
 
 
+def scattered_floods(_: DetectorOptions) -> Detector:
+    """Too much for one network."""
+    return ScatteredFloods()
+
+
+def reflections(_: DetectorOptions) -> Detector:
+    """SYN-ACKs that nobody asked for."""
+    return Reflections()
+
+
 def web_attacks(_: DetectorOptions) -> Detector:
     """Marks of web attacks in payloads."""
     return WebAttacks()
@@ -87,6 +102,21 @@ def outgoing(options: DetectorOptions) -> Detector:
     return Outgoing(options.honeypots)
 
 
+def beacons(options: DetectorOptions) -> Detector:
+    """Own hosts that call out at a steady pace."""
+    return Beacons(options.honeypots, options.protected)
+
+
+def icmp_tunnels(_: DetectorOptions) -> Detector:
+    """Echo replies that are none."""
+    return IcmpTunnels()
+
+
+def open_services(options: DetectorOptions) -> Detector:
+    """Services without a lock, told to let somebody in."""
+    return OpenServices(options.honeypots)
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -100,9 +130,14 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "sequence-prediction": sequence_prediction,
     "logins": logins,
     "floods": floods,
+    "scattered-floods": scattered_floods,
+    "reflections": reflections,
     "web-attacks": web_attacks,
+    "open-services": open_services,
     "honeypot-contacts": honeypot_contacts,
+    "icmp-tunnels": icmp_tunnels,
     "outgoing": outgoing,
+    "beacons": beacons,
     "novelty": novelty,
 }
 """In the order in which they look; a default of settings, the names of the entry points."""

@@ -70,7 +70,7 @@ IDLE_US = 60 * SECOND
 
 
 @dataclass(slots=True)
-class _Flow:
+class Flow:
     """Traffic of one kind to one target (and port)."""
 
     finding: Finding = field(default_factory=Finding)
@@ -161,7 +161,7 @@ class Floods:
     """SYN, UDP, ICMP, ACK floods and amplification."""
 
     def __init__(self) -> None:
-        self._flows = Table(_Flow, MAX_TARGETS, entry=FLOW, shed=_Flow.shed)
+        self._flows = Table(Flow, MAX_TARGETS, entry=FLOW, shed=Flow.shed)
 
     def counters(self) -> dict[str, int]:
         return {"flood_evicted": self._flows.evicted, "flood_lightened": self._flows.lightened}
@@ -194,7 +194,7 @@ class Floods:
         alerts += self._reflected(view, reporter, reflected & ~group)
         return alerts
 
-    def _flow(self, kind: str, port: int, view: View, rows: NDArray[np.int64]) -> _Flow:
+    def _flow(self, kind: str, port: int, view: View, rows: NDArray[np.int64]) -> Flow:
         key = (kind, view.targets[view.target[rows[0]]], port)
         flow = self._flows.get(key)
         finding = flow.finding
@@ -250,7 +250,7 @@ class Floods:
 
     def _report(
         self,
-        flow: _Flow,
+        flow: Flow,
         reporter: Reporter,
         kind: str,
         protocol: int,

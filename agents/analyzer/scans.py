@@ -28,6 +28,8 @@ STEALTH_PORTS = 5
 """FIN, NULL and Xmas first packets do not occur in ordinary traffic: five ports will do."""
 PROTOCOLS = 5
 """Distinct IP protocols besides TCP, UDP and ICMP; hosts that talk two (ESP, GRE) are common."""
+ACK_PACKETS = 3
+"""Of one connection that ask whether a host lives; nmap repeats a ping once, masscan twice."""
 PROBED_PORTS = 2
 """Ports with a version probe in the payload; one may be a health check."""
 MAX_PAIRS = 10_000
@@ -48,6 +50,8 @@ STEALTH_FLAGS = tuple(flags for flags in _STEALTH if flags not in (ACK, FIN | AC
 """Flags of first packets that no stack sends."""
 # Uses of one table, besides TCP and UDP.
 _STEALTH_TAG, _VERIFIED_TAG, _PROTOCOLS_TAG = 64, 128, 255
+# Of the other table, besides the protocols' numbers.
+_ACK_TAG = 64
 # Both also end connections that began before the capture did.
 _LATE = ("AckScan", "MaimonScan")
 _FLAG_WORDS = {
@@ -285,8 +289,53 @@ class Sweeps:
         alerts += self._sweep(
             view, reporter, "TcpSweep", TCP, view.syn & view.initiated & ~view.crowd, failed, port
         )
+        alerts += self._ack_pings(view, reporter)
         alerts += self._sweep(view, reporter, "UdpSweep", UDP, self._asked(view), unanswered, port)
         alerts += self._sweep(view, reporter, "ArpSweep", ARP, view.arp, unanswered, nowhere)
+        return alerts
+
+    def _ack_pings(self, view: View, reporter: Reporter) -> list[Alert]:
+        """Lone ACKs to one port of many hosts: who lives answers RST, whatever runs there.
+
+        Keep-alives of connections that the capture never saw begin look alike one by one, but each
+        comes from a port of its own; who makes packets by hand uses few.
+        """
+        table = view.rows
+        mask = (
+            view.tcp
+            & (table["orig_flags"] == ACK)
+            & (table["resp_flags"] & ~np.uint8(RST) == 0)
+            & (table["orig_bytes"] == 0)
+            & (table["orig_packets"] <= ACK_PACKETS)
+            & ~((table["src_port"] < 1024) & (table["dst_port"] >= 1024))
+            & ~view.verified
+        )
+        alerts = []
+        port = table["dst_port"]
+        for key, rows in self._tracks.ports(view, mask, _ACK_TAG, port, failed=mask, light=mask):
+            track = self._tracks.open(key, view, rows, "target", reporter.clusters)
+            track.finding.add(view, rows, reporter.clusters)
+            hosts = view.targets[view.target[rows]].tolist()
+            track.take(hosts, [True] * len(rows), view.end[rows].tolist(), track.finding.end_us)
+            if len(track.source_ports) < MAX_ITEMS:
+                track.source_ports.update(table["src_port"][rows].tolist())
+            self._tracks.weigh(key, track)
+            asked, _ = track.tally()
+            made = len(track.source_ports) * 4 <= asked
+            if asked < SILENT_HOSTS or not made or not track.finding.due("TcpSweep"):
+                continue
+            number = int(port[rows[0]])
+            claim = Claim(
+                classification="TcpSweep",
+                explanation=(
+                    f"ACKs that belong to no connection to port {number} of {asked} hosts in "
+                    f"{seconds(track.finding)}, from {len(track.source_ports)} source ports"
+                ),
+                confidence=certainty(asked, 0, SILENT_HOSTS),
+                protocol=TCP,
+                target_port=number,
+            )
+            alerts.append(reporter.alert(track.finding, claim))
         return alerts
 
     @staticmethod

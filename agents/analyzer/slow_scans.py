@@ -1,10 +1,10 @@
 """Scans too slow for the five-minute windows of `agents.analyzer.scans`: one probe now and then.
 
-Per source and host the distinct ports, per source and port the distinct hosts, each with the time
-it was last tried and whether that went nowhere, for a day. A new source begins as a first attempt,
-has an entry in a table of its own when it comes back, and moves to the lasting table when it has
-failed at `KNOWN` different things: sources that try once (a forged flood has millions) can't push
-out a scanner that comes back for the tenth time.
+Per source and host the distinct ports, per source and port (or ping) the distinct hosts, each with
+the time it was last tried and whether that went nowhere, for a day. A new source begins as a first
+attempt, has an entry in a table of its own when it comes back, and moves to the lasting table when
+it has failed at `KNOWN` different things: sources that try once (a forged flood has millions) can't
+push out a scanner that comes back for the tenth time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analyzer import scans
-from agents.analyzer.features import ACK, RST, TCP, UDP
+from agents.analyzer.features import ACK, ICMP, RST, TCP, UDP
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed
 from agents.analyzer.first_attempts import Attempt, FirstAttempts
 from agents.analyzer.tracks import WINDOW_US as FAST_US
@@ -113,13 +113,18 @@ class SlowScans:
         alerts: list[Alert] = []
         used = view.completed & ~view.probe
         real = view.verified
-        for protocol, tag, failed, good in (
-            (TCP, TCP, tcp_failed & ~real, used),
+        pinged = view.echo & ~group
+        silent = pinged & (rows["resp_packets"] == 0)
+        both = (True, False)
+        for protocol, tag, failed, good, ways in (
+            (TCP, TCP, tcp_failed & ~real, used, both),
             # Probes that can't be forged make a finding of their own.
-            (TCP, _VERIFIED_TAG, tcp_failed & real, used & real),
-            (UDP, UDP, udp_failed, asked & ~udp_failed),
+            (TCP, _VERIFIED_TAG, tcp_failed & real, used & real, both),
+            (UDP, UDP, udp_failed, asked & ~udp_failed, both),
+            # The monitor of a network pings all day as well, but most of its hosts answer.
+            (ICMP, ICMP, silent, pinged & ~silent, (False,)),
         ):
-            for vertical in (True, False):
+            for vertical in ways:
                 alerts += self._look(view, reporter, protocol, tag, failed, good, vertical)
         return alerts
 
@@ -240,6 +245,8 @@ class SlowScans:
         if vertical:
             ports = sorted(int(item) for item in track.tries)
             text = f"{failed} {what} ports without use ({listed(ports)})"
+        elif protocol == ICMP:
+            text = f"{failed} hosts pinged in vain"
         else:
             text = f"{failed} hosts asked in vain on {what} port {place!r}"
         share = min((failed - needed) / (4 * needed), 1.0)
@@ -251,6 +258,6 @@ class SlowScans:
             # Less sure than a fast scan: in a day more can happen by accident.
             confidence=0.55 + 0.3 * share,
             protocol=protocol,
-            target_port=None if vertical else int(place),
+            target_port=None if vertical or protocol == ICMP else int(place),
         )
         return [reporter.alert(finding, claim)]

@@ -193,8 +193,10 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
 
     # ---- other agents
 
-    async def _ask(self, role: Role, performative: str, record: Record, limit_s: float) -> Reply:
-        receivers = self.settings.jids(role)
+    async def _ask(
+        self, role: Role, performative: str, record: Record, limit_s: float, *, name: str = ""
+    ) -> Reply:
+        receivers = [jid for jid in self.settings.jids(role) if name in ("", jid)]
         if not receivers:
             raise NoAnswer(role, 0)
         return await self.ask(

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.responses import Response
 
-from agents.console import api_clusters, api_messages, api_ontology
+from agents.console import api_clusters, api_evidence, api_messages, api_ontology
 from agents.console.access import (
     COOKIE,
     Gate,
@@ -67,6 +67,7 @@ def create_app(
     app.add_middleware(Guard, any_host=behind_proxy)
     app.include_router(router)
     app.include_router(api_clusters.router)
+    app.include_router(api_evidence.router)
     app.include_router(api_messages.router)
     app.include_router(api_ontology.router)
     app.add_exception_handler(ActionError, _action_error)

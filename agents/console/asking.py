@@ -10,14 +10,14 @@ from ontology.records import Record, Role
 
 
 class Ask(Protocol):
-    """Asks the agent of a role.
+    """Asks the first agent of a role, or the one called ``name``.
 
     Raises: NoAnswer, RefusedByPeer; RuntimeError if it can't be asked just now; ValueError if a
         record can't be written.
     """
 
     async def __call__(
-        self, role: Role, performative: str, record: Record, limit_s: float
+        self, role: Role, performative: str, record: Record, limit_s: float, *, name: str = ""
     ) -> Reply: ...
 
 

@@ -142,6 +142,18 @@ class ConsoleClient:
         """Alerts behind incidents, newest first."""
         return cast(list[Json], self._call("GET", "alerts", params={"limit": limit}))
 
+    def alert(self, alert_id: str) -> Json:
+        """One alert and when the supervisor heard of it."""
+        return cast(Json, self._call("GET", f"alerts/{quote(alert_id, safe='')}"))
+
+    def evidence(self, alert_id: str) -> Json:
+        """The packet that an alert rests on, dissected; ``packets`` is 0 if none is kept."""
+        return cast(Json, self._call("GET", f"alerts/{quote(alert_id, safe='')}/evidence"))
+
+    def capture(self, alert_id: str) -> bytes:
+        """The conversation around that packet as a pcap file."""
+        return self._fetch("GET", f"alerts/{quote(alert_id, safe='')}/capture")[0]
+
     def audit(self, *, limit: int = 100) -> Json:
         """The audit trail, newest first, and the hash of its newest line."""
         return cast(Json, self._call("GET", "audit", params={"limit": limit}))
@@ -231,8 +243,28 @@ class ConsoleClient:
         body: Json | None = None,
     ) -> tuple[object, HTTPMessage]:
         """A good answer's JSON and headers. Raises: ConsoleError."""
-        # Pellet looks at facts before they are in force.
-        limit_s = KNOWLEDGE_TIMEOUT_S if path.startswith("ontology/") else TIMEOUT_S
+        text, headers = self._fetch(method, path, params=params, body=body)
+        return self._read(text), headers
+
+    def _read(self, text: bytes) -> object:
+        try:
+            content: object = json.loads(text)
+        except (json.JSONDecodeError, UnicodeDecodeError) as e:
+            raise ConsoleError(f"{self._path}: no console of ours: no JSON") from e
+        return content
+
+    def _fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str | int] | None = None,
+        body: Json | None = None,
+    ) -> tuple[bytes, HTTPMessage]:
+        """A good answer's body and headers. Raises: ConsoleError."""
+        # Pellet looks at facts before they are in force, and scapy at packets.
+        slow = path.startswith(("ontology/", "alerts/"))
+        limit_s = KNOWLEDGE_TIMEOUT_S if slow else TIMEOUT_S
         query = f"?{urlencode(params)}" if params else ""
         try:
             with closing(_Connection(self._path, limit_s)) as connection:
@@ -252,12 +284,9 @@ class ConsoleClient:
         except (OSError, HTTPException) as e:
             what = f"no console answers ({type(e).__name__})"
             raise ConsoleError(f"{self._path}: {what}; {self._hint}") from e
-        try:
-            content: object = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError) as e:
-            raise ConsoleError(f"{self._path}: no console of ours: no JSON") from e
         if 200 <= answer.status < 300:
-            return content, answer.headers
+            return text, answer.headers
+        content = self._read(text)
         detail = content.get("detail") if isinstance(content, dict) else None
         if answer.status == 401:
             detail = "the console doesn't know this token"

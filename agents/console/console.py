@@ -12,6 +12,7 @@ from agents.console.ban_requests import BanRequests
 from agents.console.clusters import ClusterNames
 from agents.console.doubts import doubted, doubts_about
 from agents.console.event_stream import Hub
+from agents.console.evidence import Evidence
 from agents.console.feed_intake import Intake, News
 from agents.console.knowledge import Knowledge
 from agents.console.message_monitor import MessageMonitor
@@ -54,6 +55,7 @@ class Console:
         self.bans = BanRequests(ask, self.intake, self._publish)
         self.clusters = ClusterNames(ask)
         self.knowledge = Knowledge(ask)
+        self.evidence = Evidence(ask, settings)
         self.messages = MessageMonitor(settings)
         self.gateways = tuple(sorted(n for role, n in settings.agents() if role == "reaction"))
         self._tell = tell

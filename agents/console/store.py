@@ -321,6 +321,11 @@ class ReadStore:
         sql = "SELECT view FROM alert ORDER BY received_us DESC, seq DESC LIMIT ?"
         return self._texts(sql, limit)
 
+    def alert(self, name: str) -> AlertView | None:
+        """One alert."""
+        found = self._texts("SELECT view FROM alert WHERE id = ?", name)
+        return AlertView.model_validate_json(found[0]) if found else None
+
     def audit(self, *, limit: int, before: int | None = None) -> list[str]:
         """`AuditView` each, newest first; ``before``: only lines with a smaller number."""
         edge = 2**63 - 1 if before is None else before

@@ -199,6 +199,10 @@ def _merge(a: _Group, b: _Group) -> _Group:
         confidence=max(x.confidence, y.confidence),
         explanation=spoken.alert.explanation,
         host_events=tuple(sorted({*x.host_events, *y.host_events})[:MAX_EVENTS_OF_ALERT]),
+        signatures=_names(x.signatures, y.signatures),
+        cves=_names(x.cves, y.cves),
+        affected_services=_names(x.affected_services, y.affected_services),
+        affected_systems=_names(x.affected_systems, y.affected_systems),
     )
     return _Group(
         alert=alert,
@@ -213,6 +217,10 @@ def _sample(a: tuple[Address, ...], b: tuple[Address, ...]) -> tuple[Address, ..
     both = sorted(set(a) | set(b), key=lambda address: (address.version, int(address)))
     # The smallest ones, so that the sample does not depend on the order of merging.
     return tuple(both[:MAX_SAMPLE])
+
+
+def _names(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*a, *b})[:MAX_SAMPLE])
 
 
 def _fused(group: _Group, before: list[_Group]) -> Fused:

@@ -29,7 +29,7 @@ TIMEOUT_S: Final = 5.0
 
 # The grammar wants no blank before a keyword (``1SERVICE`` is two tokens), so any place counts that
 # is not a variable or the local part of a name.
-_SERVICE = re.compile(r"(?<![:?$])service", re.IGNORECASE)
+_SERVICE = re.compile(r"(?<![:?$])(?<!:affected)service", re.IGNORECASE)
 _PREFIX = "query-"
 
 

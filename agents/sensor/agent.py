@@ -1,4 +1,8 @@
-"""The sensor agent: packets of the node's interfaces in, connection batches to its analyzer out."""
+"""The sensor agent: packets of the node's interfaces in, connection batches to its analyzer out.
+
+Receives an Alert as the description of what a console asks for (query-ref), and sends
+PacketEvidence: the packets that alerts rest on stay here (`agents.sensor.evidence`).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,11 @@ from agents.base.losses import Loss
 from agents.base.users import Users
 from agents.clock import now_us
 from agents.messages.acl import AclMessage
+from agents.sensor.capture.dissection import dissect_layers
 from agents.sensor.capture.opener import DirectOpener, SocketOpener, start_opener
 from agents.sensor.capture.packet_sources import Sources
+from agents.sensor.evidence.desk import EvidenceDesk
+from agents.sensor.evidence.store import EvidenceStore
 from agents.sensor.inputs.follower import Follower
 from ontology.records import Alert, ConnectionBatch, HostEvent, ObservedData, Record, Role
 
@@ -30,6 +37,10 @@ BATCH_S = 0.1
 """How often finished connections are sent."""
 COUNT_S = 0.5
 """How often what the sources count is shown."""
+KEEP_S = 1.0
+"""How often packets to cite are put on disk."""
+MAX_ASKED = 8
+"""Questions for evidence that wait; more are refused."""
 _KEEP_S = 600
 """A batch the analyzer has not taken after this is given up."""
 INPUT_S = 0.5
@@ -52,6 +63,8 @@ class Observation:
     followers: tuple[Follower, ...]
     """Of the logs of other tools."""
     signatures: MatchProcess | None
+    evidence: EvidenceStore
+    desk: EvidenceDesk
 
 
 class SensorAgent(BaseAgent[Observation]):
@@ -82,6 +95,7 @@ class SensorAgent(BaseAgent[Observation]):
         ),
         Loss("signatures.alerts_lost", "alerts of signatures lost, too many waited"),
         Loss("signatures.suppressed", "alerts of signatures held back, too many came"),
+        Loss("evidence.lost", "packets that alerts rest on not kept, too many came"),
         Loss("decode_errors", "reads of packets lost by a fault of our own, see the log"),
         Loss("alerts_lost", "alerts lost, too many waited"),
         Loss("evicted", "connections forgotten before their end, too many were open"),
@@ -89,6 +103,8 @@ class SensorAgent(BaseAgent[Observation]):
         Loss("thinned", "payloads not read, there were too many for the time there is", "payloads"),
         Loss("arp_evicted", "ARP claims forgotten, too many came"),
         Loss("arp_alerts_held_back", "alerts of ARP claims held back, too many came"),
+        Loss("watch_evicted", "what the sensor's watches followed was forgotten, too much came"),
+        Loss("watch_alerts_held_back", "alerts of the sensor's watches held back, too many came"),
         Loss("input.*.refused", "log {}: lines refused", "input.*.lines"),
         Loss("input.*.held_back", "log {}: host events left out, too many came"),
         Loss("input.*.overlong", "log {}: lines left out, too long", "input.*.lines"),
@@ -99,6 +115,9 @@ class SensorAgent(BaseAgent[Observation]):
         super().__init__(context)
         self._node = context.settings.node_named(context.node)
         self._analyzer = context.settings.jid("analyzer", context.node)
+        self._asked = 0
+        """Questions for evidence that wait."""
+        self._asking = asyncio.Lock()
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
@@ -131,6 +150,11 @@ class SensorAgent(BaseAgent[Observation]):
             others=others,
             opener=self.taken or DirectOpener(self._node.capture_filter),
         )
+        evidence = await asyncio.to_thread(
+            EvidenceStore, context.state_dir / "evidence.sqlite3", self.conditions
+        )
+        self.at_end(partial(asyncio.to_thread, evidence.close))
+        self.keeps(evidence.look, name="evidence")
         signatures: MatchProcess | None = None
         if self._node.signatures:
             # Imported late: sensors without rules need neither the parser nor Hyperscan.
@@ -145,6 +169,7 @@ class SensorAgent(BaseAgent[Observation]):
         self.at_end(partial(asyncio.to_thread, sources.stop))
         self.every(BATCH_S, self._send_batches, name="batches")
         self.every(COUNT_S, self._count, name="counters")
+        self.every(KEEP_S, self._keep, name="evidence")
         followers = tuple(
             Follower(
                 entry,
@@ -159,7 +184,9 @@ class SensorAgent(BaseAgent[Observation]):
             self.at_end(partial(asyncio.to_thread, follower.close))
         if followers:
             self.every(INPUT_S, self._read_inputs, name="inputs")
-        return Observation(sources, followers, signatures)
+        return Observation(
+            sources, followers, signatures, evidence, EvidenceDesk(evidence, dissect_layers)
+        )
 
     @property
     def capturing(self) -> set[str]:
@@ -172,12 +199,42 @@ class SensorAgent(BaseAgent[Observation]):
         return self.running.sources.counters()["packets"]
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """A sensor takes no orders."""
-        raise ValueError(f"a sensor does not handle {message.performative}")
+        """A sensor takes no orders; it says what it has kept."""
+        asked = records[0] if records else None
+        if message.performative != "query-ref" or not isinstance(asked, Alert):
+            raise ValueError(f"a sensor does not handle {message.performative}")
+        if self._asked >= MAX_ASKED:
+            await self.reply(message, "refuse", [])
+            return
+        self._asked += 1
+        # A task: scapy takes a second or two, and batches are acknowledged meanwhile.
+        self.spawn(self._answer(message, asked), name="evidence")
+
+    async def _answer(self, message: AclMessage, alert: Alert) -> None:
+        try:
+            async with self._asking:
+                await self._keep()  # what was seen a moment ago can be asked for
+                found = await asyncio.to_thread(self.running.desk.answer, alert)
+            await self.reply(message, "inform-ref", [found])
+            self.counters["evidence.asked"] += 1
+        finally:
+            self._asked -= 1
+
+    async def _keep(self) -> None:
+        """Put on disk what is to be cited."""
+        running = self.running
+        found = await asyncio.to_thread(running.sources.take_citations)
+        if running.signatures is not None:
+            found += running.signatures.take_citations()
+        if found:
+            await asyncio.to_thread(running.evidence.add, found)
+        self.counters["evidence.kept"] += len(found)
+        self.counters["evidence.dropped"] = running.evidence.dropped
 
     async def on_stop(self) -> None:
         """Send what is still open."""
         await self._send(await asyncio.to_thread(self.running.sources.stop))
+        await self._keep()
         await self._send_alerts()
 
     async def _read_inputs(self) -> None:

@@ -11,7 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.arp_pushes import ArpPushes
 from agents.sensor.arp_watch import ArpWatch
+from agents.sensor.dhcp_watch import DhcpWatch
+from agents.sensor.dns_watch import DnsWatch
+from agents.sensor.evidence.citations import Citation
+from agents.sensor.evidence.marked import MarkedPackets
 from agents.sensor.flows.answered import Answers
 from agents.sensor.flows.automaton import Timeouts
 from agents.sensor.flows.decode import decode
@@ -21,6 +26,8 @@ from agents.sensor.flows.marks import Marks
 from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
+from agents.sensor.fragment_watch import FragmentWatch
+from agents.sensor.neighbour_watch import NeighbourWatch
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
 from agents.sensor.sides import SideJudge
@@ -69,12 +76,15 @@ class SensorCore:
         shares: ReadingShares | None = None,
         one_sided: bool = False,
         tunnels: TunnelTrust | None = None,
+        evidence: MarkedPackets | None = None,
     ) -> None:
         """``judge``: says which packets can't have come from whom they name. ``tunnels``: which
         prove anything when they come in a tunnel; by default none. ``one_sided``: one
         direction only is captured, so that no conversation is ever proven, and what nobody is seen
-        to answer is read as well."""
+        to answer is read as well. ``evidence``: given the packets that something was concluded
+        from; None: nobody wants them."""
         self._one_sided = one_sided
+        self._evidence = evidence
         self._looked = False
         self._sensor = sensor
         self._repeatable = repeatable
@@ -85,6 +95,13 @@ class SensorCore:
         self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
+        self._watches = (
+            ArpPushes(sensor),
+            DnsWatch(sensor),
+            DhcpWatch(sensor),
+            FragmentWatch(sensor),
+            NeighbourWatch(sensor),
+        )
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
         self._reader = PayloadReader(shares=shares, one_sided=one_sided)
@@ -143,13 +160,26 @@ class SensorCore:
         if loose is not None or left is not None:
             packets = self._sort(packets, loose, left)
 
+        said: Marks | None = None
+
         def read(answers: Answers) -> Marks:
-            return self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
+            nonlocal said
+            said = self._duplicates.unmark(packets, self._reader.look_up(packets, answers))
+            return said
 
         self._flows.add(packets, read)
+        if self._evidence is not None:
+            self._evidence.add(raw, packets, said)
+            self.counters["evidence.held_back"] = self._evidence.held_back
+            self.counters["evidence.lost"] = self._evidence.lost
         self.counters["evicted"] = self._flows.evicted
         self.counters["out_of_window"] = self._flows.rejected
         self._alerts += self._arp.on_packets(packets)
+        for watch in self._watches:
+            self._alerts += watch.on_packets(packets)
+        self.counters["watch_evicted"] = sum(watch.evicted for watch in self._watches)
+        held_back = sum(watch.alerts.held_back for watch in self._watches)
+        self.counters["watch_alerts_held_back"] = held_back
         if len(self._alerts) > MAX_ALERTS:
             self.counters["alerts_lost"] += len(self._alerts) - MAX_ALERTS
             del self._alerts[MAX_ALERTS:]
@@ -188,9 +218,14 @@ class SensorCore:
             self.counters[key] += count
 
     def take_alerts(self) -> list[Alert]:
-        """What the sensor has to tell itself since the last call: conflicting ARP claims."""
+        """What the sensor has to tell itself since the last call: conflicting ARP claims and what
+        else its watches found."""
         alerts, self._alerts = self._alerts, []
         return alerts
+
+    def take_citations(self) -> list[Citation]:
+        """The packets that payloads' marks rest on, since the last call."""
+        return [] if self._evidence is None else self._evidence.take()
 
     @property
     def open_flows(self) -> int:

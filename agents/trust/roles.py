@@ -82,6 +82,9 @@ PERMITTED = (
     _rule("supervisor", "inform", "TrafficCluster OntologyAction", "console"),
     _rule("supervisor", "refuse failure", "BanAction TrafficCluster OntologyAction", "console"),
     _rule("console", "inform", "AuditLine", "supervisor"),
+    # The packets that an alert rests on stay where they were seen, until somebody asks.
+    _rule("console", "query-ref", "Alert", "sensor"),
+    _rule("sensor", "inform-ref", "PacketEvidence", "console"),
     _rule("*", "query-ref query-if", "Query", "ontology"),
     _rule("ontology", "inform-ref inform refuse", "Answer", "*"),
     # Who may assert and retract, not only translate: see ASSERTERS.

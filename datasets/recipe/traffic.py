@@ -29,7 +29,9 @@ from pathlib import Path
 from datasets.laboratory.network import Lab, LabError, in_sandbox, run_in_sandbox, why_unavailable
 from datasets.recipe.scenario_traffic import (
     ATTACKER,
+    CLIENT,
     CLIENTS,
+    LIVING,
     SCANNER,
     SERVER,
     UNUSED,
@@ -41,6 +43,7 @@ from datasets.recipe.scenario_traffic import (
 from datasets.recipe.scenario_traffic import (
     SCENARIOS as SCENARIOS,
 )
+from datasets.recipe.untrained_traffic import UNTRAINED as UNTRAINED
 from ontology.records import Address
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -49,6 +52,16 @@ MAX_PACKETS = 12_000
 MAX_SECONDS = 40.0
 """A scenario is cut after so much; none needs it all."""
 SNAP_BYTES = 1600
+CONTAINER = '{"Image":"alpine","Cmd":["sh"],"HostConfig":{"Binds":["/:/mnt"]}}'
+"""Asked of Docker: a container that has all of its host's files."""
+DNS_TUNNEL = f"""listen = {CLIENT}
+port = 53
+user = nobody
+chroot = /tmp
+domain = t.example.org
+resources = web:{SERVER}:80
+"""
+"""dns2tcpd's settings: what comes by way of the client's DNS goes to the server's web pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ def _build(lab: Lab) -> None:
     lab.address("attacker", "eth0", "2001:db8::42/64")
     lab.address("server", "eth0", "2001:db8::50/64")
     lab.address("server", "lo", f"{UNUSED}.18/32")
+    lab.run("server", ["ip", "route", "add", "local", f"{LIVING}.0/24", "dev", "lo"])
     for name in ("attacker", "client"):
         lab.route(name, f"{UNUSED}.0/24", SERVER)
         lab.route(name, "default", SERVER)
@@ -120,9 +134,16 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.recipe.peers"],
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
+        "SERVICES": [sys.executable, "-m", "datasets.recipe.service_stand_ins"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],
         "LARGE": [str(scratch / "large")],
+        "CONTAINER": [f"@{scratch / 'container'}"],
+        "DNS2TCPD": [
+            # It looks names up that nobody here can tell it.
+            *("env", "RES_OPTIONS=timeout:1 attempts:1"),
+            *("dns2tcpd", "-F", "-f", str(scratch / "dns2tcpd")),
+        ],
         "SSH": [
             *("ssh", "-i", str(scratch / "key"), "-o", "StrictHostKeyChecking=no"),
             *("-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-l", "root"),
@@ -136,6 +157,8 @@ def _prepare(lab: Lab, scratch: Path) -> set[str]:
     passwords = "".join(f"password{number}\n" for number in range(60))
     (scratch / "passwords").write_text(passwords, encoding="ascii")
     (scratch / "large").write_bytes((3000).to_bytes(2, "big") + bytes(38))
+    (scratch / "container").write_text(CONTAINER, encoding="ascii")
+    (scratch / "dns2tcpd").write_text(DNS_TUNNEL, encoding="ascii")
     for program in ("tcpdump", "nmap", "hydra", "hping3"):
         if shutil.which(program) is None:
             raise LabError(f"the command {program!r} is missing (Debian package {program})")
@@ -181,6 +204,19 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     for helper in helpers:
         if helper.stdout is None or helper.stdout.readline() != "ready\n":
             raise LabError(f"a stand-in of {scenario.name} did not start")
+    started = [
+        lab.popen(
+            namespace,
+            _words(command, scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for namespace, command in scenario.daemons
+    ]
+    if started:
+        time.sleep(1.0)
+    helpers += started
     interface = "br0" if scenario.capture == "hub" else "eth0"
     tcpdump = lab.popen(
         scenario.capture,
@@ -188,7 +224,7 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
             *("tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", interface),
             *("-s", str(SNAP_BYTES), "-c", str(MAX_PACKETS), "-w", str(raw)),
             # IPv6 housekeeping of the namespaces themselves is no part of any scenario.
-            "not (icmp6 and multicast)",
+            "" if scenario.neighbours else "not (icmp6 and multicast)",
         ],
         stderr=subprocess.PIPE,
     )
@@ -235,7 +271,7 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
 def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
     """Run scenarios (inside a sandbox) and write captures and manifest to ``out``.
 
-    ``only``: their names; all by default.
+    ``only``: their names; by default all of `SCENARIOS`.
 
     Raises:
         LabError: a tool is missing or failed.
@@ -248,7 +284,7 @@ def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
         with Lab() as lab:
             _build(lab)
             missing = _prepare(lab, scratch)
-            for scenario in SCENARIOS:
+            for scenario in (*SCENARIOS, *UNTRAINED) if only else SCENARIOS:
                 if only and scenario.name not in only:
                     continue
                 if _needs(scenario) in missing:
@@ -269,9 +305,8 @@ def generate(out: Path, only: Collection[str] = ()) -> tuple[Sample, ...]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m datasets.recipe.traffic", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write captures and manifest.tsv to")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", choices=[s.name for s in SCENARIOS]
-    )
+    names = [s.name for s in (*SCENARIOS, *UNTRAINED)]
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", choices=names)
     arguments = parser.parse_args(argv)
     if in_sandbox():
         try:

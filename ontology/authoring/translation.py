@@ -51,6 +51,10 @@ _ALERT_LOSSES = {
     "verified_source": None,
     "analyzer": None,
     "stage": "original",
+    "signatures": (),
+    "cves": (),
+    "affected_services": (),
+    "affected_systems": (),
 }
 """Fields of an alert that no name takes, with the value that says nothing (None: there is none)."""
 _INCIDENT_LOSSES = {

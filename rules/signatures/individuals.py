@@ -67,6 +67,7 @@ def _one(signature: Signature) -> Iterator[Triple]:
         (IDPS.destinationPorts, signature.target_ports),
         (IDPS.executable, signature.executable),
         *((IDPS.cve, cve) for cve in signature.cves),
+        *((IDPS.affectedService, service) for service in signature.services),
         *((IDPS.affectedSystem, system) for system in signature.systems),
         *((IDPS.reference, f"{scheme}:{value}") for scheme, value in signature.references),
         *((IDPS.contentPattern, content) for content in sorted(contents)),

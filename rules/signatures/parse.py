@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,9 +19,10 @@ from pathlib import Path
 
 from suricataparser import parse_rule
 from suricataparser.exceptions import RuleParseException
-from suricataparser.rule import Metadata, Rule
+from suricataparser.rule import Rule
 
 from ontology.vocabulary import ATTACK_CLASSES
+from rules.signatures.affected import affected_by, metadata_of
 from rules.signatures.header_options import HeaderTest
 from rules.signatures.option_errors import printable
 from rules.signatures.option_reader import APPLICATIONS, OptionReader
@@ -40,19 +41,6 @@ _HEADER = re.compile(
     rf"(\S+)\s+{_TOKEN}\s+{_TOKEN}\s+(->|<>|<-|=>)\s+{_TOKEN}\s+{_TOKEN}\s*\Z", re.DOTALL
 )
 _PROTOCOLS = {"tcp": 6, "tcp-pkt": 6, "udp": 17, "icmp": 1, "ip": -1, **APPLICATIONS}
-_SYSTEMS = (
-    ("Windows", re.compile(r"\bwindows|\bIIS\b|\bwin32\b|\bNETBIOS\b|\bSMB\b|\bActiveX\b", re.I)),
-    ("Linux", re.compile(r"\blinux\b", re.I)),
-    ("Solaris", re.compile(r"\bsolaris\b|\bsunos\b|\bsparc\b", re.I)),
-    ("BSD", re.compile(r"\b(?:free|open|net)?bsd\b", re.I)),
-    ("IRIX", re.compile(r"\birix\b", re.I)),
-    ("AIX", re.compile(r"\baix\b", re.I)),
-    ("HP-UX", re.compile(r"\bhp-?ux\b", re.I)),
-    ("macOS", re.compile(r"\bmac_?\s?os_?x\b", re.I)),
-    ("Android", re.compile(r"\bandroid\b", re.I)),
-    ("iOS", re.compile(r"\baffected_product iOS\b")),
-    ("Cisco", re.compile(r"\bcisco\b", re.I)),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +60,10 @@ class Signature:
     """(scheme, value) as in ``reference:``."""
     cves: tuple[str, ...]
     """``CVE-YYYY-NNNN``, sorted."""
+    services: tuple[str, ...]
+    """Protocols and products that the rule is about, sorted."""
     systems: tuple[str, ...]
-    """Operating systems that the rule names, sorted."""
+    """Operating systems, and kinds of machines that serve nothing, that the rule names, sorted."""
     group: str
     """Name of the file it stands in, without the ending."""
     enabled: bool
@@ -229,6 +219,8 @@ def read_rule(line: str, *, group: str = "") -> Signature:
     classtype = printable(rule.classtype or "").strip().lower() or "unknown"
     attack_class, confidence = classify(classtype, message)
     references = _references(rule)
+    said = metadata_of(rule)
+    services, systems = affected_by(said, message, options.header.application)
     return Signature(
         sid=rule.sid,
         gid=_number(rule, "gid", 1),
@@ -238,8 +230,9 @@ def read_rule(line: str, *, group: str = "") -> Signature:
         attack_class=attack_class,
         confidence=confidence,
         references=references,
-        cves=_cves(references, message),
-        systems=_systems(rule, message),
+        cves=_cves(references, message, said.get("cve", ())),
+        services=services,
+        systems=systems,
         group=printable(group),
         enabled=enabled,
         transport=printable(transport),
@@ -274,29 +267,18 @@ def _references(rule: Rule) -> tuple[tuple[str, str], ...]:
 _CVE = re.compile(r"(?:CVE|CAN)?[-_ ]?((?:19|20)\d\d)[-_](\d{4,7})", re.I)
 
 
-def _cves(references: tuple[tuple[str, str], ...], message: str) -> tuple[str, ...]:
+def _cves(
+    references: tuple[tuple[str, str], ...], message: str, said: Sequence[str]
+) -> tuple[str, ...]:
     found = {
         f"CVE-{m[1]}-{m[2]}"
-        for scheme, value in references
+        for scheme, value in (*references, *(("cve", text) for text in said))
         if scheme == "cve"
         for m in [_CVE.match(value)]
         if m
     }
     found |= {f"CVE-{m[1]}-{m[2]}" for m in re.finditer(r"\bCVE[- ](\d{4})-(\d{4,7})", message)}
     return tuple(sorted(found))
-
-
-def _systems(rule: Rule, message: str) -> tuple[str, ...]:
-    """Operating systems named in the message or in ``metadata: affected_product``."""
-    text = message
-    for option in rule.options:
-        if isinstance(option.value, Metadata):
-            text += "".join(
-                f" {printable(item)}"
-                for item in option.value.data
-                if item.startswith("affected_product")
-            )
-    return tuple(sorted(name for name, pattern in _SYSTEMS if pattern.search(text)))
 
 
 @cache

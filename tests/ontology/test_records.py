@@ -109,6 +109,15 @@ VALID: dict[type, dict[str, Any]] = {
         "case_count": 0,
     },
     r.OntologyAction: {"ontology_action": "translate", "fragment": ""},
+    r.PacketEvidence: {
+        "alert": "urn:uuid:2",
+        "evidence_packets": 2,
+        "cited_packet": 1,
+        "omitted_packets": 0,
+        "dissection": "###[ IP ]###",
+        "capture_data": "",
+        "explanation": "2 packets",
+    },
     r.Query: {"sparql": "ASK {}"},
     r.Answer: {"query": "urn:uuid:2", "results": "{}"},
     o.FeedPart: {

@@ -8,6 +8,7 @@ import { follow } from "./stream.js";
 import { bindTheme } from "./theme.js";
 import { mount, unmount } from "./views.js";
 import { AgentsView } from "./view_agents.js";
+import { AlertView } from "./view_alert.js";
 import { BlocksView } from "./view_blocks.js";
 import { ClustersView } from "./view_clusters.js";
 import { DetailView } from "./view_detail.js";
@@ -35,7 +36,7 @@ function inSheet(View) {
 }
 
 const router = new Router(["blocks", "ended"], {
-  agents: inSheet(AgentsView), clusters: inSheet(ClustersView), messages: inSheet(MessagesView), keys: inSheet(KeysView),
+  agents: inSheet(AgentsView), alert: inSheet(AlertView), clusters: inSheet(ClustersView), messages: inSheet(MessagesView), keys: inSheet(KeysView),
 });
 const show = (name) => () => router.go({ name });
 const actions = {

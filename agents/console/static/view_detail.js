@@ -1,9 +1,10 @@
 // The explanation of one block: who, where, why, how long, and everything that was done about it.
 import { h, setText } from "./dom.js";
 import { get } from "./api.js";
-import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, protocol, span, who, words } from "./format.js";
+import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, span, who, words } from "./format.js";
 import { chip, gatewayKind, stateAt, stateOf } from "./block_columns.js";
 import { store } from "./store.js";
+import { alertItem } from "./view_alert.js";
 
 const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
 
@@ -113,7 +114,7 @@ function gateway(b, g) {
 function why(b, incidents, alerts) {
   if (!incidents.length) {
     const text = b.classification === "Manual" ? "Blocked by hand; no rule fired." : "The evidence is no longer kept.";
-    return [h("p", null, text), alerts.map(alertItem)];
+    return [h("p", null, text), alerts.map((a) => alertItem(a))];
   }
   // The incident that the block was made for comes first, whatever else its source has done.
   const first = (i) => Number(i.id !== b.incident);
@@ -125,22 +126,9 @@ function why(b, incidents, alerts) {
         ["Source", i.verified_source ? "verified: it completed a TCP handshake" : "could be forged"]),
       h("p", null, (meaning ?? "").replace(`Rule ${i.rule}: `, "")),
       facts.length ? h("ul", { class: "facts" }, facts.map((f) => h("li", null, f))) : null,
-      h("h4", null, plural(i.alerts.length, "alert")), mine.map(alertItem),
+      h("h4", null, plural(i.alerts.length, "alert")), mine.map((a) => alertItem(a)),
       mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null);
   });
 }
 
 const meter = (value) => [h("meter", { min: "0", max: "1", low: "0.4", high: "0.7", optimum: "0", value: String(value), "aria-hidden": "true" }), ` ${value.toFixed(2)}`];
-
-function alertItem(a) {
-  const where = a.target ?? (a.target_count > 1 ? plural(a.target_count, "host") : "–");
-  const port = a.target_port === null ? "" : ` port ${a.target_port}`;
-  return h("details", { class: "alert-item", data: { key: a.id } },
-    h("summary", null, h("span", { class: `class ${gravity(a.classification)}` }, words(a.classification)), " ",
-      h("span", { class: "mono" }, `→ ${where}`), h("span", { class: "muted" }, `${port} · ×${a.count} · ${at(a.begin_us)}`)),
-    h("p", null, a.explanation),
-    pairs(["Seen", time(a.begin_us), " – ", time(a.end_us)], ["Protocol", `${protocol(a.protocol)}${port}`],
-      ["Confidence", meter(a.confidence)], ["Sensor", a.sensor], ["Analyzer", a.analyzer],
-      a.targets.length > 0 && ["Targets", h("span", { class: "mono" }, a.targets.join(", "))],
-      ["Id", h("span", { class: "mono small" }, a.id)]));
-}

@@ -1,6 +1,7 @@
 // Recent incidents and alerts, newest first.
 import { $, h } from "./dom.js";
 import { at, gravity, iso, plural, words } from "./format.js";
+import { Router } from "./router.js";
 import { store } from "./store.js";
 
 const MOST = 200;
@@ -16,7 +17,7 @@ function incidentLine({ incident: i }) {
 
 function alertLine({ alert: a }) {
   const target = a.target ?? plural(a.target_count, "host");
-  return h("li", { title: a.explanation }, stamp(a.end_us), h("span", { class: `class ${gravity(a.classification)}` }, words(a.classification)),
+  return h("li", { title: a.explanation }, stamp(a.end_us), h("a", { class: `class ${gravity(a.classification)}`, href: Router.path({ name: "alert", id: a.id }) }, words(a.classification)),
     h("span", { class: "mono" }, `${a.source ?? plural(a.source_count, "source")} → ${target}`), h("span", { class: "muted" }, a.explanation));
 }
 

@@ -3,23 +3,32 @@
 Scapy is GPL-2.0-only and takes a second to import, so no agent imports it. This module is both
 ends: `compile_filter` and `dissect` start ``python -m agents.sensor.capture.dissection`` and
 exchange one line of JSON with it. Frames are hostile; the process has a time limit and what it says
-is cleaned.
+is cleaned. One that reads a frame has loaded everything before, and can then open no file and no
+socket, start nothing, and use no more than some seconds and some memory.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from functools import lru_cache
 from typing import Any
 
 from datasets.captures.pcap import ETHERNET, CaptureError
+from ontology.confined_worker import confine_worker
+from ontology.packet_evidence import MAX_DISSECTION
 
 _TIMEOUT_S = 20.0
 _MAX_EXPRESSION = 4096
 _MAX_TEXT = 1000
 _MAX_FRAME = 65_535
+_CPU_S = 10
+_MEMORY = 1 << 30
+"""Address space, scapy and its layers included."""
+_LONGEST_LINE = 400
+"""Characters: a payload is one value, and a page has a width."""
 
 Instruction = tuple[int, int, int, int]
 """One BPF instruction: code, jump if true, jump if false, operand."""
@@ -52,6 +61,20 @@ def dissect(frame: bytes, link_type: int = ETHERNET) -> str:
     if "text" not in answer:
         raise CaptureError(f"packet can't be dissected: {answer['error']}")
     return _clean(str(answer["text"]))
+
+
+def dissect_layers(frame: bytes, link_type: int = ETHERNET) -> str:
+    """What a packet is, layer by layer and field by field, in lines of printable ASCII; at most
+    `MAX_DISSECTION` characters.
+
+    Raises:
+        CaptureError: the dissector failed or took too long.
+    """
+    answer = _ask({"frame": frame[:_MAX_FRAME].hex(), "link_type": link_type, "layers": True})
+    if "text" not in answer:
+        raise CaptureError(f"packet can't be dissected: {answer['error']}")
+    lines = (_clean(line)[:_LONGEST_LINE].rstrip() for line in str(answer["text"]).split("\n"))
+    return "\n".join(line for line in lines if line)[:MAX_DISSECTION]
 
 
 def _clean(text: str) -> str:
@@ -87,13 +110,18 @@ def _compile(expression: str, link_type: int) -> list[Instruction]:
     return [(i.code, i.jt, i.jf, i.k) for i in instructions]
 
 
-def _summary(frame: bytes, link_type: int) -> str:
+def _told(frame: bytes, link_type: int, *, layers: bool) -> str:
     import scapy.all  # noqa: F401  registers the layers
     from scapy.config import conf
     from scapy.packet import Raw
 
     layer = conf.l2types.num2layer.get(link_type, Raw)
-    return str(layer(frame).summary())
+    confine_worker()
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    packet = layer(frame)
+    return str(packet.show(dump=True) if layers else packet.summary())[: 4 * MAX_DISSECTION]
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +129,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
         if "filter" in question:
             return {"program": _compile(question["filter"], question["link_type"])}
-        return {"text": _summary(bytes.fromhex(question["frame"]), question["link_type"])}
+        frame, link_type = bytes.fromhex(question["frame"]), question["link_type"]
+        return {"text": _told(frame, link_type, layers=bool(question.get("layers")))}
     except Exception as e:
         return {"error": _clean(f"{e}") or type(e).__name__}
 

@@ -12,6 +12,8 @@ from typing import Final
 
 from agents.clock import now_us
 from agents.sensor.core import SensorCore
+from agents.sensor.evidence.citations import Citation
+from agents.sensor.evidence.marked import MarkedPackets
 from agents.sensor.grounds import Grounds
 from agents.sensor.payloads.reading_shares import SHARE, ReadingShares
 from agents.sensor.sides import SideJudge
@@ -57,6 +59,7 @@ class Lane:
             shares=shares,
             one_sided=one_sided,
             tunnels=TunnelTrust(tunnels),
+            evidence=MarkedPackets(),
         )
         self._own_clock = own_clock
         self._blocks: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
@@ -126,6 +129,11 @@ class Lane:
         """Alerts that need no connection (ARP); see `SensorCore.take_alerts`."""
         with self._lock:
             return self._core.take_alerts()
+
+    def take_citations(self) -> list[Citation]:
+        """See `SensorCore.take_citations`."""
+        with self._lock:
+            return self._core.take_citations()
 
     def counters(self) -> Counter[str]:
         with self._lock:

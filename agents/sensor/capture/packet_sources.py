@@ -27,6 +27,7 @@ from agents.sensor.capture.lane import READ_S, Lane, Offer
 from agents.sensor.capture.nflog import NflogCapture
 from agents.sensor.capture.opener import DirectOpener, Opener
 from agents.sensor.capture.scapy_capture import ScapyCapture
+from agents.sensor.evidence.citations import Citation
 from agents.sensor.grounds import MAX_ROUTES, make_grounds
 from agents.sensor.payloads.reading_shares import SHARE
 from agents.settings.honeynet import Node
@@ -172,6 +173,10 @@ class Sources:
     def take_alerts(self) -> list[Alert]:
         """Alerts that need no connection, since the last call."""
         return [alert for lane in self._lanes for alert in lane.take_alerts()]
+
+    def take_citations(self) -> list[Citation]:
+        """Packets that something was concluded from, since the last call."""
+        return [citation for lane in self._lanes for citation in lane.take_citations()]
 
     def counters(self) -> Counter[str]:
         """Totals of all lanes, and of each source as ``capture.NAME.packets`` and ``.dropped``

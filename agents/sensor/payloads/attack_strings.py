@@ -25,6 +25,10 @@ _COMMENT = 64
 _MAX_COMPARED = 32
 """Comparisons looked at in one text; more, with numbers among them, are an injection anyway."""
 
+JNDI = rb"\$\{jndi:|\$\{\w*\$\{\w*:"
+"""A look-up by name that a logging library carries out (CVE-2021-44228), plain or with look-ups in
+its letters, as ``${${lower:j}ndi:``."""
+
 # The patterns see decoded text, with NUL for "&" between parameters: no \s matches it.
 _COMMANDS = (
     rb"(?:cat|ls|id|whoami|uname|wget|curl|nc|ncat|bash|sh|ping|nslookup|cmd|powershell|rm|echo|"
@@ -56,8 +60,8 @@ _PATTERNS: tuple[tuple[int, bytes], ...] = (
     (
         COMMAND,
         rb"(?:[;|`&\n]|\$\()\s*(?:/(?:usr/)?s?bin/)?" + _COMMANDS + rb"(?:[\s/;|&)`'\"<>$]|$)"
-        rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\$\{jndi:|\bexpect://"
-        rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b",
+        rb"|/winnt/system32/|\bcmd\.exe\?|/system32/cmd\.exe|\bexpect://"
+        rb"|" + JNDI + rb"|(?:^|[=?\s])/bin/(?:ba|da|z|k|c)?sh\b",
     ),
 )
 _COMPARED = rb"[=\s(](?:or|and)\s+\d+\s*=\s*\d+\b"

@@ -29,6 +29,8 @@ from agents.sensor.payloads.login_refusals import refusals
 from agents.sensor.payloads.pattern_sets import PatternSet
 from agents.sensor.payloads.reading_shares import ReadingShares, costs
 from agents.sensor.payloads.request_reader import RequestReader
+from agents.sensor.payloads.service_abuse import PORTS as SERVICES
+from agents.sensor.payloads.service_abuse import ServiceAbuse
 from datasets.captures.pcap import rows
 from ontology.records import INDICATORS
 
@@ -48,7 +50,7 @@ _SHELLS = (512, 513, 514)
 """rexec, rlogin, rsh."""
 _FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.bool_)
 _FROM_PORT[[*_IMAP, *_TELNET]] = True
-_TO_PORT[[*_IMAP, *_SHELLS]] = True
+_TO_PORT[[*_IMAP, *_SHELLS, *SERVICES]] = True
 
 _AUTH = rb"^AUTH +(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
 _LOGIN_WORDS = rb"pass|auth|login|logon|credential|denied|invalid|incorrect"
@@ -141,6 +143,7 @@ class PayloadReader:
     def __init__(self, *, shares: ReadingShares | None = None, one_sided: bool = False) -> None:
         self.content = ContentReader()
         self._requests = RequestReader()
+        self._services = ServiceAbuse()
         self._shares = shares
         self.one_sided = one_sided
         self._auth, self._imap_login, self._imap_refusal = (
@@ -257,6 +260,8 @@ class PayloadReader:
         payload = _payload(packets, packet)
         if packets.dst_port[packet] in _IMAP:
             return 0, _in_lines(self._imap_login, payload), 0
+        if packets.dst_port[packet] in SERVICES:
+            return 0, 0, self._services.look(payload, int(packets.dst_port[packet]))
         if packets.dst_port[packet] in _SHELLS:
             return 0, 0, TRUST_CHANGE * self._trust_change.found(payload)
         if packets.src_port[packet] in _IMAP:

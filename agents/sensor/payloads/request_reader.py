@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.sensor.payloads.attack_strings import COMMAND, XSS, AttackStrings
+from agents.sensor.payloads.attack_strings import COMMAND, JNDI, XSS, AttackStrings
 from agents.sensor.payloads.content import ACCESS_FILES
 from agents.sensor.payloads.pattern_sets import PatternSet
 from ontology.records import INDICATORS
@@ -20,7 +20,7 @@ _PATTERNS = (
     ACCESS_FILES,
     # Names of headers and of schemes have no case (RFC 9110, sections 5.1 and 11.1).
     rb"authorization:[ \t]*basic ",
-    rb"\$\{jndi:|\(\)\s*\{",
+    JNDI + rb"|\(\)\s*\{",
     rb"<script\b",
 )
 

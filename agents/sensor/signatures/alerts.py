@@ -21,6 +21,7 @@ from ipaddress import IPv6Address
 
 import numpy as np
 
+from agents.sensor.evidence.matched import Held, MatchedPackets
 from agents.sensor.flows.decode import decode
 from agents.sensor.flows.packets import ACK, ICMP, ICMPV6, Packets
 from agents.sensor.flows.tcp_conversations import CLIENT, SERVER
@@ -36,8 +37,12 @@ WAIT_US = 10_000_000
 """An alert is given out this long after its first match, or at the end of the traffic."""
 MAX_WAITING = 20_000
 """Findings that wait; beyond, the oldest is given out early."""
+_HELD = 4
+"""Matches of one finding whose frame waits for their proof."""
 _FLOWS = 64
 """Connections of one finding that are kept apart, and matches of it that wait for their proof."""
+MAX_SAMPLE = 16
+"""CVEs that an alert lists."""
 _ACK_ROOM = 65_536
 """An acknowledgement is one of a payload that ends at most this far before it."""
 _NAMESPACE = uuid.UUID("0f6d2f2b-7e0a-5a4e-9a55-3c0f0d7a9b31")
@@ -54,6 +59,8 @@ class _Matches:
     end_us: int = 0
     packets: int = 0
     flows: set[bytes] = field(default_factory=set)
+    cited: Held | None = None
+    """Its first packet."""
 
     def add(self, flow: bytes, at_us: int) -> None:
         self.begin_us = min(self.begin_us, at_us) if self.packets else at_us
@@ -72,6 +79,13 @@ class _Finding:
     waiting: list[_Sent] = field(default_factory=list)
     """In a proven conversation, but not yet acknowledged."""
 
+    @property
+    def lacks_proof(self) -> bool:
+        """Whether the frame of one more match in a proven conversation is wanted."""
+        if self.proven.cited is not None or len(self.waiting) >= _FLOWS:
+            return False
+        return sum(sent.held is not None for sent in self.waiting) < _HELD
+
 
 @dataclass(slots=True)
 class _Sent:
@@ -82,6 +96,7 @@ class _Sent:
     to_server: bool
     end: int
     """Sequence number behind it."""
+    held: Held | None = None
     acknowledged: bool = False
 
 
@@ -98,6 +113,7 @@ class SignatureAlerts:
         midstream: see `SignatureMatcher`.
         one_sided: the capture sees one direction only, so that no source is ever verified.
         tunnels: in which a match can be verified; by default in none.
+        evidence: given the packets that matched; None: nobody wants them.
     """
 
     def __init__(
@@ -112,7 +128,9 @@ class SignatureAlerts:
         midstream: bool = False,
         one_sided: bool = False,
         tunnels: TunnelTrust | None = None,
+        evidence: MatchedPackets | None = None,
     ) -> None:
+        self.evidence = evidence
         self._one_sided = one_sided
         self._tunnels = tunnels or TunnelTrust()
         # Who limits alerts is live.
@@ -131,18 +149,20 @@ class SignatureAlerts:
         """Take in a block of packets, in order of capture; alerts that are due."""
         packets = decode(raw)
         now_us = int(packets.time_us[-1]) if len(packets) else 0
+        if self.evidence is not None:
+            self.evidence.add(raw)
         loose, left = self._tunnels.sort(packets)
         if loose is not None:
-            self._match(packets.take(loose), apart=True)
+            self._match(raw, packets.take(loose), apart=True)
         if loose is not None or left is not None:
             out = np.zeros(len(packets), np.bool_)
             for some in (loose, left):
                 out |= False if some is None else some
             packets = packets.take(~out)
-        self._match(packets)
+        self._match(raw, packets)
         return self.tick(now_us)
 
-    def _match(self, packets: Packets, *, apart: bool = False) -> None:
+    def _match(self, raw: RawPackets, packets: Packets, *, apart: bool = False) -> None:
         """``apart``: they prove nothing, and have no part in other packets' connections."""
         matches = self.matcher.match(packets, apart=apart)
         for packet, number in zip(matches.packet.tolist(), matches.signature.tolist(), strict=True):
@@ -170,12 +190,20 @@ class SignatureAlerts:
             # the called one sends is not all his own.
             came = to_server != _answers(signature)
             real = matches.flows.standing[packet] in (CLIENT, SERVER)
-            if apart or self._one_sided or not came or not real:
+            held = None
+            unproven = apart or self._one_sided or not came or not real
+            wants = finding.others.cited is None if unproven else finding.lacks_proof
+            if self.evidence is not None and wants:
+                held = self.evidence.hold(
+                    raw, packets, packet, answers=_answers(signature), real=not unproven
+                )
+            if unproven:
                 finding.others.add(flow, now_us)
+                finding.others.cited = finding.others.cited or held
             elif len(finding.waiting) < _FLOWS:
                 begin = int(packets.sequence[packet])
                 end = (begin + int(packets.payload_bytes[packet])) % (1 << 32)
-                finding.waiting.append(_Sent(flow, now_us, to_server, end))
+                finding.waiting.append(_Sent(flow, now_us, to_server, end, held))
         if not apart:
             self._prove(packets, matches.flows)
 
@@ -208,10 +236,19 @@ class SignatureAlerts:
                 )
                 # Asked at every block, since the connection may be forgotten later.
                 if sent.acknowledged and self.matcher.confirmed(sent.flow):
-                    finding.proven.add(sent.flow, sent.at_us)
+                    self._settle(finding.proven, sent)
                 else:
                     still.append(sent)
             finding.waiting = still
+
+    def _settle(self, found: _Matches, sent: _Sent) -> None:
+        """It is known now whether a match is proven."""
+        found.add(sent.flow, sent.at_us)
+        if self.evidence is not None and sent.held is not None:
+            if found.cited is None:
+                found.cited = sent.held
+            else:
+                self.evidence.let_go(sent.held)
 
     def finish(self) -> list[Alert]:
         """End of the traffic: all that waits."""
@@ -227,11 +264,13 @@ class SignatureAlerts:
                 break
             del self._waiting[key]
             for sent in finding.waiting:
-                finding.others.add(sent.flow, sent.at_us)
+                self._settle(finding.others, sent)
             for found, verified in ((finding.proven, True), (finding.others, False)):
                 if not found.packets:
                     continue
                 alert = self._alert(key, found, finding.protocol, verified)
+                if self.evidence is not None and found.cited is not None:
+                    self.evidence.cite(found.cited, alert.signatures[0], proven=verified)
                 if self._limiter is None:
                     alerts.append(alert)
                 else:
@@ -249,7 +288,15 @@ class SignatureAlerts:
             name += " verified"
         where = "" if port is None else f" port {port}"
         proof = "acknowledged in a proven conversation" if verified else "source not verified"
-        cves = f"; {', '.join(signature.cves[:4])}" if signature.cves else ""
+        about = "".join(
+            f"; {word} {', '.join(names[:4])}"
+            for word, names in (
+                ("names", signature.cves),
+                ("affects", signature.services),
+                ("on", signature.systems),
+            )
+            if names
+        )
         return Alert(
             id=f"urn:uuid:{uuid.uuid5(_NAMESPACE, name)}",
             classification=signature.attack_class or "HoneypotContact",
@@ -266,9 +313,13 @@ class SignatureAlerts:
             analyzer=self._sensor,
             explanation=(
                 f"signature {signature.gid}:{signature.sid} revision {signature.revision} "
-                f"{signature.message!r} ({signature.classtype}{cves}) matched "
+                f"{signature.message!r} ({signature.classtype}{about}) matched "
                 f"{found.packets} packets to {target}{where}, {proof}"
             ),
+            signatures=(signature.iri,),
+            cves=signature.cves[:MAX_SAMPLE],
+            affected_services=signature.services,
+            affected_systems=signature.systems,
         )
 
 

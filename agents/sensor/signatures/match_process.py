@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 from agents.clock import now_us
+from agents.sensor.evidence.citations import Citation, from_frame
 from agents.sensor.signatures.match_worker import pack
 from agents.settings.honeynet import Node
 from datasets.captures.pcap import RawPackets
@@ -30,6 +31,8 @@ QUEUE_BLOCKS = 8
 """Blocks of at most 4 MiB that wait; beyond, packets are not looked at, and counted."""
 MAX_WAITING = 2_000
 """Alerts that wait to be sent; the oldest go first, counted."""
+MAX_CITATIONS = 256
+"""Packets to cite that wait to be kept; the oldest go first, counted."""
 WAIT_US = 2_000_000
 """How long an alert waits for the proof of its source, an acknowledgement."""
 LOOK_US = 1_000_000
@@ -65,6 +68,7 @@ class MatchProcess:
         }
         self._queue: queue.Queue[RawPackets] = queue.Queue(QUEUE_BLOCKS)
         self._alerts: deque[Alert] = deque()
+        self._citations: deque[Citation] = deque()
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,6 +104,13 @@ class MatchProcess:
             process.kill()
         with self._lock:
             return [self._alerts.popleft() for _ in range(min(most, len(self._alerts)))]
+
+    def take_citations(self) -> list[Citation]:
+        """Packets that matched, since the last call."""
+        with self._lock:
+            found = list(self._citations)
+            self._citations.clear()
+        return found
 
     def counters(self) -> dict[str, int]:
         """Totals as ``signatures.NAME``: packets, dropped, matches, alerts, joined, suppressed …"""
@@ -202,6 +213,14 @@ class MatchProcess:
             logger.log(logging.INFO if head["good"] else logging.WARNING, "%s", head["text"])
             with self._lock:
                 self._said_bad = "" if head["good"] else str(head["text"])
+            return
+        if head["op"] == "citation":
+            citation = from_frame(head, body)
+            with self._lock:
+                self._citations.append(citation)
+                while len(self._citations) > MAX_CITATIONS:
+                    self._citations.popleft()
+                    self._own["evidence.lost"] += 1
             return
         alerts = (
             [r for r in fragments.decode(body.decode()) if isinstance(r, Alert)] if body else []

@@ -7,7 +7,8 @@ end of both is `agents.sensor.signatures.match_process`:
 - ``start``: paths, variables, sensor, honeypots, wait_us, look_us, one_sided, tunnels; once, first
 - ``packets``: a block, as four columns of int64 and the bytes they point into
 - ``tick``: the time, so that alerts come out and files are looked at without traffic
-- back: ``alerts`` with counters and Turtle, ``say`` with a line for the agent's log
+- back: ``alerts`` with counters and Turtle, ``say`` with a line for the agent's log,
+  ``citation``: a packet that matched, before the alert that rests on it
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from agents.clock import now_us
+from agents.sensor.evidence.citations import to_frame
+from agents.sensor.evidence.matched import MatchedPackets
 from agents.sensor.signatures.limits import AlertLimiter
 from agents.sensor.signatures.rule_files import LoadedRules, Stamp, load_rules, stamp
 from agents.sensor.tunnel_trust import TunnelTrust
@@ -56,7 +59,10 @@ def unpack(head: dict[str, Any], body: bytes) -> RawPackets:
 class RuleReloader:
     """The rules in use. A new set is built first, and takes over only when it is good."""
 
-    def __init__(self, order: dict[str, Any], limiter: AlertLimiter) -> None:
+    def __init__(
+        self, order: dict[str, Any], limiter: AlertLimiter, evidence: MatchedPackets
+    ) -> None:
+        self._evidence = evidence
         self._paths = [Path(path) for path in order["paths"]]
         self._order = order
         self._limiter = limiter
@@ -78,6 +84,7 @@ class RuleReloader:
                 wait_us=self._order["wait_us"],
                 one_sided=self._order["one_sided"],
                 tunnels=TunnelTrust(ip_address(text) for text in self._order["tunnels"]),
+                evidence=self._evidence,
             )
         except (OSError, ValueError) as e:
             self._result = " ".join(str(e).split())
@@ -125,7 +132,8 @@ class Worker:
     def __init__(self, order: dict[str, Any], out: BinaryIO) -> None:
         self._out = out
         self._limiter = AlertLimiter()
-        self._rules = RuleReloader(order, self._limiter)
+        self._evidence = MatchedPackets()
+        self._rules = RuleReloader(order, self._limiter, self._evidence)
         self._every_us = int(order["look_us"])
         self._before: dict[str, int] = {}
         self._counts = {"loads": 0, "bad_reloads": 0, "alerts": 0, "unmatched": 0}
@@ -147,6 +155,9 @@ class Worker:
         if now - self._look_us >= self._every_us:
             self._look_us = now
             alerts += self._look()
+        for citation in self._evidence.take():
+            fields, data = to_frame(citation)
+            self._send({"op": "citation", **fields}, data)
         if alerts or now - self._tell_us >= TELL_US:
             self._tell_us = now
             self._tell(alerts)
@@ -168,6 +179,8 @@ class Worker:
         counters = dict(self._counts)
         counters["alerts"] = self._counts["alerts"] = self._counts["alerts"] + len(alerts)
         counters.update(self._limiter.counters)
+        for name, count in self._evidence.counters.items():
+            counters[f"evidence.{name}"] = count
         rules = self._rules.rules
         if rules is not None:
             counters["loaded"] = len(rules.found.signatures)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.sensor.evidence.matched import MatchedPackets
 from agents.sensor.signatures.alerts import WAIT_US, SignatureAlerts
 from agents.sensor.signatures.header_masks import VARIABLES, read_addresses, read_ports
 from agents.sensor.signatures.limits import AlertLimiter
@@ -62,6 +63,7 @@ def load_rules(
     wait_us: int = WAIT_US,
     one_sided: bool = False,
     tunnels: TunnelTrust | None = None,
+    evidence: MatchedPackets | None = None,
 ) -> LoadedRules:
     """Read and compile rule files (a folder: the ``*.rules`` in and below it) for live use.
 
@@ -79,6 +81,7 @@ def load_rules(
         limiter=limiter,
         one_sided=one_sided,
         tunnels=tunnels,
+        evidence=evidence,
     )
     return LoadedRules(found, alerts)
 

@@ -232,3 +232,27 @@ def test_a_scan_from_thousands_of_sources_stays_within_bounds(
     ]
     core.on_batch(bench.batch(rows))
     assert core.counters()["port_scan_evicted"] == 1950
+
+
+def ack_pings(bench: Any, hosts: int, *, own_ports: bool = False, **row: Any) -> list[Any]:
+    values = {"orig_flags": "A", "state": "OTH"} | row
+    return [
+        bench.connection(at=i / 10, dst=f"198.51.100.{i + 1}",
+                         src_port=40_000 + (i if own_ports else 0), **values)
+        for i in range(hosts)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", [{}, {"resp_flags": "R", "resp_packets": 1}], ids=["-", "RST"])
+def test_lone_acks_to_many_hosts_are_a_sweep(bench: Any, answer: dict[str, Any]) -> None:
+    [alert] = bench.alerts(ack_pings(bench, scans.SILENT_HOSTS, **answer))
+    assert (alert.classification, alert.target_port) == ("TcpSweep", 80)
+    assert str(alert.source) == bench.attacker and not alert.verified_source
+    assert bench.alerts(ack_pings(bench, scans.SILENT_HOSTS - 1, **answer)) == []
+
+
+def test_keep_alives_of_a_gateways_clients_are_none(bench: Any) -> None:
+    """Each from a port of its own: to servers that forgot them, and to others that answer."""
+    gone = ack_pings(bench, 60, own_ports=True, dst_port=443)
+    held = ack_pings(bench, 60, dst_port=5223, resp_flags="A", resp_packets=1)
+    assert bench.alerts(gone + held) == []

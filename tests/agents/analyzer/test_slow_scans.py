@@ -44,6 +44,28 @@ def test_udp_and_stealth_probes_count_as_well(bench: Any) -> None:
     assert kinds(bench.alerts(ports(bench, PORTS, **fin), cut=1)) == {"SlowPortScan"}
 
 
+def pings(bench: Any, silent: int, answering: int) -> list[Any]:
+    """One host each ten minutes."""
+    return [
+        bench.connection(
+            at=i * 600, dst=f"198.51.100.{i + 1}", protocol=1, src_port=8, dst_port=0,
+            orig_flags="", state="OTH" if i < silent else "SF", resp_packets=int(i >= silent),
+        )
+        for i in range(silent + answering)
+    ]  # fmt: skip
+
+
+def test_one_ping_in_ten_minutes_is_a_slow_sweep(bench: Any) -> None:
+    [alert] = bench.alerts(pings(bench, HOSTS, 5), cut=1)
+    assert (alert.classification, alert.protocol, alert.target_port) == ("SlowSweep", 1, None)
+    assert alert.target_count == HOSTS and "pinged in vain" in alert.explanation
+
+
+def test_who_monitors_hosts_that_mostly_live_is_none(bench: Any) -> None:
+    day = [pings(bench, 5, 60)[i] for i in range(65)]
+    assert bench.alerts(day, cut=1) == []
+
+
 def test_a_fast_scan_is_not_told_twice(bench: Any) -> None:
     rows = ports(bench, 400, pause=2.0)
     assert kinds(bench.alerts(rows, cut=4)) == {"SynScan"}

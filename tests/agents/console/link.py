@@ -3,6 +3,7 @@ its way, but arrives at once."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -31,6 +32,8 @@ class Link:
         self.settings, self.operations = settings, operations
         self.silent: set[Role] = set()
         self.ontology: Answerer | None = None
+        self.sensor: Callable[[Record], tuple[str, Sequence[Record]]] | None = None
+        """Answers for the sensors."""
         self.sizes: list[int] = []
         """Bytes of each message of the feed."""
         self.changes = Changes(operations.ledger, operations.clock, self._ask_ontology)
@@ -68,13 +71,20 @@ class Link:
             assert isinstance(record, AuditLine)
             await self.operations.note(record)
 
-    async def ask(self, role: Role, performative: str, record: Record, limit_s: float) -> Reply:
+    async def ask(
+        self, role: Role, performative: str, record: Record, limit_s: float, *, name: str = ""
+    ) -> Reply:
         """The console asks."""
         (record,) = self.carry("console", role, performative, [record])
         if role in self.silent:
             raise NoAnswer(role, limit_s)
         if role == "ontology":
             return await self._ontology("console", performative, record, limit_s)
+        if role == "sensor":
+            if self.sensor is None:
+                raise NoAnswer(name, limit_s)
+            answer, records = await asyncio.to_thread(self.sensor, record)
+            return self._reply("sensor", "console", answer, records)
         answer, records = await self._supervise(record)
         return self._reply("supervisor", "console", answer, records)
 

@@ -64,6 +64,8 @@ def test_the_matrix_below_knows_every_route(app):
     }  # test_api_ontology
     one = "/api/v1/messages/{keeper}/{time_us}/{offset}"
     known |= {("GET", "/api/v1/messages"), ("GET", one)}  # test_api_messages.py
+    alert = "/api/v1/alerts/{alert_id}"
+    known |= {("GET", alert + what) for what in ("", "/evidence", "/capture")}  # test_api_evidence
     assert routes(app) == known
 
 

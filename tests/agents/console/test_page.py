@@ -19,6 +19,7 @@ from agents.messages.acl import AclMessage
 from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
 from ontology.records import OntologyChanged
+from tests.agents.console.kept_evidence import kept_evidence
 
 pytestmark = pytest.mark.browser
 
@@ -211,6 +212,60 @@ def test_what_the_engine_says_is_told_in_parts_and_once(chromium, serve, kit):
     assert texts("#detail .facts li") == REASON.splitlines()[1:]
     assert "SYN scan" in detail and "Syn scan" not in detail
     assert "refused, should be blocked" in detail
+
+
+def test_an_alert_shows_its_packet_and_offers_the_conversation(chromium, serve, kit, tmp_path):
+    """In the block's explanation and on a page of its own; a hostile payload stays text."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def texts(selector):
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        return [e.get_attribute("textContent") for e in found]
+
+    running = serve("127.0.0.1:0")
+    wait = WebDriverWait(chromium, LIMIT_S)
+    with kept_evidence(tmp_path) as (alert, sensor):
+        asked = []
+
+        def hostile(record):
+            asked.append(record.id)
+            said, (found,) = sensor(record)
+            return said, [replace(found, dissection=f"{found.dissection}\n{HOSTILE}")]
+
+        running.link.sensor = hostile
+        made = kit.decision(source="192.0.2.66", decided_us=running.operations.clock())
+        incident, _ = kit.evidence(made)
+        incident = replace(incident, alerts=(alert.id,))
+        running.call(running.operations.decide(made, incident, (alert,)))
+        log_in(chromium, running.url)
+        wait.until(lambda _: texts(".rows .row"))
+        chromium.find_element(By.CSS_SELECTOR, ".rows .row").click()
+        wait.until(lambda _: texts("#detail .alert-item"))
+        assert asked == []  # nobody wanted to see it yet
+        chromium.find_element(By.CSS_SELECTOR, "#detail .alert-item summary").click()
+        wait.until(lambda _: texts("#detail .dissection"))
+        (dissection,) = texts("#detail .dissection")
+        assert "###[ IP ]###" in dissection and HOSTILE in dissection
+        (item,) = texts("#detail .alert-item")
+        for part in ("urn:ontoidps:signature:1:1000001", "CVE-2021-41773", "Web Server", "Linux"):
+            assert part in item
+        link = chromium.find_element(By.CSS_SELECTOR, "#detail a.capture")
+        assert link.get_attribute("href").endswith(f"/api/v1/alerts/{alert.id[9:]}/capture")
+        got = chromium.execute_async_script(
+            "fetch(arguments[0]).then((a) => a.arrayBuffer().then((b) => arguments[1]([a.status,"
+            " a.headers.get('content-type'), [...new Uint8Array(b).slice(0, 4)], b.byteLength])))",
+            link.get_attribute("href"),
+        )
+        assert got[:3] == [200, "application/vnd.tcpdump.pcap", [0xD4, 0xC3, 0xB2, 0xA1]]
+        # Its own page, by its address.
+        chromium.get(f"{running.url}/#/alert/{alert.id[9:]}")
+        chromium.refresh()
+        wait.until(lambda _: texts("dialog .dissection"))
+        assert texts("dialog a.capture") and "own rule" in texts("dialog .sheet-body")[0]
+        assert texts("dialog img, dialog script, #detail img, #detail script") == []
+        assert chromium.title != "owned"
+        assert set(asked) == {alert.id}
 
 
 def words_of(name):

@@ -55,6 +55,17 @@ def test_repeats_become_one_senior_alert() -> None:
     assert one.id == senior_id(alert(1)) and one.explanation == "alert 1"
 
 
+def test_signatures_of_all_repeats_are_named() -> None:
+    one = replace(alert(1), signatures=("urn:s:1",), cves=("CVE-2021-1111",))
+    two = replace(alert(2, 3), signatures=("urn:s:2",), affected_systems=("Linux",))
+    many = [replace(alert(n, n), signatures=(f"urn:s:{n}",)) for n in range(3, 40)]
+    (fused,) = Fuser().add([one, two])
+    assert fused.alert.signatures == ("urn:s:1", "urn:s:2")
+    assert (fused.alert.cves, fused.alert.affected_systems) == (("CVE-2021-1111",), ("Linux",))
+    (fused,) = Fuser().add([one, two, *many])
+    assert len(fused.alert.signatures) == 16
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
 def test_what_could_be_forged_does_not_become_part_of_what_could_not(order: tuple[int]) -> None:
     alerts = [alert(1, 0, count=200), alert(2, 1, verified=True), alert(3, 2, count=100)]

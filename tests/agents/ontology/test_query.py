@@ -38,6 +38,10 @@ ALERTS = [
         sensor="s",
         analyzer="a",
         explanation='<script> & "quotes" \\ \x00',
+        signatures=("urn:ontoidps:signature:1:2034647",) if n < 3 else (),
+        cves=("CVE-2021-44228", "CVE-2021-45046") if n < 3 else (),
+        affected_services=("http",) if n < 2 else (),
+        affected_systems=("Linux",) if n < 1 else (),
     )
     for n in range(60)
 ]
@@ -117,6 +121,22 @@ def rows(runner: QueryRunner, sparql: str) -> list[dict[str, Any]]:
     assert not truncated
     found: list[dict[str, Any]] = json.loads(results)["results"]["bindings"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ("idps:matchedSignature <urn:ontoidps:signature:1:2034647>", 3),
+        ('idps:cve "CVE-2021-45046"', 3),
+        ('idps:affectedService "http"', 2),
+        ('idps:affectedSystem "Linux"', 1),
+        ('idps:cve "CVE-1999-0001"', 0),
+    ],
+)
+def test_alerts_are_found_by_what_their_signature_names(
+    runner: QueryRunner, wanted: str, count: int
+) -> None:
+    assert len(rows(runner, f"SELECT ?a {{ ?a a idps:Alert ; {wanted} }}")) == count
 
 
 def test_select_answers_in_sparql_json(runner: QueryRunner) -> None:
@@ -212,6 +232,7 @@ def test_a_runaway_question_is_killed(runner: QueryRunner, sparql: str) -> None:
         "SELECT * { service silent <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { {}SERVICE<http://127.0.0.1:{port}/>{ ?s ?p ?o } }",
         "SELECT * { ?s ?p 1SERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
+        "SELECT * { ?s ?p 2 . {} affectedSERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { #\nSeRvIcE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * { \\u0053ERVICE <http://127.0.0.1:{port}/> { ?s ?p ?o } }",
         "SELECT * FROM <http://127.0.0.1:{port}/> { ?s ?p ?o } LIMIT 1",
@@ -233,7 +254,11 @@ def test_no_question_reaches_the_network(runner: QueryRunner, sparql: str) -> No
 
 @pytest.mark.parametrize(
     "sparql",
-    ["SELECT * { ?s idps:service ?service }", "SELECT * { ?s ?p $service }"],
+    [
+        "SELECT * { ?s idps:service ?service }",
+        "SELECT * { ?s ?p $service }",
+        "SELECT * { ?s idps:affectedService ?x }",
+    ],
 )
 def test_a_term_or_variable_called_service_is_fine(sparql: str) -> None:
     check_query(sparql)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.base import AgentContext, BaseAgent
+from agents.base.conversations import RefusedByPeer
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.sensor.agent import SensorAgent
 from agents.settings.honeynet import Settings
-from ontology.records import Alert, ConnectionBatch, Record
+from datasets.captures.pcap import read_capture
+from ontology.records import Alert, ConnectionBatch, PacketEvidence, Record
 
 Namespace = Callable[[Callable[[], None]], None]
 
@@ -49,6 +53,21 @@ class Analyzer(BaseAgent[None]):
         """Packets reported so far towards a port."""
         rows = [b.connections[b.connections["dst_port"] == port] for b in self.batches]
         return int(np.concatenate(rows)["orig_packets"].sum()) if rows else 0
+
+
+class Asking(BaseAgent[None]):
+    """Asks as a console does."""
+
+    role = "console"
+    services = ()
+
+    async def evidence_of(self, alert: Alert) -> PacketEvidence:
+        answer = await self.ask(
+            alert.sensor, "query-ref", [alert], protocol="fipa-query", limit_s=30
+        )
+        (found,) = answer.records
+        assert isinstance(found, PacketEvidence)
+        return found
 
 
 def ip(*arguments: str) -> None:
@@ -158,6 +177,64 @@ def test_conflicting_arp_claims_reach_the_analyzer_as_alerts(
             finally:
                 sensor.stop()
                 analyzer.stop()
+
+    def body() -> None:
+        add_interface()
+        server = XmppServer(settings)
+        server.start()
+        try:
+            assert server.ready()
+            asyncio.run(work())
+        finally:
+            server.stop()
+
+    namespace(body)
+
+
+def test_the_packet_of_an_alert_is_handed_out_when_a_console_asks(
+    honeynet: Settings, namespace: Namespace, tmp_path: Path
+) -> None:
+    file = tmp_path / "live.rules"
+    file.write_text(RULE.format(port=4001, word="evil", sid=1) + "\n")
+    node = honeynet.node[0].model_copy(update={"interfaces": ("a0",), "signatures": (file,)})
+    settings = honeynet.model_copy(update={"node": (node, *honeynet.node[1:])})
+
+    async def work() -> None:
+        sensor = SensorAgent(AgentContext(settings=settings, role="sensor", node="gw1"))
+        analyzer = Analyzer(AgentContext(settings=settings, role="analyzer", node="gw1"))
+        console = Asking(AgentContext(settings=settings, role="console", node="gw1"))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            agents = (sensor, analyzer, console)
+            for agent in agents:
+                group.create_task(agent.run())
+            try:
+                await until(lambda: all(agent.connected for agent in agents))
+                await until(lambda: sensor.capturing == {"a0"})
+                await until(lambda: sensor.counters["signatures.in_use"] == 1)
+                send(4001, 3, b"some evil thing \x1b[2J")
+                await until(lambda: len(analyzer.alerts) == 1)
+                (alert,) = analyzer.alerts
+                assert alert.signatures == ("urn:ontoidps:signature:1:1",)
+                found = await console.evidence_of(alert)
+                assert found.alert == alert.id
+                assert "dport     = 4001" in found.dissection
+                assert "some evil thing" in found.dissection and "\x1b" not in found.dissection
+                path = tmp_path / "one.pcap"
+                path.write_bytes(base64.b64decode(found.capture_data))
+                (raw,) = read_capture(path)
+                assert found.evidence_packets == len(raw) == 3
+                assert b"some evil thing" in raw.frame(found.cited_packet - 1)
+                other = replace(alert, target_port=4002)
+                assert (await console.evidence_of(other)).evidence_packets == 0
+                assert sensor.counters["task_errors"] == 0
+                assert sensor.counters["evidence.kept"] == 1
+                with pytest.raises(RefusedByPeer):  # a question, and no order
+                    await console.ask(
+                        sensor.jid, "request", [alert], protocol="fipa-request", limit_s=20
+                    )
+            finally:
+                for agent in agents:
+                    agent.stop()
 
     def body() -> None:
         add_interface()

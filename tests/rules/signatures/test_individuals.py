@@ -17,7 +17,8 @@ from rules.signatures.parse import read_rule
 SIGNATURES = (
     read_rule(
         'alert tcp any any -> $HOME_NET 80 (msg:"Example <b> & co on Windows"; content:"a|00 01|b";'
-        ' content:!"no"; reference:cve,2001-0500; classtype:attempted-admin; sid:11; rev:4;)',
+        ' content:!"no"; reference:cve,2001-0500; classtype:attempted-admin; sid:11; rev:4;'
+        " metadata:affected_product IIS_6, attack_target Web_Server;)",
         group="own",
     ),
     read_rule('alert udp any any -> any 53 (msg:"two"; ttl:3; classtype:not-suspicious; sid:12;)'),
@@ -43,6 +44,7 @@ def test_individuals_are_written(tmp_path: Path, ending: str) -> None:
     assert values(two, IDPS.attackClass) == []
     assert values(one, IDPS.cve) == ["CVE-2001-0500"]
     assert values(one, IDPS.affectedSystem) == ["Windows"]
+    assert sorted(values(one, IDPS.affectedService), key=str) == ["IIS 6", "Web Server"]
     assert (values(one, IDPS.executable), values(two, IDPS.executable)) == ([True], [False])
     assert values(two, IDPS.unsupportedOption) == ["ttl"]
     used = {str(p) for p in graph.predicates() if str(p).startswith(ONTOLOGY_IRI)}

