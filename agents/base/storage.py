@@ -320,8 +320,11 @@ class Database:
                 f"{self.path}: {words_for(error)}; all goes on from memory until it can be written"
             )
         else:
+            # Told for longer than any fault of the disk that comes and goes meanwhile.
             self._told_until_s = time.monotonic() + _TOLD_S
             text = f"{self.path}: was damaged, is set aside as {aside.name}; {saved} rows are saved"
+            self._faults.fault(f"{self.path} damaged", text)
+            return
         self._faults.fault(str(self.path), text)
 
     def look(self) -> None:
@@ -338,7 +341,7 @@ class Database:
             with self._lock:
                 if self._told_until_s and now >= self._told_until_s:
                     self._told_until_s = 0.0
-                    self._faults.clear(str(self.path))
+                    self._faults.clear(f"{self.path} damaged")
                 with suppress(sqlite3.Error, OSError):
                     reserve(self._db, self.path, self._limits.reserve_pages)
 
@@ -373,11 +376,9 @@ class Database:
                 set_aside(self.path)
             self._wait_s = min(_RETRY_LIMIT_S, self._wait_s * 2)
             self._retry_s = time.monotonic() + self._wait_s
-            if not self._told_until_s:
-                self._tell_fault(e)
+            self._tell_fault(e)
             return
-        if not self._told_until_s:
-            self._faults.clear(str(self.path))
+        self._faults.clear(str(self.path))
 
     def _follow(self, disk: sqlite3.Connection, few: int) -> bool:
         """Do on disk what was done in memory meanwhile, unless it is only a few transactions;

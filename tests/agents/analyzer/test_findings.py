@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agents.analyzer import findings, floods
 from agents.analyzer.clustering import Assignment
 from agents.analyzer.findings import Finding, View
-from agents.analyzer.floods import _Flow
+from agents.analyzer.floods import Flow
 from ontology.records import CONNECTION
 
 CLUSTERS = 5
@@ -42,7 +42,7 @@ def view(seed: int, count: int) -> View:
 
 
 def taken(seed: int, counts: list[int]) -> dict[str, Any]:
-    flow, finding = _Flow(), Finding()
+    flow, finding = Flow(), Finding()
     for number, count in enumerate(counts):
         batch = view(seed + number, count)
         finding.add(batch, np.arange(count), CLUSTERS)
