@@ -90,10 +90,15 @@ WHOLE_MACHINE = {
 """Modules whose tests run a whole honeynet that has to answer in seconds: one of them at a time."""
 
 
+def _needs_all(item: pytest.Item) -> bool:
+    path = item.path
+    return path.is_relative_to(HERE) and path.relative_to(HERE).as_posix() in WHOLE_MACHINE
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Waits for its turn before the test's time limit begins to run."""
-    if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in WHOLE_MACHINE:
+    if _needs_all(item):
         turn = HERE.parent / ".pytest_cache" / "whole-machine.lock"
         turn.parent.mkdir(exist_ok=True)
         with turn.open("w") as file:
@@ -103,7 +108,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of `SLOW`."""
+    """Marks the tests of `SLOW`. Those that take turns come first, so that they fall to one process
+    (pytest-xdist hands out neighbours) and no other has to wait for it."""
+    items.sort(key=lambda item: not _needs_all(item))
     for item in items:
         if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)
