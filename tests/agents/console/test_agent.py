@@ -23,7 +23,7 @@ from tests.agents.processes import (
     until,
 )
 
-pytestmark = [pytest.mark.xmpp, pytest.mark.e2e, needs_prosody]
+pytestmark = [pytest.mark.xmpp, pytest.mark.e2e, pytest.mark.timeout(240), needs_prosody]
 
 READERS = 8
 VIEWERS = 20
@@ -59,7 +59,7 @@ async def decide(honeynet, agent, made, *evidence):
     await agent.send(
         honeynet.jids("supervisor")[0], "request", [made, *evidence], protocol="fipa-request"
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while len(agent.answers) == before:  # noqa: ASYNC110  (the agent has no event for it)
             await asyncio.sleep(0.002)
     return time.monotonic() - begin
@@ -77,7 +77,7 @@ async def test_whoever_dies_the_console_is_in_step_again(honeynet, start, kit):
         def sources():
             return {block["source"] for block in client.blocks()}
 
-        async with asyncio.timeout(100), correlating(honeynet) as agent:
+        async with asyncio.timeout(220), correlating(honeynet) as agent:
             await decide(honeynet, agent, first, *flat(kit.evidence(first)))
             await until(lambda: sources() == {"203.0.113.9"}, "the page shows the block")
 
@@ -170,7 +170,7 @@ async def test_a_busy_page_costs_the_supervisor_nothing_and_delays_no_order(hone
         times = processes[name].cpu_times()
         return times.user + times.system
 
-    async with asyncio.timeout(100), correlating(honeynet) as agent:
+    async with asyncio.timeout(220), correlating(honeynet) as agent:
         origin = agent.jid
         await decide(honeynet, agent, replace(kit.decision("first"), origin=origin))
 

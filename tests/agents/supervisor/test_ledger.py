@@ -160,7 +160,7 @@ def test_a_damaged_ledger_is_set_aside_and_what_can_be_read_is_kept(tmp_path, en
         assert counts["incident"] > 300 and counts["audit"] > 300
         assert counts["active"] == 1
         ledger.add_incident(kit.evidence(kit.decision("new", "203.0.113.9"), 1)[0], kit.T0)
-    assert "set aside as ledger.sqlite3.damaged-" in told[str(path)]
+    assert "set aside as ledger.sqlite3.damaged-" in told[f"{path} damaged"]
     assert len(list(tmp_path.glob("ledger.sqlite3.damaged-*[0-9]"))) == 1
 
 
