@@ -20,7 +20,7 @@ from agents.analyzer.drift_file import load_drift, save_drift
 from agents.analyzer.naming import KeptNames, NamingError, model_digest, names_for
 from agents.base import AgentContext, BaseAgent
 from agents.base.losses import Loss
-from agents.base.subscriptions import Subscribers
+from agents.base.subscriptions import SAVE_AGAIN_S, Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
@@ -123,6 +123,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self._take_names(detection, await asyncio.to_thread(detection.kept_names.load))
         self.spawn(self._ask_for_names(), name="question for names")
         self.every(RELEASE_S, self._release, name="processes")
+        self.every(SAVE_AGAIN_S, detection.subscribers.save_again, name="subscribers")
         return detection
 
     async def _ask_for_names(self) -> None:

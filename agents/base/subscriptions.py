@@ -11,6 +11,7 @@ from ontology.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
+SAVE_AGAIN_S = 5.0
 MAX_SUBSCRIBERS = 1000
 """Of one topic: there are never more agents of a honeynet that may ask."""
 
@@ -22,7 +23,7 @@ class Subscribers:
     Args:
         path: the JSON file. One that can't be read is started anew, with a warning: subscribers ask
             again now and then, and a publisher that did not start would be worse. One that can't
-            be written is made good by the next change, or when who subscribes asks again.
+            be written is tried again (`save_again`).
         faults: told when it can't be written.
     """
 
@@ -71,6 +72,11 @@ class Subscribers:
             return False
         self._save({**self._topics, topic: [known for known in names if known != name]})
         return True
+
+    async def save_again(self) -> None:
+        """Call it every `SAVE_AGAIN_S` seconds: writes what could not be written."""
+        if self._unsaved:
+            self._save(self._topics)
 
     def _save(self, topics: dict[str, list[str]]) -> None:
         self._topics = topics

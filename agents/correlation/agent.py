@@ -14,7 +14,7 @@ from agents.base.confinement import Needs
 from agents.base.losses import Loss
 from agents.base.own_clock import block_here, decision_here
 from agents.base.protected import Protected
-from agents.base.subscriptions import Subscribers
+from agents.base.subscriptions import SAVE_AGAIN_S, Subscribers
 from agents.clock import now_us
 from agents.correlation.cooperation import Cooperation, publications
 from agents.correlation.dispatch import Dispatch
@@ -157,6 +157,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         self.every(RETRY_EVERY_S, pipeline.retry, name="reasoning retry")
         self.every(LOOK_EVERY_S, pipeline.look_at_reasoner, name="reasoner watch")
         self.every(TRIM_EVERY_S, pipeline.trim, name="journal trim")
+        self.every(SAVE_AGAIN_S, self._subscribers.save_again, name="subscribers")
         return pipeline
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:

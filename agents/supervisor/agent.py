@@ -13,7 +13,7 @@ from agents.base.catching_up import CatchingUp
 from agents.base.conversations import Reply
 from agents.base.own_clock import block_here, decision_here
 from agents.base.steady_clock import SteadyClock
-from agents.base.subscriptions import Subscribers
+from agents.base.subscriptions import SAVE_AGAIN_S, Subscribers
 from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
@@ -101,6 +101,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
         )
         self.at_end(lambda: self._close(run))
         self.every(1.0, self._sweep, name="sweep")
+        self.every(SAVE_AGAIN_S, run.subscribers.save_again, name="subscribers")
         self.every(OWN_RENEWAL_S, self._register_myself, name="own registration")
         for console in self.settings.jids("console"):
             if console in run.subscribers.to(TOPIC):

@@ -10,7 +10,7 @@ import pytest
 
 from datasets.laboratory.network import run_in_sandbox, why_unavailable
 
-pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.root, pytest.mark.timeout(520)]
 
 SCRIPT = Path(__file__).parent / "lab_scripts" / "disk_faults.py"
 
@@ -25,7 +25,7 @@ def run(tmp_path: Path, scenario: str) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        said, errors = process.communicate(timeout=400)
+        said, errors = process.communicate(timeout=500)
     assert process.returncode == 0, errors
     seen: dict[str, Any] = json.loads(said)
     log = "\n".join(seen.pop("log"))

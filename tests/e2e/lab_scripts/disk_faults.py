@@ -62,7 +62,7 @@ class World(OneNode):
         attacker = self.attackers.pop(0)
         begun = time.monotonic()
         self.scan(attacker)
-        found = self.guess_until_blocked(attacker, attacker.ipv4, 16, 90)
+        found = self.guess_until_blocked(attacker, attacker.ipv4, 16, 150)
         return round(time.monotonic() - begun, 1) if found is not None else None
 
     def fill(self) -> None:
