@@ -33,7 +33,7 @@ from ontology.records import Alert, Decision, Record
 pytestmark = [
     pytest.mark.xmpp,
     pytest.mark.e2e,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         shutil.which("prosody", path="/usr/bin") is None, reason="prosody is not installed"
     ),
@@ -80,7 +80,7 @@ class Peer(BaseAgent[None]):
         self.orders |= {str(r.source): r for r in records if isinstance(r, Decision)}
 
 
-async def until(condition: Callable[[], object], limit_s: float = 90.0) -> None:
+async def until(condition: Callable[[], object], limit_s: float = 150.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  it depends on other processes
             await asyncio.sleep(0.02)
