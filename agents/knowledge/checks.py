@@ -23,7 +23,7 @@ Check = Callable[[Sequence[Path], bytes], None]
 N-Triples for Pellet; raises ValueError."""
 MAX_REASON = 1000
 """Characters of what Java said against an edit."""
-_JAVA_TIMEOUT_S = 20.0
+_JAVA_TIMEOUT_S = 60.0
 """A rule that feeds itself is caught by this."""
 
 
@@ -77,7 +77,7 @@ def load_knowledge(
 
 
 def check_with_java(paths: Sequence[Path], ntriples: bytes) -> None:
-    """Profile, consistency, and whether Pellet obeys the rules. Blocks for 1 to 5 s.
+    """Profile, consistency, and whether Pellet obeys the rules. Blocks for 1 to 10 s.
 
     Args:
         paths: The files, imported ones first.
