@@ -13,11 +13,9 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
-from agents.base.catching_up import CatchingUp
 from agents.base.conditions import FIREWALL, PACKET_PATH
 from agents.base.confinement import Needs
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
@@ -82,9 +80,6 @@ class ReactionAgent(BaseAgent[Gateway]):
         """The correlation agent of this node, where it has one: nobody else but a supervisor
         orders."""
         self._kernel_reported = ""
-        self._catching_up = CatchingUp(
-            partial(self.spawn, name="blocks in force"), lambda: self.pending
-        )
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
@@ -139,8 +134,10 @@ class ReactionAgent(BaseAgent[Gateway]):
             now = now_us()
             team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
         logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
-        # Beside all else: a gateway that has restored very many blocks takes orders at once.
-        await self._catching_up.tell(active, self._report)
+        # Before any order is taken: a report that waits is read as news of when it is sent.
+        for begin in range(0, len(active), _PER_MESSAGE):
+            await self._report(active[begin : begin + _PER_MESSAGE])
+            await asyncio.sleep(0)  # very many must not keep the launcher's question waiting
         self.every(TICK_S, self._tick, name="firewall watch")
         self.every(PROVE_EVERY_S, self._prove, name="packet path")
         self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
@@ -184,7 +181,7 @@ class ReactionAgent(BaseAgent[Gateway]):
         if self.conditions.of(PACKET_PATH) is not None:
             await self._prove()  # it may just have been repaired
         self._count()
-        await self._catching_up.tell(ended, self._report)
+        await self._report(ended)
 
     async def _prove(self) -> None:
         try:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agents.base import BaseAgent
-from agents.base.catching_up import CatchingUp
 from agents.base.conversations import Reply
 from agents.base.own_clock import block_here, decision_here
 from agents.base.steady_clock import SteadyClock
@@ -18,6 +17,7 @@ from agents.clock import now_us
 from agents.knowledge.following import ontology_agent_of
 from agents.messages.acl import AclMessage
 from agents.supervisor.bans import Entry, in_force
+from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.changes import Changes
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.feed import TOPIC

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
-from agents.base.catching_up import CatchingUp
 from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.honeynet import Settings
+from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.feed import Feed
 from agents.supervisor.ledger import Ledger
@@ -229,17 +229,34 @@ class Operations(OperatorActions):
                 await self._restore(description.node, fresh=change != "returned", now_us=now_us)
             elif description.role == "correlation":
                 entries = await asyncio.to_thread(self.ledger.active, now_us)
-                await self._catching_up.tell(entries, self._announce)
+                await self._catching_up.tell([e.id for e in entries], self._tell_in_force)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
     async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
-        orders = await asyncio.to_thread(
-            self.reconciliation.restore, gateway, fresh=fresh, now_us=now_us
-        )
-        if orders:
-            logger.info("gateway %s gets %d orders again", gateway, len(orders))
-        await self._catching_up.tell(orders, self._dispatch)
+        active, lifted = await asyncio.to_thread(self.reconciliation.wanted, now_us)
+
+        async def order(ids: Sequence[str]) -> None:
+            """As things stand when it is sent: an order made earlier would undo a lift, and last
+            too long. Nothing is awaited from here to the outbox."""
+            entries = (self.ledger.entry(name) for name in ids)
+            found = [e for e in entries if e is not None and self._is_latest(e)]
+            orders = self.reconciliation.restore(gateway, found, fresh=fresh, now_us=self.clock())
+            if orders:
+                logger.info("gateway %s gets %d orders again", gateway, len(orders))
+            await self._dispatch(orders)
+
+        await self._catching_up.tell([e.id for e in (*active, *lifted)], order)
+
+    def _is_latest(self, entry: Entry) -> bool:
+        """Whether nothing else was decided of its source since."""
+        if entry.state == "active":
+            return True
+        latest = self.ledger.latest_for(entry.source)
+        return latest is not None and latest.id == entry.id
+
+    async def _tell_in_force(self, ids: Sequence[str]) -> None:
+        await self._announce([e for name in ids if (e := self.ledger.entry(name)) is not None])
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""
@@ -256,7 +273,7 @@ class Operations(OperatorActions):
             self.feed.agent(name)
         if not self._catching_up.is_under_way:
             due = await asyncio.to_thread(self.reconciliation.due, now_us)
-            await self._catching_up.tell(due, self._dispatch)
+            await self._dispatch(due)
         self.counters["pruned"] = self.ledger.dropped
 
     def _expire(self, now_us: int) -> tuple[Entry, ...]:

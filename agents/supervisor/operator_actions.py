@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
@@ -16,13 +17,14 @@ from ontology.oversight import USER_PREFIX, BanAction
 from ontology.records import Address, Alert, Decision, Incident, Record
 
 
-class OperatorActions:
+class OperatorActions(ABC):
     """The part of `agents.supervisor.operations.Operations` that serves people."""
 
     ledger: Ledger
     propagation: Propagation
     clock: Callable[[], int]
 
+    @abstractmethod
     async def decide(
         self,
         decision: Decision,
@@ -32,7 +34,6 @@ class OperatorActions:
         ordered_at: str = "",
     ) -> Plan:
         """As in `Operations`."""
-        raise NotImplementedError
 
     async def act(self, action: BanAction) -> tuple[Record, ...]:
         """Do what an operator asks for; returns the ban as it is then, with its cause and blocks.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from uuid import uuid4
 
@@ -94,15 +94,21 @@ class Reconciliation:
         for entry_id, (gateway, due_us) in self._awaited.items():
             self._awaited[entry_id] = (gateway, due_us + step_us)
 
-    def restore(self, gateway: str, *, fresh: bool, now_us: int) -> tuple[Order, ...]:
-        """The orders for a gateway that registered.
+    def restore(
+        self, gateway: str, entries: Iterable[Entry], *, fresh: bool, now_us: int
+    ) -> tuple[Order, ...]:
+        """The orders for a gateway that registered, of these entries as they are now.
 
         Args:
             fresh: the reaction agent is a new process.
         """
-        active, lifted = self.wanted(now_us)
+        found = tuple(entries)
         return self._propagation.on_registration(
-            gateway, active, lifted, fresh=fresh, now_us=now_us
+            gateway,
+            [e for e in found if e.state == "active"],
+            [e for e in found if e.state == "lifted"],
+            fresh=fresh,
+            now_us=now_us,
         )
 
     def due(self, now_us: int) -> list[Order]:

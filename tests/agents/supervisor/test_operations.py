@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from agents.supervisor.catching_up import PART, CatchingUp
 from agents.supervisor.directory import DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.operations import Operations
@@ -409,3 +410,37 @@ async def test_conditions_are_told_the_console_at_once_and_fill_no_audit_trail(
         assert told[-1].conditions == text
     assert len(operations.ledger.audit_trail(limit=100)) == lines
     await operations.feed.close()
+
+
+async def test_what_is_told_bit_by_bit_is_told_as_it_is_then(settings, ledger, clock, post, kit):
+    """A lift in between is not undone by an order made before it, and no block lasts longer."""
+    later = []
+    operations = Operations(
+        settings,
+        ledger,
+        clock=clock,
+        send=post.send,
+        archive=post.archive,
+        catching_up=CatchingUp(later.append),
+    )
+    sources = [f"203.0.113.{n}" for n in range(9, 9 + PART + 1 - 20)]
+    sources += [f"198.18.0.{n}" for n in range(1, 31)]
+    for number, source in enumerate(sources):
+        await operations.decide(kit.decision(f"d{number}", source, duration_s=900), None, ())
+    last = ledger.active_for(ip_address(sources[-1]))
+    again = ledger.active_for(ip_address(sources[-2]))
+    post.take()
+    jid = settings.jid("reaction", "gw2")
+    await operations.register(kit.describe(settings, "reaction", "gw2", "new"), jid)
+    assert post.take() == [] and len(later) == 1
+    await operations.lift(last.id, "mistake", "ana")
+    await operations.lift(again.id, "mistake", "ana")
+    await operations.block(again.source, 700, "after all", "ana")
+    post.take()
+    clock.turn(300)
+    await later[0]
+    told = {str(o.decision.source): o.decision for o in post.take()}
+    assert told.keys() >= set(sources[:-2])
+    assert {told[s].duration_s for s in sources[:-2]} == {600}
+    assert str(last.source) not in told or told[str(last.source)].action == "unblock"
+    assert str(again.source) not in told or told[str(again.source)].action == "block"

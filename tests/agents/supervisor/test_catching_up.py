@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.base.catching_up import PACE_S, PART, UNDER_WAY, CatchingUp
+from agents.supervisor.catching_up import PACE_S, PART, UNDER_WAY, CatchingUp
 
 
 async def test_many_are_told_bit_by_bit_and_all_of_them() -> None:
@@ -54,7 +54,7 @@ async def test_alone_all_is_told_at_once() -> None:
 
 
 async def test_the_next_part_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.base.catching_up.PATIENCE_S", 3600.0)
+    monkeypatch.setattr("agents.supervisor.catching_up.PATIENCE_S", 3600.0)
     tasks: list[asyncio.Task[None]] = []
     waiting = [UNDER_WAY]
     catching_up = CatchingUp(
