@@ -33,6 +33,9 @@ DECISIONS = 40
 
 @pytest.fixture
 def honeynet(honeynet_file):
+    # A node of its own: the test is not the user that its neighbours would expect.
+    with honeynet_file.open("a") as file:
+        file.write('[[node]]\nname = "cell"\nagents = ["correlation"]\n')
     with served_honeynet(honeynet_file) as settings:
         yield settings
 
@@ -45,7 +48,7 @@ def start(honeynet, honeynet_file):
 
 @contextlib.asynccontextmanager
 async def correlating(honeynet):
-    agent = Correlation(honeynet)
+    agent = Correlation(honeynet, "cell")
     async with asyncio.TaskGroup() as group:
         group.create_task(agent.run())
         await agent.started.wait()
@@ -69,7 +72,7 @@ async def test_whoever_dies_the_console_is_in_step_again(honeynet, start, kit):
     """The console restarts and goes on from its own store; the supervisor restarts and tells."""
     supervisor, console = start("supervisor"), start("console")
     await until(operator_socket(honeynet, "gw1").exists, "the console listens")
-    first = replace(kit.decision(), origin=f"correlation.gw1@{honeynet.domain}")
+    first = replace(kit.decision(), origin=f"correlation.cell@{honeynet.domain}")
     second = replace(kit.decision("d2", "203.0.113.10"), origin=first.origin)
     third = replace(kit.decision("d3", "203.0.113.11"), origin=first.origin)
     with ConsoleClient(honeynet) as client:
