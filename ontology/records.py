@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ontology.addresses import Network as Network
+from ontology.blocks_in_force import BlocksInForce as BlocksInForce
 from ontology.connection_batch import CONNECTION as CONNECTION
 from ontology.connection_batch import CONNECTION_STATES as CONNECTION_STATES
 from ontology.connection_batch import CONTENT_COUNTS as CONTENT_COUNTS
@@ -344,6 +345,7 @@ Record = (
     | Block
     | HostProfile
     | GatewayAddresses
+    | BlocksInForce
     | ObservedData
     | AgentDescription
     | Subscription

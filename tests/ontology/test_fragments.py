@@ -192,6 +192,12 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         routers=sets(addresses),
         broadcasts=sets(addresses),
     ),
+    r.BlocksInForce: st.builds(
+        r.BlocksInForce,
+        id=ids,
+        node=texts,
+        part_digests=st.binary(min_size=2048, max_size=2048).map(bytes.hex),
+    ),
     r.ObservedData: st.builds(
         r.ObservedData,
         id=ids,
