@@ -50,3 +50,8 @@ def sum_up(blocks: Iterable[tuple[str, str]]) -> str:
         digest = hashlib.sha256(f"{address} {decision}".encode()).digest()
         sums[part_of(address)] ^= int.from_bytes(digest[: _DIGITS // 2])
     return "".join(f"{one:0{_DIGITS}x}" for one in sums)
+
+
+def contradict(part_digests: str) -> str:
+    """Digests that differ from these in each part."""
+    return "".join(f"{15 - int(digit, 16):x}" for digit in part_digests)

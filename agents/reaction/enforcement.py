@@ -21,7 +21,7 @@ from agents.reaction.claims import AddressClaims, Claim, Claims
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import ClaimStore
-from ontology.blocks_in_force import PARTS, part_of, sum_up
+from ontology.blocks_in_force import PARTS, contradict, part_of, sum_up
 from ontology.records import Address, Block, BlockState, Decision
 
 logger = logging.getLogger(__name__)
@@ -113,9 +113,11 @@ class Enforcement:
         return self.reports(range(PARTS))
 
     def in_force(self) -> str:
-        """`BlocksInForce.part_digests` of what is claimed."""
+        """`BlocksInForce.part_digests` of what is claimed; after a reboot, by which ends may have
+        moved, like nobody's, so that all is told and ordered again."""
         latest = ((address, self._claims.latest(address)) for address in self._claims)
-        return sum_up((str(address), claim.decision) for address, claim in latest if claim)
+        digests = sum_up((str(address), claim.decision) for address, claim in latest if claim)
+        return contradict(digests) if self._store.rebooted else digests
 
     def reports(self, parts: Container[int]) -> list[Report]:
         """The blocks in force in these parts."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ontology.blocks_in_force import PARTS, BlocksInForce, part_of, sum_up
+from ontology.blocks_in_force import PARTS, BlocksInForce, contradict, part_of, sum_up
 
 
 def has(*blocks: tuple[str, str]) -> BlocksInForce:
@@ -21,6 +21,12 @@ def test_the_part_of_the_address_differs(address: str) -> None:
     one = has(*rest, (address, "urn:x:d"))
     for other in (has(*rest), has(*rest, (address, "urn:x:e"))):
         assert one.differs_from(other) == other.differs_from(one) == {part_of(address)}
+
+
+def test_contradiction_differs_everywhere() -> None:
+    one = has(("192.0.2.7", "urn:x:d"))
+    other = BlocksInForce(id="urn:x:2", node="gw1", part_digests=contradict(one.part_digests))
+    assert one.differs_from(other) == set(range(PARTS))
 
 
 def test_parts_are_about_as_full() -> None:
