@@ -21,10 +21,12 @@ SLOW = {
     # A JVM, or thousands of windows.
     "agents/base/test_confinement.py",
     "agents/correlation/test_agent.py",
+    "agents/correlation/test_agent_cells.py",
     "agents/correlation/test_assessment.py",
     "agents/correlation/test_engine.py",
     "agents/correlation/test_ratings.py",
     "agents/correlation/test_memory.py",
+    "agents/correlation/test_pipeline.py",
     "agents/correlation/test_response.py",
     "agents/correlation/test_scenarios.py",
     "agents/correlation/test_windowing.py",

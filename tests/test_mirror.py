@@ -103,7 +103,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/correlation/cases.py",
         "agents/correlation/inference_findings.py",
         "agents/correlation/outcome.py",
-        "agents/correlation/pipeline.py",
         "agents/correlation/reports.py",
         "agents/launcher/logs.py",
         "agents/ontology/actions.py",
