@@ -39,6 +39,7 @@ _PROPERTY = {
     "cves": IDPS.cve,
     "affected_services": IDPS.affectedService,
     "affected_systems": IDPS.affectedSystem,
+    "users": IDPS.involvesUserName,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
     "cause": IDPS.causedBy,

@@ -138,6 +138,10 @@ class ClusterModel:
         )
         return float((histogram * self.purity * sign).sum() / total)
 
+    def name_of(self, cluster: int) -> str:
+        """What it is called; its class if it has no name."""
+        return (self.names[cluster] if self.names else "") or self.labels[cluster]
+
     def describe(self, cluster: int, distance: float) -> str:
         """E.g. ``cluster 7 (SynScan, purity 0.98), distance 0.41 of radius 0.90``; a name that the
         cluster was given stands before its class: ``cluster 7 ("own scanner", SynScan, …``."""
