@@ -40,8 +40,9 @@ DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
 OntologyActionName = Literal["assert", "retract", "translate"]
-KnowledgeKind = Literal["rules", "facts", "cluster-names"]
-"""``rules``: ontology, rules, attack models and reaction rules, which come into force together."""
+KnowledgeKind = Literal["rules", "facts", "cluster-names", "words"]
+"""``rules``: ontology, rules, attack models and reaction rules, which come into force together.
+``words``: the classes, as JSON in ``detail``, for those who do not reason."""
 
 ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
 ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ontology.records import Alert, HostProfile
-from ontology.vocabulary import IDPS, ONTOLOGY_IRI, Term
+from ontology.vocabulary import IDPS, NAMESPACE, ONTOLOGY_IRI, Term
 
 Subject = Literal["Alert", "Host", "Signature"]
 Value = str | int | float
@@ -27,8 +27,9 @@ PAPER_TERMS: Final = frozenset(
         "sensorRating hostAlertCount systemAlertCount addedAlertCount assetRating minimumRisk "
         "concernsState Takeover Searched Exploited"
     ).split()
-) | {str(IDPS.preconditionIntrusionState)}
-"""What windows hold besides where the paper's rules are in force (`reasoner.paper_facts`)."""
+) | {str(IDPS.preconditionIntrusionState), NAMESPACE + "rootShell"}
+"""What windows hold besides where the paper's rules are in force (`reasoner.paper_facts`), and what
+they ask for that only sensors of others tell."""
 _SIGNATURE = re.compile(r"urn:ontoidps:signature:([0-9]{1,9}):([0-9]{1,9})")
 
 

@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from agents.analyzer.findings import SECOND
 from ontology.host_event import MAX_EVENTS_OF_ALERT, HostEvent, account_names
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.taxonomy import superclasses
 
 MAX_HOSTS: Final = 256
 MAX_CONNECTIONS: Final = 2_000

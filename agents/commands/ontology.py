@@ -21,7 +21,8 @@ from ontology.authoring.figures import class_tree, rule_graph
 from ontology.authoring.window_table import window_table
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
-from ontology.vocabulary import IDPS, PARENTS
+from ontology.taxonomy import installed
+from ontology.vocabulary import IDPS
 from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 from rules.signatures.individuals import FORMATS, write_signatures
 from rules.signatures.parse import SignatureSet, load_signatures
@@ -128,8 +129,9 @@ def ontology_page() -> str:
 def ontology_figures() -> dict[str, str]:
     """File name → SVG of the pictures in ``docs/figures`` that show the ontology."""
     below: dict[str, list[str]] = {}
-    for name, parent in PARENTS.items():
-        below.setdefault(parent, []).append(name)
+    for name, parents in installed().parents.items():
+        for parent in parents:
+            below.setdefault(parent, []).append(name)
     rules = {
         rule.label: rule
         for path in rule_paths()

@@ -20,7 +20,7 @@ from typing import Any
 from agents.correlation.shares import Shares, owner_of
 from ontology.host_event import MAX_EVENTS_OF_ALERT, account_names
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.taxonomy import superclasses
 
 DEFAULT_GAP_S = 60
 DEFAULT_CAPACITY = 20_000

@@ -311,5 +311,26 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         await until(lambda: correlation.counters["rules_loaded"] == 3)
         assert ontology.running.publication.version != version
         assert any("SweepOfHosts" in rule.label for rule in correlation.running.worker.theory.rules)
+        # A new class of attack, and what it gets: decided on at once, everywhere under one version.
+        ontology_text = files[0].read_text(encoding="utf-8")
+        probe = (
+            '<owl:Class rdf:about="https://w3id.org/ontoidps#RedisProbe"><rdfs:subClassOf '
+            'rdf:resource="https://w3id.org/ontoidps#Scan"/></owl:Class></rdf:RDF>'
+        )
+        files[0].write_text(ontology_text.replace("</rdf:RDF>", probe), encoding="utf-8")
+        own = row.replace("FinScan", "RedisProbe").format("3")
+        table.write_text(policy + own, encoding="utf-8")
+        await until(lambda: b"RedisProbe" in correlation.running.worker.theory.ntriples)
+        await until(lambda: net["analyzer"].ontology_version == correlation.ontology_version)
+        await until(lambda: net["supervisor"].ontology_version == correlation.ontology_version)
+        await net.report("RedisProbe", "192.0.2.5")
+        await until(lambda: "192.0.2.5" in reaction.orders)
+        assert reaction.orders["192.0.2.5"].duration_s == 3 * order.duration_s
+        # It can't go while a row of the table is about it.
+        refused = ontology.counters["ontology_refused"]
+        files[0].write_text(ontology_text, encoding="utf-8")
+        await until(lambda: ontology.counters["ontology_refused"] > refused)
+        line = [m for r in caplog.records if "edit refused" in (m := r.getMessage())][-1]
+        assert f"class RedisProbe is gone, but used by {table}:{number}" in line
         # Nothing was concluded without saying from what.
         assert all("\nbecause " in order.reason for order in reaction.orders.values())

@@ -21,7 +21,7 @@ from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
 from ontology.host_event import account_names
-from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
 from tests.factories import make_alert, make_batch
 
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"

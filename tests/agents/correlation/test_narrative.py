@@ -12,7 +12,7 @@ from agents.correlation.narrative import (
 )
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Alert
-from ontology.vocabulary import IDPS
+from ontology.vocabulary import IDPS, NAMESPACE
 
 ALERT = Alert(
     id="urn:uuid:1",
@@ -53,8 +53,8 @@ def test_facts_that_alerts_do_not_say_themselves() -> None:
 
 def test_kinds_are_told_up_to_the_class_that_the_rule_names() -> None:
     facts = [
-        Fact("subClassOf", (IDPS.PortScan, IDPS.Scan)),
-        Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan)),
+        Fact("subClassOf", (NAMESPACE + "PortScan", IDPS.Scan)),
+        Fact("subClassOf", (IDPS.SynScan, NAMESPACE + "PortScan")),
         Fact("subClassOf", (IDPS.FtpBruteForce, IDPS.BruteForce)),
     ]
     assert describe_kinds("SynScan", facts) == "SynScan is a kind of PortScan, and that of Scan"
