@@ -58,6 +58,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/checking/logic.py",
         "ontology/checking/rules.py",
         "ontology/checking/terms.py",
+        "ontology/checking/held_terms.py",
     ),
     "halves of the codec, records and their checks: test_fragments, test_records": (
         "ontology/_shapes.py",
