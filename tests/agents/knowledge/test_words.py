@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def test_what_was_announced_is_in_force_and_survives_a_restart(tmp_path: Path) -
 def test_strangers_and_broken_tables_change_nothing(tmp_path: Path) -> None:
     words = Words(tmp_path, AGENT)
     assert not words.take("ontology.gw2@honeynet.test", [CHANGE])
-    for broken in (replace(CHANGE, detail="{}"), replace(CHANGE, digest="0" * 64)):
+    too_many = json.dumps({f"A{n}": ["Attack"] for n in range(3000)})
+    for broken in (
+        replace(CHANGE, detail="{}"),
+        replace(CHANGE, detail=too_many),
+        replace(CHANGE, digest="0" * 64),
+    ):
         with pytest.raises(TaxonomyError):
             words.take(AGENT, [broken])
     assert "RedisProbe" not in ATTACK_CLASSES and not words.version
