@@ -7,19 +7,22 @@ matcher looks through besides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+
+import re2
 
 from agents.sensor.signatures.everyday import stands_in_everyday
 from agents.sensor.signatures.http_buffers import FIELDS
 from rules.signatures.buffers import KEEPS_TEXT, PAYLOAD
 from rules.signatures.payload_options import BufferSize, Check, Content, DataAt, Expression
 
+_LATIN = re2.Options()
+_LATIN.encoding = re2.Options.Encoding.LATIN1
 _LONGEST = 64
 """Bytes of a content that the multi-pattern search compares; the rest is tested afterwards."""
 _BLANK = b"[ \\t\\r]*"
 """What the parts of a header line may have around them on the wire."""
-_LINE = _BLANK + b"\\n"
+_JOINS = re2.compile(rb", |=| \+ ", _LATIN)
 _COLON = _BLANK + b":" + _BLANK
 _FIELD_OF = {buffer: name for name, buffer in FIELDS.items()}
 _UNLIKE = frozenset(["ja3.hash", "ja3s.hash", "tls.cert_serial", "tls.cert_fingerprint"])
@@ -46,7 +49,8 @@ def text_on_the_wire(check: Content) -> bytes:
     if name in ("http.header", "http.header_names"):
         return _row(text)
     if name in ("tls.cert_subject", "tls.cert_issuer"):
-        return max(re.split(b", |=| \\+ ", text), key=_worth)[:_LONGEST]
+        parts: list[bytes] = _JOINS.split(text)
+        return max(parts, key=_worth)[:_LONGEST]
     return text[:_LONGEST]
 
 
@@ -129,10 +133,12 @@ _ASSERTIONS = frozenset(b"AzZbBG")
 # To Hyperscan a vertical tab is white space, to RE2 it is none.
 _SPACES = {b"S": b"[^ \\t\\n\\f\\r]"}
 _NO_SPACE = rb"\S", rb"\S\x0b"
-_SPECIAL = re.compile(
+_SPECIAL = re2.compile(
     rb"\\Q|\\[0-9gkpPCRXKNLlUuvhHV]|\(\?[^:imsU)-]|\(\?[imsU-]*x|(?:\^|\$|\\[AzZbBG])\{"
-    rb"|\[\^[^\]]*\\S"
+    rb"|\[\^[^\]]*\\S",
+    _LATIN,
 )
+_HIGH = re2.compile(rb"[\x80-\xff]|\\x[89a-fA-F{]", _LATIN)
 """What the dialects read differently, or what is no assertion any more without its begin."""
 
 
@@ -141,7 +147,7 @@ def without_assertions(check: Expression) -> bytes | None:
     what it says of begins and ends. None where that can't be said."""
     if check.negated or check.buffer not in _CONTINUOUS or _SPECIAL.search(check.pattern):
         return None
-    if check.caseless and re.search(rb"[\x80-\xff]|\\x[89a-fA-F{]", check.pattern):
+    if check.caseless and _HIGH.search(check.pattern):
         return None  # Hyperscan folds ASCII only
     plain, alone = _stripped(check.pattern)
     if check.buffer == "http.host" and alone and not (check.multiline or check.relative):
