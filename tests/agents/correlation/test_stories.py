@@ -1,4 +1,4 @@
-"""Thirty stories, half of them false friends: what is told of each, and whether anybody is blocked."""
+"""Stories, half of them false friends: how each is told, and whether anybody is blocked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agents.knowledge.load import find_joins
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.client import PelletWorker
-from tests.agents.correlation.story_table import PROFILES, S, T0, alerts_of, blocked, telling
+from tests.agents.correlation.story_table import PROFILES, S, alerts_of, blocked, telling
 
 Row = tuple[str, str, list[str], str]
 """What happens, the alerts, how it is told, who is blocked."""
