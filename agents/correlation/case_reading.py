@@ -8,7 +8,7 @@ who may be behind it, or evidence of a whole branch of the taxonomy without what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.correlation.cases import Case, Expected
 from agents.correlation.scenario_memory import ScenarioMemory
@@ -91,7 +91,7 @@ class CaseReader:
         self._taken = taken
 
     def case(self, evidence: Evidence, teller: Storyteller) -> Case | None:
-        """The case that a story is; None if it is too little to be one."""
+        """The case that a story is, without an id; None if it is too little to be one."""
         story = evidence.story
         scenario = story.scenario
         alerts = sorted(
@@ -131,7 +131,7 @@ class CaseReader:
         seen = len(first) - (1 - _DOUBTFUL_STEP) * len(doubts)
         whole = len(first) + len(missed) + self._ahead(scenario, first, expected)
         return Case(
-            id=self._name(story, alerts, teller),
+            id="",
             scenario=scenario,
             label=self._compiled.models.scenarios[scenario][0],
             alerts=tuple(alerts),
@@ -159,12 +159,13 @@ class CaseReader:
             / len(of_step),
         )
 
-    def _name(self, story: Story, alerts: list[Alert], teller: Storyteller) -> str:
-        """By the attacker's own alerts, where others may be behind the rest."""
-        own = alerts
+    def named(self, case: Case, story: Story, teller: Storyteller) -> Case:
+        """With its id: by the attacker's own alerts, where others may be behind the rest."""
+        own = alerts = list(case.alerts)
         if story.others:
             own = [a for a in alerts if not teller.actors(a.id).isdisjoint(story.attackers)]
-        return self._known.name_case([a.id for a in own or alerts], (own or alerts)[0].id)
+        name = self._known.name_case([a.id for a in own or alerts], (own or alerts)[0].id)
+        return replace(case, id=name)
 
     def _doubt(self, model: Model, alert: Alert, story: Story, lacks: bool) -> str:
         reason = not_sure(model, alert)

@@ -119,23 +119,23 @@ class ScenarioTracker:
         for alert_id in touched:
             if alert_id in seen:
                 continue
-            told: list[tuple[Evidence, Storyteller]] = []
+            told: list[tuple[Case, Evidence, Storyteller]] = []
             for teller in self._of(alert_id, tellers):
-                told += [(read_evidence(story), teller) for story in teller.stories(alert_id)]
-            told.sort(key=lambda one: one[0].rank, reverse=True)
+                for story in teller.stories(alert_id):
+                    evidence = read_evidence(story)
+                    case = self._reader.case(evidence, teller) if evidence.models else None
+                    if case is not None:
+                        told.append((case, evidence, teller))
+            told.sort(key=_rank, reverse=True)
             taken: dict[str, set[str]] = {}
-            for evidence, teller in told:
-                scenario = evidence.story.scenario
-                elsewhere = {i for i, by in taken.items() if by != {scenario}}
+            for case, evidence, teller in told:
+                elsewhere = {i for i, by in taken.items() if by != {case.scenario}}
                 # One course of events is told once, as the scenario that explains most of it.
-                if not evidence.models or not elsewhere.isdisjoint(evidence.models):
+                if not elsewhere.isdisjoint(evidence.models):
                     continue
-                case = self._reader.case(evidence, teller)
-                if case is None:
-                    continue
-                found.append(case)
+                found.append(self._reader.named(case, evidence.story, teller))
                 for one in evidence.models:
-                    taken.setdefault(one, set()).add(scenario)
+                    taken.setdefault(one, set()).add(case.scenario)
                 if not evidence.story.others:
                     seen |= evidence.models.keys()
         return list({case.id: case for case in found}.values())
@@ -212,3 +212,9 @@ class ScenarioTracker:
             # A measure without a bound term is one against a target.
             hosts |= sources if "source" in bound else targets
         return any((anti.measure.name, host) in self._measures for host in hosts)
+
+
+def _rank(told: tuple[Case, Evidence, Storyteller]) -> tuple[int, int, tuple[int, int, int, str]]:
+    """Most alerts explained; of equals, with the fewest steps doubtful or missed."""
+    case, evidence, _ = told
+    return (len(evidence.models), -len(case.doubts) - len(case.missed), evidence.rank)

@@ -151,15 +151,13 @@ def not_sure(model: Model, alert: Alert) -> str:
         return f"confidence {alert.confidence:.2f}"
     if model.ports and alert.target_port is None:
         return f"no port is told, the step is one on {' or '.join(model.ports)}"
-    if model.cves and not alert.cves and model.broad:
-        return f"no vulnerability is told, the step uses {' or '.join(model.cves)}"
     return ""
 
 
 def _is_evidence(model: Model, alert: Alert) -> bool:
     if {alert.classification, *superclasses(alert.classification)}.isdisjoint(model.evidence):
         return False
-    if model.cves and alert.cves and set(model.cves).isdisjoint(alert.cves):
+    if model.cves and set(model.cves).isdisjoint(alert.cves):
         return False
     if not model.ports or alert.target_port is None:
         return True

@@ -103,7 +103,7 @@ class Model:
     ports: tuple[str, ...] = ()
     """``6379/tcp``: an alert on another port is no evidence; () any port is."""
     cves: tuple[str, ...] = ()
-    """An alert that names vulnerabilities, but none of these, is no evidence; () any is."""
+    """An alert that names none of these vulnerabilities is no evidence; () any is."""
     techniques: tuple[str, ...] = ()
     tactics: tuple[str, ...] = ()
     """Of MITRE ATT&CK: ``T1110.001`` serves ``TA0006``; sorted."""

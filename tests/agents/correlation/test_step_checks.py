@@ -92,3 +92,4 @@ def test_roles_ports_and_vulnerabilities_are_looked_at() -> None:
     named = replace(model, cves=("CVE-2021-44228",))
     assert known.fits(named, replace(guess, cves=("CVE-2021-44228",)))
     assert not known.fits(named, replace(guess, cves=("CVE-2014-6271",)))
+    assert not known.fits(named, guess)

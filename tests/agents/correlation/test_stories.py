@@ -85,6 +85,57 @@ TRUE: list[Row] = [
         "A",
     ),
     (
+        "guessed passwords, a program, a bot",
+        """0 TelnetBruteForce A>P:23
+        60 MalwareInstallation A>P forged
+        120 OutgoingScan P>X:23""",
+        [
+            "Guess, download, bot or miner A>PX: shell-guess, bring-program, attack-others; "
+            "goal outbound-attack"
+        ],
+        "A",
+    ),
+    (
+        "Log4Shell, named by a signature, then a miner",
+        """0 CommandInjection A>T:8080 CVE-2021-44228
+        60 MalwareInstallation A>T forged
+        120 OutgoingBeacon T>X:3333""",
+        ["Log4Shell A>TX: jndi-injection, bring-program, call-home"],
+        "A",
+    ),
+    (
+        "Docker is told to start a container that attacks others",
+        """0 Exploit A>T:2375
+        120 OutgoingScan T>X:2375""",
+        ["Exposed control interface A>TX: docker-abuse, attack-others; goal outbound-attack"],
+        "A",
+    ),
+    (
+        "EternalBlue, then the next host",
+        """0 Exploit A>T:445
+        60 OutgoingExploit T>U:445""",
+        ["SMB exploit, spread A>TU: smb-exploit, attack-others; goal outbound-attack"],
+        "A",
+    ),
+    (
+        "ransomware comes in by remote desktop",
+        """0 RdpBruteForce A>T:3389
+        60 MalwareInstallation A>T forged
+        120 OutgoingScan T>U:445""",
+        [
+            "Ransomware, first steps A>TU: desktop-guess, bring-program, attack-others; "
+            "goal outbound-attack"
+        ],
+        "A",
+    ),
+    (
+        "a camera is made a bot",
+        """0 CommandInjection A>T:37215
+        120 OutgoingFlood T>X:80""",
+        ["Device exploit, bot A>TX: device-exploit, attack-others; goal outbound-attack"],
+        "A",
+    ),
+    (
         "one attacker, two hosts: one case",
         """0 SynScan A>T
         10 SynScan A>U
@@ -214,6 +265,36 @@ FALSE_FRIENDS: list[Row] = [
         """0 SqlInjection A>T:80
         60 RemoteShell A>T:80
         120 SshBruteForce T>T:22""",
+        [],
+        "",
+    ),
+    (
+        "a command injection of no known vulnerability, and a server that fetches its updates",
+        """0 CommandInjection A>T:443 0.6
+        120 OutgoingContact T>X:443 0.4""",
+        [],
+        "",
+    ),
+    (
+        "one guesses, another one's program runs, the host calls a third",
+        """0 SshBruteForce A>T:22
+        60 MalwareInstallation B>T forged
+        120 OutgoingContact T>X:80 0.5""",
+        [],
+        "",
+    ),
+    (
+        "a research scanner looks at everything and does no more",
+        """0 SynScan R>T
+        10 VersionScan R>U
+        20 VersionScan R>V""",
+        [],
+        "",
+    ),
+    (
+        "two users behind one provider's NAT guess at two servers",
+        """0 SshBruteForce N>T:22 0.5
+        60 HttpBruteForce N>U:80 0.5""",
         [],
         "",
     ),
