@@ -265,11 +265,13 @@ class DataProperties:
     endedUs: Final = _term("endedUs")
     eventKind: Final = _term("eventKind")
     evidencedBy: Final = _term("evidencedBy")
+    evidencedOnPort: Final = _term("evidencedOnPort")
     evidencePackets: Final = _term("evidencePackets")
     executable: Final = _term("executable")
     expiresDateTime: Final = _term("expiresDateTime")
     expiresUs: Final = _term("expiresUs")
     explanation: Final = _term("explanation")
+    exploitsCve: Final = _term("exploitsCve")
     featureValues: Final = _term("featureValues")
     feed: Final = _term("feed")
     fileBytes: Final = _term("fileBytes")
@@ -380,6 +382,7 @@ class AnnotationProperties:
     knowledgeSource: Final = _term("knowledgeSource")
     scope: Final = _term("scope")
     snortClasstype: Final = _term("snortClasstype")
+    tacticId: Final = _term("tacticId")
     techniqueId: Final = _term("techniqueId")
 
 

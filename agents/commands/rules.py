@@ -222,6 +222,9 @@ def _model(model: Model) -> dict[str, object]:
         "gives": [str(condition) for condition in model.post],
         "alerts": list(model.evidence),
         "scenarios": list(model.scenarios),
+        "ports": list(model.ports),
+        "cves": list(model.cves),
+        "attack": [*model.tactics, *model.techniques],
         "d3fend": list(model.d3fend),
     }
 

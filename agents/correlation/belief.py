@@ -19,4 +19,5 @@ def finding_level(finding: Finding) -> float:
 def case_level(case: Case) -> float:
     """Severity of the incident that a case is."""
     kind = IncidentKind("ScenarioIncident", case.weight)
-    return severity(kind, max(a.confidence for a in case.alerts))
+    surest = max(a.confidence for a in case.alerts)
+    return severity(kind, surest if case.confidence is None else case.confidence)

@@ -18,7 +18,6 @@ from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import block_reason, case_block_reason, make_decision
 from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
 from agents.settings.honeynet import Policy
-from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.reactions.reaction_rules import Chosen, Reactions
 
@@ -128,16 +127,17 @@ class Decider:
         """A block of each source of a case that a rule wants blocked.
 
         Not of those that were attacked in the same case: they are victims, used by the attacker.
-        No rule can say that, as SWRL has no *not*.
+        No rule can say that, as SWRL has no *not*. And not on a step that is doubtful.
         """
         limit = self._policy.minimum_severity
         if level < limit:
             return []
-        victims = {address for alert in case.alerts for address in alert_hosts(alert)[1]}
         found: dict[Address, Recommendation] = {}
         for alert in case.alerts:
             source, rule = alert.source, call(alert)
-            if source is None or rule is None or source in victims | found.keys():
+            if source is None or rule is None or source in case.victims | found.keys():
+                continue
+            if alert.id in case.doubtful:
                 continue
             chosen = choose_reaction([alert], self._hosts, self._reactions)
             if blocks(chosen) and self._due(source, now_us, fresh=True) and self._may_block(source):

@@ -30,7 +30,7 @@ from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
 from agents.correlation.response import blocks, by_address, describe_reaction
 from agents.correlation.scenario_memory import Row
-from agents.correlation.scenarios import ScenarioTracker
+from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
@@ -113,6 +113,7 @@ class CorrelationEngine:
             counters=self.counters,
             capacity=capacity,
         )
+        scenarios.set_surroundings(self._decider.is_known_host, self._memory.naming)
         self._seen: SharedTable[tuple[str, str, str], None] = SharedTable(capacity)
         self._reported: SharedTable[
             tuple[str, Address | None, Address | None], tuple[int, float]
@@ -231,7 +232,12 @@ class CorrelationEngine:
         passed `check_alert`. Raises: ReasonerError.
         """
         found = self._reasoning.ask(alerts)
-        return frozenset(m.individual for m in found.members if m.name in CANDIDATES)
+        steps = self._scenarios.sound(found, {a.id: a for a in alerts}.get)
+        return frozenset(
+            m.individual
+            for m in found.members
+            if m.name in CANDIDATES and (m.name != CANDIDATE or m.individual in steps)
+        )
 
     def has_seen(self, source: Address) -> bool:
         """Whether an alert from this source is remembered that could not be forged."""
@@ -314,7 +320,13 @@ class CorrelationEngine:
         level = case_level(case)
         call = self._scenarios.call_for_block
         advice = self._decider.judge_case(case, level, now_us, call)
-        state = ([name for name, _ in case.steps], case.scenario, case.objectives)
+        state = (
+            [name for name, _ in case.steps],
+            case.scenario,
+            case.objectives,
+            case.missed,
+            sorted(case.doubts),
+        )
         last, last_us = self._cases.get(case.id, (None, 0))
         if not any(one.first for one in advice) and state == last and now_us - last_us < REPEAT_US:
             self.counters["folded"] += 1

@@ -318,9 +318,11 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
             'rdf:resource="https://w3id.org/ontoidps#Scan"/></owl:Class></rdf:RDF>'
         )
         files[0].write_text(ontology_text.replace("</rdf:RDF>", probe), encoding="utf-8")
+        await until(lambda: b"RedisProbe" in correlation.running.worker.theory.ntriples)
+        loaded = correlation.counters["rules_loaded"]
         own = row.replace("FinScan", "RedisProbe").format("3")
         table.write_text(policy + own, encoding="utf-8")
-        await until(lambda: b"RedisProbe" in correlation.running.worker.theory.ntriples)
+        await until(lambda: correlation.counters["rules_loaded"] > loaded)
         await until(lambda: net["analyzer"].ontology_version == correlation.ontology_version)
         await until(lambda: net["supervisor"].ontology_version == correlation.ontology_version)
         await net.report("RedisProbe", "192.0.2.5")

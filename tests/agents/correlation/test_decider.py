@@ -47,7 +47,7 @@ def finding(source: Address = ATTACKER) -> Finding:
 
 
 def case(*alerts: Alert) -> Case:
-    return Case("c", "s", "Web", alerts, (), "rule", (), (), 0.8)
+    return Case("c", "s", "Web", alerts, (), "rule", (), (), 0.8, victims=frozenset({VICTIM}))
 
 
 def decider(*hosts: HostProfile, **policy: object) -> tuple[Decider, Counter[str]]:
