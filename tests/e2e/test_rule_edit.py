@@ -319,10 +319,12 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         )
         files[0].write_text(ontology_text.replace("</rdf:RDF>", probe), encoding="utf-8")
         await until(lambda: b"RedisProbe" in correlation.running.worker.theory.ntriples)
-        loaded = correlation.counters["rules_loaded"]
+        version = ontology.running.publication.version
+        await until(lambda: correlation.ontology_version == version)
         own = row.replace("FinScan", "RedisProbe").format("3")
         table.write_text(policy + own, encoding="utf-8")
-        await until(lambda: correlation.counters["rules_loaded"] > loaded)
+        await until(lambda: ontology.running.publication.version != version)
+        await until(lambda: correlation.ontology_version == ontology.running.publication.version)
         await until(lambda: net["analyzer"].ontology_version == correlation.ontology_version)
         await until(lambda: net["supervisor"].ontology_version == correlation.ontology_version)
         await net.report("RedisProbe", "192.0.2.5")

@@ -74,7 +74,7 @@ def test_a_class_without_a_rule_gets_its_superclass(folder: Path) -> None:
     path.write_text("".join(x for x in lines if not x.startswith(("SshBr", "BruteForce"))))
     (folder / "reactions.ttl").write_text(reactions_ttl(expand(read_tables(folder))))
     reactions = read_reactions(folder / "reactions.ttl")
-    # The exception for BruteForce on ssh still makes a rule; elsewhere it is Attack's.
+    # The exception for BruteForce on ssh still makes rules; elsewhere they answer like Attack's.
     assert reactions.find("SshBruteForce", "ssh", "vital-server").attack == "BruteForce"
     assert reactions.find("SshBruteForce", ANY, "honeypot").attack == "Attack"
 
