@@ -76,7 +76,9 @@ def test_a_class_without_a_rule_gets_its_superclass(folder: Path) -> None:
     reactions = read_reactions(folder / "reactions.ttl")
     # The exception for BruteForce on ssh still makes rules; elsewhere they answer like Attack's.
     assert reactions.find("SshBruteForce", "ssh", "vital-server").attack == "BruteForce"
-    assert reactions.find("SshBruteForce", ANY, "honeypot").attack == "Attack"
+    other = reactions.find("SshBruteForce", ANY, "honeypot")
+    assert other.attack == "BruteForce"
+    assert other.response == reactions.find("Attack", ANY, "honeypot").response
 
 
 def test_exceptions_win_over_the_tables_by_the_nearer_class_then_service_then_asset(
