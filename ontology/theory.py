@@ -88,6 +88,11 @@ class Theory:
         return next((rule for rule in self.rules if rule.label == label), None)
 
 
+def rule_iri(label: str) -> str:
+    """The IRI that `Theory` gives the rule of this label."""
+    return _RULE_PREFIX + quote(label, safe="")
+
+
 def rule_label(iri: str) -> str:
     """Label of the rule that `Theory` gave this IRI."""
     return unquote(iri.removeprefix(_RULE_PREFIX))
@@ -107,7 +112,7 @@ class _Preparation:
             if rule.label in rules:
                 raise TheoryError(f"two rules are labelled {rule.label!r}")
             rules[rule.label] = rule
-            rename[read.node] = NamedNode(_RULE_PREFIX + quote(rule.label, safe=""))
+            rename[read.node] = NamedNode(rule_iri(rule.label))
         kept = [
             Triple(rename.get(t.subject, t.subject), t.predicate, self._object(t))
             for t in self._triples

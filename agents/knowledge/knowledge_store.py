@@ -49,7 +49,7 @@ class KnowledgeStore:
 
         Raises: OSError.
         """
-        folder = self._of(files.digest)
+        folder = self.folder_of(files.digest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, data in files.contents.items():
             path = folder / name
@@ -71,7 +71,7 @@ class KnowledgeStore:
     def drop_others(self, digest: str) -> None:
         """Remove the folders of all other versions."""
         for path in self._folder.iterdir():
-            if path.is_dir() and path != self._of(digest):
+            if path.is_dir() and path != self.folder_of(digest):
                 shutil.rmtree(path, ignore_errors=True)
 
     def read(self) -> tuple[Kept, FileSet] | None:
@@ -84,17 +84,20 @@ class KnowledgeStore:
             logger.warning("%s is unreadable: %s", self._folder / _IN_FORCE, e)
             return None
         try:
-            paths = [path for path in self._of(kept.digest).iterdir() if path.name in KNOWN_FILES]
+            paths = [
+                path for path in self.folder_of(kept.digest).iterdir() if path.name in KNOWN_FILES
+            ]
             files = FileSet({path.name: path.read_bytes() for path in paths})
         except (OSError, ValueError) as e:
-            logger.warning("%s is unreadable: %s", self._of(kept.digest), e)
+            logger.warning("%s is unreadable: %s", self.folder_of(kept.digest), e)
             return None
         if files.digest != kept.digest:
-            logger.warning("%s has been changed by somebody", self._of(kept.digest))
+            logger.warning("%s has been changed by somebody", self.folder_of(kept.digest))
             return None
         return kept, files
 
-    def _of(self, digest: str) -> Path:
+    def folder_of(self, digest: str) -> Path:
+        """Where the files of this version stand, or would."""
         return self._folder / digest[:32]
 
 

@@ -3,7 +3,8 @@
 An edit is read once, compiled (``scenarios.owl`` from the attack models, ``reactions.ttl`` from the
 policy tables), laid out in the agent's own state and checked there: what was checked is what agents
 get, whatever happens to the installed files meanwhile. Nothing is written where people edit. Of the
-installed ``scenarios.owl`` one thing counts: which of its rules are switched off.
+installed ``scenarios.owl`` one thing counts: which of its rules are switched off. What an operator
+has switched by hand (`agents.knowledge.switches`) is laid over all of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 from agents.knowledge.checks import Check, Knowledge, check_with_java, load_knowledge
 from agents.knowledge.files import (
@@ -23,11 +25,19 @@ from agents.knowledge.files import (
 )
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import one_line
+from agents.knowledge.switches import Switch, Switches
 from agents.settings.honeynet import Policy
 from ontology.knowledge_base import KnowledgeBaseError, read_owl_file
+from ontology.rule_switches import switch_rules
 from ontology.swrl import read_rules
 from rules.scenarios.compiled_files import compile_folder, source_paths
-from rules.shipped_files import MODELS_FILE, SCENARIOS_FILE, models_path
+from rules.shipped_files import (
+    MODELS_FILE,
+    PAPER_FILE,
+    RULE_FILES,
+    SCENARIOS_FILE,
+    models_path,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +65,13 @@ class Sources:
         self, folder: Path, policy: Policy, *, origin: str, check: Check = check_with_java
     ) -> None:
         self._store = KnowledgeStore(folder)
+        self._switches = Switches(folder)
         self._policy = policy
         self._origin = origin
         self._check = check
         self._checked = ""
         """`Knowledge.owl_digest` of what passed the check with Java."""
-        self._made_from: Mapping[str, bytes] = {}
+        self._made_from: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())
         self._made: Mapping[str, bytes] = {}
         self.in_force: Edition | None = None
 
@@ -133,6 +144,36 @@ class Sources:
         self.in_force = Edition(kept=kept, files=files, knowledge=knowledge, paths=paths)
         return True
 
+    @property
+    def switched(self) -> Mapping[str, Switch]:
+        """What operators have switched by hand, by the label of the rule."""
+        return self._switches.by_label
+
+    def switch(self, label: str, on: bool, why: str, now_us: int) -> bool:
+        """Switch a rule by hand, for good, and put that in force; False if it was so already.
+
+        Args:
+            why: ``user:NAME: reason``.
+
+        Raises: KnowledgeBaseError with one line; nothing has changed.
+        """
+        edition = self.in_force
+        rules = edition.knowledge.rules if edition is not None else ()
+        if label not in {rule.label for rule in rules}:
+            raise KnowledgeBaseError(f"there is no rule {label[:80]!r} in force")
+        before = self._switches.by_label
+        try:
+            self._switches.keep(self._switches.after(label, Switch(on, why, now_us)))
+            try:
+                return self.take_over(now_us)
+            except KnowledgeBaseError:
+                self._switches.keep(before)
+                raise
+        except OSError as e:
+            raise KnowledgeBaseError(f"{e.filename}: {e.strerror}") from e
+        except ValueError as e:
+            raise KnowledgeBaseError(one_line(e)) from e
+
     def _edition(self, kept: Kept, files: FileSet) -> Edition:
         paths = reasoner_files(self._store.lay_out(files))
         knowledge = load_knowledge(paths, digest=files.digest)
@@ -148,32 +189,49 @@ class Sources:
             contents = {
                 name: path.read_bytes() for name, path in edited_files(self._policy).items()
             }
+            contents |= self._with_switches(contents)
             return FileSet({**contents, **self._compiled(contents)})
         except OSError as e:
             raise KnowledgeBaseError(f"{e.filename}: {e.strerror}") from e
         except ValueError as e:
             raise KnowledgeBaseError(one_line(e)) from e
 
+    def _with_switches(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The rule files in which an operator has switched something."""
+        wanted = self._switches.wanted()
+        if not wanted:
+            return {}
+        names = [name for name in (*RULE_FILES, PAPER_FILE) if name in contents]
+        try:
+            return {name: switch_rules(contents[name], wanted) for name in names}
+        except (ExpatError, SyntaxError, ValueError):
+            # The file is broken: the checks say so, with its place.
+            return {}
+
     def _compiled(self, contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """What is made from models and tables; rules that a person has switched off stay off."""
+        """What is made from models and tables; rules that somebody has switched off stay off."""
         names = [path.name for path in source_paths(Path())]
         sources = {name: contents[name] for name in names}
         scenarios = models_path().with_name(SCENARIOS_FILE)
         sources[SCENARIOS_FILE] = scenarios.read_bytes()
-        if sources == self._made_from:
+        by_hand = self._switches.wanted()
+        off = frozenset(label for label, on in by_hand.items() if not on)
+        off |= {
+            rule.label
+            for rule in read_rules(read_owl_file(scenarios).triples)
+            if not rule.enabled and rule.label not in by_hand
+        }
+        if (sources, off) == self._made_from:
             return self._made
-        rules = read_rules(read_owl_file(scenarios).triples)
         with tempfile.TemporaryDirectory(prefix="ontoidps-rules-") as scratch:
             for name in names:
                 (Path(scratch) / name).write_bytes(sources[name])
             try:
-                texts = compile_folder(
-                    Path(scratch), switched_off={rule.label for rule in rules if not rule.enabled}
-                ).files
+                texts = compile_folder(Path(scratch), switched_off=off).files
             except ValueError as e:
                 raise ValueError(self._where_edited(str(e), Path(scratch))) from e
         made = {name: texts[name].encode("utf-8") for name in COMPILED_FILES}
-        self._made_from, self._made = sources, made
+        self._made_from, self._made = (sources, off), made
         return made
 
     def _where_edited(self, text: str, folder: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from agents.ontology.descriptions import SERVICE_IRI, describe
 from agents.ontology.receivers import Receivers
 from agents.ontology.service import ServiceError
 from ontology.knowledge_base import KnowledgeBaseError
-from ontology.records import OntologyChanged, Record, Subscription
+from ontology.records import OntologyAction, OntologyChanged, Record, Subscription
 
 logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
+MAX_WHY = 500
+"""Characters of who wants what and why, and of why not."""
 AUDIENCE = "correlation"
 """The role that reasons; all others work with the words that they were built with."""
 
@@ -51,6 +54,8 @@ class Publication:
         self._facts = facts
         self._sources = Sources(folder / "rules", agent.settings.policy, origin=agent.jid)
         self._watch: FileWatch
+        self._lock = asyncio.Lock()
+        """An edit at a time: `Sources` is for one thread."""
         self.receivers = Receivers(folder / "receivers.json")
 
     @property
@@ -77,17 +82,43 @@ class Publication:
         """Take over what somebody has saved since the last look."""
         if not self._watch.has_news() or not await asyncio.to_thread(self._watch.poll):
             return
-        try:
-            changed = await asyncio.to_thread(self._sources.take_over, now_us())
-        except KnowledgeBaseError as e:
-            self._refuse(str(e))
-        else:
-            edition = self._sources.in_force
-            if changed and edition is not None:
-                # Those who decide come first, the archive can wait.
-                await self._announce(edition, self._followers())
-                await self._put_in_force(edition)
+        async with self._lock:
+            try:
+                changed = await asyncio.to_thread(self._sources.take_over, now_us())
+            except KnowledgeBaseError as e:
+                self._refuse(str(e))
+            else:
+                await self._spread(changed)
         give_back_memory()
+
+    async def switch(self, message: AclMessage, action: OntologyAction) -> None:
+        """Switch a rule on or off in an operator's name, and answer."""
+        on = action.ontology_action == "enable"
+        async with self._lock:
+            try:
+                changed = await asyncio.to_thread(
+                    self._sources.switch, action.fragment, on, action.detail[:MAX_WHY], now_us()
+                )
+            except KnowledgeBaseError as e:
+                self._agent.counters["switches_refused"] += 1
+                logger.warning("rule %.80s is not switched: %s", action.fragment, e)
+                answer = replace(action, detail=str(e)[:MAX_WHY])
+                await self._agent.reply(message, "refuse", [answer])
+                return
+            logger.info(
+                "rule %.80s: %sd for %.200s", action.fragment, action.ontology_action, action.detail
+            )
+            await self._spread(changed)
+        said = self.version if changed else f"{self.version}, as before"
+        await self._agent.reply(message, "inform", [replace(action, detail=said)])
+        give_back_memory()
+
+    async def _spread(self, changed: bool) -> None:
+        edition = self._sources.in_force
+        if changed and edition is not None:
+            # Those who decide come first, the archive can wait.
+            await self._announce(edition, self._followers())
+            await self._put_in_force(edition)
 
     async def on_subscription(self, message: AclMessage, subscription: Subscription) -> None:
         """Send the version in force, unless the subscriber says that it has it."""
@@ -140,7 +171,9 @@ class Publication:
                 logger.warning("ontology: %s", warning)
         enabled = sum(rule.enabled for rule in knowledge.rules)
         logger.info("ontology %s in force, %d rules enabled", version, enabled)
-        described = await asyncio.to_thread(describe, edition.paths, version)
+        described = await asyncio.to_thread(
+            describe, edition.paths, version, knowledge.rules, self._sources.switched
+        )
         await asyncio.to_thread(self._archive.set_graph, SERVICE_IRI, described)
         await self._facts.fit(edition)
         self._count_behind()

@@ -117,3 +117,33 @@ def test_explain_of_what_is_not_known(words: list[str], said: str, capsys: Captu
     assert main(["rules", "explain", *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_a_rule_is_switched_where_it_is_installed_and_stays_so_when_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    source = models_path().parent
+    for path in [*source.glob("*.owl"), *source.glob("reaction_*.tsv")]:
+        shutil.copy(path, tmp_path)
+    before = (tmp_path / "scenarios.owl").read_bytes()
+    monkeypatch.setattr(
+        "agents.commands.rules_switch.rule_paths",
+        lambda: [tmp_path / "correlation.owl", tmp_path / "scenarios.owl"],
+    )
+    name = "SynFloodThenSpoofedRemoteLogin"
+    assert main(["rules", "disable", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is True
+    assert main(["rules", "list", "--json"]) == 0
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [row["rule"] for row in rows if row["state"] == "switched off"] == [name]
+    assert main(["rules", "compile", str(tmp_path), "--check"]) == 1  # samples are not there yet
+    assert "scenarios.owl" not in capsys.readouterr().out
+    assert main(["rules", "enable", name]) == 0
+    assert main(["rules", "enable", name]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == f"{name} enabled in {tmp_path}/scenarios.owl, as it was before"
+    assert (tmp_path / "scenarios.owl").read_bytes() == before
+    assert main(["rules", "disable", "Nothing"]) == 1
+    assert "no rule is called 'Nothing'" in capsys.readouterr().err
+    assert main(["rules", "disable", name, "--settings", "honeynet.toml"]) == 1
+    assert "--reason is needed" in capsys.readouterr().err

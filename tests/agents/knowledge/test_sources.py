@@ -200,3 +200,29 @@ def test_files_that_are_gone_or_can_not_be_kept_are_named(bench: Bench, tmp_path
     with pytest.raises(KnowledgeBaseError, match=f"{state}.*: "):
         bench.sources.take_over(3)
     assert bench.version == before
+
+
+def test_a_switch_by_hand_outlasts_edits_and_a_restart(bench: Bench) -> None:
+    generated, by_hand = "SadmindProbeThenSadmindOverflow", "ScanThenExploit"
+    bench.sources.start(1)
+    installed = contents(bench.folder)
+    for label in (generated, by_hand):
+        assert bench.sources.switch(label, False, "user:ana: too loud", 2)
+    assert contents(bench.folder) == installed, "nothing is written where people edit"
+
+    def off() -> set[str]:
+        assert bench.sources.in_force is not None
+        return {r.label for r in bench.sources.in_force.knowledge.rules if not r.enabled}
+
+    assert off() == {generated, by_hand} and len(bench.asked) == 2
+    bench.edit(*MODEL_EDIT)  # or the next release
+    bench.restart().start(5)
+    assert off() == {generated, by_hand} and "sweep-of-hosts" in bench.in_force("scenarios.owl")
+    assert bench.sources.switched[by_hand].why == "user:ana: too loud"
+    # An edit that Pellet refuses leaves the switch as it was.
+    bench.against = lambda _: "Pellet says no"
+    with pytest.raises(KnowledgeBaseError, match="Pellet says no"):
+        bench.sources.switch(by_hand, True, "user:ana: again", 6)
+    assert not bench.sources.switched[by_hand].on and off() == {generated, by_hand}
+    with pytest.raises(KnowledgeBaseError, match="there is no rule 'Nothing' in force"):
+        bench.sources.switch("Nothing", False, "user:ana: x", 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,15 @@ import pytest
 from agents.knowledge.files import FileSet
 from agents.knowledge.pieces import Assembly
 from agents.ontology.service import ServiceError
-from ontology.records import KnowledgePiece, OntologyChanged, Subscription
+from ontology.records import (
+    KnowledgePiece,
+    OntologyAction,
+    OntologyChanged,
+    Query,
+    Subscription,
+)
+from ontology.rule_switches import rule_states
+from ontology.theory import rule_label
 
 Unconnected = Any
 World = Any
@@ -192,3 +201,35 @@ async def test_nothing_is_written_where_people_edit(
     await until(lambda: received(agent) is not None)
     await asyncio.sleep(0)
     assert contents(world.installed) == before
+
+
+async def test_a_rule_is_switched_for_the_supervisor(agent: Unconnected, world: World) -> None:
+    """Slow: Pellet checks what is left, about 3 s."""
+    wish = OntologyAction(
+        id="urn:uuid:1",
+        ontology_action="disable",
+        fragment="ScanThenExploit",
+        detail="user:ana: too loud",
+    )
+    agent.sent.clear()
+    await agent.hear("request", replace(wish, fragment="Nothing"))
+    (refusal,) = agent.sent
+    assert refusal.performative == "refuse"
+    assert "no rule 'Nothing'" in refusal.records[0].detail
+    await agent.hear("request", wish)
+    assert (agent.sent[-1].performative, agent.sent[-1].records[0].detail) == (
+        "inform",
+        agent.running.publication.version,
+    )
+    files = received(agent)
+    assert files is not None
+    assert rule_states(files.contents["correlation.owl"])["ScanThenExploit"] is False
+    asked = Query(
+        id="urn:uuid:q",
+        sparql="SELECT ?rule ?by { ?rule a svc:Rule ; svc:enabled false ; svc:switchedBy ?by }",
+    )
+    await agent.hear("query-ref", asked)
+    (answer,) = agent.sent[-1].records
+    (row,) = json.loads(answer.results)["results"]["bindings"]
+    assert rule_label(row["rule"]["value"]) == "ScanThenExploit"
+    assert row["by"]["value"] == "user:ana: too loud"
