@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from pyoxigraph import NamedNode, RdfFormat, Triple, parse, serialize
 
+from ontology.rule_outcomes import OUTCOME_PROPERTIES
 from ontology.swrl import (
     BUILTIN,
     CLASS,
@@ -40,7 +41,7 @@ _RULE_PREFIX = "urn:ontoidps:rule:"
 # They mean nothing to Pellet, and cost it memory or make it complain.
 _LEFT_OUT = frozenset(
     (RDFS + "label", RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", ENABLED)
-)
+).union(OUTCOME_PROPERTIES)
 
 
 class TheoryError(ValueError):

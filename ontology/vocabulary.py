@@ -428,6 +428,11 @@ class AnnotationProperties:
     """OWL annotation properties."""
 
     audience: Final = _term("audience")
+    blocksFor: Final = _term("blocksFor")
+    fullSeverity: Final = _term("fullSeverity")
+    mayBlock: Final = _term("mayBlock")
+    perTarget: Final = _term("perTarget")
+    reportsIncident: Final = _term("reportsIncident")
     formality: Final = _term("formality")
     kddName: Final = _term("kddName")
     knowledgeSource: Final = _term("knowledgeSource")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agents.commands import rules_switch
 from agents.commands.replay import printable
+from agents.commands.rules_explain import explain_rule
 from agents.commands.rules_switch import files_in_force
 from agents.settings.honeynet import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo
@@ -104,7 +105,7 @@ def _print(rows: Iterable[dict[str, object]], as_json: bool) -> None:
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return "; ".join(map(str, value))
     return str(value)
 
 
@@ -165,7 +166,9 @@ def _explain(arguments: argparse.Namespace) -> int:
     rules, policy = _rules(arguments)
     for rule in rules:
         if rule.label == name:
-            _tell(_rule(rule, policy) | {"text": rule.text, "file": rule.path.name}, as_json)
+            told = explain_rule(name, _paths(arguments), policy.minimum_severity)
+            where = {"text": rule.text, "file": rule.path.name}
+            _tell(_rule(rule, policy) | told | where, as_json)
             return 0
     for model in compiled.models.models:
         if model.name == name:
@@ -205,6 +208,10 @@ def _rules(arguments: argparse.Namespace) -> tuple[tuple[RuleInfo, ...], Policy]
     settings = None if arguments.settings is None else load_settings(arguments.settings)
     with KnowledgeBase(files_in_force(settings)) as base:
         return base.rules(), Policy() if settings is None else settings.policy
+
+
+def _paths(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    return files_in_force(None if arguments.settings is None else load_settings(arguments.settings))
 
 
 def _rule(rule: RuleInfo, policy: Policy) -> dict[str, object]:

@@ -123,6 +123,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             submit=ahead.submit,
             reactions=rules.playbook.reactions,
             scenarios=ScenarioTracker(rules.playbook.compiled),
+            outcomes=rules.outcomes,
             joins=rules.joins,
             protected=protected,
         )
@@ -303,7 +304,9 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             worker.start()  # one that does not run would take any rules unseen
             worker.set_theory(rules.theory)
         # Together with the theory: what can meet follows from its rules.
-        engine.set_rules(rules.playbook.compiled, rules.playbook.reactions, rules.joins)
+        engine.set_rules(
+            rules.playbook.compiled, rules.playbook.reactions, rules.joins, rules.outcomes
+        )
         logger.info(
             "%d rules, version %s; %d reaction rules",
             len(rules.theory.rules),

@@ -19,7 +19,6 @@ from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
-from agents.correlation.incident_kinds import kind_of
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
@@ -36,9 +35,10 @@ from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Address, Alert, Block, HostProfile, Incident
+from ontology.rule_outcomes import Outcomes
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.compile import Compiled
-from rules.shipped_files import shipped_models
+from rules.shipped_files import shipped_models, shipped_outcomes
 
 HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
@@ -61,6 +61,7 @@ class CorrelationEngine:
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
+        outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class CorrelationEngine:
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
         protected: Protected | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
         self._policy = policy
+        self._outcomes = shipped_outcomes() if outcomes is None else outcomes
         self._intake = Intake(capacity, self.counters)
         protected = Protected(policy.allow) if protected is None else protected
         self._filtration = Filtration((AllowList(protected.allow),), self.counters)
@@ -140,11 +143,11 @@ class CorrelationEngine:
             touched |= self._scenarios.add(inferences, self._memory.get)
             findings = [
                 finding
-                for finding in collect_findings(part, inferences, self._memory.get)
+                for finding in collect_findings(part, inferences, self._memory.get, self._outcomes)
                 if finding.rule not in self._scenarios.rules
             ]
             # The strongest first: it is the one that the block will be explained with.
-            for finding in sorted(findings, key=finding_level, reverse=True):
+            for finding in sorted(findings, key=self._level, reverse=True):
                 outcomes += self._report(finding, now_us)
         for case in self._scenarios.cases(touched, self._memory.get):
             outcomes += self._report_case(case, now_us)
@@ -180,10 +183,16 @@ class CorrelationEngine:
         self._cases.change(lambda told: (told[0], told[1] + step_us))
 
     def set_rules(
-        self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
+        self,
+        compiled: Compiled,
+        reactions: Reactions,
+        joins: Joins | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
-        """From now on work with these models, reaction rules and joins."""
+        """From now on work with these models, reaction rules, joins and outcomes of rules."""
         self._joins = joins
+        if outcomes is not None:
+            self._outcomes = outcomes
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
         self._decider.set_reactions(reactions)
@@ -272,11 +281,16 @@ class CorrelationEngine:
         self._fuser.close(source)
         self._decider.forget(source)
 
+    def _level(self, finding: Finding) -> float:
+        return finding_level(finding, self._outcomes)
+
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         new = {fact for fact in finding.facts if fact not in self._seen}
-        kind = kind_of(finding.rule)
-        level = finding_level(finding)
-        chosen, advice = self._decider.judge_finding(finding, level, now_us, fresh=bool(new))
+        kind = self._outcomes.of(finding.rule)
+        level = self._level(finding)
+        chosen, advice = self._decider.judge_finding(
+            finding, level, now_us, fresh=bool(new), outcome=kind
+        )
         if not new and advice is None:
             return []
         owner = owner_of_all(finding.later)
@@ -298,6 +312,9 @@ class CorrelationEngine:
         if not blocks(chosen):
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
+            incident = replace(incident, explanation=explanation)
+        elif not kind.may_block:
+            explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
             incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]

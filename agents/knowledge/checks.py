@@ -15,6 +15,7 @@ from ontology.knowledge_base import (
     in_import_order,
     read_owl_file,
 )
+from ontology.rule_outcomes import Outcomes, read_outcomes
 from ontology.theory import Theory
 from ontology.vocabulary import TERMS
 
@@ -37,6 +38,8 @@ class Knowledge:
     """SHA-256 over the files that are reasoned with."""
     ntriples: bytes
     rules: tuple[RuleInfo, ...]
+    outcomes: Outcomes
+    """What becomes of what the rules conclude."""
     warnings: tuple[str, ...]
     """One line for each thing that is not as it seems, and no ground to refuse."""
 
@@ -66,6 +69,7 @@ def load_knowledge(
             owl_digest=knowledge.digest,
             ntriples=knowledge.ntriples(),
             rules=knowledge.rules(),
+            outcomes=read_outcomes(triple for file in read for triple in file.triples),
             warnings=tuple(str(problem) for problem in problems),
         )
     if check is not None and found.owl_digest != checked:

@@ -13,6 +13,7 @@ from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.chainer.rulebook import RulebookError
 from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.rule_outcomes import Outcomes
 from ontology.theory import Theory
 from rules.reactions.reaction_rules import REACTIONS_FILE, Reactions, read_reactions
 from rules.scenarios.attack_models import read_models
@@ -40,6 +41,8 @@ class RuleSet:
     """Over all its files (`agents.knowledge.files`)."""
     theory: Theory
     playbook: Playbook
+    outcomes: Outcomes
+    """What becomes of what its rules conclude."""
     joins: Joins | None
     """Which alerts can meet in its rules."""
 
@@ -64,6 +67,7 @@ def load_rule_set(folder: Path, digest: str) -> RuleSet:
         digest=digest,
         theory=theory,
         playbook=playbook,
+        outcomes=knowledge.outcomes,
         joins=find_joins(theory),
     )
 

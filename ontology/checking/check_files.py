@@ -16,6 +16,7 @@ from ontology.knowledge_base import (
     in_import_order,
     read_owl_file,
 )
+from ontology.rule_outcomes import OutcomeError, read_outcomes
 from ontology.swrl import Rule, read_rules
 from ontology.theory import Theory, TheoryError
 
@@ -76,6 +77,11 @@ def check_read(files: Sequence[OwlFile], *, required: frozenset[str]) -> list[Pr
                 message=f"terms that agents use are gone: {names}",
             )
         )
+    for file in files:
+        try:
+            read_outcomes(file.triples)
+        except OutcomeError as e:
+            problems.append(Problem(path=file.path, code="outcome", where="", message=str(e)))
     together: list[tuple[OwlFile, Rule]] = []
     for file in files:
         rules = read_rules(file.triples)

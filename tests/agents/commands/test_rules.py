@@ -92,6 +92,9 @@ def test_the_papers_rules_are_shown_and_whether_they_are_in_force(
     ("words", "said"),
     [
         (["SynFloodThenSpoofedRemoteLogin"], "deny-of-service(H1)"),
+        (["ScanThenExploit"], "?a is a Scan; ?b is an Exploit"),
+        (["HoneypotExploit"], "this rule can block a verified source from a confidence of 0.05"),
+        (["BlockCandidateFinding"], "the source of the alert may be blocked"),
         (["spoofed-remote-login"], "undo-deny-of-service (deny-of-service(H1))"),
         (["SshBruteForce_ssh_honeypot"], "Allow keys only."),
         (["SshBruteForce", "ssh", "vital-server"], "only from known networks"),

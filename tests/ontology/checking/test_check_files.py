@@ -191,6 +191,12 @@ BROKEN: dict[str, tuple[Callable[[list[Path]], None], str, str, str]] = {
         "correlation.owl",
         "wants numbers, gets number and string",
     ),
+    "severity that is none": (
+        change(0, 'decimal">0.7<', 'decimal">7<'),
+        "outcome",
+        "ontoidps.owl",
+        "fullSeverity must be a number from 0 to 1: '7'",
+    ),
     "disabled rule": (
         add_rule("Flood(?a) -> FloodFinding(?a)", enabled=False),
         "disabled-rule",
