@@ -1,4 +1,4 @@
-"""``ontoidps rules list|enable|disable|compile|explain``: rules, attack models, reaction rules."""
+"""``ontoidps rules WORD``: rules, attack models, reaction rules; shown, switched, compiled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from agents.commands import rules_switch
+from agents.commands import rules_switch, rules_text
 from agents.commands.replay import printable
 from agents.commands.rules_explain import explain_rule
 from agents.commands.rules_switch import files_in_force
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lister.add_argument("--json", action="store_true", help="one JSON object a line")
     _add_settings(lister)
     rules_switch.add_arguments(words)
+    rules_text.add_arguments(words)
     compiler = words.add_parser(
         "compile", help="attack models and policy tables to rules, samples and drawings"
     )
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _compile(arguments)
     if arguments.word in rules_switch.WORDS:
         return rules_switch.run(arguments)
+    if arguments.word in rules_text.WORDS:
+        return rules_text.run(arguments)
     return _explain(arguments)
 
 

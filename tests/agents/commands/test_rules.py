@@ -150,3 +150,15 @@ def test_a_rule_is_switched_where_it_is_installed_and_stays_so_when_compiled(
     assert "no rule is called 'Nothing'" in capsys.readouterr().err
     assert main(["rules", "disable", name, "--settings", "honeynet.toml"]) == 1
     assert "--reason is needed" in capsys.readouterr().err
+
+
+def test_models_go_to_text_and_back(tmp_path: Path, capsys: Capture) -> None:
+    text, owl = tmp_path / "models.txt", tmp_path / "attacks.owl"
+    assert main(["rules", "export", "--out", str(text)]) == 0
+    assert main(["rules", "import", str(text), "--out", str(owl)]) == 0
+    assert main(["rules", "export", str(owl)]) == 0
+    assert capsys.readouterr().out == text.read_text(encoding="utf-8")
+    text.write_text(text.read_text(encoding="utf-8").replace("SynFlood\n", "SinFlood\n"))
+    assert main(["rules", "import", str(text)]) == 1
+    said = capsys.readouterr().err
+    assert "evidencedBy 'SinFlood' is no class under Attack" in said and f"{text}:" in said
