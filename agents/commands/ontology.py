@@ -11,7 +11,7 @@ from pyoxigraph import Literal, NamedNode, parse
 
 from agents.analyzer.core import SHIPPED_MODEL, load_model
 from agents.analyzer.labelled_cases import CASES
-from agents.commands import ontology_check, ontology_knowledge, ontology_run
+from agents.commands import ontology_check, ontology_export, ontology_knowledge, ontology_run
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
 from datasets.recipe.traffic import SAMPLES
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ontology_check.add_arguments(words)
     ontology_knowledge.add_arguments(words)
     ontology_run.add_arguments(words)
+    ontology_export.add_arguments(words)
     documenter = words.add_parser(
         "document", help="the ontology's METHONTOLOGY documents, as Markdown"
     )
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         return ontology_check.run(arguments)
     if arguments.word in ontology_knowledge.WORDS:
         return ontology_knowledge.run(arguments)
+    if arguments.word == "export":
+        return ontology_export.run(arguments)
     if arguments.word == "run":
         return ontology_run.run(arguments)
     if arguments.word == "document":

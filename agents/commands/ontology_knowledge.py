@@ -121,6 +121,9 @@ def _table(found: dict[str, Any]) -> None:
     if found.get("boolean") is not None:
         print("true" if found["boolean"] else "false")
         return
+    if found.get("graph") is not None:
+        print("\n".join(map(printable, found["graph"].splitlines())))
+        return
     names = found["head"]["vars"]
     rows = [
         [_cell(row[name]["value"]) if name in row else "" for name in names]

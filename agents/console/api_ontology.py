@@ -21,7 +21,7 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sparql: str = Field(min_length=1, max_length=10_000)
-    """SELECT or ASK."""
+    """SELECT, ASK, CONSTRUCT or DESCRIBE."""
 
 
 class Results(View):
@@ -32,6 +32,8 @@ class Results(View):
     """The answer to ASK."""
     results: dict[str, Any] | None = None
     """``bindings``: the rows of SELECT."""
+    graph: str | None = None
+    """What CONSTRUCT and DESCRIBE give, as N-Triples."""
     truncated: bool
     """There are more rows than an answer may hold."""
 
@@ -77,6 +79,7 @@ async def query_ontology(request: Request, _: Writer, body: Question) -> Results
         head=results.get("head", {}),
         boolean=results.get("boolean"),
         results=results.get("results"),
+        graph=results.get("graph"),
         truncated=truncated,
     )
 

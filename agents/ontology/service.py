@@ -117,7 +117,7 @@ def to_truth(query: Query, results: str) -> Answer:
     Raises: QueryRefused if the question was not a yes-or-no one.
     """
     if "boolean" not in json.loads(results):
-        raise QueryRefused("query-if wants ASK; SELECT goes into query-ref")
+        raise QueryRefused("query-if wants ASK; all else goes into query-ref")
     return to_answer(query, results, truncated=False)
 
 
