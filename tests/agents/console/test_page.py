@@ -365,6 +365,7 @@ def test_an_operator_renames_a_cluster(chromium, serve):
 
 def test_an_operator_switches_a_rule_off(chromium, serve):
     """What the ontology agent has is shown, as text; the switch asks for a reason."""
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -385,7 +386,11 @@ def test_an_operator_switches_a_rule_off(chromium, serve):
         running.link.ontology = ontology
 
     def texts(selector):
-        return [e.text for e in chromium.find_elements(By.CSS_SELECTOR, selector)]
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        try:
+            return [e.get_attribute("textContent") for e in found]
+        except StaleElementReferenceException:
+            return []  # the table was drawn anew between the two
 
     running.call(begin())
     log_in(chromium, running.url)
