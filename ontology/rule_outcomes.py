@@ -7,14 +7,15 @@ that of its incident class. Reliability and risk, the paper's assessment, are to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse
 
 from ontology.swrl import RDF, RDFS, SWRL
-from ontology.vocabulary import IDPS, INCIDENT_CLASSES, NAMESPACE
+from ontology.taxonomy import INCIDENT_CLASSES, Taxonomy, TaxonomyError
+from ontology.vocabulary import IDPS, NAMESPACE
 
 DEFAULT_CLASS: Final = IDPS.CustomIncident.local_name
 """Of rules that name no class of incidents."""
@@ -59,7 +60,7 @@ class Outcomes:
     @classmethod
     def from_ntriples(cls, data: bytes) -> Outcomes:
         """Of what `KnowledgeBase.ntriples` gives. Raises: OutcomeError."""
-        return read_outcomes(q.triple for q in parse(data, format=RdfFormat.N_TRIPLES))
+        return read_outcomes([q.triple for q in parse(data, format=RdfFormat.N_TRIPLES)])
 
 
 def severity(weight: float, confidence: float) -> float:
@@ -72,8 +73,23 @@ def severity(weight: float, confidence: float) -> float:
     return weight * (1.0 + confidence) / 2.0
 
 
-def read_outcomes(triples: Iterable[Triple]) -> Outcomes:
-    """What ontology and rule files say. Raises: OutcomeError."""
+def incident_classes(triples: Sequence[Triple]) -> Set[str]:
+    """Below ``Incident`` in these files, or as in force if they have no such classes."""
+    try:
+        return Taxonomy.from_triples(triples).under["Incident"]
+    except TaxonomyError:
+        return INCIDENT_CLASSES
+
+
+def read_outcomes(triples: Sequence[Triple], incidents: Set[str] | None = None) -> Outcomes:
+    """What ontology and rule files say.
+
+    Args:
+        incidents: `incident_classes`, if these are not all files that belong together.
+
+    Raises: OutcomeError.
+    """
+    incidents = incident_classes(triples) if incidents is None else incidents
     said: dict[Any, dict[str, Any]] = {}
     labels: dict[Any, str] = {}
     rules: dict[Any, None] = {}
@@ -88,7 +104,7 @@ def read_outcomes(triples: Iterable[Triple]) -> Outcomes:
         elif name == RDF + "type" and triple.object == NamedNode(SWRL + "Imp"):
             rules[triple.subject] = None
     classes = {
-        _name(node): _read(values, f"class {_name(node)}")
+        _name(node): _read(values, f"class {_name(node)}", incidents)
         for node, values in said.items()
         if node not in rules
     }
@@ -96,7 +112,7 @@ def read_outcomes(triples: Iterable[Triple]) -> Outcomes:
     for node in rules:
         if node in said:
             label = labels.get(node, "")
-            found[label] = _outcome(_read(said[node], f"rule {label!r}"), classes)
+            found[label] = _outcome(_read(said[node], f"rule {label!r}", incidents), classes)
     return Outcomes(found, _outcome({}, classes))
 
 
@@ -112,16 +128,16 @@ def _outcome(own: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]]) -
     )
 
 
-def _read(values: Mapping[str, Any], whose: str) -> dict[str, Any]:
-    return {name: _value(name, node, whose) for name, node in values.items()}
+def _read(values: Mapping[str, Any], whose: str, incidents: Set[str]) -> dict[str, Any]:
+    return {name: _value(name, node, whose, incidents) for name, node in values.items()}
 
 
-def _value(name: str, node: Any, whose: str) -> Any:
+def _value(name: str, node: Any, whose: str, incidents: Set[str]) -> Any:
     text = node.value if isinstance(node, Literal | NamedNode) else ""
     wanted = ""
     if name == IDPS.reportsIncident:
         local = text.removeprefix(NAMESPACE)
-        if isinstance(node, NamedNode) and local in INCIDENT_CLASSES:
+        if isinstance(node, NamedNode) and local in incidents:
             return local
         wanted = "a class under Incident"
     elif name in (IDPS.perTarget, IDPS.mayBlock):

@@ -60,7 +60,7 @@ def shipped_outcomes() -> Outcomes:
     """What becomes of the conclusions of the shipped rules; read once (about 0.2 s)."""
     paths = (ontology_path(), *rule_paths(), paper_rules_path())
     files = (read_owl_file(path, number) for number, path in enumerate(paths))
-    return read_outcomes(triple for file in files for triple in file.triples)
+    return read_outcomes([triple for file in files for triple in file.triples])
 
 
 def _path(name: str) -> Path:

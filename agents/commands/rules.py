@@ -14,7 +14,7 @@ from agents.commands.rules_explain import explain_rule
 from agents.commands.rules_switch import files_in_force
 from agents.settings.honeynet import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.reactions.policy_tables import ANY, ReactionRule
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.attack_models import Model

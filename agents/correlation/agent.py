@@ -125,6 +125,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             scenarios=ScenarioTracker(rules.playbook.compiled),
             outcomes=rules.outcomes,
             joins=rules.joins,
+            reads=rules.theory.reads,
             protected=protected,
         )
         cooperation = None
@@ -304,9 +305,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             worker.start()  # one that does not run would take any rules unseen
             worker.set_theory(rules.theory)
         # Together with the theory: what can meet follows from its rules.
-        engine.set_rules(
-            rules.playbook.compiled, rules.playbook.reactions, rules.joins, rules.outcomes
-        )
+        book, reads = rules.playbook, rules.theory.reads
+        engine.set_rules(book.compiled, book.reactions, rules.joins, reads, rules.outcomes)
         logger.info(
             "%d rules, version %s; %d reaction rules",
             len(rules.theory.rules),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from agents.base.protected import Protected
@@ -61,6 +61,7 @@ class CorrelationEngine:
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
+        reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
         outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
     """
 
@@ -77,9 +78,11 @@ class CorrelationEngine:
         reactions: Reactions | None = None,
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         protected: Protected | None = None,
         outcomes: Outcomes | None = None,
     ) -> None:
+        reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
@@ -92,7 +95,7 @@ class CorrelationEngine:
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
         self._joins = joins
         by_host = by_address(hosts)
-        self._rater = Rater(policy, by_host, self._memory)
+        self._rater = Rater(policy, by_host, self._memory, reactions, reads)
         self._reasoning = Reasoning(
             in_turn(reasoner) if submit is None else submit,
             self._memory,
@@ -108,7 +111,7 @@ class CorrelationEngine:
             by_host,
             policy,
             protected,
-            shipped_reactions() if reactions is None else reactions,
+            reactions,
             origin=origin,
             counters=self.counters,
             capacity=capacity,
@@ -187,14 +190,16 @@ class CorrelationEngine:
         compiled: Compiled,
         reactions: Reactions,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         outcomes: Outcomes | None = None,
     ) -> None:
-        """From now on work with these models, reaction rules, joins and outcomes of rules."""
+        """From now on work with these models, reaction rules, joins, terms and outcomes."""
         self._joins = joins
         if outcomes is not None:
             self._outcomes = outcomes
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
+        self._rater.set_rules(reactions, reads)
         self._decider.set_reactions(reactions)
         self._scenarios.set_models(compiled)
 

@@ -69,7 +69,7 @@ def load_knowledge(
             owl_digest=knowledge.digest,
             ntriples=knowledge.ntriples(),
             rules=knowledge.rules(),
-            outcomes=read_outcomes(triple for file in read for triple in file.triples),
+            outcomes=read_outcomes([triple for file in read for triple in file.triples]),
             warnings=tuple(str(problem) for problem in problems),
         )
     if check is not None and found.owl_digest != checked:

@@ -19,6 +19,7 @@ from agents.knowledge.following import followers
 from agents.knowledge.pieces import by_message, split
 from agents.knowledge.sources import Edition, Sources
 from agents.knowledge.watch import FileWatch
+from agents.knowledge.words import KIND, READERS
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_facts import AssertedFacts
@@ -27,6 +28,7 @@ from agents.ontology.receivers import Receivers
 from agents.ontology.service import ServiceError
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import OntologyAction, OntologyChanged, Record, Subscription
+from ontology.taxonomy import put_in_force
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ WATCH_EVERY_S = 0.2
 MAX_WHY = 500
 """Characters of who wants what and why, and of why not."""
 AUDIENCE = "correlation"
-"""The role that reasons; all others work with the words that they were built with."""
+"""The role that reasons; all others are told the classes."""
 
 
 class Publication:
@@ -75,6 +77,7 @@ class Publication:
         if edition is None:
             return
         await self._put_in_force(edition)
+        await self._tell_words(edition)
         if before and before != self.version:
             await self._announce(edition, self._followers())
 
@@ -117,7 +120,9 @@ class Publication:
         edition = self._sources.in_force
         if changed and edition is not None:
             # Those who decide come first, the archive can wait.
+            put_in_force(edition.taxonomy)
             await self._announce(edition, self._followers())
+            await self._tell_words(edition)
             await self._put_in_force(edition)
 
     async def on_subscription(self, message: AclMessage, subscription: Subscription) -> None:
@@ -163,6 +168,7 @@ class Publication:
 
     async def _put_in_force(self, edition: Edition) -> None:
         """For those who ask and assert here."""
+        put_in_force(edition.taxonomy)
         version, knowledge = edition.kept.version, edition.knowledge
         if version != self._archive.ontology_version:
             await asyncio.to_thread(self._archive.set_ontology, knowledge.ntriples, version)
@@ -190,6 +196,29 @@ class Publication:
                 conversation_id=f"rules-{edition.kept.digest[:32]}",
             )
         self._agent.counters["rules_sent"] += len(receivers)
+
+    async def _tell_words(self, edition: Edition) -> None:
+        """To all who do not reason: the classes, and the version that they are of."""
+        text = edition.taxonomy.text
+        kept = edition.kept
+        change = OntologyChanged(
+            id=uuid.uuid5(uuid.NAMESPACE_URL, f"words {kept.digest} {kept.changed_us}").urn,
+            kind=KIND,
+            version=kept.version,
+            digest=edition.taxonomy.digest,
+            changed_us=kept.changed_us,
+            detail=text,
+        )
+        settings, own = self._agent.settings, self._agent.jid
+        receivers = [jid for role in READERS for jid in followers(settings, own, role)]
+        if receivers:
+            await self._agent.send_many(
+                receivers,
+                "inform",
+                [change],
+                protocol="fipa-subscribe",
+                conversation_id=f"words-{kept.digest[:32]}",
+            )
 
     def _count_behind(self) -> None:
         current = self._sources.in_force.kept.digest if self._sources.in_force else ""

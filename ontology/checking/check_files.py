@@ -16,7 +16,7 @@ from ontology.knowledge_base import (
     in_import_order,
     read_owl_file,
 )
-from ontology.rule_outcomes import OutcomeError, read_outcomes
+from ontology.rule_outcomes import OutcomeError, incident_classes, read_outcomes
 from ontology.swrl import Rule, read_rules
 from ontology.theory import Theory, TheoryError
 
@@ -77,9 +77,10 @@ def check_read(files: Sequence[OwlFile], *, required: frozenset[str]) -> list[Pr
                 message=f"terms that agents use are gone: {names}",
             )
         )
+    incidents = incident_classes([triple for file in files for triple in file.triples])
     for file in files:
         try:
-            read_outcomes(file.triples)
+            read_outcomes(file.triples, incidents)
         except OutcomeError as e:
             problems.append(Problem(path=file.path, code="outcome", where="", message=str(e)))
     together: list[tuple[OwlFile, Rule]] = []

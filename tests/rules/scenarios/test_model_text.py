@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.scenarios.attack_models import (
     Condition,
     Model,
