@@ -25,6 +25,7 @@ from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
 from agents.correlation.outcome import Outcome
+from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
@@ -61,6 +62,7 @@ class CorrelationEngine:
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
+        probation: of new rules; by default they stay whatever windows they fail.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class CorrelationEngine:
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
         protected: Protected | None = None,
+        probation: Probation | None = None,
     ) -> None:
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
@@ -98,6 +101,7 @@ class CorrelationEngine:
             counters=self.counters,
             timeout_s=reason_timeout_s,
             capacity=capacity,
+            probation=probation,
         )
         self._scenarios = scenarios
         self._measures = Measures(capacity)

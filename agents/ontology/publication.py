@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
+EDIT, TAKEN_BACK = "edit", "rules"
+"""Conditions: files that were refused, and those that failed in use."""
 AUDIENCE = "correlation"
 """The role that reasons; all others work with the words that they were built with."""
 
@@ -83,6 +85,10 @@ class Publication:
             self._refuse(str(e))
         else:
             edition = self._sources.in_force
+            for name in (EDIT, TAKEN_BACK):
+                self._agent.conditions.clear(name)
+            if not changed:
+                logger.info("ontology %s is again the version in force", self.version)
             if changed and edition is not None:
                 # Those who decide come first, the archive can wait.
                 await self._announce(edition, self._followers())
@@ -105,8 +111,8 @@ class Publication:
             await self._announce(edition, (message.sender,))
         self._count_behind()
 
-    def on_report(self, message: AclMessage, report: OntologyChanged) -> None:
-        """A receiver says what it made of a version.
+    async def on_report(self, message: AclMessage, report: OntologyChanged) -> None:
+        """A receiver says what it made of a version; of one that failed, all go back.
 
         Raises: ServiceError (not understood) if it is none of ours.
         """
@@ -121,14 +127,34 @@ class Publication:
             self.receivers.refused(name, report, now_us())
             self._agent.counters["rules_refused"] += 1
             logger.error("%s refuses %.80s: %.500s", name, report.version, report.detail)
+            if message.performative == "failure":
+                await self._take_back(name, report)
         self._count_behind()
+
+    async def _take_back(self, name: str, report: OntologyChanged) -> None:
+        """It was in force there and failed."""
+        reason = await asyncio.to_thread(
+            self._sources.take_back, report.digest, report.detail, now_us()
+        )
+        edition = self._sources.in_force
+        if not reason or edition is None:
+            return
+        self._agent.counters["rules_taken_back"] += 1
+        said = f"taken back, {self.version} is in force again until the file is changed: {reason}"
+        logger.error("ontology %.80s failed at %s and was %s", report.version, name, said)
+        self._agent.conditions.fault(TAKEN_BACK, f"{report.version[:80]} was {said}")
+        await self._announce(edition, self._followers())
+        await self._put_in_force(edition)
 
     def _followers(self) -> tuple[str, ...]:
         return followers(self._agent.settings, self._agent.jid, AUDIENCE)
 
     def _refuse(self, why: str) -> None:
         self._agent.counters["ontology_refused"] += 1
-        logger.error("ontology edit refused, %s stays in force: %s", self.version or "nothing", why)
+        said = f"ontology edit refused, {self.version or 'nothing'} stays in force: {why}"
+        logger.error("%s", said)
+        # The line is in the log already; what is wrong with an edit degrades nothing.
+        self._agent.conditions.fault(EDIT, said, level="warning")
 
     async def _put_in_force(self, edition: Edition) -> None:
         """For those who ask and assert here."""
