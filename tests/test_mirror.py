@@ -63,6 +63,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/checking/rules.py",
         "ontology/checking/terms.py",
         "ontology/checking/held_terms.py",
+        "ontology/checking/breadth.py",
     ),
     "halves of the codec, records and their checks: test_fragments, test_records": (
         "ontology/_shapes.py",

@@ -24,6 +24,7 @@ from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
 from agents.correlation.outcome import Outcome
+from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
@@ -63,6 +64,7 @@ class CorrelationEngine:
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
         reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
         outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
+        probation: of new rules; by default they stay whatever windows they fail.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class CorrelationEngine:
         reads: Set[str] = frozenset(),
         protected: Protected | None = None,
         outcomes: Outcomes | None = None,
+        probation: Probation | None = None,
     ) -> None:
         reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
@@ -104,6 +107,7 @@ class CorrelationEngine:
             counters=self.counters,
             timeout_s=reason_timeout_s,
             capacity=capacity,
+            probation=probation,
         )
         self._scenarios = scenarios
         self._measures = Measures(capacity)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from ontology.whole_files import write_whole
 logger = logging.getLogger(__name__)
 
 _IN_FORCE = "in-force.json"
+_REFUSED = "refused.json"
+MAX_REFUSED = 50
+"""Versions that failed and are kept in mind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,32 @@ class KnowledgeStore:
         """
         write_whole(self._folder / _IN_FORCE, json.dumps(asdict(kept), indent=1).encode())
         self.drop_others(kept.digest)
+
+    def refuse(self, marks: Mapping[str, str], reason: str) -> None:
+        """Keep in mind what failed: names with SHA-256, all of which a version must have to be it.
+
+        Raises: OSError.
+        """
+        refused = [*self.refused(), (dict(marks), reason)][-MAX_REFUSED:]
+        write_whole(self._folder / _REFUSED, json.dumps(refused, indent=1).encode())
+
+    def refused(self) -> list[tuple[dict[str, str], str]]:
+        """What failed, oldest first, each with the reason."""
+        try:
+            found = json.loads((self._folder / _REFUSED).read_bytes())
+            return [({str(k): str(v) for k, v in m.items()}, str(why)) for m, why in found]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, AttributeError) as e:
+            logger.warning("%s is unreadable: %s", self._folder / _REFUSED, e)
+            return []
+
+    def why_refused(self, marks: Mapping[str, str]) -> str:
+        """The reason if a version with these marks has failed; empty if it has not."""
+        for failed, why in reversed(self.refused()):
+            if failed.items() <= marks.items():
+                return why
+        return ""
 
     def drop_others(self, digest: str) -> None:
         """Remove the folders of all other versions."""

@@ -9,10 +9,11 @@ has switched by hand (`agents.knowledge.switches`) is laid over all of them.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
@@ -81,6 +82,8 @@ class Sources:
         self._made_from: tuple[Mapping[str, bytes], frozenset[str]] = ({}, frozenset())
         self._made: Mapping[str, bytes] = {}
         self.in_force: Edition | None = None
+        self._before: Edition | None = None
+        """What was in force before, to go back to."""
 
     def watched(self) -> tuple[Path, ...]:
         """The files that people edit; of the compiled rules they may switch some off."""
@@ -124,6 +127,8 @@ class Sources:
         files, taxonomy = self._collect()
         if before is not None and before.files.digest == files.digest:
             return False
+        if why := self._store.why_refused(_marks(files)):
+            raise KnowledgeBaseError(f"{why}; refused until it is changed")
         try:
             folder = self._store.lay_out(files)
             paths = reasoner_files(folder)
@@ -132,6 +137,7 @@ class Sources:
                 digest=files.digest,
                 check=None if trusted else self._check,
                 checked=self._checked,
+                before=before.paths if before is not None else (),
             )
             kept = Kept(
                 version=knowledge.version,
@@ -148,6 +154,8 @@ class Sources:
                 self._store.drop_others(before.files.digest)
             raise KnowledgeBaseError(self._where_edited(str(e), folder)) from e
         self._checked = knowledge.owl_digest
+        if before is not None and before.knowledge.owl_digest != knowledge.owl_digest:
+            self._before = before
         self.in_force = Edition(
             kept=kept, files=files, knowledge=knowledge, paths=paths, taxonomy=taxonomy
         )
@@ -182,6 +190,34 @@ class Sources:
             raise KnowledgeBaseError(f"{e.filename}: {e.strerror}") from e
         except ValueError as e:
             raise KnowledgeBaseError(one_line(e)) from e
+
+    def take_back(self, digest: str, why: str, now_us: int) -> str:
+        """Put in force what was before, and refuse what failed until its files are changed.
+
+        Args:
+            digest: of the version that failed those who reason with it.
+
+        Returns one line that names the files; empty if that version is not in force, or nothing
+        is known of what was before.
+        """
+        failed, before = self.in_force, self._before
+        if failed is None or before is None or failed.files.digest != digest:
+            return ""
+        new = _marks(failed.files).items() - _marks(before.files).items()
+        paths = edited_files(self._policy)
+        names = ", ".join(str(paths.get(name, name)) for name in sorted(dict(new)))
+        reason = f"{names}: {one_line(ValueError(why))}"
+        changed_us = max(now_us, failed.kept.changed_us + 1)
+        kept = replace(before.kept, changed_us=changed_us)
+        try:
+            self._store.refuse(dict(new), reason)
+            self._store.lay_out(before.files)
+            self._store.keep(kept)
+        except OSError as e:
+            logger.warning("that %s is back can't be kept: %s", kept.version, e)
+        self._checked = before.knowledge.owl_digest
+        self._before, self.in_force = None, replace(before, kept=kept)
+        return reason
 
     def _edition(self, kept: Kept, files: FileSet) -> Edition:
         paths = reasoner_files(self._store.lay_out(files))
@@ -271,3 +307,8 @@ class Sources:
             text = text.replace(str(folder / name), str(path))
         made = f"{SCENARIOS_FILE} (made from {paths[MODELS_FILE]})"
         return text.replace(str(folder / SCENARIOS_FILE), made)
+
+
+def _marks(files: FileSet) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.contents.items()}

@@ -101,7 +101,7 @@ class OntologyAgent(BaseAgent[Duties]):
         for subscription in work.subscriptions:
             await self._on_subscription(message, subscription)
         for report in work.reports:
-            duties.publication.on_report(message, report)
+            await duties.publication.on_report(message, report)
         if work.archive:
             removed = await asyncio.to_thread(duties.archive.add, work.archive)
             self.counters["archived"] += len(work.archive)

@@ -36,6 +36,8 @@ WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
 MAX_WHY = 500
 """Characters of who wants what and why, and of why not."""
+EDIT, TAKEN_BACK = "edit", "rules"
+"""Conditions: files that were refused, and those that failed in use."""
 AUDIENCE = "correlation"
 """The role that reasons; all others are told the classes."""
 
@@ -91,6 +93,10 @@ class Publication:
             except KnowledgeBaseError as e:
                 self._refuse(str(e))
             else:
+                for name in (EDIT, TAKEN_BACK):
+                    self._agent.conditions.clear(name)
+                if not changed:
+                    logger.info("ontology %s is again the version in force", self.version)
                 await self._spread(changed)
         give_back_memory()
 
@@ -141,8 +147,8 @@ class Publication:
             await self._announce(edition, (message.sender,))
         self._count_behind()
 
-    def on_report(self, message: AclMessage, report: OntologyChanged) -> None:
-        """A receiver says what it made of a version.
+    async def on_report(self, message: AclMessage, report: OntologyChanged) -> None:
+        """A receiver says what it made of a version; of one that failed, all go back.
 
         Raises: ServiceError (not understood) if it is none of ours.
         """
@@ -157,14 +163,34 @@ class Publication:
             self.receivers.refused(name, report, now_us())
             self._agent.counters["rules_refused"] += 1
             logger.error("%s refuses %.80s: %.500s", name, report.version, report.detail)
+            if message.performative == "failure":
+                await self._take_back(name, report)
         self._count_behind()
+
+    async def _take_back(self, name: str, report: OntologyChanged) -> None:
+        """It was in force there and failed."""
+        async with self._lock:
+            reason = await asyncio.to_thread(
+                self._sources.take_back, report.digest, report.detail, now_us()
+            )
+            if not reason:
+                return
+            self._agent.counters["rules_taken_back"] += 1
+            said = f"taken back, {self.version} is in force again until the file is changed"
+            said = f"{said}: {reason}"
+            logger.error("ontology %.80s failed at %s and was %s", report.version, name, said)
+            self._agent.conditions.fault(TAKEN_BACK, f"{report.version[:80]} was {said}")
+            await self._spread(True)
 
     def _followers(self) -> tuple[str, ...]:
         return followers(self._agent.settings, self._agent.jid, AUDIENCE)
 
     def _refuse(self, why: str) -> None:
         self._agent.counters["ontology_refused"] += 1
-        logger.error("ontology edit refused, %s stays in force: %s", self.version or "nothing", why)
+        said = f"ontology edit refused, {self.version or 'nothing'} stays in force: {why}"
+        logger.error("%s", said)
+        # The line is in the log already; what is wrong with an edit degrades nothing.
+        self._agent.conditions.fault(EDIT, said, level="warning")
 
     async def _put_in_force(self, edition: Edition) -> None:
         """For those who ask and assert here."""

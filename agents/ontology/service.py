@@ -85,7 +85,7 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
             return Work(subscriptions=wanted)
         case "agree" | "refuse" | "not-understood" | "failure":
             reports = _reports(records)
-            if reports and performative == "refuse":
+            if reports and performative in ("refuse", "failure"):
                 return Work(reports=reports)
             # Answers to our own subscriptions; nothing to do.
             if all(isinstance(record, Subscription) for record in records):

@@ -167,6 +167,34 @@ async def test_what_receivers_make_of_it_is_logged_counted_and_kept(
         assert agent.running.publication.receivers.known[CORRELATION].refused == ""
 
 
+async def test_what_fails_at_one_is_taken_back_for_all(
+    agent: Unconnected, world: World, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    publication = agent.running.publication
+    before, good = publication.version, (world.installed / "correlation.owl").read_bytes()
+    world.edit("correlation.owl", "tries passwords on the same", "tries words on the same")
+    await look(agent)
+    await until(lambda: publication.version != before)
+    await until(lambda: received(agent) is not None)
+    failed = change_of(agent)
+    report = replace(failed, piece_count=0, detail="2 windows in a row failed")
+    agent.sent.clear()
+    await agent.hear("failure", report, sender=CORRELATION)
+    assert publication.version == before and change_of(agent).version == before
+    assert change_of(agent).changed_us > failed.changed_us
+    held = agent.conditions.of("rules")
+    assert held is not None and held.level == "degraded"
+    path = world.installed / "correlation.owl"
+    assert f"{before} is in force again until the file is changed: {path}: 2 windows" in held.reason
+    assert any("was taken back" in r.getMessage() for r in caplog.records if r.levelname == "ERROR")
+    with caplog.at_level("INFO"):
+        path.write_bytes(good)
+        await look(agent)
+        await until(lambda: agent.conditions.of("rules") is None)
+    said = f"ontology {before} is again the version in force"
+    assert said in [r.getMessage() for r in caplog.records]
+
+
 async def test_a_report_of_anybody_else_is_not_understood(agent: Unconnected) -> None:
     change = OntologyChanged(id="urn:uuid:1", version="1", changed_us=1)
     for kind, sender in (("rules", "correlation.gw2@honeynet.test"), ("facts", CORRELATION)):
