@@ -40,7 +40,7 @@ DecisionAction = Literal["block", "unblock"]
 DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
-OntologyActionName = Literal["assert", "retract", "translate"]
+OntologyActionName = Literal["assert", "retract", "translate", "enable", "disable"]
 KnowledgeKind = Literal["rules", "facts", "cluster-names", "words"]
 """``rules``: ontology, rules, attack models and reaction rules, which come into force together.
 ``words``: the classes, as JSON in ``detail``, for those who do not reason."""
@@ -343,7 +343,8 @@ class OntologyAction:
     ontology_action: OntologyActionName
     """One of `ONTOLOGY_ACTIONS`."""
     fragment: str
-    """Facts in Turtle; in the answer to ``translate`` what they became."""
+    """Facts in Turtle; in the answer to ``translate`` what they became. ``enable`` and ``disable``:
+    the label of a rule."""
     target_ontology: str = ""
     """IRI; ``translate`` only."""
     detail: str = ""

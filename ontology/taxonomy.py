@@ -102,12 +102,19 @@ class Taxonomy:
     def from_owl(cls, data: bytes) -> Taxonomy:
         """Of an ontology in RDF/XML. Raises: TaxonomyError, SyntaxError."""
         # Imported late: who only needs a table that was sent does not need it.
-        from pyoxigraph import NamedNode, RdfFormat, parse
+        from pyoxigraph import RdfFormat, parse
+
+        return cls.from_triples(parse(data, format=RdfFormat.RDF_XML))
+
+    @classmethod
+    def from_triples(cls, triples: Iterable[Any]) -> Taxonomy:
+        """Of pyoxigraph's triples or quads. Raises: TaxonomyError."""
+        from pyoxigraph import NamedNode
 
         above: dict[str, set[str]] = {}
-        for quad in parse(data, format=RdfFormat.RDF_XML):
-            one, other = quad.subject, quad.object
-            if quad.predicate.value != _SUBCLASS or not isinstance(one, NamedNode):
+        for triple in triples:
+            one, other = triple.subject, triple.object
+            if triple.predicate.value != _SUBCLASS or not isinstance(one, NamedNode):
                 continue
             if isinstance(other, NamedNode) and other.value.startswith(NAMESPACE):
                 name = one.value.removeprefix(NAMESPACE)

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from pyoxigraph import NamedNode, RdfFormat, Triple, parse, serialize
 
+from ontology.rule_outcomes import OUTCOME_PROPERTIES
 from ontology.swrl import (
     BUILTIN,
     CLASS,
@@ -41,7 +42,7 @@ _RULE_PREFIX = "urn:ontoidps:rule:"
 # They mean nothing to Pellet, and cost it memory or make it complain.
 _LEFT_OUT = frozenset(
     (RDFS + "label", RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", ENABLED)
-)
+).union(OUTCOME_PROPERTIES)
 # Axioms by which more follows from a property than its class and place.
 _DEFINES = frozenset((_OWL + "onProperty", _OWL + "inverseOf", _FIRST))
 _ABOVE = frozenset((RDFS + "subPropertyOf", _OWL + "equivalentProperty"))
@@ -94,6 +95,11 @@ class Theory:
         return next((rule for rule in self.rules if rule.label == label), None)
 
 
+def rule_iri(label: str) -> str:
+    """The IRI that `Theory` gives the rule of this label."""
+    return _RULE_PREFIX + quote(label, safe="")
+
+
 def rule_label(iri: str) -> str:
     """Label of the rule that `Theory` gave this IRI."""
     return unquote(iri.removeprefix(_RULE_PREFIX))
@@ -114,7 +120,7 @@ class _Preparation:
             if rule.label in rules:
                 raise TheoryError(f"two rules are labelled {rule.label!r}")
             rules[rule.label] = rule
-            rename[read.node] = NamedNode(_RULE_PREFIX + quote(rule.label, safe=""))
+            rename[read.node] = NamedNode(rule_iri(rule.label))
         kept = [
             Triple(rename.get(t.subject, t.subject), t.predicate, self._object(t))
             for t in self._triples

@@ -13,6 +13,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/commands/enrol.py",
         "agents/commands/ontology_check.py",
         "agents/commands/ontology_knowledge.py",
+        "agents/commands/ontology_run.py",
+        "agents/commands/rules_explain.py",
+        "agents/commands/rules_switch.py",
+        "agents/commands/rules_text.py",
         "agents/commands/up.py",
         "agents/demo/run.py",
         "agents/demo/world.py",
@@ -59,6 +63,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "ontology/checking/rules.py",
         "ontology/checking/terms.py",
         "ontology/checking/held_terms.py",
+        "ontology/checking/breadth.py",
     ),
     "halves of the codec, records and their checks: test_fragments, test_records": (
         "ontology/_shapes.py",

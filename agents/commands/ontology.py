@@ -12,7 +12,7 @@ from pyoxigraph import Literal, NamedNode, parse
 
 from agents.analyzer.core import SHIPPED_MODEL, load_model
 from agents.analyzer.labelled_cases import CASES
-from agents.commands import ontology_check, ontology_knowledge
+from agents.commands import ontology_check, ontology_export, ontology_knowledge, ontology_run
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
 from datasets.recipe.traffic import SAMPLES
@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     ontology_check.add_arguments(words)
     ontology_knowledge.add_arguments(words)
+    ontology_run.add_arguments(words)
+    ontology_export.add_arguments(words)
     documenter = words.add_parser(
         "document", help="the ontology's METHONTOLOGY documents, as Markdown"
     )
@@ -88,6 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
         return ontology_check.run(arguments)
     if arguments.word in ontology_knowledge.WORDS:
         return ontology_knowledge.run(arguments)
+    if arguments.word == "export":
+        return ontology_export.run(arguments)
+    if arguments.word == "run":
+        return ontology_run.run(arguments)
     if arguments.word == "document":
         page = ontology_page()
         if arguments.out is None:

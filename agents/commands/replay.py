@@ -13,6 +13,7 @@ from agents.commands.output import plural
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory, paper_rules
 from agents.offline.replay import Replay, Totals
+from agents.offline.window_record import WindowRecord
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.signatures.alerts import SignatureAlerts
@@ -70,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="a mirror or tunnel of our own begins here: what it carries can be verified (default: "
         "a capture that holds nothing else is taken for a mirror's; may be repeated)",
+    )
+    parser.add_argument(
+        "--owl",
+        type=Path,
+        metavar="FILE",
+        help="write what the rules saw, with ontology and rules, as one OWL file for Protégé",
     )
     parser.add_argument(
         "--join",
@@ -152,6 +159,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{shown(path)}: no such file")
         if not path.is_file():
             raise ValueError(f"{shown(path)}: not a regular file")
+    if arguments.owl is not None and len(sources) > 1 and not arguments.join:
+        raise ValueError("--owl wants one capture, or --join")
     signatures = load_signatures(arguments.rules) if arguments.rules else None
     variables = dict(map(_variable, arguments.rule_variable))
     model = load_model()
@@ -160,6 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
     # It starts with the first alert, if there is one.
     worker = PelletWorker(load_theory(more=paper_rules(policy)))
     ahead = ReasonerThread(worker)
+    record = WindowRecord(ahead.submit)
     try:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):
@@ -180,7 +190,7 @@ def run(arguments: argparse.Namespace) -> int:
                 replay = Replay(
                     model,
                     worker,
-                    submit=ahead.submit,
+                    submit=ahead.submit if arguments.owl is None else record.submit,
                     hosts=hosts,
                     policy=policy,
                     signatures=matching,
@@ -193,6 +203,10 @@ def run(arguments: argparse.Namespace) -> int:
             code |= _one(replay, path, parser, last=last, as_json=arguments.json)
             if matching is not None and last:
                 _say_midstream(matching, path)
+        if arguments.owl is not None:
+            count = record.write(arguments.owl, policy, f"replay of {shown(sources[0][0])[:200]}")
+            said = f"{plural(count, 'alert')} to {shown(arguments.owl)}"
+            print(f"ontoidps replay: {said}", file=sys.stderr)
     finally:
         worker.close()
         ahead.close()

@@ -19,12 +19,12 @@ from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
-from agents.correlation.incident_kinds import kind_of
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
 from agents.correlation.outcome import Outcome
+from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
@@ -36,9 +36,10 @@ from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Address, Alert, Block, HostProfile, Incident
+from ontology.rule_outcomes import Outcomes
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.compile import Compiled
-from rules.shipped_files import shipped_models
+from rules.shipped_files import shipped_models, shipped_outcomes
 
 HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
@@ -62,6 +63,8 @@ class CorrelationEngine:
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
         reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
+        outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
+        probation: of new rules; by default they stay whatever windows they fail.
     """
 
     def __init__(
@@ -79,12 +82,15 @@ class CorrelationEngine:
         joins: Joins | None = None,
         reads: Set[str] = frozenset(),
         protected: Protected | None = None,
+        outcomes: Outcomes | None = None,
+        probation: Probation | None = None,
     ) -> None:
         reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
         self._policy = policy
+        self._outcomes = shipped_outcomes() if outcomes is None else outcomes
         self._intake = Intake(capacity, self.counters)
         protected = Protected(policy.allow) if protected is None else protected
         self._filtration = Filtration((AllowList(protected.allow),), self.counters)
@@ -101,6 +107,7 @@ class CorrelationEngine:
             counters=self.counters,
             timeout_s=reason_timeout_s,
             capacity=capacity,
+            probation=probation,
         )
         self._scenarios = scenarios
         self._measures = Measures(capacity)
@@ -144,11 +151,11 @@ class CorrelationEngine:
             touched |= self._scenarios.add(inferences, self._memory.get)
             findings = [
                 finding
-                for finding in collect_findings(part, inferences, self._memory.get)
+                for finding in collect_findings(part, inferences, self._memory.get, self._outcomes)
                 if finding.rule not in self._scenarios.rules
             ]
             # The strongest first: it is the one that the block will be explained with.
-            for finding in sorted(findings, key=finding_level, reverse=True):
+            for finding in sorted(findings, key=self._level, reverse=True):
                 outcomes += self._report(finding, now_us)
         for case in self._scenarios.cases(touched, self._memory.get):
             outcomes += self._report_case(case, now_us)
@@ -189,9 +196,12 @@ class CorrelationEngine:
         reactions: Reactions,
         joins: Joins | None = None,
         reads: Set[str] = frozenset(),
+        outcomes: Outcomes | None = None,
     ) -> None:
-        """From now on work with these models, reaction rules, joins and terms."""
+        """From now on work with these models, reaction rules, joins, terms and outcomes."""
         self._joins = joins
+        if outcomes is not None:
+            self._outcomes = outcomes
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
         self._rater.set_rules(reactions, reads)
@@ -286,11 +296,16 @@ class CorrelationEngine:
         self._fuser.close(source)
         self._decider.forget(source)
 
+    def _level(self, finding: Finding) -> float:
+        return finding_level(finding, self._outcomes)
+
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         new = {fact for fact in finding.facts if fact not in self._seen}
-        kind = kind_of(finding.rule)
-        level = finding_level(finding)
-        chosen, advice = self._decider.judge_finding(finding, level, now_us, fresh=bool(new))
+        kind = self._outcomes.of(finding.rule)
+        level = self._level(finding)
+        chosen, advice = self._decider.judge_finding(
+            finding, level, now_us, fresh=bool(new), outcome=kind
+        )
         if not new and advice is None:
             return []
         owner = owner_of_all(finding.later)
@@ -312,6 +327,9 @@ class CorrelationEngine:
         if not blocks(chosen):
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
+            incident = replace(incident, explanation=explanation)
+        elif not kind.may_block:
+            explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
             incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]

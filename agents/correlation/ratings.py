@@ -11,7 +11,6 @@ from agents.settings.honeynet import Policy
 from ontology.reasoner.paper_facts import Counts, with_counts
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile, Incident
-from rules.reactions.policy_tables import ANY
 from rules.reactions.reaction_rules import Reactions
 
 
@@ -54,7 +53,7 @@ class Rater:
 
         Raises: ValueError if an id or a class name can't be written as an IRI.
         """
-        window = build_window(alerts, self._hosts, self._reads, self._service)
+        window = build_window(alerts, self._hosts, self._reads, self._reactions.service)
         if not self._policy.paper_rules:
             return window
         counts = Counts(
@@ -88,10 +87,6 @@ class Rater:
         value = max((host.asset_value for host in known), default=0)
         priority = self._priority(alert.sensor)
         return Rating(trust, risk(value, priority, trust), value, priority)
-
-    def _service(self, alert: Alert) -> str:
-        name = self._reactions.service_of(alert.target_port, alert.protocol)
-        return "" if name == ANY else name
 
     def _priority(self, sensor: str) -> int:
         node = sensor.removeprefix("sensor.").partition("@")[0]

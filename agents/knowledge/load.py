@@ -13,6 +13,7 @@ from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.chainer.rulebook import RulebookError
 from ontology.knowledge_base import ONTOLOGY_FILE, KnowledgeBase, KnowledgeBaseError, ontology_path
+from ontology.rule_outcomes import Outcomes
 from ontology.taxonomy import Taxonomy, TaxonomyError, in_force, tried
 from ontology.theory import Theory
 from rules.reactions.reaction_rules import REACTIONS_FILE, Reactions, read_reactions
@@ -41,6 +42,8 @@ class RuleSet:
     """Over all its files (`agents.knowledge.files`)."""
     theory: Theory
     playbook: Playbook
+    outcomes: Outcomes
+    """What becomes of what its rules conclude."""
     taxonomy: Taxonomy
     """Its classes."""
     joins: Joins | None
@@ -69,6 +72,7 @@ def load_rule_set(folder: Path, digest: str) -> RuleSet:
         digest=digest,
         theory=theory,
         playbook=playbook,
+        outcomes=knowledge.outcomes,
         taxonomy=taxonomy,
         joins=find_joins(theory),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from pyoxigraph import Literal, NamedNode
 
+from ontology.checking.breadth import check_breadth, check_texts, check_twins
 from ontology.checking.conclusions import check_conclusions, check_endless, check_promises
 from ontology.checking.held_terms import check_windows
 from ontology.checking.problem import Found, Problem
@@ -74,6 +75,7 @@ def check_together(
                     level="warning",
                 )
     enabled = [(file, rule) for file, rule in rules if rule.enabled]
+    yield from check_twins(enabled, vocabulary)
     yield from check_promises(enabled, vocabulary)
     yield from check_endless(enabled, vocabulary)
     yield from check_windows(enabled, vocabulary)
@@ -116,6 +118,8 @@ def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
     yield from _kinds(rule, vocabulary)
     yield from _variable_names(rule)
     yield from check_conclusions(rule, vocabulary)
+    yield from check_texts(rule)
+    yield from check_breadth(rule, vocabulary)
     yield from _joins(rule)
 
 

@@ -87,6 +87,11 @@ class Reactions:
             return ANY
         return self._ports.get((port, protocol), ANY)
 
+    def service(self, alert: Alert) -> str:
+        """The service that an alert is about; empty if no row names it."""
+        name = self.service_of(alert.target_port, alert.protocol)
+        return "" if name == ANY else name
+
     def asset_of(self, host: HostProfile | None) -> str:
         """The first row of the table that agrees with what is known of a host."""
         if host is not None:

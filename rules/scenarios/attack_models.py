@@ -61,6 +61,7 @@ class Predicate:
     """Of its arguments."""
     capability: bool = False
     """The attacker has it until a countermeasure takes it away."""
+    comment: str = ""
 
     @property
     def evaluated(self) -> bool:
@@ -150,6 +151,8 @@ class Models:
     models: tuple[Model, ...]
     scenarios: Mapping[str, tuple[str, str]]
     """Name → (label, comment)."""
+    predicates: tuple[Predicate, ...] = ()
+    """All that are declared, in order of name."""
 
     def of_kind(self, *kinds: str) -> tuple[Model, ...]:
         """Models of these kinds."""
@@ -220,6 +223,7 @@ class _Reader:
             scenarios={
                 name: (label, comment) for name, label, comment in sorted(scenarios.values())
             },
+            predicates=tuple(sorted(predicates.values(), key=lambda p: p.name)),
         )
 
     def _model(
@@ -362,7 +366,7 @@ class _Reader:
             self.slips.append(f"predicate {_short(iri)!r} has no modelName")
         if not 1 <= len(types) <= len(SLOTS):
             self.slips.append(f"predicate {name!r}: 1 to {len(SLOTS)} parameterTypes are needed")
-        return Predicate(name, types, self._is(iri, IDPS.capability))
+        return Predicate(name, types, self._is(iri, IDPS.capability), self._english(iri, _COMMENT))
 
     def _links(self, individual: str, role: str, known: Iterable[str]) -> list[str]:
         return [iri for iri in self._iris(individual, role) if iri in set(known)]

@@ -51,6 +51,21 @@ def test_scan_then_guessing_ends_as_a_decision_with_its_reasons(
     assert incident["rule"] in incident["explanation"] and decisions[0]["explanation"]
 
 
+def test_what_the_rules_saw_is_one_file_that_gives_the_same_conclusions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "replay.owl")
+    files = (sample("connect-scan"), sample("ftp-guess"))
+    lines = replay(capsys, "--join", "--honeypot", "192.0.2.80", "--owl", file, *files)
+    rules = {line["rule"] for line in lines if line["type"] == "incident"}
+    assert main(["ontology", "run", file, "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rules <= {line["rule"] for line in found}
+    assert "BlockCandidate" in {line["conclusion"] for line in found}
+    assert main(["replay", "--owl", file, *files]) == 1
+    assert "--owl wants one capture, or --join" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["alert", "incident", "decision"])
 def test_every_key_is_documented_and_every_documented_key_is_there(
     kind: str, attack: list[dict[str, Any]]
