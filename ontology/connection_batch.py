@@ -71,6 +71,9 @@ INDICATORS = (
     "FormLogin",
     "ServiceControl",
     "ServiceTakeover",
+    "SipScanner",
+    "NumberCalled",
+    "TollFraud",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -63,6 +63,7 @@ class Classes:
     ConnectScan: Final = _term("ConnectScan")
     ConnectionBatch: Final = _term("ConnectionBatch")
     ConsoleAgent: Final = _term("ConsoleAgent")
+    ControlSystemAbuse: Final = _term("ControlSystemAbuse")
     CorrelationAgent: Final = _term("CorrelationAgent")
     CountermeasureModel: Final = _term("CountermeasureModel")
     CrossSiteScripting: Final = _term("CrossSiteScripting")
@@ -168,7 +169,10 @@ class Classes:
     ScenarioIncident: Final = _term("ScenarioIncident")
     SensorAgent: Final = _term("SensorAgent")
     SequencePrediction: Final = _term("SequencePrediction")
+    SessionHijacking: Final = _term("SessionHijacking")
     Signature: Final = _term("Signature")
+    SipBruteForce: Final = _term("SipBruteForce")
+    SipScan: Final = _term("SipScan")
     SlowPortScan: Final = _term("SlowPortScan")
     SlowSweep: Final = _term("SlowSweep")
     SmbBruteForce: Final = _term("SmbBruteForce")
@@ -185,6 +189,7 @@ class Classes:
     SynScan: Final = _term("SynScan")
     TcpSweep: Final = _term("TcpSweep")
     TelnetBruteForce: Final = _term("TelnetBruteForce")
+    TollFraud: Final = _term("TollFraud")
     TrafficCase: Final = _term("TrafficCase")
     TrafficCluster: Final = _term("TrafficCluster")
     Tunnelling: Final = _term("Tunnelling")
@@ -506,6 +511,7 @@ PARENTS: Final[dict[str, str]] = {
     "OutgoingBeacon": "OutgoingAttack",
     "OutgoingContact": "OutgoingAttack",
     "RpcProbe": "Scan",
+    "SipScan": "Scan",
     "RemoteShell": "Exploit",
     "MalwareInstallation": "Attack",
     "HoneypotContact": "Attack",
@@ -520,11 +526,15 @@ PARENTS: Final[dict[str, str]] = {
     "MailFlood": "Flood",
     "Worm": "Exploit",
     "SnmpBruteForce": "BruteForce",
+    "SipBruteForce": "BruteForce",
     "InformationDisclosure": "Exploit",
     "Spying": "InformationDisclosure",
     "DisplayCapture": "InformationDisclosure",
     "IllicitFileTransfer": "Exploit",
     "ConfigurationAbuse": "Exploit",
+    "ControlSystemAbuse": "Exploit",
+    "SessionHijacking": "Exploit",
+    "TollFraud": "Exploit",
     "Tunnelling": "Exploit",
     "MultihopIntrusion": "Exploit",
     "PrivilegeEscalation": "Exploit",

@@ -39,9 +39,11 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "datasets/laboratory/sandbox.py",
         "datasets/laboratory/topology.py",
         "datasets/recipe/login_traffic.py",
+        "datasets/recipe/misuse_traffic.py",
         "datasets/recipe/peers.py",
         "datasets/recipe/scenario_traffic.py",
         "datasets/recipe/service_stand_ins.py",
+        "datasets/recipe/sip_stand_in.py",
         "datasets/recipe/spoof.py",
     ),
     "one algorithm in several files: test_table compares rounds and automaton packet by packet": (

@@ -257,6 +257,44 @@ FAMILIES: tuple[Family, ...] = (
         18,
     ),
     Family(
+        "sip: registrations",
+        Way(5_060),
+        (
+            fill(b"REGISTER sip:h SIP/2.0\r\nCall-ID: a\r\nCSeq: 1\r\n", b"Authorization: a\r\n"),
+            fill(b"REGISTER ", b"\r\ni:"),
+        ),
+        (b"\r\ncseq:", b"\r\nauthorization:"),
+        9,
+    ),
+    Family(
+        "sip: scanners' names",
+        Way(5_060, udp=True),
+        tuple(
+            fill(b"OPTIONS sip:a SIP/2.0\r\n", u)
+            for u in (b"User-Agent: friendly-scanne\r\n", b"to: sipv", b"from\t\t", b"f:t:sipcl")
+        ),
+        (b"user-agent:",),
+        4,
+    ),
+    Family(
+        "sip: numbers",
+        Way(5_060, udp=True),
+        (
+            fill(b"INVITE sip:", b"0049"),
+            fill(b"INVITE tel:", b"1;"),
+            fill(b"INVITE sip:9999999999@h ", b"a"),
+        ),
+        (),
+        7,
+    ),
+    Family(
+        "sip: refusals",
+        Way(5_060, by_server=True),
+        (fill(b"SIP/2.0 401 No\r\nCSeq: 1 REGISTER\r\n", b"Call-ID: a\r\n"),),
+        (b"\r\ni:", b" register"),
+        12,
+    ),
+    Family(
         "udp: requests that are none",
         Way(53, udp=True),
         (fill(b"GET /", b"%27", _END), fill(b"\r\n\r\n", b"x")),

@@ -7,6 +7,7 @@ detectors.
 
 from __future__ import annotations
 
+from datasets.recipe.misuse_traffic import MISUSE
 from datasets.recipe.scenario_traffic import (
     ATTACKER,
     CLIENT,
@@ -172,4 +173,5 @@ UNTRAINED: tuple[Scenario, ...] = (
             for where in (*(f"{LIVING}.{last}" for last in range(1, 10)), f"{UNUSED}.9")
         ),
     ),
+    *MISUSE,
 )

@@ -23,7 +23,10 @@ from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
 from ontology.vocabulary import ATTACK_CLASSES
 
-NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6")
+NEEDED = (
+    *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
+    *("redis-cli", "svmap", "svcrack"),
+)
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
 NAMES = tuple(scenario.name for scenario in UNTRAINED)

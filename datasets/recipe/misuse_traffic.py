@@ -1,0 +1,44 @@
+"""Services that are misused, and used: more of `datasets.recipe.untrained_traffic`."""
+
+from __future__ import annotations
+
+from datasets.recipe.scenario_traffic import ATTACKER, NORMAL, SERVER, Scenario
+
+
+def _misuse(name: str, label: str, helper: str, *commands: str) -> Scenario:
+    """``commands`` run at once against the server, on which ``helper`` answers."""
+    attacker, namespace = ("", "client") if label == NORMAL else (ATTACKER, "attacker")
+    helpers = (("server", f"{helper} serve {SERVER}"),)
+    return Scenario(
+        name, label, attacker, SERVER, namespace, " && ".join(commands), helpers=helpers
+    )
+
+
+MISUSE: tuple[Scenario, ...] = (
+    _misuse("sip-scan", "SipScan", "SIP", f"svmap {SERVER}"),
+    _misuse(
+        "sip-guess", "SipBruteForce", "SIP", f"svcrack -u 100 -r 1-40 -z 4 --maximumtime 4 {SERVER}"
+    ),
+    _misuse(
+        "sip-guess-tcp",
+        "SipBruteForce",
+        "SIP",
+        f"SIP register {SERVER} 100 x --times 40 --guess --tcp",
+    ),
+    _misuse(
+        "toll-fraud",
+        "TollFraud",
+        "SIP",
+        f"SIP call {SERVER} 00972592277524 900972592277524 011972592277524 +972592277524",
+    ),
+    # Telephones that register, one with a wrong password, and dial.
+    _misuse(
+        "benign-telephones",
+        NORMAL,
+        "SIP",
+        f"SIP register {SERVER} alice correct+horse --times 40",
+        f"SIP register {SERVER} alice correct+horse --times 20 --tcp",
+        f"SIP register {SERVER} 100 wrong --times 10",
+        f"SIP call {SERVER} 0049301234567 0049301234568 911 200",
+    ),
+)
