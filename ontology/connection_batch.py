@@ -74,6 +74,9 @@ INDICATORS = (
     "SipScanner",
     "NumberCalled",
     "TollFraud",
+    "ControllerAsked",
+    "ControllerWritten",
+    "ControllerHalted",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -38,6 +38,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "datasets/laboratory/decoy.py",
         "datasets/laboratory/sandbox.py",
         "datasets/laboratory/topology.py",
+        "datasets/recipe/controller_stand_ins.py",
         "datasets/recipe/login_traffic.py",
         "datasets/recipe/misuse_traffic.py",
         "datasets/recipe/peers.py",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.analyzer.familiar_masters import FamiliarMasters
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, seconds
 from ontology.addresses import packed
 from ontology.records import INDICATORS, Address, Alert
@@ -23,6 +24,7 @@ REPEATS = 0.15
 """What repeats add to a confidence at most."""
 SEVERAL = 0.15
 """What a second mark of the same class adds."""
+ACTIONABLE = 0.5
 _VERIFIED = 128
 """In the tag of a key: what is verified is a finding of its own."""
 
@@ -37,6 +39,8 @@ class Mark:
     anywhere: float
     """Confidence; 0: none but at a honeypot."""
     at_honeypot: float
+    by_strangers: bool = False
+    """Whether it counts elsewhere only from who is no master of that controller."""
 
     @property
     def bit(self) -> int:
@@ -47,6 +51,14 @@ MARKS: tuple[Mark, ...] = (
     Mark("SipScanner", "SipScan", "messages of a SIP scanner", 0.7, 0.75),
     Mark("NumberCalled", "TollFraud", "a telephone number called", 0.0, 0.6),
     Mark("TollFraud", "TollFraud", "one number called with several prefixes", 0.75, 0.8),
+    *(
+        Mark(name, "ControlSystemAbuse", words, anywhere, at_honeypot, by_strangers=True)
+        for name, words, anywhere, at_honeypot in (
+            ("ControllerAsked", "a controller asked who it is, or for its program", 0.4, 0.6),
+            ("ControllerWritten", "a controller's values written", 0.4, 0.7),
+            ("ControllerHalted", "a controller stopped, silenced or given a program", 0.65, 0.8),
+        )
+    ),
 )
 _KINDS = tuple(dict.fromkeys(mark.classification for mark in MARKS))
 _OF_KIND = {kind: tuple(m for m in MARKS if m.classification == kind) for kind in _KINDS}
@@ -66,12 +78,17 @@ class ServiceMisuse:
     def __init__(self, honeypots: Iterable[Address]) -> None:
         self._pots = np.array([packed(address) for address in honeypots], dtype="S16")
         self._found: Table[_Misuse] = Table(_Misuse, MAX_PAIRS)
+        self._masters = FamiliarMasters()
 
     def counters(self) -> dict[str, int]:
-        return {"service_misuse_evicted": self._found.evicted}
+        return {
+            "service_misuse_evicted": self._found.evicted,
+            "masters_evicted": self._masters.evicted,
+        }
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
         marks = view.rows["indicators"]
+        familiar = self._masters.on_view(view, (marks & _ALL) > 0)
         if not (marks & _ALL).any():
             return []
         pots = np.isin(view.targets, self._pots)[view.target]
@@ -80,7 +97,9 @@ class ServiceMisuse:
             mask = np.zeros(len(marks), np.bool_)
             for mark in _OF_KIND[kind]:
                 some = (marks & np.uint32(mark.bit)) > 0
-                mask |= some if mark.anywhere else some & pots
+                if not mark.anywhere:
+                    some &= pots
+                mask |= some & (pots | ~familiar) if mark.by_strangers else some
             for rows in view.groups(mask, view.source, view.target, view.verified):
                 alerts += self._look(view, reporter, rows, number, bool(pots[rows[0]]))
         return alerts
@@ -104,7 +123,9 @@ class ServiceMisuse:
             return []
         seen = [m for m in _OF_KIND[kind] if misuse.marks & m.bit and (pot or m.anywhere)]
         confidence = max(mark.at_honeypot if pot else mark.anywhere for mark in seen)
-        confidence += SEVERAL * (len(seen) > 1) + REPEATS * min((finding.count - 1) / 10, 1.0)
+        confidence += SEVERAL * (len(seen) > 1)
+        if confidence >= ACTIONABLE:  # what is low stays low, however often
+            confidence += REPEATS * min((finding.count - 1) / 10, 1.0)
         port = int(view.rows["dst_port"][rows[-1]])
         claim = Claim(
             classification=kind,

@@ -256,6 +256,10 @@ FAMILIES: tuple[Family, ...] = (
         (),
         18,
     ),
+    Family("modbus: writes", Way(502), (fill(b"\0\1\0\0\0\6\1\6\0\0\0\7", b"\0"),), (), 8),
+    Family(
+        "s7: stop", Way(102), (fill(b"\3\0\0\x1f\2\xf0\x80\x32\1" + bytes(8), b"\x29"),), (), 18
+    ),
     Family(
         "sip: registrations",
         Way(5_060),

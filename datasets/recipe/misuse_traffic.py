@@ -41,4 +41,20 @@ MISUSE: tuple[Scenario, ...] = (
         f"SIP register {SERVER} 100 wrong --times 10",
         f"SIP call {SERVER} 0049301234567 0049301234568 911 200",
     ),
+    _misuse(
+        "modbus-misuse",
+        "ControlSystemAbuse",
+        "CONTROLLERS",
+        f"nmap -n -Pn -sT -p 502 --script modbus-discover {SERVER}",
+        f"mbpoll -1 -m tcp -a 1 -t 4 -r 3 {SERVER} 7",
+    ),
+    _misuse(
+        "s7-misuse",
+        "ControlSystemAbuse",
+        "CONTROLLERS",
+        f"timeout 4 nmap -n -Pn -sT -p 102 --script s7-info {SERVER}",
+        f"CONTROLLERS stop {SERVER}",
+    ),
+    # A control room: it polls, then writes.
+    _misuse("benign-control-room", NORMAL, "CONTROLLERS", f"CONTROLLERS supervise {SERVER}"),
 )

@@ -134,6 +134,7 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.recipe.peers"],
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
+        "CONTROLLERS": [sys.executable, "-m", "datasets.recipe.controller_stand_ins"],
         "SIP": [sys.executable, "-m", "datasets.recipe.sip_stand_in"],
         "SERVICES": [sys.executable, "-m", "datasets.recipe.service_stand_ins"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],

@@ -27,8 +27,7 @@ from agents.sensor.payloads.content import (
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
 from agents.sensor.payloads.pattern_sets import PatternSet
-from agents.sensor.payloads.port_readers import PORTS as READ_BY_PORT
-from agents.sensor.payloads.port_readers import PortReaders
+from agents.sensor.payloads.port_readers import FROM_PORTS, TO_PORTS, PortReaders
 from agents.sensor.payloads.reading_shares import ReadingShares, costs
 from agents.sensor.payloads.request_reader import RequestReader
 from agents.sensor.payloads.service_abuse import PORTS as SERVICES
@@ -55,8 +54,8 @@ _HERE, _READERS = 1, 2
 _FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.uint8)
 _FROM_PORT[[*_IMAP, *_TELNET]] = _HERE
 _TO_PORT[[*_IMAP, *_SHELLS, *SERVICES]] = _HERE
-_FROM_PORT[[*READ_BY_PORT]] |= _READERS
-_TO_PORT[[*READ_BY_PORT]] |= _READERS
+_FROM_PORT[[*FROM_PORTS]] |= _READERS
+_TO_PORT[[*TO_PORTS]] |= _READERS
 
 _AUTH = rb"^AUTH +(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
 _LOGIN_WORDS = rb"pass|auth|login|logon|credential|denied|invalid|incorrect"

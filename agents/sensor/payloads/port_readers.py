@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.packets import TCP, UDP, Ints, Packets
-from agents.sensor.payloads import sip
+from agents.sensor.payloads import controllers, sip
 from datasets.captures.pcap import rows
 
-PORTS = sip.PORTS
+FROM_PORTS = sip.PORTS
+TO_PORTS = (*sip.PORTS, *controllers.PORTS)
+"""What comes from services at these ports, and goes to them, may be read."""
 MAX_BYTES = 2048
 """Read of one payload."""
-_HEAD = 32
+_HEAD = controllers.HEAD
 _SIP = np.zeros(1 << 16, np.bool_)
 _SIP[[*sip.PORTS]] = True
 _SIP_WORDS = np.array([int.from_bytes(word, "little") for word in sip.BEGINNINGS], np.uint32)
@@ -31,15 +33,38 @@ class PortReaders:
 
     def __init__(self) -> None:
         self._sip = sip.SipReader()
+        self._told: dict[int, int] = {}
+        """Indicators of the block's packets that their first bytes have told."""
 
     def choose(self, packets: Packets, near: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bool_]]:
         """Which of the packets ``near`` their ports have something to read, ascending, and which of
         these are read though nobody has answered: over UDP a question is all that there is."""
+        self._told.clear()
         which = np.flatnonzero(near & (packets.payload_length >= 4))
+        if not len(which):
+            return which, np.zeros(0, np.bool_)
         heads = rows(packets.data, packets.payload_offset[which], _HEAD)
         udp = packets.protocol[which] == UDP
-        some = self._sip_messages(packets, which, heads) & (udp | (packets.protocol[which] == TCP))
+        tcp = packets.protocol[which] == TCP
+        some = self._sip_messages(packets, which, heads) & (udp | tcp)
+        some |= self._controllers(packets, which, heads) & tcp
         return which[some], udp[some]
+
+    def _controllers(
+        self, packets: Packets, which: Ints, heads: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        told = np.zeros(len(which), np.int64)
+        ports, lengths = packets.dst_port[which], packets.payload_length[which]
+        for port, look in (
+            (controllers.MODBUS, controllers.modbus),
+            (controllers.S7, controllers.s7),
+        ):
+            own = ports == port
+            if own.any():
+                told[own] = look(heads[own], lengths[own])
+        some = told > 0
+        self._told.update(zip(which[some].tolist(), told[some].tolist(), strict=True))
+        return some
 
     @staticmethod
     def _sip_messages(packets: Packets, which: Ints, heads: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -54,18 +79,18 @@ class PortReaders:
         block = packets.data.data
         begins = packets.payload_offset[which]
         ends = begins + np.minimum(packets.payload_length[which], MAX_BYTES)
-        return {
-            packet: self._sip.look(
-                block[begin:end].tobytes(),
-                packets.src[packet].tobytes(),
-                packets.dst[packet].tobytes(),
-                time_us,
-            )
-            for packet, begin, end, time_us in zip(
-                which.tolist(),
-                begins.tolist(),
-                ends.tolist(),
-                packets.time_us[which].tolist(),
-                strict=True,
-            )
-        }
+        found: dict[int, Found] = {}
+        for packet, begin, end, time_us in zip(
+            which.tolist(),
+            begins.tolist(),
+            ends.tolist(),
+            packets.time_us[which].tolist(),
+            strict=True,
+        ):
+            told = self._told.get(packet)
+            if told is not None:
+                found[packet] = 0, 0, told
+                continue
+            source, target = packets.src[packet].tobytes(), packets.dst[packet].tobytes()
+            found[packet] = self._sip.look(block[begin:end].tobytes(), source, target, time_us)
+        return found

@@ -25,7 +25,7 @@ from ontology.vocabulary import ATTACK_CLASSES
 
 NEEDED = (
     *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
-    *("redis-cli", "svmap", "svcrack"),
+    *("redis-cli", "svmap", "svcrack", "mbpoll"),
 )
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5

@@ -44,6 +44,9 @@ def marked(payload: bytes, port: int, *, udp: bool = False) -> tuple[str, ...]:
         (SCAN, 5080, True, ("SipScanner",)),
         (SCAN, 5061, True, ()),
         (b"NOTIFY" + SCAN, 5060, True, ()),
+        (b"\0\1\0\0\0\6\1\6\0\0\0\7", 502, False, ("ControllerWritten",)),
+        (b"\0\1\0\0\0\6\1\6\0\0\0\7", 502, True, ()),
+        (b"\0\1\0\0\0\6\1\6\0\0\0\7", 503, False, ()),
     ],
 )
 def test_what_is_read_by_its_port(
