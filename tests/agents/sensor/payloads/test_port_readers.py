@@ -14,6 +14,7 @@ from ontology.records import INDICATORS
 from tests.factories import make_packets
 
 NAMES = {1 << bit: name for bit, name in enumerate(INDICATORS)}
+SMB_PROBE = b"\0\0\0\x50\xffSMB\x25" + bytes(56) + b"\x23\0\0\0"
 SCAN = b"OPTIONS sip:100@h SIP/2.0\r\nUser-Agent: friendly-scanner\r\n\r\n"
 
 
@@ -46,6 +47,10 @@ def marked(payload: bytes, port: int, *, udp: bool = False) -> tuple[str, ...]:
         (b"NOTIFY" + SCAN, 5060, True, ()),
         (b"\0\1\0\0\0\6\1\6\0\0\0\7", 502, False, ("ControllerWritten",)),
         (b"\0\1\0\0\0\6\1\6\0\0\0\7", 502, True, ()),
+        (b"/bin/busybox ECCHI\r\n", 2323, False, ("BotProbe",)),
+        (SMB_PROBE, 445, False, ("SmbHoleTried",)),
+        (SMB_PROBE, 446, False, ()),
+        (b"\3\0\0\x40\2\xf0\x80\x7f\x65MS_T120\0", 3389, False, ("RdpHoleTried",)),
         (b"\0\1\0\0\0\6\1\6\0\0\0\7", 503, False, ()),
     ],
 )
