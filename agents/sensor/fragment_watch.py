@@ -1,4 +1,4 @@
-"""Overlapping fragments (IPv4, IPv6): teardrop, and strings hidden from who joins packets otherwise.
+"""Overlapping fragments: teardrop, and strings hidden from who joins packets otherwise.
 
 No honest stack sends them: a router splits a datagram into parts that fit together (RFC 791,
 section 3.2; RFC 5722 forbids overlaps of IPv6). The sender gets no answer that it
