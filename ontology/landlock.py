@@ -47,6 +47,7 @@ SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
 _HOUSE = Path(__file__).resolve().parents[1]
 _FILES = (
     "/dev/null",
+    "/dev/random",
     "/dev/urandom",
     "/etc/hosts",
     "/etc/ld.so.cache",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 import agents  # noqa: F401
+from ontology.taxonomy import put_in_force
 
 HERE = Path(__file__).parent
 
@@ -21,10 +22,12 @@ SLOW = {
     # A JVM, or thousands of windows.
     "agents/base/test_confinement.py",
     "agents/correlation/test_agent.py",
+    "agents/correlation/test_agent_cells.py",
     "agents/correlation/test_assessment.py",
     "agents/correlation/test_engine.py",
     "agents/correlation/test_ratings.py",
     "agents/correlation/test_memory.py",
+    "agents/correlation/test_pipeline.py",
     "agents/correlation/test_response.py",
     "agents/correlation/test_scenarios.py",
     "agents/correlation/test_windowing.py",
@@ -121,6 +124,13 @@ def tmp_path(tmp_path: Path) -> Path:
     """As pytest's, but not for its owner alone: agents that root starts are other users."""
     tmp_path.chmod(0o755)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _installed_classes() -> Iterator[None]:
+    """Agents put other classes in force for their whole process."""
+    yield
+    put_in_force(None)
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ from agents.base.store_files import (
     room_for,
     words_for,
 )
-from agents.base.store_limits import NO_LIMITS, Limits
+from agents.base.store_limits import NO_LIMITS, Growth, Limits
 
 __all__ = ["Database", "Faults", "Rows", "StoreError", "open_store", "transaction"]
 
@@ -102,7 +102,8 @@ class Database:
         self._in_memory = self._closed = False
         self._retry_s, self._wait_s = 0.0, LOOK_EVERY_S
         self._told_until_s = 0.0
-        self._headroom = self._since_count = self._since_bytes = 0
+        self._growth = Growth(limits)
+        self._since_bytes = 0
         self.dropped = 0
         """Rows that went because a limit was reached."""
         self._db = self._open()
@@ -177,7 +178,7 @@ class Database:
             rows = self._cured(lambda: self._run(sql, values, many=many))
             changes = rows.rowcount
             if changes > 0:
-                self._since_count += changes
+                self._growth.changed(sql, changes)
                 self._since_bytes += changes
                 self._note((sql, values, many))
                 if not self._depth:
@@ -198,21 +199,19 @@ class Database:
         return Rows(found, cursor.rowcount, cursor.lastrowid)
 
     def _count(self) -> None:
-        """How many more rows may change until some table may be beyond its limit."""
-        rest = [t.rows - self._rows_of(t.counted) for t in self._limits.tables]
-        self._headroom = min(rest, default=1 << 40)
-        self._since_count = 0
+        for table in self._limits.tables:
+            self._growth.counted(table, self._rows_of(table.counted))
 
     def _rows_of(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
 
     def _hold_limits(self) -> None:
-        if self._since_count > self._headroom:
-            for table in self._limits.tables:
-                surplus = self._rows_of(table.counted) - table.rows
-                if surplus > 0:
-                    self._drop(table.dropping, surplus + table.slack)
-            self._count()
+        for table in self._growth.suspects():
+            found = self._rows_of(table.counted)
+            if found > table.rows:
+                self._drop(table.dropping, found - table.rows + table.slack)
+                found = self._rows_of(table.counted)
+            self._growth.counted(table, found)
         if self._since_bytes >= _CHECK_EVERY:
             self._since_bytes = 0
             self._hold_bytes()
@@ -269,7 +268,7 @@ class Database:
             self._db.execute("BEGIN IMMEDIATE")
             for sql, values, many in self._begun:
                 self._run(sql, values, many=many)
-        self._since_count = self._headroom + 1
+        self._growth.unknown()
         return True
 
     def _make_room(self) -> bool:

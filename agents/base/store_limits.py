@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 PAGE: Final = 4096
@@ -81,3 +84,46 @@ class Limits:
 
 NO_LIMITS: Final = Limits(size_bytes=1 << 40)
 """For files that are read and not written to."""
+
+
+class Growth:
+    """Which tables may be beyond their limits: counting the rows of a full one takes as long as
+    hundreds of insertions, so that one into another table must not lead to it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._rest = dict.fromkeys(limits.tables, 0)
+        """How many more rows may change until a table may be beyond its limit."""
+
+    def changed(self, sql: str, rows: int) -> None:
+        """A statement has changed so many rows. One that moves rows from one part of a table to
+        another counts like one that adds them."""
+        name = _table_that_grows(sql)
+        for table in self._rest:
+            if name in (None, table.table):
+                self._rest[table] -= rows
+
+    def suspects(self) -> Iterator[TableLimit]:
+        """Tables that must be counted."""
+        return (table for table, rest in list(self._rest.items()) if rest < 0)
+
+    def counted(self, table: TableLimit, rows: int) -> None:
+        """So many rows it has."""
+        self._rest[table] = table.rows - rows
+
+    def unknown(self) -> None:
+        """Nothing is known any more: all must be counted."""
+        self._rest = dict.fromkeys(self._rest, -1)
+
+
+_GROWS = re.compile(
+    r"\s*(?:(?:INSERT|REPLACE)(?:\s+OR\s+\w+)?\s+INTO|UPDATE(?:\s+OR\s+\w+)?)\s+\"?(\w+)"
+)
+
+
+@lru_cache(maxsize=1024)
+def _table_that_grows(sql: str) -> str | None:
+    """The table; none ("") if the statement only removes; None: any."""
+    found = _GROWS.match(sql)
+    if found is not None:
+        return found[1]
+    return "" if sql.lstrip().startswith("DELETE") else None

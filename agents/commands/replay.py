@@ -185,6 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
                     policy=policy,
                     signatures=matching,
                     joins=find_joins(worker.theory),
+                    reads=worker.theory.reads,
                     outside=arguments.side == "outside",
                     tunnels=trust,
                 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from agents.commands.replay import printable
 from agents.settings.honeynet import Policy, load_settings
 from ontology.knowledge_base import KnowledgeBase, RuleInfo, ontology_path
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.reactions.policy_tables import ANY, ReactionRule
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.attack_models import Model

@@ -124,6 +124,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             reactions=rules.playbook.reactions,
             scenarios=ScenarioTracker(rules.playbook.compiled),
             joins=rules.joins,
+            reads=rules.theory.reads,
             protected=protected,
         )
         cooperation = None
@@ -303,7 +304,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             worker.start()  # one that does not run would take any rules unseen
             worker.set_theory(rules.theory)
         # Together with the theory: what can meet follows from its rules.
-        engine.set_rules(rules.playbook.compiled, rules.playbook.reactions, rules.joins)
+        book = rules.playbook
+        engine.set_rules(book.compiled, book.reactions, rules.joins, rules.theory.reads)
         logger.info(
             "%d rules, version %s; %d reaction rules",
             len(rules.theory.rules),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from agents.base.protected import Protected
@@ -61,6 +61,7 @@ class CorrelationEngine:
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
+        reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class CorrelationEngine:
         reactions: Reactions | None = None,
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         protected: Protected | None = None,
     ) -> None:
+        reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
@@ -89,7 +92,7 @@ class CorrelationEngine:
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
         self._joins = joins
         by_host = by_address(hosts)
-        self._rater = Rater(policy, by_host, self._memory)
+        self._rater = Rater(policy, by_host, self._memory, reactions, reads)
         self._reasoning = Reasoning(
             in_turn(reasoner) if submit is None else submit,
             self._memory,
@@ -105,7 +108,7 @@ class CorrelationEngine:
             by_host,
             policy,
             protected,
-            shipped_reactions() if reactions is None else reactions,
+            reactions,
             origin=origin,
             counters=self.counters,
             capacity=capacity,
@@ -180,12 +183,17 @@ class CorrelationEngine:
         self._cases.change(lambda told: (told[0], told[1] + step_us))
 
     def set_rules(
-        self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
+        self,
+        compiled: Compiled,
+        reactions: Reactions,
+        joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
     ) -> None:
-        """From now on work with these models, reaction rules and joins."""
+        """From now on work with these models, reaction rules, joins and terms."""
         self._joins = joins
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
+        self._rater.set_rules(reactions, reads)
         self._decider.set_reactions(reactions)
         self._scenarios.set_models(compiled)
 

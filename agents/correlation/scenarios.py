@@ -17,7 +17,8 @@ from agents.correlation.scenario_memory import Find, Row, ScenarioMemory
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
-from ontology.vocabulary import IDPS, superclasses
+from ontology.taxonomy import superclasses
+from ontology.vocabulary import IDPS
 from rules.scenarios.attack_models import Model
 from rules.scenarios.compile import AntiLink, Compiled, Link
 from rules.scenarios.scenario_rules import objective_class, step_property

@@ -20,6 +20,7 @@ from agents.knowledge.pieces import Assembly, PieceError
 from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import KnowledgePiece, OntologyChanged, Record, Subscription
+from ontology.taxonomy import put_in_force
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +184,7 @@ class KnowledgeReceiver:
 
     def _in_force(self, rules: RuleSet) -> RuleSet:
         self.version, self.digest = rules.version, rules.digest
+        put_in_force(rules.taxonomy)
         return rules
 
     def _refuse(self, change: OntologyChanged, conversation_id: str, error: Exception) -> Report:

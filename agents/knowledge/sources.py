@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.knowledge.checks import Check, Knowledge, check_with_java, load_knowledge
+from agents.knowledge.class_uses import places_of
 from agents.knowledge.files import (
     COMPILED_FILES,
     FileSet,
@@ -22,14 +23,18 @@ from agents.knowledge.files import (
     reasoner_files,
 )
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
-from agents.knowledge.load import one_line
+from agents.knowledge.load import one_line, taxonomy_of
 from agents.settings.honeynet import Policy
-from ontology.knowledge_base import KnowledgeBaseError, read_owl_file
+from ontology.knowledge_base import ONTOLOGY_FILE, KnowledgeBaseError, read_owl_file
 from ontology.swrl import read_rules
+from ontology.taxonomy import Taxonomy, in_force, installed, tried
 from rules.scenarios.compiled_files import compile_folder, source_paths
 from rules.shipped_files import MODELS_FILE, SCENARIOS_FILE, models_path
 
 logger = logging.getLogger(__name__)
+
+MAX_PLACES = 40
+"""Places that a refusal names; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Edition:
     knowledge: Knowledge
     paths: tuple[Path, ...]
     """Ontology and rule files in the store."""
+    taxonomy: Taxonomy
 
 
 class Sources:
@@ -55,6 +61,7 @@ class Sources:
         self, folder: Path, policy: Policy, *, origin: str, check: Check = check_with_java
     ) -> None:
         self._store = KnowledgeStore(folder)
+        self._clusters = folder.parent / "knowledge" / "clusters.owl"
         self._policy = policy
         self._origin = origin
         self._check = check
@@ -102,8 +109,8 @@ class Sources:
 
         Raises: KnowledgeBaseError with one line saying what is wrong where; nothing has changed.
         """
-        files = self._collect()
         before = self.in_force
+        files, taxonomy = self._collect()
         if before is not None and before.files.digest == files.digest:
             return False
         try:
@@ -130,17 +137,20 @@ class Sources:
                 self._store.drop_others(before.files.digest)
             raise KnowledgeBaseError(self._where_edited(str(e), folder)) from e
         self._checked = knowledge.owl_digest
-        self.in_force = Edition(kept=kept, files=files, knowledge=knowledge, paths=paths)
+        self.in_force = Edition(
+            kept=kept, files=files, knowledge=knowledge, paths=paths, taxonomy=taxonomy
+        )
         return True
 
     def _edition(self, kept: Kept, files: FileSet) -> Edition:
         paths = reasoner_files(self._store.lay_out(files))
         knowledge = load_knowledge(paths, digest=files.digest)
         self._checked = knowledge.owl_digest
-        return Edition(kept=kept, files=files, knowledge=knowledge, paths=paths)
+        taxonomy = taxonomy_of(files.contents[ONTOLOGY_FILE], Path(ONTOLOGY_FILE))
+        return Edition(kept=kept, files=files, knowledge=knowledge, paths=paths, taxonomy=taxonomy)
 
-    def _collect(self) -> FileSet:
-        """The files as they are now, with what is made from them.
+    def _collect(self) -> tuple[FileSet, Taxonomy]:
+        """The files as they are now, with what is made from them, and the classes that they have.
 
         Raises: KnowledgeBaseError.
         """
@@ -148,11 +158,30 @@ class Sources:
             contents = {
                 name: path.read_bytes() for name, path in edited_files(self._policy).items()
             }
-            return FileSet({**contents, **self._compiled(contents)})
+            taxonomy = taxonomy_of(
+                contents[ONTOLOGY_FILE], edited_files(self._policy)[ONTOLOGY_FILE]
+            )
+            self._check_gone(taxonomy)
+            with tried(taxonomy):
+                return FileSet({**contents, **self._compiled(contents)}), taxonomy
         except OSError as e:
             raise KnowledgeBaseError(f"{e.filename}: {e.strerror}") from e
         except ValueError as e:
             raise KnowledgeBaseError(one_line(e)) from e
+
+    def _check_gone(self, taxonomy: Taxonomy) -> None:
+        """Raises: KnowledgeBaseError if a class that was in force is no more, and is used."""
+        before = installed() if self.in_force is None else self.in_force.taxonomy
+        paths = edited_files(self._policy)
+        told = []
+        for name in sorted(set(before.parents) - set(taxonomy.parents)):
+            places = places_of(name, (*paths.values(), self._clusters))
+            if len(places) > MAX_PLACES:
+                places[MAX_PLACES:] = [f"{len(places) - MAX_PLACES} more"]
+            if places:
+                told.append(f"class {name} is gone, but used by {', '.join(places)}")
+        if told:
+            raise KnowledgeBaseError(f"{paths[ONTOLOGY_FILE]}: {'; '.join(told[:MAX_PLACES])}")
 
     def _compiled(self, contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What is made from models and tables; rules that a person has switched off stay off."""
@@ -160,6 +189,7 @@ class Sources:
         sources = {name: contents[name] for name in names}
         scenarios = models_path().with_name(SCENARIOS_FILE)
         sources[SCENARIOS_FILE] = scenarios.read_bytes()
+        sources["classes"] = in_force().text.encode()
         if sources == self._made_from:
             return self._made
         rules = read_rules(read_owl_file(scenarios).triples)

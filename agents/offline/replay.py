@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,6 +97,7 @@ class Replay:
         policy: Policy | None = None,
         signatures: SignatureAlerts | None = None,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         outside: bool = False,
         tunnels: TunnelTrust | None = None,
     ) -> None:
@@ -118,6 +119,7 @@ class Replay:
             reasoner=reasoner,
             submit=submit,
             joins=joins,
+            reads=reads,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
         )

@@ -18,6 +18,7 @@ from agents.knowledge.following import followers
 from agents.knowledge.pieces import by_message, split
 from agents.knowledge.sources import Edition, Sources
 from agents.knowledge.watch import FileWatch
+from agents.knowledge.words import KIND, READERS
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
 from agents.ontology.asserted_facts import AssertedFacts
@@ -26,13 +27,14 @@ from agents.ontology.receivers import Receivers
 from agents.ontology.service import ServiceError
 from ontology.knowledge_base import KnowledgeBaseError
 from ontology.records import OntologyChanged, Record, Subscription
+from ontology.taxonomy import put_in_force
 
 logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 0.2
 """An edit counts once two looks agree, and is to be in force within 2 s."""
 AUDIENCE = "correlation"
-"""The role that reasons; all others work with the words that they were built with."""
+"""The role that reasons; all others are told the classes."""
 
 
 class Publication:
@@ -70,6 +72,7 @@ class Publication:
         if edition is None:
             return
         await self._put_in_force(edition)
+        await self._tell_words(edition)
         if before and before != self.version:
             await self._announce(edition, self._followers())
 
@@ -85,7 +88,9 @@ class Publication:
             edition = self._sources.in_force
             if changed and edition is not None:
                 # Those who decide come first, the archive can wait.
+                put_in_force(edition.taxonomy)
                 await self._announce(edition, self._followers())
+                await self._tell_words(edition)
                 await self._put_in_force(edition)
         give_back_memory()
 
@@ -132,6 +137,7 @@ class Publication:
 
     async def _put_in_force(self, edition: Edition) -> None:
         """For those who ask and assert here."""
+        put_in_force(edition.taxonomy)
         version, knowledge = edition.kept.version, edition.knowledge
         if version != self._archive.ontology_version:
             await asyncio.to_thread(self._archive.set_ontology, knowledge.ntriples, version)
@@ -157,6 +163,29 @@ class Publication:
                 conversation_id=f"rules-{edition.kept.digest[:32]}",
             )
         self._agent.counters["rules_sent"] += len(receivers)
+
+    async def _tell_words(self, edition: Edition) -> None:
+        """To all who do not reason: the classes, and the version that they are of."""
+        text = edition.taxonomy.text
+        kept = edition.kept
+        change = OntologyChanged(
+            id=uuid.uuid5(uuid.NAMESPACE_URL, f"words {kept.digest} {kept.changed_us}").urn,
+            kind=KIND,
+            version=kept.version,
+            digest=edition.taxonomy.digest,
+            changed_us=kept.changed_us,
+            detail=text,
+        )
+        settings, own = self._agent.settings, self._agent.jid
+        receivers = [jid for role in READERS for jid in followers(settings, own, role)]
+        if receivers:
+            await self._agent.send_many(
+                receivers,
+                "inform",
+                [change],
+                protocol="fipa-subscribe",
+                conversation_id=f"words-{kept.digest[:32]}",
+            )
 
     def _count_behind(self) -> None:
         current = self._sources.in_force.kept.digest if self._sources.in_force else ""

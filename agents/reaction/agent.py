@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
@@ -28,7 +28,15 @@ from agents.reaction.firewall import DryRunFirewall, Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.responders import ResponderOptions, Team, make_team
 from agents.reaction.store import ClaimStore
-from ontology.records import Block, BlockState, Decision, GatewayAddresses, Record, Role
+from ontology.records import (
+    Block,
+    BlocksInForce,
+    BlockState,
+    Decision,
+    GatewayAddresses,
+    Record,
+    Role,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -135,16 +143,20 @@ class ReactionAgent(BaseAgent[Gateway]):
             team.catch_up({r.block.source: (r.block.expires_us - now) / 1e6 for r in active})
         logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
         # Before any order is taken: a report that waits is read as news of when it is sent.
-        for begin in range(0, len(active), _PER_MESSAGE):
-            await self._report(active[begin : begin + _PER_MESSAGE])
-            await asyncio.sleep(0)  # very many must not keep the launcher's question waiting
+        # A supervisor asks, once it has our registration.
+        await self._report_all(active, but=self._supervisors)
         self.every(TICK_S, self._tick, name="firewall watch")
         self.every(PROVE_EVERY_S, self._prove, name="packet path")
         self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
         return Gateway(enforcement, policy, team)
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        """A request with decisions; anything else needs no answer."""
+        """A request with decisions, or a question what is in force; anything else needs no
+        answer."""
+        if message.performative == "query-ref":
+            for record in records:
+                if isinstance(record, BlocksInForce):
+                    await self._compare(message, record)
         if message.performative != "request":
             return
         decisions = [record for record in records if isinstance(record, Decision)]
@@ -164,7 +176,20 @@ class ReactionAgent(BaseAgent[Gateway]):
             await self.reply(message, "agree", ())
         for performative, part in by_answer.items():
             await self.reply(message, performative, part)
-        await self._report(reports, but=message.sender)
+        await self._report(reports, but={message.sender})
+
+    async def _compare(self, message: AclMessage, believed: BlocksInForce) -> None:
+        """Tell a supervisor what we have, and block by block where it believes something else."""
+        enforcement = self.running.enforcement
+
+        def look() -> tuple[BlocksInForce, list[Report]]:
+            ours = replace(believed, node=self.node, part_digests=enforcement.in_force())
+            return ours, enforcement.reports(ours.differs_from(believed))
+
+        ours, differing = await self._in_worker(look)
+        await self.reply(message, "inform-ref", [ours])
+        others = {*self._supervisors} - {message.sender}
+        await self._report_all([replace(r, claimants=frozenset()) for r in differing], but=others)
 
     async def _end_worker(self) -> None:
         # Rules and blocks stay: a stopped agent must not open the door.
@@ -216,12 +241,18 @@ class ReactionAgent(BaseAgent[Gateway]):
         self.conditions.clear("kernel-addresses")
         return kernel
 
-    async def _report(self, reports: Iterable[Report], *, but: str = "") -> None:
+    async def _report_all(self, reports: Sequence[Report], *, but: Collection[str] = ()) -> None:
+        """As `_report`, however many there are."""
+        for begin in range(0, len(reports), _PER_MESSAGE):
+            await self._report(reports[begin : begin + _PER_MESSAGE], but=but)
+            await asyncio.sleep(0)  # very many must not keep the launcher's question waiting
+
+    async def _report(self, reports: Iterable[Report], *, but: Collection[str] = ()) -> None:
         """Inform the supervisors, and whoever claims the address, of what they didn't order."""
         by_receiver: dict[str, list[Block]] = {name: [] for name in self._supervisors}
         for report in reports:
             claimants = report.claimants & {self._correlation}
-            for name in {*self._supervisors, *claimants} - {but}:
+            for name in {*self._supervisors, *claimants}.difference(but):
                 by_receiver.setdefault(name, []).append(report.block)
         for receiver, blocks in by_receiver.items():
             await self._send_blocks(receiver, blocks)

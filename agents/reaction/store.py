@@ -66,6 +66,8 @@ class ClaimStore:
             limits=_LIMITS,
             faults=faults,
         )
+        self.rebooted = False
+        """Whether what was loaded is of another boot: ends may have moved."""
 
     def load(self, now: ClockReading) -> dict[Address, AddressClaims]:
         """Everything stored, with ends on the clock of this boot; also what has ended since.
@@ -75,9 +77,9 @@ class ClaimStore:
         """
         row = self._database.execute("SELECT boot, steady_s, wall_us FROM clock").fetchone()
         noted = now if row is None else ClockReading(*row)
-        if noted.boot == now.boot:
-            shift = 0.0
-        else:
+        self.rebooted = noted.boot != now.boot
+        shift = 0.0
+        if self.rebooted:
             shift = now.steady_s - noted.steady_s - passed_s(noted, now)
         claims: dict[Address, list[Claim]] = {}
         for address, claimant, decision, decided_us, since_us, end in self._database.execute(

@@ -30,6 +30,7 @@ from ontology.records import (
     AgentDescription,
     Alert,
     Block,
+    BlocksInForce,
     Decision,
     GatewayAddresses,
     Incident,
@@ -88,6 +89,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
             send=self._send_orders,
             archive=self._archive,
             counters=self.counters,
+            ask=self._ask_gateway,
             publish=self._publish,
             catching_up=CatchingUp(partial(self.spawn, name="catching up"), lambda: self.pending),
         )
@@ -134,6 +136,8 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     reports.append(block_here(record, operations.clock(), self.age_s))
                 case GatewayAddresses():
                     await operations.protect(record)
+                case BlocksInForce():
+                    await operations.compare(record)
                 case Subscription():
                     await self._subscribe(message, record)
                 case BanAction():
@@ -264,6 +268,12 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
                     protocol="fipa-request",
                     within_s=limit_s,
                 )
+
+    async def _ask_gateway(self, believed: BlocksInForce) -> None:
+        receiver = self.running.operations.propagation.gateways[believed.node]
+        await self.send(
+            receiver, "query-ref", [believed], protocol="fipa-query", within_s=NEWS_LIMIT_S
+        )
 
     async def _archive(self, records: Sequence[Record]) -> None:
         for receiver in self.settings.jids("ontology"):

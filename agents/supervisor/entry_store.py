@@ -149,12 +149,24 @@ class EntryStore(Store):
             gateway,
         )
 
-    def active_sources(self, now_us: int) -> tuple[str, ...]:
-        """Addresses of the entries in force."""
-        found = self._all(
-            "SELECT source FROM entry WHERE state = 'active' AND expires_us > ?", now_us
+    def confirmed(self, gateway: str, now_us: int) -> tuple[tuple[str, str], ...]:
+        """(address, decision) of what is in force and a gateway last said that it has."""
+        rows = self._all(
+            "SELECT entry.source, g.decision FROM entry JOIN gateway AS g ON g.entry = entry.id"
+            " WHERE entry.state = 'active' AND entry.expires_us > ? AND g.gateway = ?"
+            " AND g.state = 'active'",
+            now_us,
+            gateway,
         )
-        return tuple(source for (source,) in found)
+        return tuple((source, decision) for source, decision in rows)
+
+    def active_names(self, now_us: int) -> tuple[tuple[str, str], ...]:
+        """(id, address) of the entries in force."""
+        found = self._all(
+            "SELECT id, source FROM entry WHERE state = 'active' AND expires_us > ? ORDER BY seq",
+            now_us,
+        )
+        return tuple((name, source) for name, source in found)
 
     def entries(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from agents.supervisor.operator_actions import OperatorActions
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
 from agents.supervisor.timekeeper import NOTE_EVERY_US
+from ontology.blocks_in_force import PARTS, BlocksInForce
 from ontology.oversight import AuditLine
 from ontology.records import (
     AgentDescription,
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 SendOrders = Callable[[Sequence[Order]], Awaitable[None]]
 Archive = Callable[[Sequence[Record]], Awaitable[None]]
+Ask = Callable[[BlocksInForce], Awaitable[None]]
+"""Asks a gateway whether it has these; `Operations.compare` is told its answer."""
 Publish = Callable[[Sequence[Entry]], Awaitable[None]]
 """Tells those who order blocks of their own what is in force."""
 
@@ -56,6 +59,7 @@ class Operations(OperatorActions):
         send: SendOrders,
         archive: Archive,
         counters: Counter[str] | None = None,
+        ask: Ask | None = None,
         publish: Publish | None = None,
         catching_up: CatchingUp | None = None,
     ) -> None:
@@ -71,6 +75,7 @@ class Operations(OperatorActions):
         )
         self._send = send
         self._archive = archive
+        self._ask = ask
         self._publish = publish
         self._catching_up = catching_up or CatchingUp()
         # Orders may have been given since that was noted, and a gateway goes by the newest.
@@ -225,28 +230,48 @@ class Operations(OperatorActions):
         if change not in ("renewed", "changed"):
             logger.info("agent %s is %s", sender, change)
             await self._audit(sender, f"agent {change}", sender, description.health, now_us)
-            if description.role == "reaction":
-                await self._restore(description.node, fresh=change != "returned", now_us=now_us)
+            if description.role == "reaction" and change != "returned":
+                await self._find_out(description.node, now_us)
+            elif description.role == "reaction":
+                await self._restore(description.node, frozenset(), now_us=now_us)
             elif description.role == "correlation":
                 entries = await asyncio.to_thread(self.ledger.active, now_us)
                 await self._catching_up.tell([e.id for e in entries], self._tell_in_force)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
-    async def _restore(self, gateway: str, *, fresh: bool, now_us: int) -> None:
-        active, lifted = await asyncio.to_thread(self.reconciliation.wanted, now_us)
+    async def _find_out(self, gateway: str, now_us: int) -> None:
+        """A new process: its host may have rebooted, the kernel's table may be gone, and it may
+        have all of it again. Whoever has nothing to ask with takes nothing for granted."""
+        if self._ask is None:
+            await self._restore(gateway, range(PARTS), now_us=now_us)
+            return
+        await self._ask(await asyncio.to_thread(self.reconciliation.believed, gateway, now_us))
+
+    async def compare(self, theirs: BlocksInForce) -> None:
+        """A gateway says what it has: it gets what it lacks, and all where it has something else
+        than we believe (it tells us of that as well)."""
+        now_us = self.clock()
+        ours = await asyncio.to_thread(self.reconciliation.believed, theirs.node, now_us)
+        await self._restore(theirs.node, ours.differs_from(theirs), now_us=now_us)
+
+    async def _restore(self, gateway: str, doubtful: Container[int], *, now_us: int) -> None:
+        """Args:
+        doubtful: parts of what is in force of which the gateway is told all.
+        """
+        wanted = await asyncio.to_thread(self.reconciliation.wanted, gateway, doubtful, now_us)
 
         async def order(ids: Sequence[str]) -> None:
             """As things stand when it is sent: an order made earlier would undo a lift, and last
             too long. Nothing is awaited from here to the outbox."""
             entries = (self.ledger.entry(name) for name in ids)
             found = [e for e in entries if e is not None and self._is_latest(e)]
-            orders = self.reconciliation.restore(gateway, found, fresh=fresh, now_us=self.clock())
+            orders = self.reconciliation.restore(gateway, found, fresh=True, now_us=self.clock())
             if orders:
                 logger.info("gateway %s gets %d orders again", gateway, len(orders))
             await self._dispatch(orders)
 
-        await self._catching_up.tell([e.id for e in (*active, *lifted)], order)
+        await self._catching_up.tell(wanted, order)
 
     def _is_latest(self, entry: Entry) -> bool:
         """Whether nothing else was decided of its source since."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from ipaddress import ip_address
 from uuid import uuid4
 
@@ -16,7 +16,8 @@ from agents.supervisor.bans import Entry
 from agents.supervisor.directory import Directory
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Order, Propagation
-from ontology.records import Block, GatewayAddresses
+from ontology.blocks_in_force import part_of, sum_up
+from ontology.records import Block, BlocksInForce, GatewayAddresses
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +95,18 @@ class Reconciliation:
         for entry_id, (gateway, due_us) in self._awaited.items():
             self._awaited[entry_id] = (gateway, due_us + step_us)
 
+    def believed(self, gateway: str, now_us: int) -> BlocksInForce:
+        """What a gateway has, as far as is known here."""
+        digests = sum_up(self._ledger.confirmed(gateway, now_us))
+        return BlocksInForce(id=uuid4().urn, node=gateway, part_digests=digests)
+
     def restore(
         self, gateway: str, entries: Iterable[Entry], *, fresh: bool, now_us: int
     ) -> tuple[Order, ...]:
         """The orders for a gateway that registered, of these entries as they are now.
 
         Args:
-            fresh: the reaction agent is a new process.
+            fresh: what it said before no longer counts.
         """
         found = tuple(entries)
         return self._propagation.on_registration(
@@ -123,10 +129,16 @@ class Reconciliation:
         self._counters["orders_again"] += len(orders)
         return orders
 
-    def wanted(self, now_us: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        """(what is in force, what was lifted and would else still run)."""
+    def wanted(self, gateway: str, doubtful: Container[int], now_us: int) -> tuple[str, ...]:
+        """Ids of entries of which a gateway must be told: what is in force in these parts, or not
+        confirmed; and what was lifted and would else still run."""
         with self._ledger.transaction():
-            return self._ledger.active(now_us), self._ledger.lifted(now_us)
+            found = {e.id: None for e in self._ledger.unconfirmed(gateway, now_us)}
+            if doubtful:
+                for name, source in self._ledger.active_names(now_us):
+                    if part_of(source) in doubtful:
+                        found[name] = None
+            return (*found, *(e.id for e in self._ledger.lifted(now_us)))
 
     def protect(self, kernel: GatewayAddresses, now_us: int) -> list[tuple[Entry, str]]:
         """Let nobody block what a gateway's kernel has; what of it is blocked now, and why it must
@@ -134,7 +146,7 @@ class Reconciliation:
         self._propagation.protect(kernel)
         self._ledger.add_kernel(kernel)
         found = []
-        for source in map(ip_address, self._ledger.active_sources(now_us)):
+        for source in (ip_address(text) for _, text in self._ledger.active_names(now_us)):
             refusal = self._propagation.protected.refusal(source)
             if refusal is not None and (entry := self._ledger.active_for(source)) is not None:
                 found.append((entry, refusal))

@@ -15,6 +15,7 @@ from ontology.records import (
     AgentDescription,
     Alert,
     Block,
+    BlocksInForce,
     ConnectionBatch,
     Decision,
     GatewayAddresses,
@@ -57,6 +58,9 @@ PERMITTED = (
     _rule("correlation", "inform", "Decision Incident Alert", "correlation"),
     _rule("reaction", "agree refuse inform failure", "Block", "supervisor correlation"),
     _rule("reaction", "inform", "GatewayAddresses", "supervisor correlation"),
+    # What each of them holds to be in force; where they differ is told block by block.
+    _rule("supervisor", "query-ref", "BlocksInForce", "reaction"),
+    _rule("reaction", "inform-ref", "BlocksInForce", "supervisor"),
     _rule("*", "request", "AgentDescription", "supervisor"),
     _rule("supervisor", "inform", "AgentDescription", "*"),
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
@@ -156,6 +160,8 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
             case Block() if sender.role == "reaction":
                 honest = record.gateway == sender.node
             case GatewayAddresses():
+                honest = record.node == sender.node
+            case BlocksInForce() if sender.role == "reaction":
                 honest = record.node == sender.node
             case Decision() if sender.role == "correlation":
                 honest = record.origin == sender.jid

@@ -70,7 +70,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path)
 
 
-def _fill_ledger(path: Path, until_us: int, active: int) -> dict[str, int]:
+def _fill_ledger(path: Path, until_us: int, active: int, gateways: list[str]) -> dict[str, int]:
     limits = Retention()
     ledger = Ledger(path)
     with ledger.transaction():
@@ -90,6 +90,10 @@ def _fill_ledger(path: Path, until_us: int, active: int) -> dict[str, int]:
             changes={"expires_us": until_us},
         ),
     }  # fmt: skip
+    for gateway in gateways:
+        filled[f"ledger on {gateway}"] = multiply(
+            db, "gateway", active, keep=f"gateway = '{gateway}' AND state = 'active'"
+        )
     db.close()
     return filled
 
@@ -136,7 +140,9 @@ def fill(
         "conclusions": multiply(journal, "conclusion", 50_000, source=""),
     }
     journal.close()
-    filled |= _fill_ledger(homes[f"supervisor.{control}"] / "ledger.sqlite3", until_us, active)
+    filled |= _fill_ledger(
+        homes[f"supervisor.{control}"] / "ledger.sqlite3", until_us, active, gateways
+    )
     filled |= _fill_page(homes[f"console.{control}"] / "store.sqlite3", active)
     for gateway in gateways:
         claims = _open(homes[f"reaction.{gateway}"] / "blocks.sqlite3")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, superclasses
+from ontology.taxonomy import ATTACK_CLASSES, HOST_CLASSES, superclasses
 
 ATTACKS = "reaction_attacks.tsv"
 SERVICES = "reaction_services.tsv"

@@ -16,7 +16,8 @@ from pathlib import Path
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
 from ontology.records import Alert, HostProfile
-from ontology.vocabulary import IDPS, ONTOLOGY_IRI, superclasses
+from ontology.taxonomy import superclasses
+from ontology.vocabulary import IDPS, ONTOLOGY_IRI
 from rules.reactions.policy_tables import (
     ANY,
     Asset,

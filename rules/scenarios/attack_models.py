@@ -14,7 +14,8 @@ from xml.parsers.expat import ExpatError
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
 from ontology.safe_xml import check_xml, other_syntax
-from ontology.vocabulary import ATTACK_CLASSES, IDPS, NAMESPACE
+from ontology.taxonomy import ATTACK_CLASSES
+from ontology.vocabulary import IDPS, NAMESPACE
 
 KINDS = {
     IDPS.ActionModel: "action",

@@ -21,7 +21,7 @@ from suricataparser import parse_rule
 from suricataparser.exceptions import RuleParseException
 from suricataparser.rule import Rule
 
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.signatures.affected import affected_by, metadata_of
 from rules.signatures.header_options import HeaderTest
 from rules.signatures.option_errors import printable

@@ -67,6 +67,7 @@ VALID: dict[type, dict[str, Any]] = {
     },
     r.HostProfile: {"address": TARGET, "roles": ("Honeypot",)},
     r.HostEvent: {"event_kind": "login", "host": TARGET, "begin_us": 0, "sensor": "s"},
+    r.BlocksInForce: {"node": "gw1", "part_digests": "0" * 4096},
     r.GatewayAddresses: {"node": "gw1", "own_addresses": (TARGET,)},
     r.ObservedData: {
         "source": TARGET,

@@ -143,6 +143,7 @@ class EveParser:
                 confidence,
                 verified,
                 words,
+                _severity(alert.get("severity")),
             ),
         )
 
@@ -205,6 +206,13 @@ class EveParser:
                 size=size,
             ),
         )
+
+
+def _severity(value: object) -> float | None:
+    """Suricata's 1 is the worst; `classification.config` goes to 4, and rules may go on to 255."""
+    if type(value) is not int or not 1 <= value <= 255:
+        return None
+    return max(1.25 - 0.25 * value, 0.0)
 
 
 def _flags(value: object) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import re2
 
 from agents.sensor.inputs.events import clean
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 
 FORMS: Final = ("json", "csv", "text")
 FIELDS: Final = (

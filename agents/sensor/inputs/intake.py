@@ -23,6 +23,7 @@ from agents.sensor.inputs.events import (
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
 from agents.sensor.inputs.observed_traces import observed_data
+from ontology.host_event import account_names
 from ontology.records import (
     CONNECTION,
     MAX_TIME_US,
@@ -286,4 +287,6 @@ class Intake:
                 # The analyzer that passes it on puts its own name here.
                 analyzer=self._sensor,
                 explanation=best.explanation + more,
+                severity=max((c.severity for c in found if c.severity is not None), default=None),
+                users=account_names(user for claim in found for user in claim.users),
             )

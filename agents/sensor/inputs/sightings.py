@@ -31,6 +31,10 @@ class Claim(NamedTuple):
     verified: bool
     """The tool saw a completed handshake, so that the source can't be forged off-path."""
     explanation: str
+    severity: float | None = None
+    """[0, 1], where the tool says how bad it is."""
+    users: tuple[str, ...] = ()
+    """Accounts that it is about; texts may still be long or unprintable."""
 
 
 class HostSighting(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 from agents.analyzer import service_misuse
 from agents.analyzer.service_misuse import MARKS, REPEATS, SEVERAL, Mark
 from ontology.records import INDICATORS
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 
 BIT = {name: 1 << bit for bit, name in enumerate(INDICATORS)}
 

@@ -20,7 +20,7 @@ from agents.base.outbox import (
     priority_of,
 )
 from agents.base.storage import Database
-from agents.base.store_limits import NO_LIMITS
+from agents.base.store_limits import NO_LIMITS, Growth
 from agents.clock import ClockReading
 from agents.messages.acl import AclMessage, to_metadata
 from ontology.records import Record
@@ -297,7 +297,7 @@ def test_a_message_whose_row_is_gone_is_given_up(mail: Database) -> None:
 
 def test_a_file_beyond_its_bound_is_cut_before_it_is_read(tmp_path: Path) -> None:
     with closing(open_mail(tmp_path / "m")) as mail:
-        mail._limits = NO_LIMITS
+        mail._limits, mail._growth = NO_LIMITS, Growth(NO_LIMITS)
         with mail.transaction():
             mail.executemany(
                 "INSERT INTO outbox (reply_with, receiver, priority, metadata, content)"

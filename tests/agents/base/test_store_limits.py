@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from agents.base.store_limits import PAGE, Limits, TableLimit
+from agents.base.store_limits import PAGE, Growth, Limits, TableLimit
 
 
 @pytest.fixture
@@ -46,3 +46,32 @@ def test_rows_without_rowid_are_named_by_their_key() -> None:
 def test_pages() -> None:
     assert Limits(size_bytes=1 << 20).pages == (1 << 20) // PAGE
     assert Limits(size_bytes=1).pages == 32
+
+
+FULL, PARTS = TableLimit(table="full", rows=100), TableLimit(table="part", rows=10, only="on")
+REST = TableLimit(table="part", rows=5, only="NOT on")
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows", "suspects"),
+    [
+        ("INSERT INTO part (id) VALUES (?)", 5, []),
+        ("INSERT OR IGNORE INTO part (id) VALUES (?)", 6, [REST]),
+        ("UPDATE part SET on = 0", 11, [PARTS, REST]),
+        ("REPLACE INTO full VALUES (?)", 1, [FULL]),
+        ("INSERT INTO other VALUES (?)", 1000, []),
+        ("DELETE FROM full", 1000, []),
+        ("WITH x AS (SELECT 1) INSERT INTO other SELECT * FROM x", 1, [FULL]),
+    ],
+)
+def test_a_full_table_is_counted_when_it_may_have_grown(
+    sql: str, rows: int, suspects: list[TableLimit]
+) -> None:
+    growth = Growth(Limits(size_bytes=1 << 20, tables=(FULL, PARTS, REST)))
+    growth.counted(FULL, 100)
+    growth.counted(PARTS, 0)
+    growth.counted(REST, 0)
+    growth.changed(sql, rows)
+    assert list(growth.suspects()) == suspects
+    growth.unknown()
+    assert list(growth.suspects()) == [FULL, PARTS, REST]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,6 +21,43 @@ def theory() -> Theory:
 def worker(theory: Theory) -> Iterator[PelletWorker]:
     with PelletWorker(theory) as started:
         yield started
+
+
+class Lasting(PelletWorker):
+    """Outlives the agent that has it, for the agent of the next test: to start one takes 4 s."""
+
+    def close(self) -> None:
+        """Not yet."""
+
+    def end(self) -> None:
+        """What `close` is elsewhere."""
+        super().close()
+
+
+@pytest.fixture(scope="session")
+def lasting() -> Iterator[Callable[[Theory], PelletWorker]]:
+    """Hands one worker out, with the theory that is asked for."""
+    kept: list[Lasting] = []
+
+    def with_theory(theory: Theory) -> PelletWorker:
+        if not kept:
+            kept.append(Lasting(theory))
+        if kept[0].theory != theory:
+            kept[0].set_theory(theory)
+        kept[0].counters.clear()
+        return kept[0]
+
+    yield with_theory
+    for one in kept:
+        one.end()
+
+
+@pytest.fixture
+def reasoner_stays(
+    lasting: Callable[[Theory], PelletWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For tests in which the reasoner's own starts and ends are not the point."""
+    monkeypatch.setattr("agents.correlation.agent.PelletWorker", lasting)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.correlation.incident_kinds import DEFAULT_KIND, KINDS, kind_of, severity
+from ontology.taxonomy import INCIDENT_CLASSES
 from ontology.theory import Theory
-from ontology.vocabulary import INCIDENT_CLASSES
 
 
 def test_kinds_name_rules_and_classes_that_exist(theory: Theory) -> None:

@@ -14,6 +14,7 @@ from agents.knowledge.files import FileSet
 from agents.knowledge.pieces import Assembly
 from agents.ontology.service import ServiceError
 from ontology.records import KnowledgePiece, OntologyChanged, Subscription
+from ontology.taxonomy import Taxonomy, installed
 
 Unconnected = Any
 World = Any
@@ -62,8 +63,13 @@ async def test_a_valid_edit_goes_whole_to_those_who_reason(
     change = change_of(agent)
     assert change.version == agent.running.publication.version != before
     assert change.version.endswith("+" + files.digest[:12])
-    # Neither the supervisor nor a gateway reasons.
-    assert {sent.receiver for sent in agent.sent} == {CORRELATION}
+    # Neither the supervisor nor a gateway reasons: they are told the classes alone.
+    changes = [(s.receiver, c) for s in agent.sent for c in s.records[:1]]
+    kinds = {(to, c.kind) for to, c in changes if isinstance(c, OntologyChanged)}
+    assert (CORRELATION, "rules") in kinds and ("supervisor.gw1@honeynet.test", "words") in kinds
+    assert {to for to, kind in kinds if kind == "rules"} == {CORRELATION}
+    words = next(c for _, c in changes if isinstance(c, OntologyChanged) and c.kind == "words")
+    assert Taxonomy.from_text(words.detail) == installed() and words.version == change.version
     assert agent.counters["receivers_behind"] == 1
     await until(lambda: agent.running.archive.ontology_version == change.version)
 

@@ -61,6 +61,7 @@ def test_orders_reports_restart_and_refusals(tmp_path: Path) -> None:
     # Neither SIGKILL nor a clean stop opens the door; a restart tells what is in force.
     assert result["after_kill"] == result["after_stop"] == ["192.0.2.66"]
     assert result["reported_again"] == ["192.0.2.66"]
+    assert result["digests_alike"] and result["digests_right"]
     assert result["exit"] == 0
 
     assert result["bare_exit"] == 1

@@ -18,6 +18,7 @@ from agents.reaction.nftables import Nftables
 from agents.reaction.policy import ReactionPolicy
 from agents.reaction.store import ClaimStore
 from agents.settings.honeynet import Settings
+from ontology.blocks_in_force import contradict
 from ontology.records import Address, Block, Decision, GatewayAddresses
 
 T0_US = 1_800_000_000_000_000
@@ -303,6 +304,18 @@ def test_after_a_reboot_no_block_lasts_longer_than_ordered(
     world.clock.seconds += 100
     world.restart()
     assert [*world.firewall.blocked().values()] == [seconds - 100 for seconds in left]
+
+
+def test_a_restart_agrees_with_what_was_reported_and_a_reboot_with_nobody(world: World) -> None:
+    nothing = world.enforcement.in_force()
+    world.order("203.0.113.5", 3600)
+    told = world.enforcement.in_force()
+    assert told != nothing
+    world.restart()
+    assert world.enforcement.in_force() == told
+    world.clock.reboot(off_s=60)
+    world.restart()
+    assert world.enforcement.in_force() == contradict(told)
 
 
 def test_the_supervisor_shortens_what_a_reboot_left_too_long(world: World) -> None:

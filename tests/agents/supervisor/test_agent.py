@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.xmpp, pytest.mark.e2e, needs_prosody]
 
 @pytest.fixture
 def honeynet(honeynet_file):
+    # A node of its own: the test is not the user that its neighbours would expect.
+    with honeynet_file.open("a") as file:
+        file.write('[[node]]\nname = "cell"\nagents = ["correlation"]\n')
     with served_honeynet(honeynet_file) as settings:
         yield settings
 
@@ -37,7 +40,7 @@ async def test_a_decision_is_propagated_reported_lifted_and_survives_kills(honey
     start("reaction")
     start("console")
     await until(operator_socket(honeynet, "gw1").exists, "the console listens")
-    correlation = Correlation(honeynet)
+    correlation = Correlation(honeynet, "cell")
     made = replace(kit.decision(), origin=correlation.jid)
     allowed = replace(kit.decision("d2", "198.51.100.7"), origin=correlation.jid)
     forged = replace(kit.decision("d3", "203.0.113.99"), origin="user:operator")

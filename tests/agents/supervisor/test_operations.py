@@ -11,7 +11,8 @@ from agents.supervisor.catching_up import PART, CatchingUp
 from agents.supervisor.directory import DirectoryError
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.operations import Operations
-from ontology.records import AgentDescription, GatewayAddresses
+from ontology.blocks_in_force import sum_up
+from ontology.records import AgentDescription, BlocksInForce, GatewayAddresses
 
 
 async def confirm(operations, kit, made, state="active", at_us=None, gateways=None):
@@ -136,6 +137,50 @@ async def test_what_a_node_ordered_itself_is_not_ordered_there_again(
             jid = settings.jid("reaction", name)
             await operations.register(kit.describe(settings, "reaction", name), jid)
     assert post.take() == []
+
+
+async def test_a_gateway_that_came_back_gets_what_it_lacks_and_no_more(
+    settings, ledger, post, kit, clock
+):
+    """It is asked what it has; how many blocks there are plays no part."""
+    asked: list[BlocksInForce] = []
+
+    async def ask(believed):
+        asked.append(believed)
+
+    operations = Operations(
+        settings, ledger, clock=clock, send=post.send, archive=post.archive, ask=ask
+    )
+    made = [kit.decision(f"d{n}", f"203.0.113.{n}") for n in range(1, 40)]
+    for one in made:
+        await operations.decide(one, None, ())
+        await confirm(operations, kit, one, gateways=["gw1"])
+    late = kit.decision("late", "203.0.113.99")
+    await operations.decide(late, None, ())
+    lifted = operations.ledger.entry_of_decision(made.pop().id)
+    await operations.lift(lifted.id, "mistake", "ana")
+    post.take()
+    await operations.register(
+        kit.describe(settings, "reaction", "gw1"), settings.jid("reaction", "gw1")
+    )
+    (believed,) = asked
+    assert believed.part_digests == sum_up((str(one.source), one.id) for one in made)
+    assert post.take() == []
+
+    async def lacks(has) -> set[str]:
+        digests = sum_up((str(one.source), one.id) for one in has)
+        await operations.compare(replace(believed, part_digests=digests))
+        return {str(o.decision.source) for o in post.take() if o.gateway == "gw1"}
+
+    # What it never confirmed, and the lift that it has not.
+    always = {str(late.source), str(lifted.source)}
+    assert await lacks(made) == always
+    lost, *kept = made
+    again = await lacks(kept)
+    assert str(lost.source) in again and len(again) < 8
+    assert await lacks([]) == {str(one.source) for one in made} | always
+    # Something else than we believe: it gets what is in force there now.
+    assert str(lost.source) in await lacks([replace(lost, id="urn:x:other"), *kept])
 
 
 async def test_what_a_node_says_it_ordered_and_did_not_is_ordered(operations, post, kit, clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from agents.commands.train import connection_batches
 from datasets.laboratory.network import why_unavailable
 from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 
 NEEDED = (
     *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
@@ -29,6 +30,8 @@ NEEDED = (
 )
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
+SANDBOXES = 3
+"""At work at once: most of the time a scenario waits."""
 NAMES = tuple(scenario.name for scenario in UNTRAINED)
 
 
@@ -40,19 +43,46 @@ def test_scenarios_are_named_once_and_labelled_with_known_classes() -> None:
         assert scenario.name.startswith("benign-") == (scenario.label == NORMAL)
 
 
+def recorded(out: Path) -> None:
+    """Each sandbox to a folder of its own."""
+    command = [sys.executable, "-m", "datasets.recipe.traffic"]
+    recipes = [
+        subprocess.Popen(
+            [*command, os.fspath(out / str(number)), *(f"--only={name}" for name in names)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(SANDBOXES)
+        if (names := NAMES[number::SANDBOXES])
+    ]
+    said = [recipe.communicate(timeout=600)[1] for recipe in recipes]
+    assert not any(recipe.returncode for recipe in recipes), said
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them, recorded once."""
+def samples(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> dict[str, tuple[Sample, Path]]:
+    """All of them by name, recorded once, also where several test processes share the tests."""
     if why := why_unavailable():
         pytest.skip(f"no laboratory: {why}")
     if TOOLS:
         pytest.skip(f"missing tools: {', '.join(TOOLS)}")
-    out = tmp_path_factory.mktemp("untrained")
-    command = [sys.executable, "-m", "datasets.recipe.traffic", os.fspath(out)]
-    command += [f"--only={name}" for name in NAMES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return out
+    own = tmp_path_factory.getbasetemp()
+    out = (own if worker_id == "master" else own.parent) / "untrained"
+    out.mkdir(exist_ok=True)
+    with (out / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not (out / "done").exists():
+            recorded(out)
+            (out / "done").touch()
+    folders = [path.parent for path in sorted(out.glob("*/manifest.tsv"))]
+    return {
+        sample.file.removesuffix(".pcap.xz"): (sample, folder / sample.file)
+        for folder in folders
+        for sample in read_manifest(folder)
+    }
 
 
 def at_a_steady_pace(batches: Iterable[ConnectionBatch]) -> Iterator[ConnectionBatch]:
@@ -85,17 +115,15 @@ def honeypots_of(sample: Sample) -> tuple[str, ...]:
     return (sample.attacker,) if sample.label.startswith("Outgoing") else ()
 
 
-def sample_of(folder: Path, name: str) -> Sample:
-    return next(s for s in read_manifest(folder) if s.file == f"{name}.pcap.xz")
-
-
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NAMES)
-def test_found_with_its_class_and_nobody_else_accused(folder: Path, name: str) -> None:
-    sample = sample_of(folder, name)
-    found = alerts_of(folder / sample.file, honeypots_of(sample))
+def test_found_with_its_class_and_nobody_else_accused(
+    samples: dict[str, tuple[Sample, Path]], name: str
+) -> None:
+    sample, path = samples[name]
+    found = alerts_of(path, honeypots_of(sample))
     strong = [a for a in found if a.confidence >= ACTIONABLE]
     if sample.label == NORMAL:
         assert strong == []
@@ -112,16 +140,18 @@ def test_found_with_its_class_and_nobody_else_accused(folder: Path, name: str) -
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_replay_names_class_and_attacker_of_each(folder: Path) -> None:
+def test_replay_names_class_and_attacker_of_each(
+    samples: dict[str, tuple[Sample, Path]],
+) -> None:
     """As a user asks: one command over all captures."""
-    samples = [s for s in read_manifest(folder) if not honeypots_of(s)]
+    asked = [(s, path) for s, path in samples.values() if not honeypots_of(s)]
     command = [sys.executable, "-m", "agents.main", "replay", "--json"]
-    command += [os.fspath(folder / s.file) for s in samples]
+    command += [os.fspath(path) for _, path in asked]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     found = {(line["class"], line["source"]) for line in lines if line["type"] == "alert"}
-    for sample in samples:
+    for sample, _ in asked:
         if sample.label != NORMAL:
             for attacker in sample.attackers or (None,):
                 assert (sample.label, attacker and str(attacker)) in found, sample.file

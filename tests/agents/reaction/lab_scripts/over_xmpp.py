@@ -25,7 +25,15 @@ from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import load_settings
 from agents.trust.identity import ensure_keys
-from ontology.records import Address, Block, Decision, GatewayAddresses, Record
+from ontology.blocks_in_force import sum_up
+from ontology.records import (
+    Address,
+    Block,
+    BlocksInForce,
+    Decision,
+    GatewayAddresses,
+    Record,
+)
 
 HONEYNET = """\
 name = "test"
@@ -50,6 +58,7 @@ class Orderer(BaseAgent[None]):
         super().__init__(context)
         self.heard: list[tuple[str, Block | None, str]] = []
         self.kernel: list[GatewayAddresses] = []
+        self.sums: list[BlocksInForce] = []
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         if message.conversation_id.startswith("registration"):
@@ -57,6 +66,7 @@ class Orderer(BaseAgent[None]):
             await self.reply(message, "inform", ())
             return
         self.kernel += [record for record in records if isinstance(record, GatewayAddresses)]
+        self.sums += [record for record in records if isinstance(record, BlocksInForce)]
         blocks = [record for record in records if isinstance(record, Block)]
         for block in blocks or [None]:
             self.heard.append((message.performative, block, message.conversation_id))
@@ -94,6 +104,15 @@ class Orderer(BaseAgent[None]):
 
         await self.until(lambda: sum(1 for _, state in answers() if state) == len(decisions))
         return answers()
+
+    async def compare(self, part_digests: str) -> str:
+        """Say what we believe that the gateway has; what it has."""
+        count = len(self.sums)
+        believed = BlocksInForce(id="urn:x:believed", node="gw1", part_digests=part_digests)
+        receiver = self.settings.jid("reaction", "gw1")
+        await self.send(receiver, "query-ref", [believed], protocol="fipa-query")
+        await self.until(lambda: len(self.sums) > count)
+        return self.sums[-1].part_digests
 
     def states(self, state: str) -> list[str]:
         return [str(b.source) for _, b, _ in self.heard if b is not None and b.state == state]
@@ -184,8 +203,14 @@ class Supervisor(Orderer):
         result["after_kill"] = _elements()
         await self.until(lambda: not _resetting())
         reaction = self.start_reaction()
+        await self.until(self.registered.is_set)
+        digests = await self.compare(sum_up([]))
         await self.until(lambda: len(self.states("active")) > heard)
+        result["digests_alike"] = await self.compare(digests) == digests
+        await self.compare(digests)
         result["reported_again"] = self.states("active")[heard:]
+        [last] = [b for _, b, _ in self.heard if b is not None and b.state == "active"][heard:]
+        result["digests_right"] = digests == sum_up([(str(last.source), last.decision)])
         reaction.terminate()
         result["exit"] = reaction.wait(20)
         result["after_stop"] = _elements()
