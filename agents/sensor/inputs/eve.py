@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from agents.sensor.inputs.classes import shipped
@@ -125,7 +126,7 @@ class EveParser:
                 return ()
             name = "HoneypotContact"
         sid = whole(alert.get("signature_id", 0), MAX_COUNT)
-        words = f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})"
+        words = _words(sid, message[:121], category[:61])
         opener = _opener(event)
         verified = number == TCP and source == opener and _established(event)
         claimed = self._claimed(event, opener)
@@ -205,6 +206,12 @@ class EveParser:
                 size=size,
             ),
         )
+
+
+@lru_cache(maxsize=1024)
+def _words(sid: int, message: str, category: str) -> str:
+    """Signatures repeat. What is cut off here is cut off by `clean` as well."""
+    return f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})"
 
 
 def _flags(value: object) -> int:

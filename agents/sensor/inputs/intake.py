@@ -23,6 +23,7 @@ from agents.sensor.inputs.events import (
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
 from agents.sensor.inputs.observed_traces import observed_data
+from agents.sensor.inputs.record_ids import urn
 from ontology.records import (
     CONNECTION,
     MAX_TIME_US,
@@ -226,7 +227,7 @@ class Intake:
         for begin, part in batch_parts(table):
             end_us = int((part["start_us"] + part["duration_us"]).max())
             yield ConnectionBatch(
-                id=uuid.uuid5(_NAMESPACE, f"{self._sensor}/{mark}/{begin}").urn,
+                id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{begin}"),
                 sensor=self._sensor,
                 begin_us=int(part["start_us"][0]),
                 end_us=end_us,
@@ -252,34 +253,44 @@ class Intake:
     def _alerts(
         self, claims: list[Claim], mark: str, horizon: int, refused: Counter[str]
     ) -> Iterator[Alert]:
-        groups: dict[tuple[object, ...], list[Claim]] = {}
+        groups: dict[tuple[object, ...], _Group] = {}
         for claim in claims:
             if claim.at_us > horizon:
                 refused["future"] += 1
                 continue
+            # Bytes are hashed in C, addresses in Python.
             key = (
                 claim.classification,
-                claim.source.value,
-                claim.target and claim.target.value,
+                claim.source.packed,
+                claim.target and claim.target.packed,
                 claim.target_port,
                 claim.protocol,
                 claim.verified,
             )
-            groups.setdefault(key, []).append(claim)
+            group = groups.get(key)
+            if group is None:
+                groups[key] = _Group(claim)
+            else:
+                group.add(claim)
             self.counters["claims"] += 1
-        for group, found in groups.items():
-            best = max(found, key=lambda claim: claim.confidence)
-            more = f" (and {len(found) - 1} like it)" if len(found) > 1 else ""
+        for group in groups.values():
+            best, count = group.best, group.count
+            more = f" (and {count - 1} like it)" if count > 1 else ""
+            target = best.target and best.target.value
+            name = (
+                *(best.classification, best.source.value, target, best.target_port),
+                *(best.protocol, best.verified),
+            )
             yield Alert(
-                id=uuid.uuid5(_NAMESPACE, f"{self._sensor}/{mark}/{group}").urn,
+                id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{name}"),
                 classification=best.classification,
                 source=best.source.value,
-                target=best.target.value if best.target else None,
+                target=target,
                 target_port=best.target_port,
                 protocol=best.protocol,
-                begin_us=min(claim.at_us for claim in found),
-                end_us=max(claim.at_us for claim in found),
-                count=len(found),
+                begin_us=group.begin_us,
+                end_us=group.end_us,
+                count=count,
                 confidence=best.confidence,
                 verified_source=best.verified,
                 sensor=self._sensor,
@@ -287,3 +298,23 @@ class Intake:
                 analyzer=self._sensor,
                 explanation=best.explanation + more,
             )
+
+
+class _Group:
+    """Claims of one stretch that say the same."""
+
+    __slots__ = ("begin_us", "best", "count", "end_us")
+
+    def __init__(self, first: Claim) -> None:
+        self.best = first
+        self.begin_us = self.end_us = first.at_us
+        self.count = 1
+
+    def add(self, claim: Claim) -> None:
+        if claim.confidence > self.best.confidence:
+            self.best = claim
+        if claim.at_us < self.begin_us:
+            self.begin_us = claim.at_us
+        elif claim.at_us > self.end_us:
+            self.end_us = claim.at_us
+        self.count += 1
