@@ -18,6 +18,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/demo/world.py",
         "agents/offline/record_files.py",
         "agents/offline/replay.py",
+        "agents/commands/replay_shown.py",
     ),
     "runs as a process of its own: its parent's test starts it for real": (
         "agents/base/runner.py",

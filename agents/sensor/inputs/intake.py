@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from agents.sensor.core import batch_parts
+from agents.sensor.inputs.bundles import documents
 from agents.sensor.inputs.events import (
     HEADING,
     UNRELATED,
@@ -53,6 +54,7 @@ _FAULTS = (
 REASONS = {
     "address": "without a readable address",
     "ambiguous": "with two readings of who it was",
+    "bundled": "that were one too many in a line that holds several",
     "fault": "on which the parser failed",
     "flags": "without readable TCP flags",
     "future": "more than a day in the future",
@@ -85,6 +87,9 @@ class Intake:
     def __init__(self, parser: Parser, *, sensor: str) -> None:
         self.parser = parser
         self._sensor = sensor
+        self._whole = bool(getattr(parser, "record_bytes", 0))
+        """Records of fixed length, not lines."""
+        self._bundled = 0
         self._complained = False
         self._budget = Budget()
         self.counters: Counter[str] = Counter()
@@ -115,7 +120,8 @@ class Intake:
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
-        for line in lines:
+        self._bundled = 0
+        for line in lines if self._whole else self._single(lines, refused):
             if not line:
                 continue
             try:
@@ -174,7 +180,7 @@ class Intake:
                 mark=mark,
                 counters=counters,
             )
-        counters["lines"] += len(lines)
+        counters["lines"] += len(lines) + self._bundled
         counters["silent"] += silent
         counters["unrelated"] += unrelated
         counters["heading"] += headings
@@ -183,6 +189,19 @@ class Intake:
         for reason, count in refused.items():
             counters[f"refused.{reason}"] += count
         return out
+
+    def _single(self, lines: Sequence[bytes], refused: Counter[str]) -> Iterator[bytes]:
+        """A line for each event."""
+        for line in lines:
+            first = line[:1]
+            several = documents(line) if first == b"{" or first == b"[" else None
+            if several is None:
+                yield line
+                continue
+            found, left_out = several
+            self._bundled += len(found) + left_out - 1
+            refused["bundled"] += left_out
+            yield from found
 
     def trouble(self) -> str:
         """Why nothing came of any line so far, if that is so and there were some: it is another
