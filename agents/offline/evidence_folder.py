@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from agents.sensor.evidence.citations import Citation
 from agents.sensor.evidence.marked import MarkedPackets
 from agents.sensor.evidence.matched import MatchedPackets
 from agents.sensor.evidence.store import EvidenceStore
@@ -46,9 +47,12 @@ class EvidenceFolder:
 
         self._close = close
 
-    def keep(self) -> None:
-        """Put away what was cited since the last call: call it at every block of packets."""
-        found = self.marked.take() + self.matched.take()
+    def keep(self, logged: Sequence[Citation] = ()) -> None:
+        """Put away what was cited since the last call: call it at every block of packets.
+
+        ``logged``: what a log's alerts rest on.
+        """
+        found = [*self.marked.take(), *self.matched.take(), *logged]
         if found:
             self._store.add(found)
 

@@ -158,6 +158,8 @@ class Replay:
             records = intake.on_lines(lines, f"{path.name}:{number}", now_us)
             self.totals.lines = before.lines + intake.counters["lines"]
             self.totals.refused = before.refused + intake.counters["refused"]
+            if self._evidence is not None:
+                self._evidence.keep(intake.packets.take())
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
             yield from self._others([r for r in records if isinstance(r, Alert)])
             yield from self._happened([r for r in records if isinstance(r, HostEvent)])

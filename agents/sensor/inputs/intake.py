@@ -6,7 +6,7 @@ import logging
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from agents.sensor.inputs.events import (
     text_of,
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
+from agents.sensor.inputs.logged_packets import LoggedPackets
 from agents.sensor.inputs.observed_traces import observed_data
 from agents.sensor.inputs.record_ids import urn
+from agents.sensor.inputs.sightings import Named
 from ontology.records import (
     CONNECTION,
     MAX_TIME_US,
@@ -73,6 +75,8 @@ REASONS = {
     " which hides who came, and nobody can be blocked",
 }
 """What each reason means, behind a number of lines."""
+_NAMES = 16
+"""Of one alert, of each kind."""
 _TOLD = 4
 _SHOWN = 160
 """Characters of an example."""
@@ -92,6 +96,8 @@ class Intake:
         self._bundled = 0
         self._complained = False
         self._budget = Budget()
+        self.packets = LoggedPackets()
+        """What alerts of the log rest on, for the evidence."""
         self.counters: Counter[str] = Counter()
         """lines, rows, claims, host_events, held_back (host events, too many came), traces (what
         visitors left), traces_left_out, silent (understood, nothing to say), unrelated (of another
@@ -286,6 +292,8 @@ class Intake:
                 claim.protocol,
                 claim.verified,
             )
+            if claim.packet is not None:
+                self.packets.add(claim)
             group = groups.get(key)
             if group is None:
                 groups[key] = _Group(claim)
@@ -316,18 +324,27 @@ class Intake:
                 # The analyzer that passes it on puts its own name here.
                 analyzer=self._sensor,
                 explanation=best.explanation + more,
+                signatures=_several(one.signature for one in group.named if one.signature),
+                cves=_several(name for one in group.named for name in one.cves),
+                affected_services=_several(name for one in group.named for name in one.services),
+                affected_systems=_several(name for one in group.named for name in one.systems),
             )
+
+
+def _several(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))[:_NAMES]
 
 
 class _Group:
     """Claims of one stretch that say the same."""
 
-    __slots__ = ("begin_us", "best", "count", "end_us")
+    __slots__ = ("begin_us", "best", "count", "end_us", "named")
 
     def __init__(self, first: Claim) -> None:
         self.best = first
         self.begin_us = self.end_us = first.at_us
         self.count = 1
+        self.named: dict[Named, None] = {} if first.named is None else {first.named: None}
 
     def add(self, claim: Claim) -> None:
         if claim.confidence > self.best.confidence:
@@ -337,3 +354,5 @@ class _Group:
         elif claim.at_us > self.end_us:
             self.end_us = claim.at_us
         self.count += 1
+        if claim.named is not None and len(self.named) < _NAMES:
+            self.named[claim.named] = None
