@@ -96,6 +96,17 @@ def _honeypots(settings: Settings) -> Iterator[Problem]:
             )
     for number, node in enumerate(settings.node):
         for item, entry in enumerate(node.inputs):
+            for relay in entry.relays:
+                if canonical(relay) in pots:
+                    yield Problem(
+                        ("node", number, "inputs", item, "relays"),
+                        f"{relay} is a honeypot: what comes by it would accuse nobody",
+                    )
+            if entry.relays and entry.kind in OF_HOSTS:
+                yield Problem(
+                    ("node", number, "inputs", item, "relays"),
+                    f"{entry.kind} tells of the host itself: a relay changes nothing",
+                )
             known = pots | set(own) if entry.kind in OF_HOSTS else pots
             strange = [one for one in entry.address if canonical(one) not in known]
             if strange:

@@ -52,7 +52,7 @@ class Follower:
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)
-        self._intake = Intake(self._parser, sensor=sensor)
+        self._intake = Intake(self._parser, sensor=sensor, relays=settings.relays)
         # One state file per input; the path is in the name only as a hash, whatever it is made of.
         state = f"input-{settings.kind}-{hashlib.sha256(self._name.encode()).hexdigest()[:16]}.json"
         self._tail = Tail(

@@ -6,7 +6,7 @@ import logging
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from agents.sensor.inputs.events import (
     Parser,
     Traces,
     clean,
+    host,
     text_of,
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
@@ -30,6 +31,7 @@ from agents.sensor.inputs.sightings import Named
 from ontology.records import (
     CONNECTION,
     MAX_TIME_US,
+    Address,
     Alert,
     ConnectionBatch,
     HostEvent,
@@ -75,6 +77,8 @@ REASONS = {
     " which hides who came, and nobody can be blocked",
 }
 """What each reason means, behind a number of lines."""
+_SOURCE = slice(16, 32)
+"""Of a row (`CONNECTION`): behind start and duration."""
 _NAMES = 16
 """Of one alert, of each kind."""
 _TOLD = 4
@@ -88,7 +92,9 @@ _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b7")
 class Intake:
     """Drives one parser. ``sensor``: bare JID of the sensor (a plain name offline)."""
 
-    def __init__(self, parser: Parser, *, sensor: str) -> None:
+    def __init__(self, parser: Parser, *, sensor: str, relays: Collection[Address] = ()) -> None:
+        """``relays``: proxies of our own, which nothing in the log accuses."""
+        self._relays = frozenset(host(str(relay)).packed for relay in relays)
         self.parser = parser
         self._sensor = sensor
         self._whole = bool(getattr(parser, "record_bytes", 0))
@@ -99,9 +105,10 @@ class Intake:
         self.packets = LoggedPackets()
         """What alerts of the log rest on, for the evidence."""
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, host_events, held_back (host events, too many came), traces (what
-        visitors left), traces_left_out, silent (understood, nothing to say), unrelated (of another
-        kind of log), heading, refused and refused.REASON."""
+        """lines, rows, relayed (connections by relays of our own, left out), claims, host_events,
+        held_back (host events, too many came), traces (what visitors left), traces_left_out,
+        silent (understood, nothing to say), unrelated (of another kind of log), heading, refused
+        and refused.REASON."""
         self.understood = 0
         """Lines that were of this kind of log, headings apart."""
         self.examples: dict[str, str] = {}
@@ -170,6 +177,15 @@ class Intake:
                     happened.append(sighting)
                 else:
                     traces.append(sighting)
+        if self._relays:
+            # Completed or refused, connections would count against the relay.
+            came = len(rows)
+            rows = [row for row in rows if row[_SOURCE] not in self._relays]
+            self.counters["relayed"] += came - len(rows)
+            traces = [
+                one._replace(verified=False) if one.source.packed in self._relays else one
+                for one in traces
+            ]
         out: list[FromLog] = []
         horizon = min(now_us + MAX_AHEAD_US, MAX_TIME_US)
         if rows:
@@ -304,6 +320,11 @@ class Intake:
             best, count = group.best, group.count
             more = f" (and {count - 1} like it)" if count > 1 else ""
             target = best.target and best.target.value
+            source: Address | None = best.source.value
+            verified, words = best.verified, best.explanation + more
+            if best.source.packed in self._relays:
+                words += f"; it came by {source}, a relay of our own: who sent it is not known"
+                source, verified = None, False
             name = (
                 *(best.classification, best.source.value, target, best.target_port),
                 *(best.protocol, best.verified),
@@ -311,7 +332,7 @@ class Intake:
             yield Alert(
                 id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{name}"),
                 classification=best.classification,
-                source=best.source.value,
+                source=source,
                 target=target,
                 target_port=best.target_port,
                 protocol=best.protocol,
@@ -319,11 +340,11 @@ class Intake:
                 end_us=group.end_us,
                 count=count,
                 confidence=best.confidence,
-                verified_source=best.verified,
+                verified_source=verified,
                 sensor=self._sensor,
                 # The analyzer that passes it on puts its own name here.
                 analyzer=self._sensor,
-                explanation=best.explanation + more,
+                explanation=words,
                 signatures=_several(one.signature for one in group.named if one.signature),
                 cves=_several(name for one in group.named for name in one.cves),
                 affected_services=_several(name for one in group.named for name in one.services),

@@ -46,6 +46,11 @@ def test_the_example_leaves_no_doubt(tmp_path: Path) -> None:
         ),
         (
             '# inputs = [{ kind = "eve",',
+            'inputs = [{ relays = ["198.51.100.18"], kind = "eve",',
+            "inputs.relays: 198.51.100.18 is a honeypot",
+        ),
+        (
+            '# inputs = [{ kind = "eve",',
             'inputs = [{ kind = "audit",',
             "audit without an address: it is taken for the log of node 'gw1' itself",
         ),
