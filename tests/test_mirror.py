@@ -16,8 +16,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/commands/up.py",
         "agents/demo/run.py",
         "agents/demo/world.py",
+        "agents/offline/evidence_folder.py",
         "agents/offline/record_files.py",
         "agents/offline/replay.py",
+        "agents/commands/replay_shown.py",
     ),
     "runs as a process of its own: its parent's test starts it for real": (
         "agents/base/runner.py",
