@@ -30,6 +30,7 @@ _CLASSES = {
     "DenialOfService": "OutgoingFlood",
     "BruteForce": "OutgoingBruteForce",
     "Exploit": "OutgoingExploit",
+    "MalwareInstallation": "OutgoingExploit",
     "Spoofing": "OutgoingAttack",
 }
 """By the class that `superclasses` names, or the class itself. A visit to a honeypot stays what it

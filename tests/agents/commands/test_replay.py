@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agents.main import main
+from datasets.captures.pcap import read_capture
 from datasets.recipe.traffic import SAMPLES
 
 ROOT = Path(__file__).parents[3]
@@ -77,6 +78,22 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
     for line in lines:
         assert list(line)[:6] == ["type", "source", "target", "class", "time", "explanation"]
         assert set(line) == general | documented(f"\n## {kind}\n")
+
+
+def test_the_packets_that_an_alert_rests_on_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "evidence"
+    words = [sample("ftp-guess"), "--evidence", str(folder)]
+    assert main(["replay", *words]) == 0
+    told = capsys.readouterr().out
+    written = sorted(folder.iterdir())
+    assert written and {path.name.partition("-")[0] for path in written} <= set(told.split())
+    for path in written:
+        assert f"{path}: packet " in told
+        assert sum(len(raw) for raw in read_capture(path)) > 0
+    assert main(["replay", *words]) == 1
+    assert "not empty" in capsys.readouterr().err
 
 
 def test_a_replay_can_be_repeated(

@@ -24,7 +24,10 @@ from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
 from ontology.taxonomy import ATTACK_CLASSES
 
-NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6")
+NEEDED = (
+    *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
+    *("redis-cli", "svmap", "svcrack", "mbpoll"),
+)
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
 SANDBOXES = 3
