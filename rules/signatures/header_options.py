@@ -39,6 +39,11 @@ class HeaderTest:
     application: str = ""
     """Suricata's protocol ``http``, ``tls`` …: what the conversation speaks."""
 
+    @property
+    def numbered(self) -> bool:
+        """Asks for an ICMP message's identifier or sequence number."""
+        return self.icmp_id is not None or self.icmp_sequence is not None
+
 
 def _flow(test: HeaderTest, value: str) -> HeaderTest:
     for word in (w.strip().lower() for w in value.split(",")):

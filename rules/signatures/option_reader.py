@@ -26,9 +26,9 @@ from rules.signatures.state_options import NAMES, Effects, EffectsReader
 
 APPLICATIONS = {"http": 6, "tls": 6, "ssh": 6, "ftp": 6, "smtp": 6, "smb": 6, "dns": -1}
 """Protocols of conversations that are recognised, and the transport of those that have one."""
-# Say what a rule is or what else to do with a match, not what matches.
+# Say what a rule is, how it is looked for or what else to do with a match, not what matches.
 _SILENT = frozenset(
-    "msg sid gid rev classtype reference metadata priority target tag logto".split()
+    "msg sid gid rev classtype reference metadata priority target tag logto prefilter".split()
 )
 _MODIFIERS = frozenset(
     ["nocase", "offset", "depth", "distance", "within", "startswith", "endswith", "fast_pattern"]
@@ -135,6 +135,8 @@ class OptionReader:
             return
         if self._sticky not in (None, PAYLOAD, MODIFIERS[name]):
             raise OptionError(f"{name} (within another buffer)")
+        if last.buffer not in (PAYLOAD, MODIFIERS[name]):
+            raise OptionError(f"{name} (of a content in {last.buffer[:40]})")
         self._checks[number] = replace(last, buffer=MODIFIERS[name])
 
     def _modify(self, name: str, value: str | None) -> None:

@@ -15,6 +15,7 @@ from agents.sensor.flows.packets import ARP, ICMP, ICMPV6, TCP, UDP, Packets
 from agents.sensor.signatures.applications import NUMBERS
 from agents.sensor.signatures.directions import Flows
 from datasets.captures.pcap import rows
+from rules.signatures.header_options import HeaderTest
 from rules.signatures.parse import Signature
 
 Ints = NDArray[np.int64]
@@ -215,6 +216,22 @@ _TRANSPORTS = {
 }
 
 
+_NUMBERED = {ICMP: (0, 8, 13, 14, 15, 16, 17, 18), ICMPV6: (128, 129)}
+"""Types of messages that have an identifier and a sequence number."""
+
+
+def _only(
+    test: HeaderTest, transports: tuple[int, ...], source: _Ports, target: _Ports
+) -> tuple[int, ...] | None:
+    """The protocols that have what the rule asks for, besides those it names; None: all have it."""
+    asked = (test.icmp_type, test.icmp_code, test.icmp_id, test.icmp_sequence)
+    if test.flags:
+        return (TCP,) if asked == (None,) * 4 else ()
+    if asked != (None,) * 4:
+        return (ICMP, ICMPV6)
+    return None if transports or (source.everything and target.everything) else (TCP, UDP)
+
+
 class Header:
     """The header tests of one signature.
 
@@ -228,7 +245,7 @@ class Header:
         self._source = sets.addresses(signature.source)
         self._target = sets.addresses(signature.target)
         # ICMP has no ports: their columns hold type and code.
-        ported = signature.transport not in ("icmp", "ip")
+        ported = signature.transport != "icmp"
         self._source_ports = sets.ports(signature.source_ports if ported else "any")
         self._target_ports = sets.ports(signature.target_ports if ported else "any")
         self._both_ways = signature.both_ways
@@ -236,6 +253,7 @@ class Header:
         self._ip_protocols[sorted(self._test.ip_protocol or ())] = True
         sets_ = (self._source, self._target, self._source_ports, self._target_ports)
         self._anywhere = all(set_.everything for set_ in sets_)
+        self._only = _only(self._test, self._transports, self._source_ports, self._target_ports)
 
     def places(self) -> Iterator[Place]:
         """Where packets that agree may be found; each of them is in one of these."""
@@ -262,6 +280,8 @@ class Header:
         else:
             # ARP has an invented protocol number, and is not IP.
             some = some[packets.protocol[some] != ARP]
+        if self._only is not None:
+            some = some[np.isin(packets.protocol[some], self._only)]
         steps: tuple[Callable[[Ints], NDArray[np.bool_]] | None, ...] = (
             None if self._anywhere else (lambda s: self._ends(packets, s)),
             (lambda s: self._flags(packets, s)) if test.flags else None,
@@ -276,6 +296,7 @@ class Header:
             else None,
             (lambda s: _within(packets.src_port[s], test.icmp_type)) if test.icmp_type else None,
             (lambda s: _within(packets.dst_port[s], test.icmp_code)) if test.icmp_code else None,
+            (lambda s: _numbered(packets, s)) if test.numbered else None,
             (lambda s: _word(packets, s, -4) == test.icmp_id) if test.icmp_id is not None else None,
             (lambda s: _word(packets, s, -2) == test.icmp_sequence)
             if test.icmp_sequence is not None
@@ -349,6 +370,14 @@ def _within(values: NDArray[np.integer], range_: tuple[int, int] | None) -> NDAr
     if range_ is None:
         return np.ones(len(values), np.bool_)
     return (values >= range_[0]) & (values <= range_[1])
+
+
+def _numbered(packets: Packets, some: Ints) -> NDArray[np.bool_]:
+    """Whether a message has an identifier and a sequence number."""
+    agree = np.zeros(len(some), np.bool_)
+    for protocol, types in _NUMBERED.items():
+        agree |= (packets.protocol[some] == protocol) & np.isin(packets.src_port[some], types)
+    return agree
 
 
 def _word(packets: Packets, some: Ints, at: int) -> Ints:

@@ -27,7 +27,7 @@ from agents.sensor.signatures.applications import NAMES
 from agents.sensor.signatures.directions import Flows, FlowStates
 from agents.sensor.signatures.header_masks import Header, Place, Sets
 from agents.sensor.signatures.http_buffers import METHODS
-from agents.sensor.signatures.leads import Lead, compile_leads, lead_of
+from agents.sensor.signatures.leads import Lead, compile_leads, leads_of
 from agents.sensor.signatures.message_buffers import Payload
 from agents.sensor.signatures.payload_tests import BudgetSpent, PayloadTest
 from agents.sensor.signatures.rule_effects import RuleEffects
@@ -92,8 +92,9 @@ class SignatureMatcher:
         kept: list[Signature] = []
         self._headers: list[Header] = []
         self._tests: list[PayloadTest | None] = []
-        leads: dict[Lead, list[int]] = {}
-        places: dict[Place, set[Lead]] = {}
+        leads: dict[Lead, int] = {}
+        rules: dict[tuple[int, ...], list[int]] = {}
+        places: dict[Place, set[int]] = {}
         self._without_lead: list[int] = []
         sets = Sets(variables)
         for signature in signatures:
@@ -115,18 +116,22 @@ class SignatureMatcher:
             needs = bool(signature.checks) or application == "http"
             test = PayloadTest(signature.checks, application=application) if needs else None
             self._tests.append(test)
-            lead = lead_of(signature) if multi_pattern else None
-            if lead is None:
+            wanted = leads_of(signature) if multi_pattern else ()
+            if not wanted:
                 self._without_lead.append(number)
-            else:
-                leads.setdefault(lead, []).append(number)
-                for place in header.places():
-                    places.setdefault(place, set()).add(lead)
+                continue
+            numbers = tuple(leads.setdefault(lead, len(leads)) for lead in wanted)
+            rules.setdefault(numbers, []).append(number)
+            for place in header.places():
+                places.setdefault(place, set()).update(numbers)
         self.signatures = tuple(kept)
         self._flows = FlowStates(midstream=midstream)
         self._effects = RuleEffects(kept)
         self._apart = FlowStates(midstream=midstream)
-        self._rules_of_lead = list(leads.values())
+        self._rules_of_lead: dict[int, list[tuple[tuple[int, ...], list[int]]]] = {}
+        """By the first lead: all leads that have to stand in the packet, and the rules."""
+        for numbers, some in rules.items():
+            self._rules_of_lead.setdefault(numbers[0], []).append((numbers, some))
         self._scanners = _Scanners(list(leads), places)
 
     def confirmed(self, key: bytes) -> bool:
@@ -155,11 +160,16 @@ class SignatureMatcher:
                 payloads.share_out(np.arange(len(packets)))
             leads, starts = np.unique(hit_leads, return_index=True)
             ends = np.append(starts, len(hit_leads))[1:]
-            for lead, begin, end in zip(leads.tolist(), starts, ends, strict=True):
+            hit = {
                 # A packet comes twice when its request target had to be decoded.
-                some = np.unique(hit_packets[begin:end])
-                for rule in self._rules_of_lead[lead]:
-                    self._test(rule, packets, flows, some, payloads, found)
+                lead: np.unique(hit_packets[begin:end])
+                for lead, begin, end in zip(leads.tolist(), starts, ends, strict=True)
+            }
+            for lead in hit:
+                for wanted, rules in self._rules_of_lead.get(lead, ()):
+                    some = _all_of(wanted, hit)
+                    for rule in rules if len(some) else ():
+                        self._test(rule, packets, flows, some, payloads, found)
             everything = np.arange(len(packets))
             for rule in self._without_lead:
                 self._test(rule, packets, flows, everything, payloads, found)
@@ -234,13 +244,12 @@ class SignatureMatcher:
 class _Scanners:
     """Databases by place (transport and port), and which of them a packet has to pass."""
 
-    def __init__(self, leads: list[Lead], places: Mapping[Place, set[Lead]]) -> None:
-        numbers = {lead: number for number, lead in enumerate(leads)}
+    def __init__(self, leads: list[Lead], places: Mapping[Place, set[int]]) -> None:
         made: dict[tuple[int, ...], _Scan] = {}
         self._of_place: dict[Place, _Scan] = {}
         ports = {"source": np.zeros(65_536, np.bool_), "target": np.zeros(65_536, np.bool_)}
         for place, wanted in places.items():
-            key = tuple(sorted(numbers[lead] for lead in wanted))
+            key = tuple(sorted(wanted))
             if key not in made:
                 # The ports of one variable share their rules, and so their database.
                 made[key] = compile_leads([leads[number] for number in key], key).scan
@@ -333,6 +342,16 @@ class _Payloads:
             wanted.append("http.response_body" if data[:5] == b"HTTP/" else "http.request_body")
         found = (self[packet].buffer(name) for name in wanted)
         return [text for text in found if text]
+
+
+def _all_of(wanted: tuple[int, ...], hit: Mapping[int, Ints]) -> Ints:
+    """Packets in which all of the leads stand."""
+    some = hit[wanted[0]]
+    for lead in wanted[1:]:
+        if lead not in hit:
+            return some[:0]
+        some = np.intersect1d(some, hit[lead], assume_unique=True)
+    return some
 
 
 def _header(signature: Signature, sets: Sets) -> Header:

@@ -122,8 +122,9 @@ class PayloadTest:
                     self._expression(number, check, data, ends)
                 )
             elif isinstance(check, DataAt):
-                begin = ends.get(buffer, 0) if check.relative else 0
-                there = begin + check.count <= len(data)
+                # Relative: so many bytes follow. From the begin: there is a byte of that number.
+                end = ends.get(buffer, 0) + check.count if check.relative else check.count + 1
+                there = end <= len(data)
                 agrees = there != check.negated and not (check.negated and payload.cut(buffer))
             elif isinstance(check, ByteTest):
                 agrees = _byte_test(check, data, ends.get(buffer, 0))

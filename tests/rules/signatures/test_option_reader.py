@@ -76,6 +76,7 @@ def test_buffers_bring_protocol_and_direction(
         ('http.host; content:"a"; dotprefix;', "dotprefix (without a buffer before it)"),
         ('http.uri; pcre:"/a/H";', "pcre (buffer within another)"),
         ('http.uri; content:"a"; http_host;', "http_host (within another buffer)"),
+        ('content:"a"; http_uri; http_cookie;', "http_cookie (of a content in http.uri)"),
         ('smb.named_pipe; content:"a";', "smb.named_pipe"),
         ('http.uri; base64_decode:bytes 4; content:"a";', "base64_decode"),
         ("byte_test:4,>,1,0,string,little;", "byte_test (order of bytes of a string)"),

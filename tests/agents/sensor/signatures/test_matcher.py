@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import time
+import zlib
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -109,6 +110,18 @@ def matched(signature: Signature, *frames: bytes, **variables: str) -> list[int]
         ('byte_jump:1,0; content:"ab"; within:2;', b"\x02xxab", b"\x03xxab"),
         ('byte_jump:1,0,align; content:"ab"; within:2;', b"\x02xxxxab", b"\x02xxab"),
         ('byte_jump:1,0,from_beginning; content:"ab"; within:2;', b"\x03xxab", b"\x02xxab"),
+        # From the begin a byte of that number has to be there, relative so many of them.
+        ("isdataat:3;", b"0123", b"012"),
+        ("isdataat:!3;", b"012", b"0123"),
+        ('content:"ab"; content:"cd"; distance:-9; within:11;', b"cdab", b"abxxcd"),
+        ('content:!"cd"; offset:2; depth:2;', b"cdxxcd", b"xxcd"),
+        ('content:"a|4a|"; nocase;', b"Aj", b"A|"),
+        ('content:"a|7c 3b|b|5c|";', b"a|;b\\", b"a|;b/"),
+        (
+            'byte_jump:1,0,multiplier 2,post_offset -1; content:"ab"; within:2;',
+            b"\2xxxab",
+            b"\2xxab",
+        ),
         ("dsize:>3;", b"1234", b"123"),
         ("dsize:2<>4;", b"123", b"1234"),
     ],
@@ -211,9 +224,17 @@ def test_options_with_a_qualifier(options: str, yes: bytes, no: bytes) -> None:
     assert matched(rule(options), no, yes) == [1]
 
 
-def test_compressed_answers_are_looked_into() -> None:
-    body = gzip.compress(b"some evil text")
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        (b"gzip", gzip.compress(b"some evil text")),
+        (b"deflate", zlib.compress(b"some evil text")),
+        (b"deflate", zlib.compress(b"some evil text", wbits=-15)),
+        (b"identity\r\nTransfer-Encoding: chunked", b"7\r\nsome ev\r\n7\r\nil text\r\n0\r\n\r\n"),
+    ],
+)
+def test_bodies_are_looked_into_as_they_are_meant(coding: bytes, body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\n\r\n"
     for options in ('file_data; content:"evil";', 'http.response_body; content:"evil";'):
         signature = rule(f"flow:established,to_client; {options}", "http any any -> any any")
         assert matched(signature, *handshake()[:3], request("/"), tcp(head + body, **BACK)) == [4]
@@ -252,6 +273,13 @@ def test_protocol_http_wants_a_message() -> None:
         ("ip any any -> any any", "", [0, 1, 2, 3, 4]),
         ("icmp any any -> any any", "itype:8; icode:0; icmp_id:77; icmp_seq:5;", [4]),
         ("icmp any any -> any any", "itype:0;", []),
+        ("icmp any any -> any any", "itype:7<>9;", [4]),
+        # What another protocol has in the same place is not meant.
+        ("tcp any any -> any any", "itype:80;", []),
+        ("ip any any -> any any", "itype:>7;", [4]),
+        ("ip any any -> any 53", "", [3]),
+        ("ip any any -> any any", "flags:!A;", [0]),
+        ("udp any any -> any any", "flags:0;", []),
         ("tcp $NET any -> any any", "", [0, 1]),
         ("tcp !$NET any -> any any", "", [2]),
         ("tcp [198.51.100.0/24,!198.51.100.7] any -> any any", "", []),
@@ -276,6 +304,12 @@ def test_header_options(header: str, options: str, expected: list[int]) -> None:
         icmp(8, 0, 77, b"abc"),
     )
     assert matched(rule(options, header), *frames, NET="198.51.100.0/24") == expected
+
+
+def test_only_echoes_and_their_like_have_an_identifier() -> None:
+    frames = icmp(3, 0, 77), icmp(8, 0, 77), icmp(0, 0, 77), icmp(5, 1, 77)
+    for options in ("icmp_id:77;", "icmp_seq:5;"):
+        assert matched(rule(options, "icmp any any -> any any"), *frames) == [1, 2]
 
 
 def test_arp_is_not_ip() -> None:

@@ -1,6 +1,10 @@
 """Payload tests of a rule, one after the other, and the parts of an HTTP message."""
 
+from collections.abc import Iterator
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.sensor.signatures import payload_tests
 from agents.sensor.signatures.message_buffers import Payload
@@ -35,6 +39,48 @@ def test_contents_follow_each_other() -> None:
     assert not holds(b"root user", first, then)
     # The second "user" is the one before "root".
     assert holds(b"user x user root", first, then)
+
+
+SMALL = st.none() | st.integers(-3, 5)
+CONTENTS = st.builds(
+    Content,
+    pattern=st.sampled_from([b"a", b"b", b"ab", b"ba"]),
+    negated=st.sampled_from([False, False, True]),
+    distance=SMALL,
+    within=SMALL,
+    at_end=st.sampled_from([False, False, False, True]),
+)
+
+
+def places(check: Content, data: bytes, end: int) -> Iterator[int]:
+    """Each place in the content's window, found by trying all of them."""
+    size = len(check.pattern)
+    start = end + (check.distance or 0)
+    least = max(start, 0) if check.relative else 0
+    most = start + check.within if check.within is not None else len(data)
+    for at in range(least, min(most, len(data)) - size + 1):
+        if data[at : at + size] == check.pattern:
+            if not check.at_end or at + size == len(data):
+                yield at
+
+
+def every_way(checks: list[Content], data: bytes, end: int = 0) -> bool:
+    """The plain meaning of contents in a row: some choice of places agrees with all of them."""
+    if not checks:
+        return True
+    check, *later = checks
+    found = list(places(check, data, end))
+    if check.negated:
+        return not found and every_way(later, data, end)
+    return any(every_way(later, data, at + len(check.pattern)) for at in found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("abx", max_size=12).map(str.encode), st.lists(CONTENTS, min_size=1, max_size=4))
+def test_contents_in_a_row_mean_what_trying_all_places_finds(
+    data: bytes, checks: list[Content]
+) -> None:
+    assert holds(data, *checks) == every_way(checks, data)
 
 
 def test_where_a_content_may_lie() -> None:
