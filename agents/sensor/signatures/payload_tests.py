@@ -129,9 +129,9 @@ class PayloadTest:
             elif isinstance(check, ByteTest):
                 agrees = _byte_test(check, data, ends.get(buffer, 0))
             else:
-                end = _byte_jump(check, data, ends.get(buffer, 0))
-                agrees = end is not None
-                ends[buffer] = end or 0
+                landed = _byte_jump(check, data, ends.get(buffer, 0))
+                agrees = landed is not None
+                ends[buffer] = landed or 0
             if not agrees:
                 return False
             number += 1
