@@ -27,7 +27,6 @@ from agents.analyzer.reflections import Reflections
 from agents.analyzer.scans import PortScans, Sweeps
 from agents.analyzer.scattered_floods import ScatteredFloods
 from agents.analyzer.sequence_prediction import SequencePrediction
-from agents.analyzer.service_misuse import ServiceMisuse
 from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert
 
@@ -118,11 +117,6 @@ def open_services(options: DetectorOptions) -> Detector:
     return OpenServices(options.honeypots)
 
 
-def service_misuse(options: DetectorOptions) -> Detector:
-    """Telephone servers, controllers and shares, told what only attackers tell them."""
-    return ServiceMisuse(options.honeypots)
-
-
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -140,7 +134,6 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "reflections": reflections,
     "web-attacks": web_attacks,
     "open-services": open_services,
-    "service-misuse": service_misuse,
     "honeypot-contacts": honeypot_contacts,
     "icmp-tunnels": icmp_tunnels,
     "outgoing": outgoing,

@@ -35,8 +35,6 @@ from agents.base.state_folder import locked
 from agents.base.storage import LOOK_EVERY_S
 from agents.base.tasks import Tasks
 from agents.clock import now_us
-from agents.knowledge.following import ontology_agent_of
-from agents.knowledge.words import READERS, Words
 from agents.messages.acl import AclMessage
 from agents.trust.identity import load_identity
 from ontology.records import AgentDescription, Record, Role
@@ -80,7 +78,6 @@ class BaseAgent(Speaker, Generic[Running]):
         self._at_end = contextlib.AsyncExitStack()
         self._conversations = Conversations()
         self._registration = Registration(context, self.describe)
-        self._words = Words(context.state_dir, ontology_agent_of(context.settings, context.node))
         self._exchange: Exchange
         self.taken: Any = None
         """What `take` gave, in a process of our own; None elsewhere."""
@@ -181,8 +178,9 @@ class BaseAgent(Speaker, Generic[Running]):
 
     @property
     def ontology_version(self) -> str:
-        """Of the ontology in force here; of the installed one until any was sent."""
-        return self._words.version or ONTOLOGY_VERSION
+        """Of the words that this agent was built with; of the rules in force, for those who reason
+        with them."""
+        return ONTOLOGY_VERSION
 
     def renew_soon(self) -> None:
         """Tell the supervisor of a change in our directory entry without waiting for its turn."""
@@ -230,8 +228,6 @@ class BaseAgent(Speaker, Generic[Running]):
         identity = load_identity(self.settings, self.role, self.node)
         state = self.context.state_dir
         with locked(state, self.jid, self.conditions):
-            if self.role in READERS:
-                await asyncio.to_thread(self._words.restore)
             mail = await asyncio.to_thread(open_mail, state / "mail.sqlite3", self.conditions)
             self.keeps(mail.look, name="mail")
             log = MessageLog(
@@ -307,11 +303,6 @@ class BaseAgent(Speaker, Generic[Running]):
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""
-        if self._words.concerns(records):
-            if await asyncio.to_thread(self._words.take, message.sender, records):
-                self.counters["words_taken"] += 1
-                self.renew_soon()
-            return
         if not (self._registration.take(message) or self._conversations.take(message, records)):
             await self.on_message(message, records)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ontology.records import Address, Alert
+from ontology.records import Alert
 from rules.scenarios.attack_models import Model
 
 _BASE, _SPAN, _REACHED = 0.6, 0.35, 0.98
@@ -41,24 +40,10 @@ class Case:
     rule: str
     """Label of the rule that joined the latest alert."""
     objectives: tuple[str, ...]
-    """In reach: a step that leads there was seen, with all that it needs."""
+    """In reach: a step that leads there was seen."""
     expected: tuple[Expected, ...]
     share: float
-    """Steps seen (a doubtful one is half a step), of those seen, missed and still to come."""
-    possible: tuple[str, ...] = ()
-    """Objectives that are in reach if doubtful and missed steps were taken."""
-    doubts: Mapping[str, str] = field(default_factory=dict)
-    """Name of a step → why it is doubtful."""
-    missed: tuple[str, ...] = ()
-    """Steps that must have been taken, as later ones need them, but were not seen: ``a or b``."""
-    models: Mapping[str, Model] = field(default_factory=dict)
-    """Of the steps, by name."""
-    victims: frozenset[Address] = frozenset()
-    """Who is attacked or used, by the models."""
-    doubtful: frozenset[str] = frozenset()
-    """Ids of alerts that are evidence of doubtful steps only."""
-    confidence: float | None = None
-    """Mean over the steps of the surest alert of each; None: of the surest alert of all."""
+    """Length of the chain seen, of the longest one that the scenario has."""
 
     @property
     def ended(self) -> bool:
@@ -82,18 +67,11 @@ class Case:
 
 
 def describe_case(case: Case) -> list[str]:
-    """The case in lines: scenario, steps in order, what was missed, objectives, what may come."""
+    """The case in lines: scenario, steps in order, objectives, what is expected."""
     lines = [f"Scenario {case.label}: {len(case.steps)} steps, {case.share:.0%} of the way."]
     for number, (name, alert) in enumerate(case.steps, 1):
-        line = f"Step {number}: {name}, evidenced by {alert.classification}"
-        model = case.models.get(name)
-        if model is not None and model.techniques:
-            line += f"; ATT&CK {' '.join((*model.tactics, *model.techniques))}"
-        doubt = case.doubts.get(name)
-        lines.append(f"{line}; doubtful: {doubt}" if doubt else line)
-    lines += [f"Not seen: {name}, which a later step needs" for name in case.missed]
+        lines.append(f"Step {number}: {name}, evidenced by {alert.classification}")
     lines += [f"Objective in reach: {name}" for name in case.objectives]
-    lines += [f"Objective perhaps in reach: {name}" for name in case.possible]
     for expected in case.expected:
         if expected.prevented_by:
             lines.append(

@@ -79,10 +79,8 @@ class QueryRunner:
     def run(self, sparql: str) -> tuple[str, bool]:
         """SPARQL 1.1 results in JSON, and whether rows are missing. Blocks up to the time limit.
 
-        The ``graph`` of CONSTRUCT and DESCRIBE is N-Triples.
-
         Raises:
-            QueryRefused: no question, not SPARQL, or too expensive.
+            QueryRefused: not SELECT or ASK, not SPARQL, or too expensive.
             ArchiveError: the archive can't be read.
         """
         check_query(sparql)

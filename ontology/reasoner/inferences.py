@@ -101,18 +101,11 @@ class ReasonerUnavailable(ReasonerError):
 class InconsistentWindow(ReasonerError):
     """The window contradicts the ontology.
 
-    ``facts`` are the premises of one contradiction; ``premises`` are all of them as Pellet names
-    them, rules among them.
+    ``facts`` are the premises of one contradiction.
     """
 
-    def __init__(
-        self,
-        message: str,
-        facts: tuple[Fact, ...],
-        premises: tuple[tuple[str, ...], ...] = (),
-    ) -> None:
+    def __init__(self, message: str, facts: tuple[Fact, ...]) -> None:
         self.facts = facts
-        self.premises = premises
         super().__init__(message)
 
 

@@ -11,7 +11,6 @@ from collections import Counter
 from typing import Final
 
 from agents.sensor.inputs.events import Host, Options, clean
-from agents.sensor.inputs.record_ids import urn
 from agents.sensor.inputs.sightings import HostSighting as HostSighting
 from ontology.host_event import MAX_TEXT, HostEvent, HostEventKind
 
@@ -46,7 +45,7 @@ def make_event(seen: HostSighting, sensor: str) -> HostEvent:
     """The record; its id follows from host, time and place in the log."""
     name = f"{sensor}/{seen.host.value}/{seen.kind}/{seen.key}"
     return HostEvent(
-        id=urn(_NAMESPACE, name),
+        id=uuid.uuid5(_NAMESPACE, name).urn,
         event_kind=seen.kind,
         host=seen.host.value,
         source=seen.source.value if seen.source else None,

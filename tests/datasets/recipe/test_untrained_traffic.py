@@ -22,12 +22,9 @@ from agents.commands.train import connection_batches
 from datasets.laboratory.network import why_unavailable
 from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
-from ontology.taxonomy import ATTACK_CLASSES
+from ontology.vocabulary import ATTACK_CLASSES
 
-NEEDED = (
-    *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
-    *("redis-cli", "svmap", "svcrack", "mbpoll"),
-)
+NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6")
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
 SANDBOXES = 3
