@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 from agents.base import AgentContext, BaseAgent
@@ -29,6 +30,7 @@ from agents.reaction.policy import ReactionPolicy
 from agents.reaction.responders import ResponderOptions, Team, make_team
 from agents.reaction.store import ClaimStore
 from ontology.records import (
+    Address,
     Block,
     BlocksInForce,
     BlockState,
@@ -144,7 +146,9 @@ class ReactionAgent(BaseAgent[Gateway]):
         logger.info("blocks in force: %d%s", len(active), f" ({note})" if note else "")
         # Before any order is taken: a report that waits is read as news of when it is sent.
         # A supervisor asks, once it has our registration.
-        await self._report_all(active, but=self._supervisors)
+        for begin in range(0, len(active), _PER_MESSAGE):
+            await self._report(active[begin : begin + _PER_MESSAGE], but=self._supervisors)
+            await asyncio.sleep(0)  # very many must not keep the launcher's question waiting
         self.every(TICK_S, self._tick, name="firewall watch")
         self.every(PROVE_EVERY_S, self._prove, name="packet path")
         self.every(KERNEL_EVERY_S, self._look_at_kernel, name="kernel addresses")
@@ -182,14 +186,23 @@ class ReactionAgent(BaseAgent[Gateway]):
         """Tell a supervisor what we have, and block by block where it believes something else."""
         enforcement = self.running.enforcement
 
-        def look() -> tuple[BlocksInForce, list[Report]]:
+        def look() -> tuple[BlocksInForce, list[Address]]:
             ours = replace(believed, node=self.node, part_digests=enforcement.in_force())
-            return ours, enforcement.reports(ours.differs_from(believed))
+            return ours, enforcement.blocked_in(ours.differs_from(believed))
 
         ours, differing = await self._in_worker(look)
         await self.reply(message, "inform-ref", [ours])
-        others = {*self._supervisors} - {message.sender}
-        await self._report_all([replace(r, claimants=frozenset()) for r in differing], but=others)
+        if differing:
+            self.spawn(self._tell(message.sender, differing), name="blocks in force")
+
+    async def _tell(self, supervisor: str, addresses: Sequence[Address]) -> None:
+        """Of each block as it is when it is told: orders may come in between. What the worker gives
+        is posted in its order."""
+        enforcement = self.running.enforcement
+        for begin in range(0, len(addresses), _PER_MESSAGE):
+            look = partial(enforcement.reports, addresses[begin : begin + _PER_MESSAGE])
+            reports = await self._in_worker(look)
+            await self._send_blocks(supervisor, [report.block for report in reports])
 
     async def _end_worker(self) -> None:
         # Rules and blocks stay: a stopped agent must not open the door.
@@ -240,12 +253,6 @@ class ReactionAgent(BaseAgent[Gateway]):
             return None
         self.conditions.clear("kernel-addresses")
         return kernel
-
-    async def _report_all(self, reports: Sequence[Report], *, but: Collection[str] = ()) -> None:
-        """As `_report`, however many there are."""
-        for begin in range(0, len(reports), _PER_MESSAGE):
-            await self._report(reports[begin : begin + _PER_MESSAGE], but=but)
-            await asyncio.sleep(0)  # very many must not keep the launcher's question waiting
 
     async def _report(self, reports: Iterable[Report], *, but: Collection[str] = ()) -> None:
         """Inform the supervisors, and whoever claims the address, of what they didn't order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -21,7 +21,7 @@ from agents.reaction.claims import AddressClaims, Claim, Claims
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import ClaimStore
-from ontology.blocks_in_force import PARTS, contradict, part_of, sum_up
+from ontology.blocks_in_force import contradict, part_of, sum_up
 from ontology.records import Address, Block, BlockState, Decision
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Enforcement:
         self._noted_s = now.steady_s
         self.counters["found_in_kernel"] = len(present)
         self._repair(now.steady_s)
-        return self.reports(range(PARTS))
+        return self.reports(list(self._claims))
 
     def in_force(self) -> str:
         """`BlocksInForce.part_digests` of what is claimed; after a reboot, by which ends may have
@@ -119,11 +119,14 @@ class Enforcement:
         digests = sum_up((str(address), claim.decision) for address, claim in latest if claim)
         return contradict(digests) if self._store.rebooted else digests
 
-    def reports(self, parts: Container[int]) -> list[Report]:
-        """The blocks in force in these parts."""
+    def blocked_in(self, parts: Container[int]) -> list[Address]:
+        """What is blocked in these parts."""
+        return [address for address in self._claims if part_of(str(address)) in parts]
+
+    def reports(self, addresses: Iterable[Address]) -> list[Report]:
+        """The blocks in force of these addresses."""
         now = self._clocks()
-        wanted = [address for address in self._claims if part_of(str(address)) in parts]
-        return [self._report_of(address, "active", now) for address in wanted]
+        return [self._report_of(a, "active", now) for a in addresses if a in self._claims]
 
     def handle(
         self, decisions: Sequence[Decision], claimant: str, age_s: float = 0.0

@@ -271,9 +271,7 @@ class SupervisorAgent(BaseAgent[SupervisorRun]):
 
     async def _ask_gateway(self, believed: BlocksInForce) -> None:
         receiver = self.running.operations.propagation.gateways[believed.node]
-        await self.send(
-            receiver, "query-ref", [believed], protocol="fipa-query", within_s=NEWS_LIMIT_S
-        )
+        await self.send(receiver, "query-ref", [believed], protocol="fipa-query")
 
     async def _archive(self, records: Sequence[Record]) -> None:
         for receiver in self.settings.jids("ontology"):

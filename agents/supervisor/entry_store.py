@@ -138,15 +138,17 @@ class EntryStore(Store):
         """Every entry that is in force, oldest first."""
         return self._entries("WHERE state = 'active' AND expires_us > ? ORDER BY seq", now_us)
 
-    def unconfirmed(self, gateway: str, now_us: int) -> tuple[Entry, ...]:
-        """Those in force that a gateway neither says it has nor refuses, and perhaps others."""
+    def unconfirmed(self, gateway: str, now_us: int, *, refused: bool = False) -> tuple[Entry, ...]:
+        """Those in force that a gateway neither says it has nor refuses, and perhaps others; with
+        ``refused`` also those."""
         return self._entries(
             "WHERE state = 'active' AND reach <> 'reported' AND expires_us > ? AND NOT EXISTS"
             " (SELECT 1 FROM gateway AS g WHERE g.entry = entry.id AND g.gateway = ?"
-            " AND (g.state = 'refused' OR g.wanted = 'block' AND g.state = 'active'"
+            " AND (g.state = 'refused' AND NOT ? OR g.wanted = 'block' AND g.state = 'active'"
             " AND g.decision = json_extract(entry.decision, '$.id'))) ORDER BY seq",
             now_us,
             gateway,
+            refused,
         )
 
     def confirmed(self, gateway: str, now_us: int) -> tuple[tuple[str, str], ...]:

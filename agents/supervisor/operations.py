@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ from agents.supervisor.operator_actions import OperatorActions
 from agents.supervisor.propagation import Entry, Order, Plan, Propagation
 from agents.supervisor.reconciliation import Reconciliation
 from agents.supervisor.timekeeper import NOTE_EVERY_US
-from ontology.blocks_in_force import PARTS, BlocksInForce
+from ontology.blocks_in_force import BlocksInForce, sum_up
 from ontology.oversight import AuditLine
 from ontology.records import (
     AgentDescription,
@@ -76,6 +76,8 @@ class Operations(OperatorActions):
         self._send = send
         self._archive = archive
         self._ask = ask
+        self._new_gateways: set[str] = set()
+        """Whose answer is awaited, for the first time since they are up."""
         self._publish = publish
         self._catching_up = catching_up or CatchingUp()
         # Orders may have been given since that was noted, and a gateway goes by the newest.
@@ -230,43 +232,43 @@ class Operations(OperatorActions):
         if change not in ("renewed", "changed"):
             logger.info("agent %s is %s", sender, change)
             await self._audit(sender, f"agent {change}", sender, description.health, now_us)
-            if description.role == "reaction" and change != "returned":
-                await self._find_out(description.node, now_us)
-            elif description.role == "reaction":
-                await self._restore(description.node, frozenset(), now_us=now_us)
+            if description.role == "reaction":
+                await self._find_out(description.node, new=change != "returned", now_us=now_us)
             elif description.role == "correlation":
                 entries = await asyncio.to_thread(self.ledger.active, now_us)
                 await self._catching_up.tell([e.id for e in entries], self._tell_in_force)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
-    async def _find_out(self, gateway: str, now_us: int) -> None:
-        """A new process: its host may have rebooted, the kernel's table may be gone, and it may
-        have all of it again. Whoever has nothing to ask with takes nothing for granted."""
+    async def _find_out(self, gateway: str, *, new: bool, now_us: int) -> None:
+        """Ask a gateway what it has: its host may have rebooted, the kernel's table may be gone.
+
+        Args:
+            new: the reaction agent is a new process, which may do what the former one refused.
+        """
+        if new:
+            self._new_gateways.add(gateway)
+        believed = await asyncio.to_thread(self.reconciliation.believed, gateway, now_us)
         if self._ask is None:
-            await self._restore(gateway, range(PARTS), now_us=now_us)
-            return
-        await self._ask(await asyncio.to_thread(self.reconciliation.believed, gateway, now_us))
+            # Nobody to ask: nothing is taken for granted.
+            await self.compare(replace(believed, part_digests=sum_up(())))
+        else:
+            await self._ask(believed)
 
     async def compare(self, theirs: BlocksInForce) -> None:
         """A gateway says what it has: it gets what it lacks, and all where it has something else
         than we believe (it tells us of that as well)."""
-        now_us = self.clock()
-        ours = await asyncio.to_thread(self.reconciliation.believed, theirs.node, now_us)
-        await self._restore(theirs.node, ours.differs_from(theirs), now_us=now_us)
-
-    async def _restore(self, gateway: str, doubtful: Container[int], *, now_us: int) -> None:
-        """Args:
-        doubtful: parts of what is in force of which the gateway is told all.
-        """
-        wanted = await asyncio.to_thread(self.reconciliation.wanted, gateway, doubtful, now_us)
+        gateway, now_us = theirs.node, self.clock()
+        new = gateway in self._new_gateways
+        self._new_gateways.discard(gateway)
+        wanted = await asyncio.to_thread(self.reconciliation.wanted, theirs, now_us, new=new)
 
         async def order(ids: Sequence[str]) -> None:
             """As things stand when it is sent: an order made earlier would undo a lift, and last
             too long. Nothing is awaited from here to the outbox."""
             entries = (self.ledger.entry(name) for name in ids)
             found = [e for e in entries if e is not None and self._is_latest(e)]
-            orders = self.reconciliation.restore(gateway, found, fresh=True, now_us=self.clock())
+            orders = self.reconciliation.restore(gateway, found, self.clock())
             if orders:
                 logger.info("gateway %s gets %d orders again", gateway, len(orders))
             await self._dispatch(orders)

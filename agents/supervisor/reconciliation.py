@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from uuid import uuid4
 
@@ -100,20 +100,15 @@ class Reconciliation:
         digests = sum_up(self._ledger.confirmed(gateway, now_us))
         return BlocksInForce(id=uuid4().urn, node=gateway, part_digests=digests)
 
-    def restore(
-        self, gateway: str, entries: Iterable[Entry], *, fresh: bool, now_us: int
-    ) -> tuple[Order, ...]:
-        """The orders for a gateway that registered, of these entries as they are now.
-
-        Args:
-            fresh: what it said before no longer counts.
-        """
+    def restore(self, gateway: str, entries: Iterable[Entry], now_us: int) -> tuple[Order, ...]:
+        """The orders for a gateway that came (back), of these entries as they are now, whatever it
+        said of them before."""
         found = tuple(entries)
         return self._propagation.on_registration(
             gateway,
             [e for e in found if e.state == "active"],
             [e for e in found if e.state == "lifted"],
-            fresh=fresh,
+            fresh=True,
             now_us=now_us,
         )
 
@@ -129,11 +124,17 @@ class Reconciliation:
         self._counters["orders_again"] += len(orders)
         return orders
 
-    def wanted(self, gateway: str, doubtful: Container[int], now_us: int) -> tuple[str, ...]:
-        """Ids of entries of which a gateway must be told: what is in force in these parts, or not
-        confirmed; and what was lifted and would else still run."""
+    def wanted(self, theirs: BlocksInForce, now_us: int, *, new: bool) -> tuple[str, ...]:
+        """Ids of entries of which a gateway must be told: what is in force and not confirmed, or in
+        parts of which we believe something else; and what was lifted and would else still run.
+
+        Args:
+            new: what it refused counts as not confirmed.
+        """
         with self._ledger.transaction():
-            found = {e.id: None for e in self._ledger.unconfirmed(gateway, now_us)}
+            doubtful = self.believed(theirs.node, now_us).differs_from(theirs)
+            lacking = self._ledger.unconfirmed(theirs.node, now_us, refused=new)
+            found = {e.id: None for e in lacking}
             if doubtful:
                 for name, source in self._ledger.active_names(now_us):
                     if part_of(source) in doubtful:

@@ -183,6 +183,43 @@ async def test_a_gateway_that_came_back_gets_what_it_lacks_and_no_more(
     assert str(lost.source) in await lacks([replace(lost, id="urn:x:other"), *kept])
 
 
+async def test_what_a_gateway_refused_is_for_its_next_process_only(
+    settings, ledger, post, kit, clock
+):
+    """Its allow-list may be another one then. Who was only silent is asked as well."""
+    asked: list[BlocksInForce] = []
+
+    async def ask(believed):
+        asked.append(believed)
+
+    operations = Operations(
+        settings, ledger, clock=clock, send=post.send, archive=post.archive, ask=ask
+    )
+    jid = settings.jid("reaction", "gw1")
+
+    async def orders_after(process: str, change: str) -> list[str]:
+        described = kit.describe(settings, "reaction", "gw1", process)
+        assert await operations.register(described, jid) == change
+        await operations.compare(asked.pop())
+        return [o.decision.id for o in post.take() if o.gateway == "gw1"]
+
+    assert await orders_after("a", "up") == []
+    made = kit.decision()
+    await operations.decide(made, None, ())
+    await confirm(operations, kit, made, "refused", gateways=["gw1"])
+    await confirm(operations, kit, made, gateways=["gw2", "gw3"])
+    post.take()
+    clock.turn(20)
+    await operations.sweep()
+    post.take()
+    assert await orders_after("a", "returned") == []
+    assert await orders_after("b", "restarted") == [made.id]
+    await confirm(operations, kit, made, "refused", clock(), gateways=["gw1"])
+    clock.turn(20)
+    await operations.sweep()
+    assert await orders_after("b", "returned") == []
+
+
 async def test_what_a_node_says_it_ordered_and_did_not_is_ordered(operations, post, kit, clock):
     made = kit.decision()
     await operations.decide(made, None, (), ordered_at="gw1")
