@@ -102,6 +102,7 @@ def main() -> None:
             reasoner=worker,
             submit=ahead.submit,
             joins=find_joins(worker.theory),
+            reads=worker.theory.reads,
         )
         waits, queue, incidents, handled = list[float](), [0.0], 0, 0
         cpu, spent = 0.0, _spent(worker)

@@ -10,12 +10,12 @@ declare -A package=(
   [prosody]=prosody [nft]=nftables [ip]=iproute2 [unshare]=util-linux [ping]=iputils-ping
   [nmap]=nmap [hydra]=hydra [hping3]=hping3 [tcpreplay]=tcpreplay [curl]=curl [tcpdump]=tcpdump
   [ejabberdctl]=ejabberd [chromium]=chromium [chromedriver]=chromium-driver [setpriv]=util-linux [cc]=build-essential
-  [ptunnel]=ptunnel [dns2tcpc]=dns2tcp [atk6-flood_router6]=thc-ipv6 [redis-cli]=redis-tools
+  [ptunnel]=ptunnel [dns2tcpc]=dns2tcp [atk6-flood_router6]=thc-ipv6 [redis-cli]=redis-tools [svmap]=sipvicious [mbpoll]=mbpoll
 )
 case $want in
   python) commands=() ;;
   demo) commands=(prosody nft ip unshare ping nmap hydra curl) ;;
-  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 tcpreplay curl tcpdump ptunnel dns2tcpc atk6-flood_router6 redis-cli ejabberdctl chromium chromedriver cc) ;;
+  test) commands=(prosody nft ip unshare setpriv ping nmap hydra hping3 tcpreplay curl tcpdump ptunnel dns2tcpc atk6-flood_router6 redis-cli svmap mbpoll ejabberdctl chromium chromedriver cc) ;;
   *) echo "deploy/setup.sh: unknown set '$want' (python, demo or test)" >&2; exit 2 ;;
 esac
 export PATH=$PATH:/usr/sbin:/sbin

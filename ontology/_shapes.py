@@ -8,7 +8,7 @@ from the vocabulary fails on import.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -18,7 +18,8 @@ from pyoxigraph import Literal, NamedNode
 
 from ontology import _values as values
 from ontology.records import Address, ConnectionBatch, Record
-from ontology.vocabulary import ATTACK_CLASSES, IDPS, INCIDENT_CLASSES, NAMESPACE, Term
+from ontology.taxonomy import ATTACK_CLASSES, INCIDENT_CLASSES
+from ontology.vocabulary import IDPS, Term
 
 TYPE: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
@@ -39,6 +40,7 @@ _PROPERTY = {
     "cves": IDPS.cve,
     "affected_services": IDPS.affectedService,
     "affected_systems": IDPS.affectedSystem,
+    "users": IDPS.involvesUserName,
     "incident": IDPS.restsOnIncident,
     "decision": IDPS.carriesOut,
     "cause": IDPS.causedBy,
@@ -76,7 +78,7 @@ _REFERENCES = frozenset(
     }
 )
 """Fields that hold ids of other records."""
-_CLASSIFIED = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}
+_CLASSIFIED: dict[str, Set[str]] = {"Alert": ATTACK_CLASSES, "Incident": INCIDENT_CLASSES}
 """Records whose ``classification`` is a class of the individual, and which classes it may be."""
 
 
@@ -109,8 +111,9 @@ class Shape:
     term: str
     node: NamedNode
     properties: tuple[Property, ...]
-    classes: dict[str, NamedNode]
-    """Classes that the individual must have one of, by local name; empty if unclassified."""
+    classes: Set[str]
+    """Classes that the individual must have one of, by local name; empty if unclassified. They
+    change with the ontology in force."""
     times: tuple[tuple[str, str, str], ...]
     """(field, property, companion property) of each time."""
 
@@ -214,7 +217,7 @@ def _shape(record: type[Record]) -> Shape:
         term=str(term),
         node=NamedNode(term),
         properties=tuple(properties),
-        classes={c: NamedNode(NAMESPACE + c) for c in sorted(_CLASSIFIED.get(name, ()))},
+        classes=_CLASSIFIED.get(name, frozenset()),
         times=tuple(times),
     )
 

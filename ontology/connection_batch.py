@@ -71,6 +71,19 @@ INDICATORS = (
     "FormLogin",
     "ServiceControl",
     "ServiceTakeover",
+    "SipScanner",
+    "NumberCalled",
+    "TollFraud",
+    "ControllerAsked",
+    "ControllerWritten",
+    "ControllerHalted",
+    "BotProbe",
+    "HostLookedOver",
+    "ProgramDropped",
+    "SmbHoleTried",
+    "ProgramOnAdminShare",
+    "ServiceCreated",
+    "RdpHoleTried",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -133,7 +133,7 @@ def _write(record: Record, shape: Shape, triples: list[Triple], hosts: dict[Addr
             term, value = "classification", record.classification  # type: ignore[union-attr]
             if value not in shape.classes:
                 raise ValueError("no such class in the ontology")
-            triples.append(Triple(subject, _TYPE, shape.classes[value]))
+            triples.append(Triple(subject, _TYPE, NamedNode(NAMESPACE + value)))
         for entry in shape.properties:
             term, value = entry.term, getattr(record, entry.field)
             write, predicate = entry.write, entry.predicate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -14,7 +15,26 @@ HOST_EVENT_KINDS: Final[tuple[HostEventKind, ...]] = get_args(HostEventKind)
 MAX_TEXT: Final = 1000
 """Characters of one text; attackers write the longest."""
 MAX_EVENTS_OF_ALERT: Final = 16
+MAX_ACCOUNTS: Final = 16
+MAX_ACCOUNT_NAME: Final = 64
+"""Characters of the name of an account that an alert is about."""
 """Host events that one alert names."""
+
+
+def account_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Those that an alert may name, sorted; a long one is left out: a part of it would be another
+    account."""
+    found = {name for name in names if 0 < len(name) <= MAX_ACCOUNT_NAME and name.isprintable()}
+    return tuple(sorted(found)[:MAX_ACCOUNTS])
+
+
+def check_account_names(names: tuple[str, ...]) -> None:
+    """Raises: ValueError: not as `account_names` gives them."""
+    if account_names(names) != names:
+        raise ValueError(
+            f"users must be at most {MAX_ACCOUNTS}, sorted, of 1 to {MAX_ACCOUNT_NAME} printable "
+            "characters"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -159,12 +159,15 @@ class KnowledgeBase:
         """Every SWRL rule, enabled or not, in file order."""
         return self._rules
 
-    def ntriples(self) -> bytes:
+    def ntriples(self, *, without: Collection[str] = ()) -> bytes:
         """Ontology and enabled rules as N-Triples for Pellet, the same bytes for the same files.
 
         Imports are left out (all files are in), and so are disabled rules, whole.
+
+        Args:
+            without: labels of more rules to leave out.
         """
-        return _ntriples(self._enabled_triples())
+        return _ntriples(self._enabled_triples(frozenset(without)))
 
     def graph(self) -> rdflib.Graph:
         """Everything as an rdflib graph of its own, disabled rules included (documentation)."""
@@ -176,9 +179,10 @@ class KnowledgeBase:
         )
         return graph.parse(data=everything, format="nt")
 
-    def _enabled_triples(self) -> Iterator[Triple]:
+    def _enabled_triples(self, without: frozenset[str]) -> Iterator[Triple]:
         for file in self._files:
-            dropped = _reachable(self._disabled, file.triples)
+            more = {rule for rule, label in _labels_of_rules(file.triples) if label in without}
+            dropped = _reachable(self._disabled | more, file.triples)
             for triple in file.triples:
                 if triple.predicate != _IMPORTS and triple.subject not in dropped:
                     yield triple

@@ -8,6 +8,7 @@ beside each.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -21,7 +22,7 @@ from ontology.connection_batch import INDICATORS as INDICATORS
 from ontology.connection_batch import ConnectionBatch as ConnectionBatch
 from ontology.gateway_addresses import GatewayAddresses as GatewayAddresses
 from ontology.host_event import HOST_EVENT_KINDS as HOST_EVENT_KINDS
-from ontology.host_event import MAX_EVENTS_OF_ALERT
+from ontology.host_event import MAX_EVENTS_OF_ALERT, check_account_names
 from ontology.host_event import HostEvent as HostEvent
 from ontology.host_profile import Address as Address
 from ontology.host_profile import HostProfile as HostProfile
@@ -39,9 +40,10 @@ DecisionAction = Literal["block", "unblock"]
 DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
-OntologyActionName = Literal["assert", "retract", "translate"]
-KnowledgeKind = Literal["rules", "facts", "cluster-names"]
-"""``rules``: ontology, rules, attack models and reaction rules, which come into force together."""
+OntologyActionName = Literal["assert", "retract", "translate", "enable", "disable"]
+KnowledgeKind = Literal["rules", "facts", "cluster-names", "words"]
+"""``rules``: ontology, rules, attack models and reaction rules, which come into force together.
+``words``: the classes, as JSON in ``detail``, for those who do not reason."""
 
 ALERT_STAGES: tuple[AlertStage, ...] = get_args(AlertStage)
 ACTIONS: tuple[DecisionAction, ...] = get_args(DecisionAction)
@@ -110,6 +112,15 @@ class Alert:
     host_events: tuple[str, ...] = ()
     """Ids of the `HostEvent` it was made from, or that name the process behind it; sorted, at most
     `MAX_EVENTS_OF_ALERT`."""
+    severity: float | None = None
+    """[0, 1], as the tool that raised it says; None where none does."""
+    users: tuple[str, ...] = ()
+    """Accounts that were tried or logged in to, at most `MAX_USERS_OF_ALERT`, sorted."""
+    cluster_number: int | None = None
+    """Of the K-Means cluster that most of its connections are in."""
+    cluster_name: str | None = None
+    cluster_distance: float | None = None
+    """Of its connection that is nearest to the centre of that cluster, in scaled features."""
 
     def __post_init__(self) -> None:
         _check_time("begin_us", self.begin_us)
@@ -119,6 +130,13 @@ class Alert:
         _check_member("stage", self.stage, ALERT_STAGES)
         if len(self.host_events) > MAX_EVENTS_OF_ALERT:
             raise ValueError(f"host_events must be at most {MAX_EVENTS_OF_ALERT}")
+        if self.severity is not None:
+            _check_unit("severity", self.severity)
+        if self.cluster_distance is not None and not 0.0 <= self.cluster_distance < math.inf:
+            raise ValueError(
+                f"cluster_distance must be finite and not negative, got {self.cluster_distance}"
+            )
+        check_account_names(self.users)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,7 +343,8 @@ class OntologyAction:
     ontology_action: OntologyActionName
     """One of `ONTOLOGY_ACTIONS`."""
     fragment: str
-    """Facts in Turtle; in the answer to ``translate`` what they became."""
+    """Facts in Turtle; in the answer to ``translate`` what they became. ``enable`` and ``disable``:
+    the label of a rule."""
     target_ontology: str = ""
     """IRI; ``translate`` only."""
     detail: str = ""

@@ -8,13 +8,14 @@ Rules that Pellet would drop without a word are refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
 from pyoxigraph import NamedNode, RdfFormat, Triple, parse, serialize
 
+from ontology.rule_outcomes import OUTCOME_PROPERTIES
 from ontology.swrl import (
     BUILTIN,
     CLASS,
@@ -30,6 +31,7 @@ from ontology.swrl import (
     read_rules,
 )
 from ontology.swrl_builtins import BUILTINS
+from ontology.window_terms import READ
 
 _OWL = "http://www.w3.org/2002/07/owl#"
 _FIRST = RDF + "first"
@@ -40,7 +42,10 @@ _RULE_PREFIX = "urn:ontoidps:rule:"
 # They mean nothing to Pellet, and cost it memory or make it complain.
 _LEFT_OUT = frozenset(
     (RDFS + "label", RDFS + "comment", _OWL + "versionIRI", _OWL + "versionInfo", ENABLED)
-)
+).union(OUTCOME_PROPERTIES)
+# Axioms by which more follows from a property than its class and place.
+_DEFINES = frozenset((_OWL + "onProperty", _OWL + "inverseOf", _FIRST))
+_ABOVE = frozenset((RDFS + "subPropertyOf", _OWL + "equivalentProperty"))
 
 
 class TheoryError(ValueError):
@@ -73,6 +78,8 @@ class Theory:
     """In order of label."""
     version: str
     """SHA-256 of what it was made from, in hex."""
+    reads: frozenset[str] = frozenset()
+    """Those of `window_terms.READ` that rules or definitions speak of (IRIs)."""
 
     @classmethod
     def from_ntriples(cls, data: bytes) -> Theory:
@@ -88,6 +95,11 @@ class Theory:
         return next((rule for rule in self.rules if rule.label == label), None)
 
 
+def rule_iri(label: str) -> str:
+    """The IRI that `Theory` gives the rule of this label."""
+    return _RULE_PREFIX + quote(label, safe="")
+
+
 def rule_label(iri: str) -> str:
     """Label of the rule that `Theory` gave this IRI."""
     return unquote(iri.removeprefix(_RULE_PREFIX))
@@ -96,18 +108,19 @@ def rule_label(iri: str) -> str:
 class _Preparation:
     def __init__(self, quads: Iterable[Any]) -> None:
         self._triples = [Triple(q.subject, q.predicate, q.object) for q in quads]
+        self._read = read_rules(self._triples)
         self._moved: dict[object, Any] = {}
         """List cell of a rule's body → the atom that belongs there."""
 
     def theory(self, version: str) -> Theory:
         rename: dict[object, NamedNode] = {}
         rules: dict[str, RuleInfo] = {}
-        for read in read_rules(self._triples):
+        for read in self._read:
             rule = self._rule(read)
             if rule.label in rules:
                 raise TheoryError(f"two rules are labelled {rule.label!r}")
             rules[rule.label] = rule
-            rename[read.node] = NamedNode(_RULE_PREFIX + quote(rule.label, safe=""))
+            rename[read.node] = NamedNode(rule_iri(rule.label))
         kept = [
             Triple(rename.get(t.subject, t.subject), t.predicate, self._object(t))
             for t in self._triples
@@ -115,7 +128,23 @@ class _Preparation:
         ]
         data = bytes(serialize(kept, format=RdfFormat.N_TRIPLES) or b"")
         ordered = tuple(rules[label] for label in sorted(rules))
-        return Theory(ntriples=data, rules=ordered, version=version)
+        return Theory(ntriples=data, rules=ordered, version=version, reads=self._reads())
+
+    def _reads(self) -> frozenset[str]:
+        """The values that a window needs, because something can follow from them."""
+        spoken = {atom.iri for rule in self._read for atom in rule.body}
+        above: dict[str, set[str]] = {}
+        for triple in self._triples:
+            predicate, value = triple.predicate.value, triple.object
+            if not isinstance(value, NamedNode):
+                continue
+            if predicate in _DEFINES:
+                spoken.add(value.value)
+            elif predicate in _ABOVE and isinstance(triple.subject, NamedNode):
+                above.setdefault(triple.subject.value, set()).add(value.value)
+                if predicate == _OWL + "equivalentProperty":
+                    above.setdefault(value.value, set()).add(triple.subject.value)
+        return frozenset(v.term for v in READ if _closed(v.term, above) & spoken)
 
     def _rule(self, rule: Rule) -> RuleInfo:
         label = rule.label
@@ -152,6 +181,15 @@ class _Preparation:
         if triple.predicate.value == _FIRST:
             return self._moved.get(triple.subject, triple.object)
         return triple.object
+
+
+def _closed(name: str, above: Mapping[str, set[str]]) -> set[str]:
+    found, todo = {name}, [name]
+    while todo:
+        more = above.get(todo.pop(), set()) - found
+        found |= more
+        todo += more
+    return found
 
 
 def _in_join_order(atoms: Iterable[Atom]) -> list[Atom]:

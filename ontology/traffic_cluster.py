@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from ontology.vocabulary import TRAFFIC_CLASSES
+from ontology.taxonomy import TRAFFIC_CLASSES
 
 MAX_CLUSTER_NAME: Final = 80
 

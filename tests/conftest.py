@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 import agents  # noqa: F401
+from ontology.taxonomy import put_in_force
 
 HERE = Path(__file__).parent
 
@@ -123,6 +124,13 @@ def tmp_path(tmp_path: Path) -> Path:
     """As pytest's, but not for its owner alone: agents that root starts are other users."""
     tmp_path.chmod(0o755)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _installed_classes() -> Iterator[None]:
+    """Agents put other classes in force for their whole process."""
+    yield
+    put_in_force(None)
 
 
 @pytest.fixture(autouse=True)

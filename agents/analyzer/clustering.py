@@ -14,6 +14,7 @@ its *radius* the distance beyond which at most one in a thousand connections of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ from agents.analyzer.features import FEATURES, FEATURES_HASH
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.live_encoding import LIVE
 from agents.analyzer.model_file import Arrays, ModelError, read_model, write_model
-from ontology.vocabulary import ATTACK_CLASSES, TRAFFIC_CLASSES, superclasses
-from ontology.vocabulary import NORMAL as NORMAL
+from ontology.taxonomy import ATTACK_CLASSES, TRAFFIC_CLASSES, superclasses
+from ontology.taxonomy import NORMAL as NORMAL
 
 MODEL_VERSION = 2
 SEED = 20260101
@@ -42,12 +43,25 @@ and with one share of 27 web, mail and files lie in clusters named after attacks
 _HYBRID = "hybrid_"
 
 _FAMILIES = frozenset({"Scan", "BruteForce", "Flood", "Exploit", "Spoofing"})
-FAMILY: dict[str, str] = {
-    name: above
-    for name in sorted(ATTACK_CLASSES)
-    for above in superclasses(name)
-    if above in _FAMILIES
-}
+
+
+class _Family(Mapping[str, str]):
+    def __getitem__(self, name: str) -> str:
+        found = next((above for above in superclasses(name) if above in _FAMILIES), None)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (
+            name for name in sorted(ATTACK_CLASSES) if not _FAMILIES.isdisjoint(superclasses(name))
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+FAMILY: Mapping[str, str] = _Family()
 """Attack class to its family (superclass in ``ontoidps.owl``), within which clusters may err."""
 
 
@@ -137,6 +151,10 @@ class ClusterModel:
             ]
         )
         return float((histogram * self.purity * sign).sum() / total)
+
+    def name_of(self, cluster: int) -> str:
+        """What it is called; its class if it has no name."""
+        return (self.names[cluster] if self.names else "") or self.labels[cluster]
 
     def describe(self, cluster: int, distance: float) -> str:
         """E.g. ``cluster 7 (SynScan, purity 0.98), distance 0.41 of radius 0.90``; a name that the

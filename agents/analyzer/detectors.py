@@ -27,6 +27,7 @@ from agents.analyzer.reflections import Reflections
 from agents.analyzer.scans import PortScans, Sweeps
 from agents.analyzer.scattered_floods import ScatteredFloods
 from agents.analyzer.sequence_prediction import SequencePrediction
+from agents.analyzer.service_misuse import ServiceMisuse
 from agents.analyzer.slow_scans import SlowScans
 from ontology.records import Address, Alert
 
@@ -117,6 +118,11 @@ def open_services(options: DetectorOptions) -> Detector:
     return OpenServices(options.honeypots)
 
 
+def service_misuse(options: DetectorOptions) -> Detector:
+    """Telephone servers, controllers and shares, told what only attackers tell them."""
+    return ServiceMisuse(options.honeypots)
+
+
 def novelty(_: DetectorOptions) -> Detector:
     """What is far from all clusters."""
     return Novelty()
@@ -134,6 +140,7 @@ BUILT_IN: dict[str, Callable[[DetectorOptions], Detector]] = {
     "reflections": reflections,
     "web-attacks": web_attacks,
     "open-services": open_services,
+    "service-misuse": service_misuse,
     "honeypot-contacts": honeypot_contacts,
     "icmp-tunnels": icmp_tunnels,
     "outgoing": outgoing,

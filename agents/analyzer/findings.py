@@ -210,6 +210,7 @@ class Reporter:
         # The network's verdict takes a millisecond: nothing for one of a crowd.
         asked = verified or not self.crowds.full(claim.classification, self.now_us)
         confidence, words = self._weigh(finding, claim, asked=asked)
+        cluster = None if finding.histogram is None else int(finding.histogram.argmax())
         return Alert(
             id=uuid.uuid5(_NAMESPACE, identity).urn,
             classification=claim.classification,
@@ -229,6 +230,9 @@ class Reporter:
             sensor=self.sensor,
             analyzer=self._analyzer,
             explanation=f"{claim.explanation}; {words}",
+            cluster_number=cluster,
+            cluster_name=None if cluster is None else self.model.name_of(cluster),
+            cluster_distance=None if cluster is None else round(finding.nearest[cluster], 3),
         )
 
     def crowd(self, claim: Claim, view: View, rows: NDArray[np.int64]) -> None:

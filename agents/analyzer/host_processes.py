@@ -16,9 +16,9 @@ from typing import Final
 from cachetools import LRUCache
 
 from agents.analyzer.findings import SECOND
-from ontology.host_event import MAX_EVENTS_OF_ALERT, HostEvent
+from ontology.host_event import MAX_EVENTS_OF_ALERT, HostEvent, account_names
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.taxonomy import superclasses
 
 MAX_HOSTS: Final = 256
 MAX_CONNECTIONS: Final = 2_000
@@ -138,6 +138,7 @@ class HostProcesses:
             alert,
             explanation=f"{alert.explanation}; opened by {words}",
             host_events=tuple(sorted({*alert.host_events, *ids})[:MAX_EVENTS_OF_ALERT]),
+            users=account_names((*alert.users, *(e.login_name or e.user_name for e in behind))),
         )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from ontology.host_event import MAX_EVENTS_OF_ALERT, HostEvent
+from ontology.host_event import MAX_EVENTS_OF_ALERT, HostEvent, account_names
 from ontology.records import Address, Alert
 
 MAX_SESSIONS: Final = 1_024
@@ -101,6 +101,7 @@ class Installations:
                 "own records, which whoever has taken it can forge"
             ),
             host_events=tuple(sorted(events)[:MAX_EVENTS_OF_ALERT]),
+            users=account_names([event.login_name or event.user_name]),
         )
 
 

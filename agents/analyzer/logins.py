@@ -18,6 +18,8 @@ REFUSALS = 5
 """fail2ban's default ``maxretry``."""
 HTTP_REFUSALS = 20
 """Browsers collect a 401 for every first request of a protected page (RFC 9110 section 11.6.1)."""
+SIP_REFUSALS = 30
+"""A telephone with a wrong password tries again every 30 s at most (RFC 5626, section 4.5)."""
 FORM_LOGINS = 30
 """Passwords sent in HTML forms, whose refusal is a page like any other. A person sends a few; an
 office behind one address may come near, hence a low confidence at the threshold."""
@@ -56,8 +58,11 @@ SERVICES: dict[int, str] = {
     5432: "DatabaseBruteForce",
     6379: "DatabaseBruteForce",
     3389: "RdpBruteForce",
+    5060: "SipBruteForce",
+    5080: "SipBruteForce",
 }
 """Responder port to class; another port with cleartext refusals is HTTP, or SSH by its banner."""
+_NEEDED = {"HttpBruteForce": HTTP_REFUSALS, "SipBruteForce": SIP_REFUSALS}
 _BY_SESSION = ("SshBruteForce", "TelnetBruteForce", "RdpBruteForce")
 _OPEN = STATE["S1"]
 _FORM_LOGIN = np.uint32(1 << INDICATORS.index("FormLogin"))
@@ -109,7 +114,7 @@ class Logins:
         kinds = services(view)
         names, kind = np.unique(kinds, return_inverse=True)
         kind = kind.reshape(-1)
-        cleartext = view.tcp & (
+        cleartext = (view.tcp | (view.udp & (kinds == "SipBruteForce"))) & (
             (view.rows["failed_logins"] > 0) | (view.rows["login_attempts"] > 0)
         )
         alerts = []
@@ -152,7 +157,7 @@ class Logins:
         if kind == "HttpBruteForce" and not guesses.refused:
             return self._forms(view, reporter, rows, guesses)
         recent = guesses.in_window(REFUSAL_WINDOW_US)
-        needed = HTTP_REFUSALS if kind == "HttpBruteForce" else REFUSALS
+        needed = _NEEDED.get(kind, REFUSALS)
         if recent < needed or not guesses.finding.due(kind):
             return []
         port = int(view.rows["dst_port"][rows[-1]])
@@ -163,7 +168,7 @@ class Logins:
                 f"{guesses.finding.count} connections to port {port} in {seconds(guesses.finding)}"
             ),
             confidence=0.7 + 0.2 * min((recent - needed) / (4 * needed), 1.0),
-            protocol=TCP,
+            protocol=int(view.rows["protocol"][rows[-1]]),
             target_port=port,
         )
         return [reporter.alert(guesses.finding, claim)]

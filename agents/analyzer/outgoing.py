@@ -18,7 +18,7 @@ from agents.analyzer.features import ARP, UDP
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, listed, seconds
 from ontology.addresses import packed
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.taxonomy import superclasses
 
 IDLE_US = 600 * SECOND
 MAX_HOSTS = 4096
@@ -30,6 +30,7 @@ _CLASSES = {
     "DenialOfService": "OutgoingFlood",
     "BruteForce": "OutgoingBruteForce",
     "Exploit": "OutgoingExploit",
+    "MalwareInstallation": "OutgoingExploit",
     "Spoofing": "OutgoingAttack",
 }
 """By the class that `superclasses` names, or the class itself. A visit to a honeypot stays what it

@@ -35,6 +35,8 @@ from agents.base.state_folder import locked
 from agents.base.storage import LOOK_EVERY_S
 from agents.base.tasks import Tasks
 from agents.clock import now_us
+from agents.knowledge.following import ontology_agent_of
+from agents.knowledge.words import READERS, Words
 from agents.messages.acl import AclMessage
 from agents.trust.identity import load_identity
 from ontology.records import AgentDescription, Record, Role
@@ -78,6 +80,7 @@ class BaseAgent(Speaker, Generic[Running]):
         self._at_end = contextlib.AsyncExitStack()
         self._conversations = Conversations()
         self._registration = Registration(context, self.describe)
+        self._words = Words(context.state_dir, ontology_agent_of(context.settings, context.node))
         self._exchange: Exchange
         self.taken: Any = None
         """What `take` gave, in a process of our own; None elsewhere."""
@@ -178,9 +181,8 @@ class BaseAgent(Speaker, Generic[Running]):
 
     @property
     def ontology_version(self) -> str:
-        """Of the words that this agent was built with; of the rules in force, for those who reason
-        with them."""
-        return ONTOLOGY_VERSION
+        """Of the ontology in force here; of the installed one until any was sent."""
+        return self._words.version or ONTOLOGY_VERSION
 
     def renew_soon(self) -> None:
         """Tell the supervisor of a change in our directory entry without waiting for its turn."""
@@ -228,6 +230,8 @@ class BaseAgent(Speaker, Generic[Running]):
         identity = load_identity(self.settings, self.role, self.node)
         state = self.context.state_dir
         with locked(state, self.jid, self.conditions):
+            if self.role in READERS:
+                await asyncio.to_thread(self._words.restore)
             mail = await asyncio.to_thread(open_mail, state / "mail.sqlite3", self.conditions)
             self.keeps(mail.look, name="mail")
             log = MessageLog(
@@ -303,6 +307,11 @@ class BaseAgent(Speaker, Generic[Running]):
 
     async def _handle(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         """What somebody here waits for goes to them, everything else to the role."""
+        if self._words.concerns(records):
+            if await asyncio.to_thread(self._words.take, message.sender, records):
+                self.counters["words_taken"] += 1
+                self.renew_soon()
+            return
         if not (self._registration.take(message) or self._conversations.take(message, records)):
             await self.on_message(message, records)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.protected import Protected
 from agents.commands.blocks import address_argument
-from agents.commands.replay import one_line, printable, shown
+from agents.commands.output import one_line, printable, shown
+from agents.sensor.inputs.table_places import table_fault
 from agents.sensor.signatures.rule_files import check_variable, load_rules
 from agents.settings.honeynet import Node, Settings, SettingsError, read_settings
 from agents.settings.sense import doubts
@@ -20,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--node",
         metavar="NAME",
-        help="this host is NAME: its rule files must be here (without it, files that are "
-        "missing here are a warning: another host may have them), and --address asks its kernel",
+        help="this host is NAME: its rule files and tables must be here (without it, files that "
+        "are missing here are a warning: another host may have them), and --address asks its "
+        "kernel",
     )
     parser.add_argument(
         "--address",
@@ -44,6 +46,28 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.node is not None:
         settings.node_named(arguments.node)
     found, warnings = [], []
+    faults: list[str] = []
+    for node in settings.node:
+        for path in (entry.table for entry in node.inputs):
+            if path is None:
+                continue
+            try:
+                fault = table_fault(path)
+            except FileNotFoundError:
+                missing_here = f"node {node.name}: {shown(path)}: not on this host"
+                if node.name == arguments.node:
+                    faults.append(missing_here)
+                else:
+                    warnings.append(f"{missing_here}; the table was not checked")
+                continue
+            except (OSError, ValueError) as e:
+                fault = f"{shown(path)}: {e}"
+            if fault:
+                faults.append(f"node {node.name}: {fault}")
+    if faults:
+        for line in faults:
+            print(f"ontoidps check: {one_line(line)}", file=sys.stderr)
+        return 1
     for node in settings.node:
         if not node.signatures:
             continue

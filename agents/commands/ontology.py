@@ -1,4 +1,5 @@
-"""``ontoidps ontology check|clusters|document|import-signatures|show``: knowledge in and out."""
+"""``ontoidps ontology check|clusters|document|import-signatures|show|terms``: knowledge in and
+out."""
 
 from __future__ import annotations
 
@@ -11,15 +12,17 @@ from pyoxigraph import Literal, NamedNode, parse
 
 from agents.analyzer.core import SHIPPED_MODEL, load_model
 from agents.analyzer.labelled_cases import CASES
-from agents.commands import ontology_check, ontology_knowledge
+from agents.commands import ontology_check, ontology_export, ontology_knowledge, ontology_run
 from agents.commands.replay import printable
 from agents.commands.train import clusters_file_of, write_clusters_file
 from datasets.recipe.traffic import SAMPLES
 from ontology.authoring.documentation import document
 from ontology.authoring.figures import class_tree, rule_graph
+from ontology.authoring.window_table import window_table
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
 from ontology.swrl import read_rules
-from ontology.vocabulary import IDPS, PARENTS
+from ontology.taxonomy import installed
+from ontology.vocabulary import IDPS
 from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 from rules.signatures.individuals import FORMATS, write_signatures
 from rules.signatures.parse import SignatureSet, load_signatures
@@ -46,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     ontology_check.add_arguments(words)
     ontology_knowledge.add_arguments(words)
+    ontology_run.add_arguments(words)
+    ontology_export.add_arguments(words)
     documenter = words.add_parser(
         "document", help="the ontology's METHONTOLOGY documents, as Markdown"
     )
@@ -71,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     maker.add_argument("--out", type=Path, metavar="FILE", help="default: next to the model")
     maker.add_argument("--cases", type=int, default=CASES, help=f"at most; default: {CASES}")
+    words.add_parser("terms", help="what rules can ask for, because windows hold it, as Markdown")
     shower = words.add_parser("show", help="count what files hold")
     shower.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="default: the ontology and its rules"
@@ -84,6 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
         return ontology_check.run(arguments)
     if arguments.word in ontology_knowledge.WORDS:
         return ontology_knowledge.run(arguments)
+    if arguments.word == "export":
+        return ontology_export.run(arguments)
+    if arguments.word == "run":
+        return ontology_run.run(arguments)
     if arguments.word == "document":
         page = ontology_page()
         if arguments.out is None:
@@ -93,6 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.figures is not None:
             for name, svg in ontology_figures().items():
                 (arguments.figures / name).write_text(svg, encoding="utf-8")
+        return 0
+    if arguments.word == "terms":
+        print(window_table(read_owl_file(ontology_path())), end="")
         return 0
     if arguments.word == "show":
         for path in arguments.files or (ontology_path(), *rule_paths()):
@@ -122,8 +135,9 @@ def ontology_page() -> str:
 def ontology_figures() -> dict[str, str]:
     """File name → SVG of the pictures in ``docs/figures`` that show the ontology."""
     below: dict[str, list[str]] = {}
-    for name, parent in PARENTS.items():
-        below.setdefault(parent, []).append(name)
+    for name, parents in installed().parents.items():
+        for parent in parents:
+            below.setdefault(parent, []).append(name)
     rules = {
         rule.label: rule
         for path in rule_paths()

@@ -27,7 +27,9 @@ def add_arguments(words: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="checked together with the shipped files, in place of the one of the same IRI",
     )
     checker.add_argument(
-        "--quick", action="store_true", help="without Java: no profile, no consistency"
+        "--quick",
+        action="store_true",
+        help="without Java: no profile, no consistency, no rule tried",
     )
     checker.add_argument("--json", action="store_true", help="one JSON object a finding")
 
@@ -35,7 +37,9 @@ def add_arguments(words: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """0 without errors; warnings are printed, but are none."""
     paths = together(arguments.files)
-    problems = check_files(paths, required=TERMS, logic=not arguments.quick)
+    # All rules of what is installed, the new ones of what is given.
+    before = _shipped() if arguments.files else ()
+    problems = check_files(paths, required=TERMS, logic=not arguments.quick, before=before)
     for problem in problems:
         _print(problem, as_json=arguments.json)
     errors = sum(problem.level == "error" for problem in problems)
@@ -47,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def together(given: Sequence[Path]) -> list[Path]:
     """The shipped files, each replaced by the given one of its IRI, and what else is given."""
-    known = (ontology_path(), *rule_paths(), paper_rules_path())
-    shipped = {read_owl_file(path).iri: path for path in known}
+    shipped = {read_owl_file(path).iri: path for path in _shipped()}
     added = []
     for path in given:
         try:
@@ -60,6 +63,10 @@ def together(given: Sequence[Path]) -> list[Path]:
         else:
             added.append(path)
     return [*shipped.values(), *added]
+
+
+def _shipped() -> tuple[Path, ...]:
+    return (ontology_path(), *rule_paths(), paper_rules_path())
 
 
 def _print(problem: Problem, *, as_json: bool) -> None:

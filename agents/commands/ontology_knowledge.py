@@ -106,7 +106,9 @@ def ask_files(sparql: str) -> dict[str, Any]:
         try:
             with KnowledgeBase(knowledge_paths()) as knowledge:
                 archive.set_ontology(knowledge.ntriples(), knowledge.version)
-                archive.set_graph(SERVICE_IRI, describe(knowledge_paths(), knowledge.version))
+                rules = knowledge.rules()
+                said = describe(knowledge_paths(), knowledge.version, rules)
+                archive.set_graph(SERVICE_IRI, said)
             archive.set_clusters(read_clusters(clusters_path()).triples)
             results, truncated = QueryRunner(archive, Path(folder)).run(sparql)
         finally:
@@ -118,6 +120,9 @@ def ask_files(sparql: str) -> dict[str, Any]:
 def _table(found: dict[str, Any]) -> None:
     if found.get("boolean") is not None:
         print("true" if found["boolean"] else "false")
+        return
+    if found.get("graph") is not None:
+        print("\n".join(map(printable, found["graph"].splitlines())))
         return
     names = found["head"]["vars"]
     rows = [

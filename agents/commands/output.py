@@ -27,3 +27,18 @@ def check_writable(*paths: Path | None) -> None:
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 alert``, ``2 alerts``; ``many``: where an s won't do."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def printable(text: object) -> str:
+    """File names and evidence come from strangers: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+
+
+def shown(path: Path) -> str:
+    """A file's name on one line: a line break in it must not look like a line of ours."""
+    return one_line(path)
+
+
+def one_line(text: object) -> str:
+    """`printable`, with line breaks shown as well."""
+    return printable(text).replace("\n", "\\n")

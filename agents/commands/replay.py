@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
 from agents.analyzer.core import load_model
+from agents.commands.output import one_line as one_line
 from agents.commands.output import plural
+from agents.commands.output import printable as printable
+from agents.commands.output import shown as shown
+from agents.commands.replay_shown import show_record, summary
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.knowledge.load import find_joins, load_theory, paper_rules
-from agents.offline.replay import Replay, Totals
+from agents.offline.evidence_folder import MAX_FILES, EvidenceFolder
+from agents.offline.replay import Replay
+from agents.offline.window_record import WindowRecord
 from agents.sensor.inputs.events import Options, Parser
 from agents.sensor.inputs.registry import known_inputs, make_parser
 from agents.sensor.signatures.alerts import SignatureAlerts
 from agents.sensor.signatures.rule_files import check_variable
 from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy, load_settings
-from ontology.json_objects import iso_time, json_object
+from agents.settings.sense import OF_HOSTS
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.signatures.parse import SignatureSet, load_signatures
 
-OF_HOSTS = ("audit", "wtmp")
-"""Logs in which a host tells of itself; they are read before all else."""
 _REASONS = 8
 _NAMED = 20
 """Rules left out that are named one by one."""
@@ -56,6 +61,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this address is a honeypot (may be repeated)",
     )
     parser.add_argument(
+        "--address",
+        action="append",
+        default=[],
+        type=ip_address,
+        metavar="ADDRESS",
+        help="of logs: the host that wrote it (audit, wtmp, syslog), or the honeypot's real "
+        "address where its log knows a private one; twice if it has one of each family",
+    )
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FOLDER",
+        help="write the packets that alerts of captures rest on, a pcap each, into this new or "
+        "empty folder",
+    )
+    parser.add_argument(
         "--side",
         choices=("outside", "inside"),
         default="inside",
@@ -70,6 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="a mirror or tunnel of our own begins here: what it carries can be verified (default: "
         "a capture that holds nothing else is taken for a mirror's; may be repeated)",
+    )
+    parser.add_argument(
+        "--owl",
+        type=Path,
+        metavar="FILE",
+        help="write what the rules saw, with ontology and rules, as one OWL file for Protégé",
     )
     parser.add_argument(
         "--join",
@@ -110,21 +137,6 @@ def _kind_and_file(text: str) -> tuple[str, Path]:
     return kind, Path(name)
 
 
-def printable(text: object) -> str:
-    """File names and evidence come from strangers: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
-
-
-def shown(path: Path) -> str:
-    """A file's name on one line: a line break in it must not look like a line of ours."""
-    return one_line(path)
-
-
-def one_line(text: object) -> str:
-    """`printable`, with line breaks shown as well."""
-    return printable(text).replace("\n", "\\n")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """0 if every capture could be read to its end."""
     hosts: tuple[HostProfile, ...] = ()
@@ -137,11 +149,14 @@ def run(arguments: argparse.Namespace) -> int:
         for a in arguments.honeypot
     )
     pots = frozenset(host.address for host in hosts if "Honeypot" in host.roles)
+    if len({address.version for address in arguments.address}) < len(arguments.address):
+        raise ValueError("--address: one of each family, not two of one")
     sources: list[tuple[Path, Parser | None]] = [(path, None) for path in arguments.capture]
     for kind, path in arguments.input:
         table = Path(kind) if kind.endswith(".toml") else None
         own = _only(pots) if kind in OF_HOSTS else ()
-        options = Options(honeypots=pots, own=own, table=table)
+        address = tuple(arguments.address) or None
+        options = Options(honeypots=pots, own=own, table=table, address=address)
         sources.append((path, make_parser("table" if table else kind, options)))
     # What a host recorded explains what captures show: it has to be known by then.
     sources.sort(key=lambda source: source[1] is None or source[1].kind not in OF_HOSTS)
@@ -152,18 +167,24 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{shown(path)}: no such file")
         if not path.is_file():
             raise ValueError(f"{shown(path)}: not a regular file")
+    if arguments.owl is not None and len(sources) > 1 and not arguments.join:
+        raise ValueError("--owl wants one capture, or --join")
     signatures = load_signatures(arguments.rules) if arguments.rules else None
     variables = dict(map(_variable, arguments.rule_variable))
+    evidence = None if arguments.evidence is None else EvidenceFolder(arguments.evidence)
     model = load_model()
     matching: SignatureAlerts | None = None
     code = 0
     # It starts with the first alert, if there is one.
     worker = PelletWorker(load_theory(more=paper_rules(policy)))
     ahead = ReasonerThread(worker)
+    record = WindowRecord(ahead.submit)
     try:
         replay = None
         for number, (path, parser) in enumerate(sources, 1):
             if replay is None or not arguments.join:
+                if evidence is not None and number > 1:
+                    evidence.begin()
                 trust = TunnelTrust(
                     arguments.tunnel, guess=not arguments.tunnel, own=[h.address for h in hosts]
                 )
@@ -174,27 +195,43 @@ def run(arguments: argparse.Namespace) -> int:
                         variables=variables,
                         midstream=arguments.midstream,
                         tunnels=trust,
+                        evidence=None if evidence is None else evidence.matched,
                     )
                     if number == 1:
                         _say(signatures, matching)
                 replay = Replay(
                     model,
                     worker,
-                    submit=ahead.submit,
+                    submit=ahead.submit if arguments.owl is None else record.submit,
                     hosts=hosts,
                     policy=policy,
                     signatures=matching,
                     joins=find_joins(worker.theory),
+                    reads=worker.theory.reads,
                     outside=arguments.side == "outside",
                     tunnels=trust,
+                    evidence=evidence,
                 )
             last = not arguments.join or number == len(sources)
-            code |= _one(replay, path, parser, last=last, as_json=arguments.json)
+            show = partial(show_record, path=path, as_json=arguments.json, evidence=evidence)
+            code |= _one(replay, path, parser, show, last=last, as_json=arguments.json)
             if matching is not None and last:
                 _say_midstream(matching, path)
+        if arguments.owl is not None:
+            count = record.write(arguments.owl, policy, f"replay of {shown(sources[0][0])[:200]}")
+            said = f"{plural(count, 'alert')} to {shown(arguments.owl)}"
+            print(f"ontoidps replay: {said}", file=sys.stderr)
     finally:
         worker.close()
         ahead.close()
+        if evidence is not None:
+            evidence.close()
+            if evidence.left_out:
+                print(
+                    f"ontoidps replay: {shown(arguments.evidence)}: {MAX_FILES} files are enough: "
+                    f"the packets of {plural(evidence.left_out, 'alert')} were left out",
+                    file=sys.stderr,
+                )
     return code
 
 
@@ -267,14 +304,22 @@ def _say_midstream(matching: SignatureAlerts, path: Path) -> None:
         )
 
 
-def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_json: bool) -> int:
+def _one(
+    replay: Replay,
+    path: Path,
+    parser: Parser | None,
+    show: Callable[[Alert | Incident | Decision], None],
+    *,
+    last: bool,
+    as_json: bool,
+) -> int:
     code = 0
     if not as_json:
         print(shown(path))
     lines, refused = replay.totals.lines, replay.totals.refused
     try:
         for record in replay.capture(path) if parser is None else replay.log(path, parser):
-            _show(record, path, as_json=as_json)
+            show(record)
     except ValueError as e:
         # What could be read counts; the rest is said once, and the next capture gets its turn.
         print(f"ontoidps replay: {printable(e)}", file=sys.stderr)
@@ -297,9 +342,9 @@ def _one(replay: Replay, path: Path, parser: Parser | None, *, last: bool, as_js
         code = 1
     if last:
         for record in replay.finish():
-            _show(record, path, as_json=as_json)
+            show(record)
         if not as_json:
-            print(_summary(replay.totals) + "\n")
+            print(summary(replay.totals) + "\n")
         if parser is None:
             code |= _unread(replay, path)
         if replay.totals.one_sided:
@@ -337,48 +382,3 @@ def _unread(replay: Replay, path: Path) -> int:
             file=sys.stderr,
         )
     return int(nothing)
-
-
-def _show(record: Alert | Incident | Decision, path: Path, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(json_object(record) | {"capture": str(path)}), flush=True)
-        return
-    if isinstance(record, Alert):
-        if record.stage == "senior":
-            return  # its originals were shown, and the incident's explanation has it again
-        head = (
-            f"  alert     {iso_time(record.end_us)}  {record.classification}  "
-            f"{record.source or 'many sources'} -> {record.target or 'many hosts'}  "
-            f"confidence {record.confidence:.2f}"
-        )
-        lines = record.explanation.splitlines()
-    elif isinstance(record, Incident):
-        targets = ", ".join(map(str, record.targets[:4])) + (" …" if record.targets[4:] else "")
-        head = (
-            f"  incident  {iso_time(record.end_us)}  {record.classification}  "
-            f"{record.source or 'many sources'} -> {targets or 'many hosts'}  "
-            f"severity {record.severity:.2f}"
-        )
-        lines = record.explanation.splitlines()
-    else:
-        head = (
-            f"  decision  {iso_time(record.decided_us)}  {record.action} {record.source} "
-            f"for {record.duration_s} s"
-        )
-        # The derivation stands with the incident, just above.
-        lines = record.reason.splitlines()[-1:]
-    print(head)
-    for line in lines:
-        print(f"            {printable(line)}")
-
-
-def _summary(totals: Totals) -> str:
-    malformed = f", {totals.malformed} malformed" if totals.malformed else ""
-    malformed += f", {totals.forged} forged" if totals.forged else ""
-    malformed += f", {totals.out_of_window} out of window" if totals.out_of_window else ""
-    lines = f"{plural(totals.lines, 'line')} ({totals.refused} refused), " if totals.lines else ""
-    return (
-        f"  {lines}{plural(totals.packets, 'packet')}{malformed}, "
-        f"{plural(totals.connections, 'connection')}: {plural(totals.alerts, 'alert')}, "
-        f"{plural(totals.incidents, 'incident')}, {plural(totals.decisions, 'decision')}"
-    )

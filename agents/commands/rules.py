@@ -1,4 +1,4 @@
-"""``ontoidps rules list|compile|explain``: correlation rules, attack models, reaction rules."""
+"""``ontoidps rules WORD``: rules, attack models, reaction rules; shown, switched, compiled."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from agents.commands import rules_switch, rules_text
 from agents.commands.replay import printable
+from agents.commands.rules_explain import explain_rule
+from agents.commands.rules_switch import files_in_force
 from agents.settings.honeynet import Policy, load_settings
-from ontology.knowledge_base import KnowledgeBase, RuleInfo, ontology_path
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.knowledge_base import KnowledgeBase, RuleInfo
+from ontology.taxonomy import ATTACK_CLASSES
 from rules.reactions.policy_tables import ANY, ReactionRule
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.attack_models import Model
 from rules.scenarios.compile import Compiled
 from rules.scenarios.compiled_files import compile_folder, differing, write_files
-from rules.shipped_files import paper_rules_path, rule_paths, shipped_models
+from rules.shipped_files import PAPER_FILE, rule_paths, shipped_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lister.add_argument("--models", action="store_true", help="the attack models")
     lister.add_argument("--json", action="store_true", help="one JSON object a line")
     _add_settings(lister)
+    rules_switch.add_arguments(words)
+    rules_text.add_arguments(words)
     compiler = words.add_parser(
         "compile", help="attack models and policy tables to rules, samples and drawings"
     )
@@ -63,7 +68,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--settings",
         type=Path,
         metavar="FILE",
-        help="honeynet.toml: whether the paper's rules are in force there; default: they are not",
+        help="honeynet.toml: what is in force there, if its ontology agent is on this host; "
+        "default: the installed files",
     )
 
 
@@ -73,6 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(arguments)
     if arguments.word == "compile":
         return _compile(arguments)
+    if arguments.word in rules_switch.WORDS:
+        return rules_switch.run(arguments)
+    if arguments.word in rules_text.WORDS:
+        return rules_text.run(arguments)
     return _explain(arguments)
 
 
@@ -82,8 +92,8 @@ def _list(arguments: argparse.Namespace) -> int:
     elif arguments.models:
         _print((_model(model) for model in shipped_models().models.models), arguments.json)
     else:
-        policy = _policy(arguments)
-        _print((_rule(rule, policy) for rule in _rules()), arguments.json)
+        rules, policy = _rules(arguments)
+        _print((_rule(rule, policy) for rule in rules), arguments.json)
     return 0
 
 
@@ -98,7 +108,7 @@ def _print(rows: Iterable[dict[str, object]], as_json: bool) -> None:
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return "; ".join(map(str, value))
     return str(value)
 
 
@@ -144,15 +154,9 @@ def _compile(arguments: argparse.Namespace) -> int:
     return 1 if arguments.check and changed else 0
 
 
-def _policy(arguments: argparse.Namespace) -> Policy:
-    """Raises: SettingsError"""
-    return Policy() if arguments.settings is None else load_settings(arguments.settings).policy
-
-
 def _explain(arguments: argparse.Namespace) -> int:
     words: list[str] = arguments.words
     as_json: bool = arguments.json
-    policy = _policy(arguments)
     compiled, reactions = shipped_models(), shipped_reactions()
     if len(words) == 3:
         _tell(_chosen(words, reactions), as_json)
@@ -162,9 +166,12 @@ def _explain(arguments: argparse.Namespace) -> int:
             f"explain takes one name, or three words ATTACK SERVICE ASSET; got {len(words)} words"
         )
     name = words[0]
-    for rule in _rules():
+    rules, policy = _rules(arguments)
+    for rule in rules:
         if rule.label == name:
-            _tell(_rule(rule, policy) | {"text": rule.text, "file": rule.path.name}, as_json)
+            told = explain_rule(name, _paths(arguments), policy.minimum_severity)
+            where = {"text": rule.text, "file": rule.path.name}
+            _tell(_rule(rule, policy) | told | where, as_json)
             return 0
     for model in compiled.models.models:
         if model.name == name:
@@ -199,16 +206,22 @@ def _tell(row: dict[str, object], as_json: bool) -> None:
             print(printable(f"{key + ':':<12} {_shown(value)}"))
 
 
-def _rules() -> tuple[RuleInfo, ...]:
-    with KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base:
-        return base.rules()
+def _rules(arguments: argparse.Namespace) -> tuple[tuple[RuleInfo, ...], Policy]:
+    """Raises: SettingsError"""
+    settings = None if arguments.settings is None else load_settings(arguments.settings)
+    with KnowledgeBase(files_in_force(settings)) as base:
+        return base.rules(), Policy() if settings is None else settings.policy
+
+
+def _paths(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    return files_in_force(None if arguments.settings is None else load_settings(arguments.settings))
 
 
 def _rule(rule: RuleInfo, policy: Policy) -> dict[str, object]:
     state = "in force"
     if not rule.enabled:
         state = "switched off"
-    elif rule.path == paper_rules_path() and not policy.paper_rules:
+    elif rule.path.name == PAPER_FILE and not policy.paper_rules:
         state = "not in force: policy.paper_rules is false"
     return {"rule": rule.label, "state": state, "meaning": rule.comment}
 
@@ -222,6 +235,9 @@ def _model(model: Model) -> dict[str, object]:
         "gives": [str(condition) for condition in model.post],
         "alerts": list(model.evidence),
         "scenarios": list(model.scenarios),
+        "ports": list(model.ports),
+        "cves": list(model.cves),
+        "attack": [*model.tactics, *model.techniques],
         "d3fend": list(model.d3fend),
     }
 

@@ -10,12 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.console.access import Operator, Viewer, gate_of
 from agents.console.api import Reason
 from agents.console.views import ClustersView, ClusterView
+from ontology.taxonomy import ATTACK_CLASSES, NORMAL
 from ontology.traffic_cluster import MAX_CLUSTER_NAME
-from ontology.vocabulary import NORMAL, TRAFFIC_CLASSES
 
 router = APIRouter(prefix="/api/v1")
-
-_CLASSES = (NORMAL, *sorted(TRAFFIC_CLASSES - {NORMAL}))
 
 
 class Rename(BaseModel):
@@ -33,7 +31,8 @@ class Rename(BaseModel):
 @router.get("/clusters")
 async def list_clusters(request: Request, _: Viewer) -> ClustersView:
     """The analyzers' clusters with their names, and the classes that there are."""
-    return ClustersView(clusters=tuple(gate_of(request).console.clusters.all()), classes=_CLASSES)
+    clusters = tuple(gate_of(request).console.clusters.all())
+    return ClustersView(clusters=clusters, classes=(NORMAL, *sorted(ATTACK_CLASSES)))
 
 
 @router.post("/clusters/{number}")

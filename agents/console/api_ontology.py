@@ -1,15 +1,16 @@
-"""REST ``/api/v1/ontology``: questions to the ontology agent, facts to assert and retract."""
+"""REST ``/api/v1/ontology``: questions, facts to assert and retract, rules to switch."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.console.access import Operator, Writer, gate_of
+from agents.console.access import Operator, Viewer, Writer, gate_of
 from agents.console.api import Reason
-from agents.console.views import View
+from agents.console.views import RuleView, View
+from ontology.records import OntologyActionName
 
 router = APIRouter(prefix="/api/v1/ontology")
 
@@ -20,7 +21,7 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sparql: str = Field(min_length=1, max_length=10_000)
-    """SELECT or ASK."""
+    """SELECT, ASK, CONSTRUCT or DESCRIBE."""
 
 
 class Results(View):
@@ -31,6 +32,8 @@ class Results(View):
     """The answer to ASK."""
     results: dict[str, Any] | None = None
     """``bindings``: the rows of SELECT."""
+    graph: str | None = None
+    """What CONSTRUCT and DESCRIBE give, as N-Triples."""
     truncated: bool
     """There are more rows than an answer may hold."""
 
@@ -50,7 +53,22 @@ class FactsView(View):
     """What is in force after it."""
 
     detail: str
-    """Version and number of all asserted facts."""
+    """Its version, and how many facts are asserted if they were changed."""
+
+
+class RulesView(View):
+    """All rules, by label."""
+
+    rules: tuple[RuleView, ...]
+
+
+class RuleSwitch(BaseModel):
+    """A rule on or off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool
+    reason: Reason
 
 
 @router.post("/query")
@@ -61,6 +79,7 @@ async def query_ontology(request: Request, _: Writer, body: Question) -> Results
         head=results.get("head", {}),
         boolean=results.get("boolean"),
         results=results.get("results"),
+        graph=results.get("graph"),
         truncated=truncated,
     )
 
@@ -70,5 +89,26 @@ async def change_facts(request: Request, caller: Operator, body: Facts) -> Facts
     """Assert facts, or retract asserted ones; 200: checked by Pellet, on disk and in force."""
     detail = await gate_of(request).console.knowledge.change(
         body.action, body.fragment, body.reason, caller.user
+    )
+    return FactsView(detail=detail)
+
+
+@router.get("/rules")
+async def list_rules(request: Request, _: Viewer) -> RulesView:
+    """Every rule, on or off, with its meaning and the file it stands in."""
+    return RulesView(rules=tuple(await gate_of(request).console.knowledge.rules()))
+
+
+@router.post("/rules/{label:path}")
+async def switch_rule(
+    request: Request,
+    caller: Operator,
+    label: Annotated[str, Path(min_length=1, max_length=200)],
+    body: RuleSwitch,
+) -> FactsView:
+    """Switch a rule on or off, for good; 200: that is checked and in force."""
+    action: OntologyActionName = "enable" if body.enabled else "disable"
+    detail = await gate_of(request).console.knowledge.change(
+        action, label, body.reason, caller.user
     )
     return FactsView(detail=detail)

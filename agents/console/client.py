@@ -167,6 +167,15 @@ class ConsoleClient:
         body = {"action": action, "fragment": fragment, "reason": reason}
         return cast(Json, self._call("POST", "ontology/facts", body=body))
 
+    def rules(self) -> list[Json]:
+        """Every rule, on or off, by label."""
+        return cast(list[Json], cast(Json, self._call("GET", "ontology/rules"))["rules"])
+
+    def switch_rule(self, label: str, *, enabled: bool, reason: str) -> Json:
+        """Switch a rule on or off; ``detail`` says what is in force then."""
+        body = {"enabled": enabled, "reason": reason}
+        return cast(Json, self._call("POST", f"ontology/rules/{quote(label, safe='')}", body=body))
+
     def me(self) -> Json:
         """Honeynet name, the console's clock, policy, gateways."""
         return cast(Json, self._call("GET", "me"))

@@ -1,6 +1,6 @@
-"""Questions to the ontology agent, and facts to assert or retract.
+"""Questions to the ontology agent, facts to assert or retract, rules to switch.
 
-Anybody may ask the ontology agent. Only the supervisor may have facts changed: it is asked in the
+Anybody may ask the ontology agent. Only the supervisor may have that changed: it is asked in the
 operator's name, and writes into the audit trail what became of it.
 """
 
@@ -14,12 +14,22 @@ from uuid import uuid4
 from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.console.action_errors import SILENT, ActionError, kind_of
 from agents.console.asking import Ask
+from agents.console.views import RuleView
 from ontology.oversight import USER_PREFIX
 from ontology.records import Answer, OntologyAction, OntologyActionName, Query, Record
 
 QUERY_LIMIT_S = 30.0
 CHANGE_LIMIT_S = 33.0
 """The supervisor waits 30 s for the ontology agent, where Pellet looks at every assertion."""
+
+
+MAX_RULES = 20
+"""Answers asked for until all rules are there; each holds a hundred and more."""
+_RULES = """SELECT ?label ?comment ?file ?enabled ?by WHERE {
+  ?rule a svc:Rule ; rdfs:label ?label ; svc:inFile ?file ; svc:enabled ?enabled .
+  OPTIONAL { ?rule rdfs:comment ?comment }
+  OPTIONAL { ?rule svc:switchedBy ?by }
+} ORDER BY ?label OFFSET %d"""
 
 
 class Knowledge:
@@ -47,7 +57,13 @@ class Knowledge:
     async def change(
         self, action: OntologyActionName, fragment: str, reason: str, user: str
     ) -> str:
-        """Assert or retract; returns the version in force. Raises: ActionError"""
+        """Assert or retract, enable or disable; returns the version in force.
+
+        Args:
+            fragment: facts in Turtle, or the label of a rule.
+
+        Raises: ActionError
+        """
         wanted = OntologyAction(
             id=uuid4().urn,
             ontology_action=action,
@@ -62,6 +78,29 @@ class Knowledge:
         except (NoAnswer, RuntimeError) as e:
             raise ActionError("supervisor silent", SILENT) from e
         return next((r.detail for r in reply.records if isinstance(r, OntologyAction)), "")
+
+    async def rules(self) -> list[RuleView]:
+        """Every rule that is there, switched on or off, by label. Raises: ActionError"""
+        found: dict[str, RuleView] = {}
+        for _ in range(MAX_RULES):
+            results, truncated = await self.query(_RULES % len(found))
+            rows = results.get("results", {}).get("bindings", [])
+            for row in rows:
+                rule = _rule({name: str(cell["value"]) for name, cell in row.items()})
+                found[rule.label] = rule
+            if not truncated or not rows:
+                break
+        return [found[label] for label in sorted(found)]
+
+
+def _rule(row: dict[str, str]) -> RuleView:
+    return RuleView(
+        label=row.get("label", ""),
+        meaning=row.get("comment", ""),
+        file=row.get("file", ""),
+        enabled=row.get("enabled") == "true",
+        switched_by=row.get("by", ""),
+    )
 
 
 def _results(records: Sequence[Record]) -> tuple[dict[str, Any], bool]:

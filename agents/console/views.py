@@ -134,6 +134,17 @@ class AgentView(View):
     conditions: tuple[ConditionView, ...] = ()
 
 
+class RuleView(View):
+    """A SWRL rule."""
+
+    label: str
+    meaning: str
+    file: str
+    enabled: bool
+    switched_by: str
+    """``user:NAME: reason`` where an operator has switched it; else the file says it."""
+
+
 class ClusterView(View):
     """A cluster of the analyzers' model."""
 

@@ -22,6 +22,7 @@ from agents.correlation.engine import CorrelationEngine
 from agents.correlation.journal import Journal
 from agents.correlation.known_hosts import with_asserted
 from agents.correlation.pipeline import Pipeline
+from agents.correlation.probation import TIMEOUT_S, Probation
 from agents.correlation.reasoner_thread import ReasonerThread
 from agents.correlation.scenarios import ScenarioTracker
 from agents.knowledge.following import ontology_agent_of
@@ -30,6 +31,7 @@ from agents.knowledge.receiver import Arrived, KnowledgeReceiver, Report
 from agents.messages.acl import AclMessage
 from agents.trust.identity import Refused
 from ontology.reasoner.client import PelletWorker
+from ontology.reasoner.inferences import ReasonerError
 from ontology.records import (
     Alert,
     Block,
@@ -48,6 +50,8 @@ SUBSCRIBE_EVERY_S = 60.0
 RETRY_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
 TRIM_EVERY_S = 300.0
+TAKEN_BACK = "rules"
+"""Condition: rules failed in use, those before are in force."""
 COOPERATION = "Cooperation"
 """Topic: decisions with their incident and alerts, for the other correlation agents."""
 
@@ -79,6 +83,9 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             policy=self.settings.policy,
             counters=self.counters,
         )
+        self._probation = Probation(self._doubt)
+        """Of the rules in force, if there are others to go back to."""
+        self._loop: asyncio.AbstractEventLoop
         self._asserted: tuple[int, list[HostProfile]] = (0, [])
         """What was asserted of hosts, and since when."""
         self._protected = Protected.from_settings(self.settings)
@@ -101,6 +108,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         Raises: StoreError; ValueError, OSError if the shipped rules are no good and no others were
             ever announced.
         """
+        self._loop = asyncio.get_running_loop()
         journal = await asyncio.to_thread(
             Journal, self.context.state_dir / "alerts.sqlite3", faults=self.conditions
         )
@@ -123,8 +131,11 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             submit=ahead.submit,
             reactions=rules.playbook.reactions,
             scenarios=ScenarioTracker(rules.playbook.compiled),
+            outcomes=rules.outcomes,
             joins=rules.joins,
+            reads=rules.theory.reads,
             protected=protected,
+            probation=self._probation,
         )
         cooperation = None
         if self._cells and self._is_gateway:
@@ -225,6 +236,9 @@ class CorrelationAgent(BaseAgent[Pipeline]):
         """Of other rules, or of what is asserted of hosts (all of it at each change)."""
         report = self._knowledge.hear(message.sender, message.conversation_id, records)
         if report is not None:
+            if report.performative == "inform":
+                # The ontology agent says as we do; what it took back, it tells.
+                self.conditions.clear(TAKEN_BACK)
             await self._report(report)
         arrived = self._knowledge.arrived()
         if arrived is not None:
@@ -245,9 +259,44 @@ class CorrelationAgent(BaseAgent[Pipeline]):
     async def _take_over(self, arrived: Arrived) -> None:
         """Between two windows, in the thread that reasons about them."""
         take_over = self._knowledge.take_over
+        before = self._knowledge.digest
         report = await self.running.in_thread(lambda: take_over(arrived, self._use_rules))
+        if self._knowledge.digest != before:
+            self.conditions.clear(TAKEN_BACK)
+            self._probation.begin()
         if report is not None:
             await self._report(report)
+
+    def _doubt(self) -> None:
+        """Windows failed in a row. In the engine's thread, which is in the midst of them."""
+        self._loop.call_soon_threadsafe(self.running.before_next, self._try_rules_before)
+
+    def _try_rules_before(self) -> None:
+        """Go back to the rules before, if they have an answer to the windows that failed."""
+        windows, before, now = self._probation.take(), self._knowledge.before, self._knowledge.rules
+        if before is None or now is None or not windows:
+            return
+        rules, worker = before[0], self.running.worker
+        try:
+            worker.set_theory(rules.theory)
+            for window in windows:
+                worker.reason(window, TIMEOUT_S)
+        except ReasonerError as e:
+            logger.warning("windows fail with rules %s as well: %s", rules.version, e)
+            worker.set_theory(now.theory)
+            return
+        self._probation.end()
+        failed = f"version {now.version}"
+        why = f"{len(windows)} windows in a row failed, and passed with {rules.version}"
+        report = self._knowledge.go_back(why)
+        self._use_rules(rules)
+        said = f"{failed} was taken back, {rules.version} is in force again: {why}"
+        logger.error("%s", said)
+        self.conditions.fault(TAKEN_BACK, said)
+        if report is not None:
+            self._loop.call_soon_threadsafe(
+                lambda: self.spawn(self._report(report), name="rules taken back")
+            )
 
     async def _report(self, report: Report) -> None:
         await self.send(
@@ -303,7 +352,8 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             worker.start()  # one that does not run would take any rules unseen
             worker.set_theory(rules.theory)
         # Together with the theory: what can meet follows from its rules.
-        engine.set_rules(rules.playbook.compiled, rules.playbook.reactions, rules.joins)
+        book, reads = rules.playbook, rules.theory.reads
+        engine.set_rules(book.compiled, book.reactions, rules.joins, reads, rules.outcomes)
         logger.info(
             "%d rules, version %s; %d reaction rules",
             len(rules.theory.rules),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ontology.records import Alert
+from ontology.records import Address, Alert
 from rules.scenarios.attack_models import Model
 
 _BASE, _SPAN, _REACHED = 0.6, 0.35, 0.98
@@ -40,10 +41,24 @@ class Case:
     rule: str
     """Label of the rule that joined the latest alert."""
     objectives: tuple[str, ...]
-    """In reach: a step that leads there was seen."""
+    """In reach: a step that leads there was seen, with all that it needs."""
     expected: tuple[Expected, ...]
     share: float
-    """Length of the chain seen, of the longest one that the scenario has."""
+    """Steps seen (a doubtful one is half a step), of those seen, missed and still to come."""
+    possible: tuple[str, ...] = ()
+    """Objectives that are in reach if doubtful and missed steps were taken."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """Name of a step → why it is doubtful."""
+    missed: tuple[str, ...] = ()
+    """Steps that must have been taken, as later ones need them, but were not seen: ``a or b``."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """Of the steps, by name."""
+    victims: frozenset[Address] = frozenset()
+    """Who is attacked or used, by the models."""
+    doubtful: frozenset[str] = frozenset()
+    """Ids of alerts that are evidence of doubtful steps only."""
+    confidence: float | None = None
+    """Mean over the steps of the surest alert of each; None: of the surest alert of all."""
 
     @property
     def ended(self) -> bool:
@@ -67,11 +82,18 @@ class Case:
 
 
 def describe_case(case: Case) -> list[str]:
-    """The case in lines: scenario, steps in order, objectives, what is expected."""
+    """The case in lines: scenario, steps in order, what was missed, objectives, what may come."""
     lines = [f"Scenario {case.label}: {len(case.steps)} steps, {case.share:.0%} of the way."]
     for number, (name, alert) in enumerate(case.steps, 1):
-        lines.append(f"Step {number}: {name}, evidenced by {alert.classification}")
+        line = f"Step {number}: {name}, evidenced by {alert.classification}"
+        model = case.models.get(name)
+        if model is not None and model.techniques:
+            line += f"; ATT&CK {' '.join((*model.tactics, *model.techniques))}"
+        doubt = case.doubts.get(name)
+        lines.append(f"{line}; doubtful: {doubt}" if doubt else line)
+    lines += [f"Not seen: {name}, which a later step needs" for name in case.missed]
     lines += [f"Objective in reach: {name}" for name in case.objectives]
+    lines += [f"Objective perhaps in reach: {name}" for name in case.possible]
     for expected in case.expected:
         if expected.prevented_by:
             lines.append(

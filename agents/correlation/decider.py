@@ -18,8 +18,8 @@ from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import block_reason, case_block_reason, make_decision
 from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
 from agents.settings.honeynet import Policy
-from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
+from ontology.rule_outcomes import Outcome
 from rules.reactions.reaction_rules import Chosen, Reactions
 
 REPEAT_US = 60_000_000
@@ -42,6 +42,8 @@ class Recommendation:
     """The rule that calls for it and the limit that was reached, in a line."""
     first: bool
     """Nothing was recommended of this source before."""
+    block_s: int | None = None
+    """How long by the rule's own word; None: as the reaction rule says."""
 
 
 class Decider:
@@ -99,18 +101,26 @@ class Decider:
             self._said[source] += step_us
 
     def judge_finding(
-        self, finding: Finding, level: float, now_us: int, *, fresh: bool
+        self,
+        finding: Finding,
+        level: float,
+        now_us: int,
+        *,
+        fresh: bool,
+        outcome: Outcome | None = None,
     ) -> tuple[Chosen, Recommendation | None]:
         """The reaction rule of a finding, and the block of its source if that is called for.
 
         Args:
             level: severity of the finding.
             fresh: it holds a conclusion that was not there before.
+            outcome: what the ontology says of the rule; None: nothing.
         """
         chosen = choose_reaction(finding.later, self._hosts, self._reactions)
         source = finding.source
         if (
             not finding.block_candidate
+            or (outcome is not None and not outcome.may_block)
             or source is None
             or level < self._policy.minimum_severity
             or not blocks(chosen)
@@ -120,7 +130,8 @@ class Decider:
             return chosen, None
         why = block_reason(finding, level, self._policy.minimum_severity)
         first = source not in self._said
-        return chosen, Recommendation(source, finding.target, chosen, why, first)
+        block_s = None if outcome is None else outcome.block_s
+        return chosen, Recommendation(source, finding.target, chosen, why, first, block_s)
 
     def judge_case(
         self, case: Case, level: float, now_us: int, call: CallForBlock
@@ -128,16 +139,17 @@ class Decider:
         """A block of each source of a case that a rule wants blocked.
 
         Not of those that were attacked in the same case: they are victims, used by the attacker.
-        No rule can say that, as SWRL has no *not*.
+        No rule can say that, as SWRL has no *not*. And not on a step that is doubtful.
         """
         limit = self._policy.minimum_severity
         if level < limit:
             return []
-        victims = {address for alert in case.alerts for address in alert_hosts(alert)[1]}
         found: dict[Address, Recommendation] = {}
         for alert in case.alerts:
             source, rule = alert.source, call(alert)
-            if source is None or rule is None or source in victims | found.keys():
+            if source is None or rule is None or source in case.victims | found.keys():
+                continue
+            if alert.id in case.doubtful:
                 continue
             chosen = choose_reaction([alert], self._hosts, self._reactions)
             if blocks(chosen) and self._due(source, now_us, fresh=True) and self._may_block(source):
@@ -155,11 +167,14 @@ class Decider:
             self._said.popitem(last=False)
         self._counters["decisions"] += 1
         policy = self._policy
+        seconds = block_seconds(one.chosen, policy.block_duration, policy.maximum_duration)
+        if one.block_s is not None:
+            seconds = min(one.block_s, policy.maximum_duration)
         return make_decision(
             incident,
             one.source,
             one.target,
-            block_seconds(one.chosen, policy.block_duration, policy.maximum_duration),
+            seconds,
             f"{incident.explanation}\n{describe_reaction(one.chosen)}\n{one.why}",
             origin=self._origin,
             now_us=now_us,

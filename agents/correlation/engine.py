@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from agents.base.protected import Protected
@@ -19,26 +19,27 @@ from agents.correlation.cases import Case
 from agents.correlation.decider import REPEAT_US, Decider, Recommendation
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
-from agents.correlation.incident_kinds import kind_of
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
 from agents.correlation.outcome import Outcome
+from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
 from agents.correlation.response import blocks, by_address, describe_reaction
 from agents.correlation.scenario_memory import Row
-from agents.correlation.scenarios import ScenarioTracker
+from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Address, Alert, Block, HostProfile, Incident
+from ontology.rule_outcomes import Outcomes
 from rules.reactions.reaction_rules import Reactions, shipped_reactions
 from rules.scenarios.compile import Compiled
-from rules.shipped_files import shipped_models
+from rules.shipped_files import shipped_models, shipped_outcomes
 
 HORIZON_US = 86_400_000_000
 """How far back rules look (the 86,400 s of ``correlation.owl``)."""
@@ -61,6 +62,9 @@ class CorrelationEngine:
         reactions: which response an attack gets; the shipped rules by default.
         scenarios: cases of known scenarios; made from the shipped models by default.
         joins: which alerts can meet in the rules of the reasoner; by default any that share a host.
+        reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
+        outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
+        probation: of new rules; by default they stay whatever windows they fail.
     """
 
     def __init__(
@@ -76,12 +80,17 @@ class CorrelationEngine:
         reactions: Reactions | None = None,
         scenarios: ScenarioTracker | None = None,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         protected: Protected | None = None,
+        outcomes: Outcomes | None = None,
+        probation: Probation | None = None,
     ) -> None:
+        reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
             scenarios = ScenarioTracker(shipped_models(), capacity=capacity)
         self.counters: Counter[str] = Counter()
         self._policy = policy
+        self._outcomes = shipped_outcomes() if outcomes is None else outcomes
         self._intake = Intake(capacity, self.counters)
         protected = Protected(policy.allow) if protected is None else protected
         self._filtration = Filtration((AllowList(protected.allow),), self.counters)
@@ -89,7 +98,7 @@ class CorrelationEngine:
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
         self._joins = joins
         by_host = by_address(hosts)
-        self._rater = Rater(policy, by_host, self._memory)
+        self._rater = Rater(policy, by_host, self._memory, reactions, reads)
         self._reasoning = Reasoning(
             in_turn(reasoner) if submit is None else submit,
             self._memory,
@@ -98,6 +107,7 @@ class CorrelationEngine:
             counters=self.counters,
             timeout_s=reason_timeout_s,
             capacity=capacity,
+            probation=probation,
         )
         self._scenarios = scenarios
         self._measures = Measures(capacity)
@@ -105,11 +115,12 @@ class CorrelationEngine:
             by_host,
             policy,
             protected,
-            shipped_reactions() if reactions is None else reactions,
+            reactions,
             origin=origin,
             counters=self.counters,
             capacity=capacity,
         )
+        scenarios.set_surroundings(self._decider.is_known_host, self._memory.naming)
         self._seen: SharedTable[tuple[str, str, str], None] = SharedTable(capacity)
         self._reported: SharedTable[
             tuple[str, Address | None, Address | None], tuple[int, float]
@@ -140,11 +151,11 @@ class CorrelationEngine:
             touched |= self._scenarios.add(inferences, self._memory.get)
             findings = [
                 finding
-                for finding in collect_findings(part, inferences, self._memory.get)
+                for finding in collect_findings(part, inferences, self._memory.get, self._outcomes)
                 if finding.rule not in self._scenarios.rules
             ]
             # The strongest first: it is the one that the block will be explained with.
-            for finding in sorted(findings, key=finding_level, reverse=True):
+            for finding in sorted(findings, key=self._level, reverse=True):
                 outcomes += self._report(finding, now_us)
         for case in self._scenarios.cases(touched, self._memory.get):
             outcomes += self._report_case(case, now_us)
@@ -180,12 +191,20 @@ class CorrelationEngine:
         self._cases.change(lambda told: (told[0], told[1] + step_us))
 
     def set_rules(
-        self, compiled: Compiled, reactions: Reactions, joins: Joins | None = None
+        self,
+        compiled: Compiled,
+        reactions: Reactions,
+        joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
+        outcomes: Outcomes | None = None,
     ) -> None:
-        """From now on work with these models, reaction rules and joins."""
+        """From now on work with these models, reaction rules, joins, terms and outcomes."""
         self._joins = joins
+        if outcomes is not None:
+            self._outcomes = outcomes
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
+        self._rater.set_rules(reactions, reads)
         self._decider.set_reactions(reactions)
         self._scenarios.set_models(compiled)
 
@@ -223,7 +242,12 @@ class CorrelationEngine:
         passed `check_alert`. Raises: ReasonerError.
         """
         found = self._reasoning.ask(alerts)
-        return frozenset(m.individual for m in found.members if m.name in CANDIDATES)
+        steps = self._scenarios.sound(found, {a.id: a for a in alerts}.get)
+        return frozenset(
+            m.individual
+            for m in found.members
+            if m.name in CANDIDATES and (m.name != CANDIDATE or m.individual in steps)
+        )
 
     def has_seen(self, source: Address) -> bool:
         """Whether an alert from this source is remembered that could not be forged."""
@@ -272,11 +296,16 @@ class CorrelationEngine:
         self._fuser.close(source)
         self._decider.forget(source)
 
+    def _level(self, finding: Finding) -> float:
+        return finding_level(finding, self._outcomes)
+
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         new = {fact for fact in finding.facts if fact not in self._seen}
-        kind = kind_of(finding.rule)
-        level = finding_level(finding)
-        chosen, advice = self._decider.judge_finding(finding, level, now_us, fresh=bool(new))
+        kind = self._outcomes.of(finding.rule)
+        level = self._level(finding)
+        chosen, advice = self._decider.judge_finding(
+            finding, level, now_us, fresh=bool(new), outcome=kind
+        )
         if not new and advice is None:
             return []
         owner = owner_of_all(finding.later)
@@ -299,6 +328,9 @@ class CorrelationEngine:
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
             incident = replace(incident, explanation=explanation)
+        elif not kind.may_block:
+            explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
+            incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]
 
@@ -306,7 +338,13 @@ class CorrelationEngine:
         level = case_level(case)
         call = self._scenarios.call_for_block
         advice = self._decider.judge_case(case, level, now_us, call)
-        state = ([name for name, _ in case.steps], case.scenario, case.objectives)
+        state = (
+            [name for name, _ in case.steps],
+            case.scenario,
+            case.objectives,
+            case.missed,
+            sorted(case.doubts),
+        )
         last, last_us = self._cases.get(case.id, (None, 0))
         if not any(one.first for one in advice) and state == last and now_us - last_us < REPEAT_US:
             self.counters["folded"] += 1

@@ -15,11 +15,12 @@ import uuid
 from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agents.correlation.shares import Shares, owner_of
-from ontology.host_event import MAX_EVENTS_OF_ALERT
+from ontology.host_event import MAX_EVENTS_OF_ALERT, account_names
 from ontology.records import Address, Alert
-from ontology.vocabulary import superclasses
+from ontology.taxonomy import superclasses
 
 DEFAULT_GAP_S = 60
 DEFAULT_CAPACITY = 20_000
@@ -39,8 +40,8 @@ class Fused:
     """Ids of senior alerts that it takes the place of (a late alert closed the gap, or is now the
     first one)."""
     changed: bool
-    """False if it differs from before in nothing but ``end_us``, ``count``, ``explanation`` and
-    ``host_events``."""
+    """False if it differs from before in nothing but ``end_us``, ``count``, ``explanation``,
+    ``host_events``, ``users``, ``severity`` and the cluster."""
 
 
 @dataclass(slots=True)
@@ -203,6 +204,9 @@ def _merge(a: _Group, b: _Group) -> _Group:
         cves=_names(x.cves, y.cves),
         affected_services=_names(x.affected_services, y.affected_services),
         affected_systems=_names(x.affected_systems, y.affected_systems),
+        severity=max((s for s in (x.severity, y.severity) if s is not None), default=None),
+        users=account_names((*x.users, *y.users)),
+        **_cluster(spoken.alert, x, y),
     )
     return _Group(
         alert=alert,
@@ -211,6 +215,13 @@ def _merge(a: _Group, b: _Group) -> _Group:
         spoken=spoken.spoken,
         only=a.only if a.only == b.only else None,
     )
+
+
+def _cluster(*alerts: Alert) -> dict[str, Any]:
+    """Of the first that names one: the one whose explanation is kept, if it does."""
+    named = next((alert for alert in alerts if alert.cluster_number is not None), alerts[0])
+    fields = "cluster_number", "cluster_name", "cluster_distance"
+    return {field: getattr(named, field) for field in fields}
 
 
 def _sample(a: tuple[Address, ...], b: tuple[Address, ...]) -> tuple[Address, ...]:
@@ -235,6 +246,11 @@ def _fused(group: _Group, before: list[_Group]) -> Fused:
                 count=alert.count,
                 explanation=alert.explanation,
                 host_events=alert.host_events,
+                severity=alert.severity,
+                users=alert.users,
+                cluster_number=alert.cluster_number,
+                cluster_name=alert.cluster_name,
+                cluster_distance=alert.cluster_distance,
             )
             changed = same != alert
     return Fused(alert=alert, replaces=replaces, changed=changed)

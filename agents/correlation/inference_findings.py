@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from agents.correlation.incident_kinds import kind_of
 from ontology.reasoner.inferences import Explanation, Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
+from ontology.rule_outcomes import Outcomes
 from ontology.vocabulary import IDPS
 
 Conclusion = tuple[str, str, str]
@@ -58,13 +58,17 @@ class Finding:
 
 
 def collect_findings(
-    fresh: Iterable[Alert], inferences: Inferences, alert: Callable[[str], Alert | None]
+    fresh: Iterable[Alert],
+    inferences: Inferences,
+    alert: Callable[[str], Alert | None],
+    outcomes: Outcomes,
 ) -> list[Finding]:
     """Findings that rest on at least one fresh alert.
 
     Args:
         fresh: alerts that the window was made for; the others were context and reported before.
         alert: finds an alert of the window by id.
+        outcomes: what becomes of each rule's conclusions.
     """
     fresh_ids = {a.id for a in fresh}
     conclusions = [
@@ -84,7 +88,7 @@ def collect_findings(
             continue
         target = _target(later)
         # Severity must come from what could not be forged, if a block does.
-        place = target if kind_of(why.rule).per_target else None
+        place = target if outcomes.of(why.rule).per_target else None
         key = (why.rule, later.source, place, later.verified_source)
         finding = findings.get(key)
         if finding is None:

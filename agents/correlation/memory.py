@@ -35,6 +35,8 @@ CHAINS = Allowance(hosts=16, newest=2)
 """For conclusions that take three alerts or more."""
 UNKNOWN = Allowance(hosts=16, newest=8)
 """Without a join table: most of them may be noise that can't meet anything."""
+NAMING = 64
+"""Alerts of one kind that a question about a host is answered with."""
 _standing = attrgetter("standing")
 _BOTH = frozenset((SOURCE, TARGET))
 _PAIR = frozenset(((SOURCE, SOURCE), (TARGET, TARGET)))
@@ -145,6 +147,15 @@ class AlertMemory:
     def count_from(self, source: Address) -> int:
         """How many remembered alerts name this source."""
         return sum(len(b.members) for b in self._places.get((SOURCE, source), {}).values())
+
+    def naming(self, host: Address) -> list[Alert]:
+        """The newest alerts that name a host as source or target, at most `NAMING` of each kind."""
+        return [
+            member.alert
+            for role in _BOTH
+            for bucket in self._places.get((role, host), {}).values()
+            for member in nlargest(NAMING, bucket.members.values(), key=_standing)
+        ]
 
     def has_verified(self, source: Address) -> bool:
         """Does a remembered alert name this source, and could not be forged?"""

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Address, Alert
 from ontology.vocabulary import HOST_PREFIX, NAMESPACE
+from ontology.window_terms import READ
 
 MAX_ALERTS = 8
 """Alerts told one by one; of more, the first and the latest."""
 MAX_FACTS = 8
+_TOLD = frozenset(valued.term for valued in READ)
 
 
 def describe_alert(alert: Alert) -> str:
@@ -56,10 +58,15 @@ def describe_incident(
 
 
 def describe_role(fact: Fact) -> str:
-    """``198.51.100.5 is a Honeypot``; "" for premises that the alerts themselves already say."""
+    """``198.51.100.5 is a Honeypot``, ``assetValue of 198.51.100.5 is 5``; "" for premises that the
+    alerts themselves already say."""
     names = _names(fact)
     if fact.kind == "type" and names[0].startswith(HOST_PREFIX) and names[1] != "Host":
         return f"{names[0].removeprefix(HOST_PREFIX)} is a {names[1]}"
+    if fact.kind == "prop" and fact.arguments[0] in _TOLD:
+        name, subject, value = names
+        of = subject.removeprefix(HOST_PREFIX) if subject.startswith(HOST_PREFIX) else "an alert"
+        return f"{name} of {of} is {value}"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from agents.correlation.assessment import MODES, Rating, reliability, risk
@@ -11,6 +11,7 @@ from agents.settings.honeynet import Policy
 from ontology.reasoner.paper_facts import Counts, with_counts
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile, Incident
+from rules.reactions.reaction_rules import Reactions
 
 
 class Rater:
@@ -19,26 +20,40 @@ class Rater:
     Args:
         policy: mode of reliability, priorities of sensors, whether the paper's rules are in force.
         hosts: asset values; a host that nobody described is worth nothing.
+        reactions: say which service a port is of.
+        reads: what rules in force read (`Theory.reads`).
     """
 
     def __init__(
-        self, policy: Policy, hosts: Mapping[Address, HostProfile], memory: AlertMemory
+        self,
+        policy: Policy,
+        hosts: Mapping[Address, HostProfile],
+        memory: AlertMemory,
+        reactions: Reactions,
+        reads: Set[str] = frozenset(),
     ) -> None:
         self._policy = policy
         self._hosts = hosts
         self._memory = memory
         self._mode = MODES[policy.reliability]
+        self._reactions = reactions
+        self._reads = reads
 
     def set_hosts(self, hosts: Mapping[Address, HostProfile]) -> None:
         """Other knowledge of hosts, from the next window on."""
         self._hosts = hosts
 
+    def set_rules(self, reactions: Reactions, reads: Set[str]) -> None:
+        """Other rules, from the next window on."""
+        self._reactions, self._reads = reactions, reads
+
     def window(self, alerts: Sequence[Alert]) -> Window:
-        """The window of these alerts, with counts where rules of the paper want them.
+        """The window of these alerts: what rules read, and counts where those of the paper want
+        them.
 
         Raises: ValueError if an id or a class name can't be written as an IRI.
         """
-        window = build_window(alerts, self._hosts)
+        window = build_window(alerts, self._hosts, self._reads, self._reactions.service)
         if not self._policy.paper_rules:
             return window
         counts = Counts(

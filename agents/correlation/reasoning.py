@@ -14,6 +14,7 @@ from typing import Protocol
 
 from agents.correlation.memory import AlertMemory
 from agents.correlation.packing import Packed, Packer
+from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import (
@@ -52,6 +53,10 @@ class _Asked:
         self.result = work
 
 
+_Running = tuple[Packed, Window, Answer]
+"""What is being reasoned about."""
+
+
 def in_turn(reasoner: Reasoner) -> Submit:
     """The reasoner works while its answer is waited for, and nothing else goes on meanwhile."""
     return lambda window, timeout_s: _Asked(partial(reasoner.reason, window, timeout_s))
@@ -68,6 +73,7 @@ class Reasoning:
         counters: counts here.
         timeout_s: time limit of one window.
         capacity: alerts that may wait.
+        probation: told what becomes of windows; None if there are no rules to go back to.
     """
 
     def __init__(
@@ -80,7 +86,9 @@ class Reasoning:
         counters: Counter[str],
         timeout_s: float,
         capacity: int,
+        probation: Probation | None = None,
     ) -> None:
+        self._probation = Probation(lambda: None) if probation is None else probation
         self._submit = submit
         self._memory = memory
         self._rater = rater
@@ -103,11 +111,11 @@ class Reasoning:
         """Reason about all of ``fresh``, window by window; failures are split up."""
         todo = list(reversed(self._pack(fresh)))
         failures = 0
-        running: tuple[Packed, Answer] | None = None
+        running: _Running | None = None
         while todo or running is not None:
             if running is None:
                 running = self._start(todo.pop())
-            window, answer = running
+            window, written, answer = running
             running, part = None, _fresh(window)
             if todo:
                 # While the reasoner works.
@@ -124,6 +132,11 @@ class Reasoning:
                 failures += 1
                 self._counters["failed_windows"] += 1
                 logger.warning("a window of %d alerts failed: %s", len(part), e)
+                if self._probation.failed(written):
+                    # It may be the rules: nobody's alert is to suffer for that.
+                    for waiting in [*todo, window]:
+                        self._defer(_fresh(waiting), str(e), attempt=0)
+                    return
                 if len(part) > 1:
                     half = len(part) // 2
                     todo += [*self._pack(part[half:]), *self._pack(part[:half])]
@@ -137,6 +150,7 @@ class Reasoning:
                         self._defer(_fresh(waiting), "too many windows failed")
                     return
                 continue
+            self._probation.answered()
             if todo:
                 # It works on while the caller looks at this answer.
                 running = self._start(todo.pop())
@@ -148,11 +162,12 @@ class Reasoning:
         """What follows from these alerts alone. Raises: ReasonerError."""
         return self._submit(self._rater.window(alerts), self._timeout_s).result()
 
-    def _start(self, packed: Packed) -> tuple[Packed, Answer]:
+    def _start(self, packed: Packed) -> _Running:
         self._write(packed)
         window, packed.written = packed.written, None
         assert window is not None  # noqa: S101
-        return packed, self._submit(window, self._timeout_s)
+        timeout_s = self._probation.timeout_s(self._timeout_s)
+        return packed, window, self._submit(window, timeout_s)
 
     def _write(self, packed: Packed) -> None:
         if packed.written is None:

@@ -8,37 +8,23 @@ unexpected: SWRL can't take a conclusion back, so that is done here.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from agents.correlation.cases import Case, Expected
+from agents.correlation.case_reading import CaseReader, Evidence, read_evidence
+from agents.correlation.cases import Case
 from agents.correlation.scenario_memory import Find, Row, ScenarioMemory
+from agents.correlation.step_checks import About, IsOwn, StepChecks
+from agents.correlation.stories import Storyteller
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
-from ontology.vocabulary import IDPS, superclasses
-from rules.scenarios.attack_models import Model
+from ontology.vocabulary import IDPS
 from rules.scenarios.compile import AntiLink, Compiled, Link
 from rules.scenarios.scenario_rules import objective_class, step_property
 
-MAX_CASE = 256
-"""Alerts of one case."""
-MIN_CHAIN = 3
-"""Steps, each made possible by the one before, that make a case, unless an objective is in reach:
-chains of two are what the hand-written rules tell already."""
 CANDIDATE = IDPS.ScenarioBlockCandidate.local_name
 """Class of alerts whose source the rules want blocked as part of a case."""
-
-
-@dataclass(slots=True)
-class _Evidence:
-    models: dict[str, list[Model]]
-    """Alert → the steps that it means."""
-    chain: dict[str, int]
-    """Alert that another one explains → steps up to it."""
-    rule: str
-    """Label of the rule behind the latest pair."""
 
 
 class ScenarioTracker:
@@ -51,9 +37,11 @@ class ScenarioTracker:
 
     def __init__(self, compiled: Compiled, *, capacity: int = 50_000) -> None:
         self._capacity = capacity
-        self.set_models(compiled)
         self._known = ScenarioMemory(capacity)
         self._measures: OrderedDict[tuple[str, Address], None] = OrderedDict()
+        self._is_own: IsOwn = lambda address: False
+        self._about: About = lambda address: ()
+        self.set_models(compiled)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -74,7 +62,13 @@ class ScenarioTracker:
             [s.label for s in compiled.steps] + [o.label for o in compiled.objectives]
         )
         """Labels of the generated rules: what they conclude belongs here."""
-        self._depths: dict[str, int] = {}
+        self._checks = StepChecks(compiled, self._is_own, self._about)
+        self._reader = CaseReader(compiled, self._known, self._checks, self._taken)
+
+    def set_surroundings(self, is_own: IsOwn, about: About) -> None:
+        """What the checks of steps look at: which hosts are ours, what is remembered of a host."""
+        self._is_own, self._about = is_own, about
+        self.set_models(self._compiled)
 
     def add(self, inferences: Inferences, find: Find) -> set[str]:
         """Take conclusions in; ids of the alerts about which something new is known.
@@ -121,15 +115,45 @@ class ScenarioTracker:
             alert = find(alert_id)
             if alert is not None:
                 self._known.add_source(alert)
+        tellers = self._tellers(find)
         for alert_id in touched:
             if alert_id in seen:
                 continue
-            members = self._connected(alert_id, find)
-            seen |= members.keys()
-            case = self._read(members)
-            if case is not None:
-                found.append(case)
-        return found
+            told: list[tuple[Case, Evidence, Storyteller]] = []
+            for teller in self._of(alert_id, tellers):
+                for story in teller.stories(alert_id):
+                    evidence = read_evidence(story)
+                    case = self._reader.case(evidence, teller) if evidence.models else None
+                    if case is not None:
+                        told.append((case, evidence, teller))
+            told.sort(key=_rank, reverse=True)
+            taken: dict[str, set[str]] = {}
+            for case, evidence, teller in told:
+                elsewhere = {i for i, by in taken.items() if by != {case.scenario}}
+                # One course of events is told once, as the scenario that explains most of it.
+                if not elsewhere.isdisjoint(evidence.models):
+                    continue
+                found.append(self._reader.named(case, evidence.story, teller))
+                for one in evidence.models:
+                    taken.setdefault(one, set()).add(case.scenario)
+                if not evidence.story.others:
+                    seen |= evidence.models.keys()
+        return list({case.id: case for case in found}.values())
+
+    def sound(self, inferences: Inferences, find: Find) -> frozenset[str]:
+        """Alerts of these conclusions that can be the steps that rules take them for.
+
+        Nothing is remembered of it.
+        """
+        other = ScenarioTracker(self._compiled, capacity=self._capacity)
+        other.set_surroundings(self._is_own, self._about)
+        touched = other.add(inferences, find)
+        tellers = other._tellers(find)
+        return frozenset(
+            alert_id
+            for alert_id in touched
+            if any(teller.ties(alert_id) for teller in other._of(alert_id, tellers))
+        )
 
     def cases_of(self, source: Address, find: Find) -> list[Case]:
         """The cases with steps that came from this source."""
@@ -154,154 +178,25 @@ class ScenarioTracker:
         """A measure has ended, or did not hold."""
         self._measures.pop((name, address), None)
 
-    def _connected(self, start: str, find: Find) -> dict[str, Alert]:
-        members: dict[str, Alert] = {}
-        attackers: set[Address] = set()
-        waiting, queued = deque([start]), {start}
-        while waiting and len(members) < MAX_CASE:
-            one = waiting.popleft()
-            alert = find(one)
-            if alert is None:
-                continue
-            members[one] = alert
-            near = [*self._known.linked(one)]
-            # What one attacker does to several hosts is one case.
-            source = self._known.source_of(one)
-            if source is not None and source not in attackers:
-                attackers.add(source)
-                near += self._known.of_source(source)
-            waiting += (other for other in near if other not in queued)
-            queued.update(near)
-        return members
-
-    def _read(self, members: dict[str, Alert]) -> Case | None:
-        known = self._known.pairs
-        pairs = {
-            (a, b): known[a, b]
-            for a in members
-            for b in self._known.linked(a)
-            if b in members and (a, b) in known
-        }
-        best: tuple[tuple[int, int, int, str], str, _Evidence] | None = None
-        for scenario in self._compiled.models.scenarios:
-            evidence = self._evidence(scenario, members, pairs)
-            models = {m.name: m for found in evidence.models.values() for m in found}
-            if not models:
-                continue
-            # It explains most alerts; of equals, the one with the more special evidence.
-            depth = sum(
-                max(len(superclasses(c)) for c in m.evidence) - len(m.evidence)
-                for m in models.values()
+    def _tellers(self, find: Find) -> dict[str, Storyteller]:
+        return {
+            scenario: Storyteller(
+                scenario, self._compiled, self._links, self._known, self._checks, find
             )
-            rank = (len(evidence.models), len(models), depth, scenario)
-            if best is None or rank > best[0]:
-                best = (rank, scenario, evidence)
-        return None if best is None else self._case_of(best[1], best[2], members)
+            for scenario in self._compiled.models.scenarios
+        }
 
-    def _evidence(
-        self,
-        scenario: str,
-        members: dict[str, Alert],
-        pairs: dict[tuple[str, str], dict[str, str]],
-    ) -> _Evidence:
-        """What the alerts mean within one scenario."""
-        inside = sorted(
-            (members[b].begin_us, b, a, name, label)
-            for (a, b), properties in pairs.items()
-            for name, label in properties.items()
+    def _of(self, alert_id: str, tellers: dict[str, Storyteller]) -> Iterable[Storyteller]:
+        """Those of the scenarios that the pairs of an alert speak of."""
+        names = {
+            scenario
+            for other in self._known.linked(alert_id)
+            for key in ((alert_id, other), (other, alert_id))
+            for name in self._known.pairs.get(key, ())
             if name in self._links
-            and scenario in self._links[name].earlier.scenarios
-            and scenario in self._links[name].later.scenarios
-        )
-        found = _Evidence({}, {}, "")
-        # In order of time: the earlier alert of a pair was dealt with before.
-        for _, b, a, name, label in inside:
-            link = self._links[name]
-            before = found.models.setdefault(a, [link.earlier])
-            # An alert that an earlier step explains means that step's successor, nothing else.
-            if a in found.chain and link.earlier not in before:
-                continue
-            if link.earlier not in before:
-                before.append(link.earlier)
-            if b not in found.chain:
-                found.models[b] = []
-            if link.later not in found.models[b]:
-                found.models[b].append(link.later)
-            found.chain[b] = max(found.chain.get(b, 2), found.chain.get(a, 1) + 1)
-            found.rule = label
-        return found
-
-    def _case_of(
-        self, scenario: str, evidence: _Evidence, members: dict[str, Alert]
-    ) -> Case | None:
-        alerts = sorted((members[i] for i in evidence.models), key=lambda a: (a.begin_us, a.id))
-        first: dict[str, Alert] = {}
-        for alert in alerts:
-            for model in evidence.models[alert.id]:
-                first.setdefault(model.name, alert)
-        objectives = {
-            name
-            for alert in alerts
-            for name in self._known.objectives(alert.id)
-            if scenario in self._compiled.scenarios_of(name)
+            for scenario in self._links[name].later.scenarios
         }
-        if max(evidence.chain.values()) < MIN_CHAIN and not objectives:
-            return None
-        return Case(
-            id=self._known.name_case([a.id for a in alerts], alerts[0].id),
-            scenario=scenario,
-            label=self._compiled.models.scenarios[scenario][0],
-            alerts=tuple(alerts),
-            steps=tuple(first.items()),
-            rule=evidence.rule,
-            objectives=tuple(sorted(objectives)),
-            expected=tuple(self._expected(scenario, first, alerts)),
-            share=min(1.0, max(evidence.chain.values()) / self._depth(scenario)),
-        )
-
-    def _depth(self, scenario: str) -> int:
-        """Steps in the longest chain of a scenario, each step once."""
-        if scenario not in self._depths:
-            after: dict[str, set[str]] = {}
-            for link in self._compiled.links:
-                models = (link.earlier, link.later)
-                if all(m.kind == "action" and scenario in m.scenarios for m in models):
-                    after.setdefault(link.earlier.name, set()).add(link.later.name)
-            self._depths[scenario] = max((_longest(name, after, ()) for name in after), default=1)
-        return self._depths[scenario]
-
-    def _expected(
-        self, scenario: str, seen: dict[str, Alert], alerts: list[Alert]
-    ) -> Iterable[Expected]:
-        named: set[str] = set()
-        by_name = self._compiled.models.by_name
-        given = {condition.predicate for name in seen for condition in by_name(name).post}
-        for link in self._compiled.links:
-            step = link.later
-            if (
-                link.earlier.name not in seen
-                or step.name in seen
-                or step.name in named
-                or step.kind != "action"
-                or scenario not in step.scenarios
-                # What it would give is there already.
-                or given.issuperset(condition.predicate for condition in step.post)
-            ):
-                continue
-            named.add(step.name)
-            against = [
-                anti
-                for anti in self._compiled.anti_links
-                if anti.step is step and anti.measure.kind == "countermeasure"
-            ]
-            yield Expected(
-                step,
-                link.earlier.name,
-                prevented_by=tuple(
-                    sorted({a.measure.name for a in against if self._taken(a, alerts)})
-                ),
-                measures=tuple(sorted({a.measure.name for a in against})),
-            )
+        return [tellers[name] for name in sorted(names & tellers.keys())]
 
     def _taken(self, anti: AntiLink, alerts: list[Alert]) -> bool:
         """Was the measure taken against a host that plays that part in the case?"""
@@ -319,6 +214,7 @@ class ScenarioTracker:
         return any((anti.measure.name, host) in self._measures for host in hosts)
 
 
-def _longest(name: str, after: dict[str, set[str]], seen: tuple[str, ...]) -> int:
-    further = after.get(name, set()) - {name, *seen}
-    return 1 + max((_longest(n, after, (*seen, name)) for n in sorted(further)), default=0)
+def _rank(told: tuple[Case, Evidence, Storyteller]) -> tuple[int, int, tuple[int, int, int, str]]:
+    """Most alerts explained; of equals, with the fewest steps doubtful or missed."""
+    case, evidence, _ = told
+    return (len(evidence.models), -len(case.doubts) - len(case.missed), evidence.rank)

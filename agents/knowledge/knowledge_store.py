@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from ontology.whole_files import write_whole
 logger = logging.getLogger(__name__)
 
 _IN_FORCE = "in-force.json"
+_REFUSED = "refused.json"
+MAX_REFUSED = 50
+"""Versions that failed and are kept in mind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class KnowledgeStore:
 
         Raises: OSError.
         """
-        folder = self._of(files.digest)
+        folder = self.folder_of(files.digest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, data in files.contents.items():
             path = folder / name
@@ -68,10 +72,36 @@ class KnowledgeStore:
         write_whole(self._folder / _IN_FORCE, json.dumps(asdict(kept), indent=1).encode())
         self.drop_others(kept.digest)
 
+    def refuse(self, marks: Mapping[str, str], reason: str) -> None:
+        """Keep in mind what failed: names with SHA-256, all of which a version must have to be it.
+
+        Raises: OSError.
+        """
+        refused = [*self.refused(), (dict(marks), reason)][-MAX_REFUSED:]
+        write_whole(self._folder / _REFUSED, json.dumps(refused, indent=1).encode())
+
+    def refused(self) -> list[tuple[dict[str, str], str]]:
+        """What failed, oldest first, each with the reason."""
+        try:
+            found = json.loads((self._folder / _REFUSED).read_bytes())
+            return [({str(k): str(v) for k, v in m.items()}, str(why)) for m, why in found]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, AttributeError) as e:
+            logger.warning("%s is unreadable: %s", self._folder / _REFUSED, e)
+            return []
+
+    def why_refused(self, marks: Mapping[str, str]) -> str:
+        """The reason if a version with these marks has failed; empty if it has not."""
+        for failed, why in reversed(self.refused()):
+            if failed.items() <= marks.items():
+                return why
+        return ""
+
     def drop_others(self, digest: str) -> None:
         """Remove the folders of all other versions."""
         for path in self._folder.iterdir():
-            if path.is_dir() and path != self._of(digest):
+            if path.is_dir() and path != self.folder_of(digest):
                 shutil.rmtree(path, ignore_errors=True)
 
     def read(self) -> tuple[Kept, FileSet] | None:
@@ -84,17 +114,20 @@ class KnowledgeStore:
             logger.warning("%s is unreadable: %s", self._folder / _IN_FORCE, e)
             return None
         try:
-            paths = [path for path in self._of(kept.digest).iterdir() if path.name in KNOWN_FILES]
+            paths = [
+                path for path in self.folder_of(kept.digest).iterdir() if path.name in KNOWN_FILES
+            ]
             files = FileSet({path.name: path.read_bytes() for path in paths})
         except (OSError, ValueError) as e:
-            logger.warning("%s is unreadable: %s", self._of(kept.digest), e)
+            logger.warning("%s is unreadable: %s", self.folder_of(kept.digest), e)
             return None
         if files.digest != kept.digest:
-            logger.warning("%s has been changed by somebody", self._of(kept.digest))
+            logger.warning("%s has been changed by somebody", self.folder_of(kept.digest))
             return None
         return kept, files
 
-    def _of(self, digest: str) -> Path:
+    def folder_of(self, digest: str) -> Path:
+        """Where the files of this version stand, or would."""
         return self._folder / digest[:32]
 
 

@@ -12,7 +12,9 @@ from agents.knowledge.files import reasoner_files
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.chainer.rulebook import RulebookError
-from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.knowledge_base import ONTOLOGY_FILE, KnowledgeBase, KnowledgeBaseError, ontology_path
+from ontology.rule_outcomes import Outcomes
+from ontology.taxonomy import Taxonomy, TaxonomyError, in_force, tried
 from ontology.theory import Theory
 from rules.reactions.reaction_rules import REACTIONS_FILE, Reactions, read_reactions
 from rules.scenarios.attack_models import read_models
@@ -40,6 +42,10 @@ class RuleSet:
     """Over all its files (`agents.knowledge.files`)."""
     theory: Theory
     playbook: Playbook
+    outcomes: Outcomes
+    """What becomes of what its rules conclude."""
+    taxonomy: Taxonomy
+    """Its classes."""
     joins: Joins | None
     """Which alerts can meet in its rules."""
 
@@ -49,13 +55,15 @@ def load_rule_set(folder: Path, digest: str) -> RuleSet:
 
     Raises: ValueError with one line that names file, place and reason; OSError.
     """
+    taxonomy = taxonomy_of((folder / ONTOLOGY_FILE).read_bytes(), Path(ONTOLOGY_FILE))
     try:
         knowledge = load_knowledge(reasoner_files(folder), digest=digest)
         theory = Theory.from_ntriples(knowledge.ntriples)
-        playbook = Playbook(
-            compile_models(read_models(folder / MODELS_FILE)),
-            read_reactions(folder / REACTIONS_FILE),
-        )
+        with tried(taxonomy):
+            playbook = Playbook(
+                compile_models(read_models(folder / MODELS_FILE)),
+                read_reactions(folder / REACTIONS_FILE),
+            )
     except ValueError as e:
         # A folder of ours means nothing to those who read the line.
         raise ValueError(one_line(e).replace(f"{folder}/", "")) from e
@@ -64,8 +72,23 @@ def load_rule_set(folder: Path, digest: str) -> RuleSet:
         digest=digest,
         theory=theory,
         playbook=playbook,
+        outcomes=knowledge.outcomes,
+        taxonomy=taxonomy,
         joins=find_joins(theory),
     )
+
+
+def taxonomy_of(ontology: bytes, path: Path) -> Taxonomy:
+    """The classes of an ontology; those in force if it is no RDF/XML, which others say in words.
+
+    Raises: KnowledgeBaseError with one line that names the file.
+    """
+    try:
+        return Taxonomy.from_owl(ontology)
+    except SyntaxError:
+        return in_force()
+    except TaxonomyError as e:
+        raise KnowledgeBaseError(f"{path}: {e}") from e
 
 
 def load_theory(paths: Sequence[Path] | None = None, *, more: Sequence[Path] = ()) -> Theory:

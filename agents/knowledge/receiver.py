@@ -13,19 +13,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agents.knowledge.files import shipped_files
+from agents.knowledge.files import FileSet, shipped_files
 from agents.knowledge.knowledge_store import Kept, KnowledgeStore
 from agents.knowledge.load import RuleSet, load_rule_set, one_line
 from agents.knowledge.pieces import Assembly, PieceError
 from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import ReasonerUnavailable
 from ontology.records import KnowledgePiece, OntologyChanged, Record, Subscription
+from ontology.taxonomy import put_in_force
 
 logger = logging.getLogger(__name__)
 
 TOPIC = "OntologyChanged"
 """Of the subscription to new versions."""
 MAX_REASON = 1000
+DIGEST = "digest"
+"""Mark of a version that failed: over all its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Report:
 
     receiver: str
     performative: str
-    """``inform``: it is in force; ``refuse``: it is not, for the reason in ``record.detail``."""
+    """``inform``: it is in force; ``refuse``: it is not, for the reason in ``record.detail``;
+    ``failure``: it was, and was taken back for that reason."""
     record: OntologyChanged
     conversation_id: str
 
@@ -77,6 +81,14 @@ class KnowledgeReceiver:
         self._arrived: Arrived | None = None
         self._changed_us = 0
         """Of the newest announcement that was heard."""
+        self._files: FileSet | None = None
+        """In force."""
+        self._change: tuple[OntologyChanged, str] | None = None
+        """The announcement of what is in force, with its conversation; None if it had none."""
+        self.before: tuple[RuleSet, FileSet] | None = None
+        """What was in force before, to go back to."""
+        self.rules: RuleSet | None = None
+        """In force."""
         self.version = ""
         """In force."""
         self.digest = ""
@@ -97,11 +109,11 @@ class KnowledgeReceiver:
             else:
                 if kept.origin == self.follows:
                     self._changed_us = kept.changed_us
-                return self._in_force(rules)
+                return self._in_force(rules, files)
         files = shipped_files(self._policy)
         folder = self._store.lay_out(files)
         rules = load_rule_set(folder, files.digest)
-        return self._in_force(rules)
+        return self._in_force(rules, files)
 
     def subscription(self, name: str) -> Subscription:
         """The wish for new versions, which says what is in force here already."""
@@ -123,6 +135,8 @@ class KnowledgeReceiver:
         self._changed_us = change.changed_us
         if change.digest == self.digest:
             return Report(sender, "inform", _answer(change), conversation_id)
+        if why := self._store.why_refused({DIGEST: change.digest}):
+            return Report(sender, "failure", _answer(change, why), conversation_id)
         try:
             incoming = self._incoming
             if incoming is None or incoming.change != change:
@@ -166,7 +180,11 @@ class KnowledgeReceiver:
             use(rules)
         except (ValueError, OSError, ReasonerUnavailable) as e:
             return self._refuse(change, conversation_id, e)
-        self._in_force(rules)
+        if self.rules is not None and self._files is not None:
+            if self.rules.theory != rules.theory:  # else what is before that is what counts
+                self.before = self.rules, self._files
+        self._in_force(rules, files)
+        self._change = change, conversation_id
         self._counters["rules_loaded"] += 1
         kept = Kept(
             version=rules.version,
@@ -181,8 +199,37 @@ class KnowledgeReceiver:
             logger.warning("version %s can't be kept: %s", rules.version, e)
         return Report(self.follows, "inform", _answer(change), conversation_id)
 
-    def _in_force(self, rules: RuleSet) -> RuleSet:
+    def go_back(self, why: str) -> Report | None:
+        """To what was in force before, which is in use again; what failed is refused from now on.
+
+        Args:
+            why: one line, for people.
+        """
+        assert self.before is not None  # noqa: S101
+        (rules, files), failed, change = self.before, self.digest, self._change
+        self.before, self._change = None, None
+        self._in_force(rules, files)
+        self._counters["rules_taken_back"] += 1
+        kept = Kept(
+            version=rules.version,
+            digest=rules.digest,
+            origin=self.follows,
+            changed_us=self._changed_us,
+        )
+        try:
+            self._store.refuse({DIGEST: failed}, why[:MAX_REASON])
+            self._store.lay_out(files)
+            self._store.keep(kept)
+        except OSError as e:
+            logger.warning("that version %s is back can't be kept: %s", rules.version, e)
+        if change is None:
+            return None
+        return Report(self.follows, "failure", _answer(change[0], why), change[1])
+
+    def _in_force(self, rules: RuleSet, files: FileSet) -> RuleSet:
+        self.rules, self._files = rules, files
         self.version, self.digest = rules.version, rules.digest
+        put_in_force(rules.taxonomy)
         return rules
 
     def _refuse(self, change: OntologyChanged, conversation_id: str, error: Exception) -> Report:

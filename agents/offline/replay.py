@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from agents.analyzer.core import AnalyzerCore
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.outcome import Outcome
 from agents.correlation.reasoning import Submit
+from agents.offline.evidence_folder import EvidenceFolder
 from agents.offline.keeper import Keeper
 from agents.sensor.core import SensorCore
 from agents.sensor.grounds import Ground
@@ -85,6 +86,7 @@ class Replay:
         signatures: rules that are matched besides the detectors.
         outside: captures were taken on the strangers' side, where ``hosts`` can be forged.
         tunnels: see `TunnelTrust`; without any a capture that is all a mirror's is known as such.
+        evidence: keeps the packets that alerts rest on.
     """
 
     def __init__(
@@ -97,10 +99,13 @@ class Replay:
         policy: Policy | None = None,
         signatures: SignatureAlerts | None = None,
         joins: Joins | None = None,
+        reads: Set[str] = frozenset(),
         outside: bool = False,
         tunnels: TunnelTrust | None = None,
+        evidence: EvidenceFolder | None = None,
     ) -> None:
         self._signatures = signatures
+        self._evidence = evidence
         self.totals = Totals()
         self._shown: dict[str, Alert] = {}
         self._keeper = Keeper()
@@ -108,7 +113,11 @@ class Replay:
         own = [host.address for host in hosts]
         ground = Ground(frozenset(), own) if outside else None
         self._sensor = SensorCore(
-            "replay", repeatable=True, judge=SideJudge(assumed=ground), tunnels=tunnels
+            "replay",
+            repeatable=True,
+            judge=SideJudge(assumed=ground),
+            tunnels=tunnels,
+            evidence=None if evidence is None else evidence.marked,
         )
         self._analyzer = AnalyzerCore(model, analyzer="replay", honeypots=pots, protected=own)
         self._engine = CorrelationEngine(
@@ -118,6 +127,7 @@ class Replay:
             reasoner=reasoner,
             submit=submit,
             joins=joins,
+            reads=reads,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
         )
@@ -150,6 +160,8 @@ class Replay:
             records = intake.on_lines(lines, f"{path.name}:{number}", now_us)
             self.totals.lines = before.lines + intake.counters["lines"]
             self.totals.refused = before.refused + intake.counters["refused"]
+            if self._evidence is not None:
+                self._evidence.keep(intake.packets.take())
             yield from self._batches([r for r in records if isinstance(r, ConnectionBatch)])
             yield from self._others([r for r in records if isinstance(r, Alert)])
             yield from self._happened([r for r in records if isinstance(r, HostEvent)])
@@ -171,6 +183,8 @@ class Replay:
         yield from self._others(self._sensor.take_alerts())
         if self._signatures is not None and len(raw):
             yield from self._others(self._signatures.on_packets(raw))
+        if self._evidence is not None:
+            self._evidence.keep()
 
     def _count(self) -> None:
         totals, counters = self.totals, self._sensor.counters

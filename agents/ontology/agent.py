@@ -6,8 +6,8 @@ and archives them; receives Query, sends Answer. Sends OntologyChanged with all 
 the policy tables has passed all checks, and keeps what they made of it; an edit that has not is
 logged, and what was valid before stays. Tells analyzers and supervisor what the clusters are called
 (TrafficCluster), and takes the supervisor's wish to call one otherwise. Asserts and retracts facts
-for the supervisor (OntologyAction), tells correlation what they say of hosts (HostProfile), and
-translates fragments for anyone.
+and switches rules on and off for the supervisor (OntologyAction), tells correlation what facts say
+of hosts (HostProfile), and translates fragments for anyone.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class OntologyAgent(BaseAgent[Duties]):
         for subscription in work.subscriptions:
             await self._on_subscription(message, subscription)
         for report in work.reports:
-            duties.publication.on_report(message, report)
+            await duties.publication.on_report(message, report)
         if work.archive:
             removed = await asyncio.to_thread(duties.archive.add, work.archive)
             self.counters["archived"] += len(work.archive)
@@ -109,7 +109,10 @@ class OntologyAgent(BaseAgent[Duties]):
         for query in work.queries:
             await self._answer(message, query)
         for action in work.actions:
-            await duties.facts.act(message, action)
+            if action.ontology_action in ("enable", "disable"):
+                await duties.publication.switch(message, action)
+            else:
+                await duties.facts.act(message, action)
 
     async def _on_subscription(self, message: AclMessage, subscription: Subscription) -> None:
         duties = self.running

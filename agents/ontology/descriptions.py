@@ -8,17 +8,19 @@ Approx-Translatable) is stated together with it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse
 
+from agents.knowledge.switches import Switch
 from ontology.authoring.translation import ONTOIDPSMA_IRI
 from ontology.checking.terms import OWL, local_root
 from ontology.clusters_file import CLUSTERS_IRI
-from ontology.knowledge_base import OwlFile, ontology_path, read_owl_file
+from ontology.knowledge_base import OwlFile, RuleInfo, ontology_path, read_owl_file
 from ontology.swrl import RDF, RDFS
+from ontology.theory import rule_iri
 from ontology.vocabulary import ONTOLOGY_IRI
 
 SERVICE_IRI: Final = "https://w3id.org/ontoidps/ontologies"
@@ -41,12 +43,19 @@ _MATCHES = ("exactMatch", "closeMatch", "broadMatch", "narrowMatch", "relatedMat
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
 
 
-def describe(paths: Sequence[Path], version: str) -> list[Triple]:
+def describe(
+    paths: Sequence[Path],
+    version: str,
+    rules: Sequence[RuleInfo] = (),
+    switched: Mapping[str, Switch] | None = None,
+) -> list[Triple]:
     """All descriptions.
 
     Args:
         paths: Ontology and rule files in force.
         version: As it is announced.
+        rules: Of those files, the ones that are switched off, too.
+        switched: What operators have switched by hand, by the label of the rule.
 
     Raises: KnowledgeBaseError, OSError, SyntaxError for a file that can't be read.
     """
@@ -64,7 +73,20 @@ def describe(paths: Sequence[Path], version: str) -> list[Triple]:
         found += _with_implied(one, WEAK, other)
         found.append(_triple(one, "translatesTo", NamedNode(other)))
     found += _aligned(ontology_path().with_name(_ALIGNMENTS))
+    for rule in rules:
+        found += _rule(rule, (switched or {}).get(rule.label))
     return found
+
+
+def _rule(rule: RuleInfo, switch: Switch | None) -> Iterator[Triple]:
+    iri = rule_iri(rule.label)
+    yield Triple(NamedNode(iri), NamedNode(RDF + "type"), NamedNode(f"{SERVICE_IRI}#Rule"))
+    yield Triple(NamedNode(iri), NamedNode(RDFS + "label"), Literal(rule.label))
+    yield Triple(NamedNode(iri), NamedNode(RDFS + "comment"), Literal(rule.comment))
+    yield _triple(iri, "inFile", Literal(rule.path.name))
+    yield _triple(iri, "enabled", Literal(rule.enabled))
+    if switch is not None:
+        yield _triple(iri, "switchedBy", Literal(switch.why))
 
 
 def _aligned(path: Path) -> Iterator[Triple]:

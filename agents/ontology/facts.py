@@ -25,7 +25,8 @@ from ontology.fragments import MAX_BYTES, to_triples
 from ontology.knowledge_base import OwlFile, in_import_order, read_owl_file
 from ontology.records import Address, HostProfile, Record
 from ontology.swrl import RDF, RDFS
-from ontology.vocabulary import HOST_CLASSES, HOST_PREFIX, IDPS, NAMESPACE, ONTOLOGY_IRI
+from ontology.taxonomy import HOST_CLASSES
+from ontology.vocabulary import HOST_PREFIX, IDPS, NAMESPACE, ONTOLOGY_IRI
 from ontology.whole_files import write_whole
 
 FACTS_IRI: Final = "urn:ontoidps:facts"

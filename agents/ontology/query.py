@@ -79,8 +79,10 @@ class QueryRunner:
     def run(self, sparql: str) -> tuple[str, bool]:
         """SPARQL 1.1 results in JSON, and whether rows are missing. Blocks up to the time limit.
 
+        The ``graph`` of CONSTRUCT and DESCRIBE is N-Triples.
+
         Raises:
-            QueryRefused: not SELECT or ASK, not SPARQL, or too expensive.
+            QueryRefused: no question, not SPARQL, or too expensive.
             ArchiveError: the archive can't be read.
         """
         check_query(sparql)

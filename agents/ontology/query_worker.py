@@ -8,10 +8,19 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store
+from pyoxigraph import (
+    BlankNode,
+    Literal,
+    NamedNode,
+    QueryBoolean,
+    QuerySolutions,
+    QueryTriples,
+    Store,
+)
 
 from ontology.confined_worker import confine_worker
 
@@ -56,8 +65,10 @@ def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
         if isinstance(found, QueryBoolean):
             results: dict[str, Any] = {"head": {}, "boolean": bool(found)}
             return {"results": json.dumps(results), "truncated": False}
+        if isinstance(found, QueryTriples):
+            return _graph(found, rows, cost)
         if not isinstance(found, QuerySolutions):
-            return {"error": "only SELECT and ASK are answered"}
+            return {"error": "only questions are answered"}
         names = [variable.value for variable in found.variables]
         bindings: list[dict[str, Any]] = []
         truncated = False
@@ -71,6 +82,23 @@ def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
     except (SyntaxError, ValueError, OSError) as e:
         return {"error": f"not answered: {' '.join(str(e).split())[:300]}"}
     results = {"head": {"vars": names}, "results": {"bindings": bindings}}
+    return {"results": json.dumps(results), "truncated": truncated}
+
+
+def _graph(triples: Iterable[Any], rows: int, cost: int) -> dict[str, Any]:
+    """A graph as N-Triples, each triple once; no more than rows and cost allow."""
+    lines: dict[str, None] = {}
+    truncated = False
+    for triple in triples:
+        line = f"{triple} .\n"
+        if line in lines:
+            continue
+        cost -= json_cost(json.dumps(line))
+        if len(lines) == rows or cost < 0:
+            truncated = True
+            break
+        lines[line] = None
+    results = {"head": {}, "graph": "".join(lines)}
     return {"results": json.dumps(results), "truncated": truncated}
 
 

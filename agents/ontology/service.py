@@ -85,7 +85,7 @@ def plan(performative: str, records: Sequence[Record]) -> Work:
             return Work(subscriptions=wanted)
         case "agree" | "refuse" | "not-understood" | "failure":
             reports = _reports(records)
-            if reports and performative == "refuse":
+            if reports and performative in ("refuse", "failure"):
                 return Work(reports=reports)
             # Answers to our own subscriptions; nothing to do.
             if all(isinstance(record, Subscription) for record in records):
@@ -117,7 +117,7 @@ def to_truth(query: Query, results: str) -> Answer:
     Raises: QueryRefused if the question was not a yes-or-no one.
     """
     if "boolean" not in json.loads(results):
-        raise QueryRefused("query-if wants ASK; SELECT goes into query-ref")
+        raise QueryRefused("query-if wants ASK; all else goes into query-ref")
     return to_answer(query, results, truncated=False)
 
 

@@ -226,6 +226,8 @@ class SensorAgent(BaseAgent[Observation]):
         found = await asyncio.to_thread(running.sources.take_citations)
         if running.signatures is not None:
             found += running.signatures.take_citations()
+        for follower in running.followers:
+            found += await asyncio.to_thread(follower.take_citations)
         if found:
             await asyncio.to_thread(running.evidence.add, found)
         self.counters["evidence.kept"] += len(found)

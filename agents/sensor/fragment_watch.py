@@ -1,7 +1,7 @@
-"""Overlapping IPv4 fragments: teardrop, and strings hidden from who joins packets otherwise.
+"""Overlapping fragments: teardrop, and strings hidden from who joins packets otherwise.
 
 No honest stack sends them: a router splits a datagram into parts that fit together (RFC 791,
-section 3.2; RFC 5722 forbids overlaps of IPv6 for this reason). The sender gets no answer that it
+section 3.2; RFC 5722 forbids overlaps of IPv6). The sender gets no answer that it
 needs, so anybody's address may stand there: nobody is named.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from cachetools import LRUCache
 
-from agents.sensor.flows.packets import ICMP, TCP, UDP, Packets
+from agents.sensor.flows.packets import Packets
+from agents.sensor.fragment_headers import parts
 from agents.sensor.watch_alerts import SECOND, AlertMaker, Sighting
-from datasets.captures.pcap import rows
 from ontology.addresses import to_address
 from ontology.records import Alert
 
@@ -28,8 +28,6 @@ MAX_PARTS = 64
 """Of one datagram; an Ethernet needs 45 for 65,535 bytes."""
 BLOCK = 2000
 """Fragments looked at per block of packets; more are passed over, counted."""
-_HEADER = 20
-_SECOND_HEADERS = {UDP: (8,), ICMP: (8,), TCP: tuple(range(20, 64, 4))}
 
 
 @dataclass(slots=True)
@@ -60,19 +58,13 @@ class FragmentWatch:
 
     def on_packets(self, packets: Packets) -> list[Alert]:
         """Alerts that the fragments of a block bring about."""
-        which = np.flatnonzero(packets.fragment & (packets.ip_version == 4))
+        which = np.flatnonzero(packets.fragment)
         if not len(which):
             return []
         self.evicted += max(len(which) - BLOCK, 0)
         which = which[:BLOCK]
-        headers, good = _headers(packets, which)
         alerts = []
-        for row, header in zip(which[good].tolist(), headers[good], strict=True):
-            raw = header.tobytes()
-            begin = (int.from_bytes(raw[6:8], "big") & 0x1FFF) * 8
-            end = begin + int.from_bytes(raw[2:4], "big") - _HEADER
-            # Source, destination, protocol and number make the datagram.
-            key = raw[12:20] + raw[9:10] + raw[4:6]
+        for row, key, begin, end in parts(packets, which):
             now = int(packets.time_us[row])
             if self._overlaps(key, begin, end, now):
                 alert = self._on_overlap(packets, row, now)
@@ -128,31 +120,3 @@ class FragmentWatch:
                 protocol=int(packets.protocol[row]),
             )
         )
-
-
-def _headers(packets: Packets, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The IP headers (n, 20) before the payloads of ``which``, and of which they were found: those
-    without options, by the addresses in them."""
-    out = np.zeros((len(which), _HEADER), np.uint8)
-    good = np.zeros(len(which), np.bool_)
-    begins = packets.payload_offset[which]
-    protocol = packets.protocol[which]
-    src, dst = packets.src[which][:, 12:], packets.dst[which][:, 12:]
-    # Later fragments have no second header.
-    for back in (0, *sorted({size for sizes in _SECOND_HEADERS.values() for size in sizes})):
-        fits = np.full(len(which), back == 0)
-        for number, sizes in _SECOND_HEADERS.items():
-            fits |= (protocol == number) & (back in sizes)
-        some = np.flatnonzero(fits & ~good & (begins >= back + _HEADER))
-        if not len(some):
-            continue
-        header = rows(packets.data, begins[some] - back - _HEADER, _HEADER)
-        right = (
-            (header[:, 0] == 0x45)
-            & (header[:, 9] == protocol[some])
-            & (header[:, 12:16] == src[some]).all(axis=1)
-            & (header[:, 16:20] == dst[some]).all(axis=1)
-        )
-        out[some[right]] = header[right]
-        good[some[right]] = True
-    return out, good

@@ -38,6 +38,9 @@ class Input(Part):
     """Of time stamps that name none, e.g. ``Europe/Berlin``."""
     from_start: Flag = False
     """True: what the file holds at the very first start counts as well."""
+    relays: tuple[HostAddress, ...] = ()
+    """Reverse proxies and load balancers of our own, by which strangers come: nothing in the log
+    accuses them, whatever it says of them."""
     table: Path | None = None
     """For the kind ``table``: the file that describes the format."""
 
@@ -48,6 +51,8 @@ class Input(Part):
             raise ValueError("table names the file that describes the format, of kind table only")
         if len({address.version for address in self.address}) < len(self.address):
             raise ValueError("address: one of each family, not two of one")
+        if set(self.relays) & set(self.address):
+            raise ValueError("relays: who wrote the log is none; name who stands before it")
         try:
             self.zone()
         except (ValueError, OSError, KeyError) as e:  # ZoneInfoNotFoundError is a KeyError

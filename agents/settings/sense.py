@@ -9,6 +9,8 @@ from agents.settings.honeynet import Settings
 from agents.settings.problems import Problem
 from ontology.addresses import canonical, canonical_network
 
+OF_HOSTS = ("audit", "wtmp")
+"""Kinds of log in which a host tells of itself."""
 _WIDE = {4: 8, 6: 16}
 """A network on the allow-list with a shorter prefix than this protects most of the world."""
 
@@ -18,6 +20,7 @@ def doubts(settings: Settings) -> Iterator[Problem]:
     yield from _missing_agents(settings)
     yield from _server(settings)
     yield from _honeypots(settings)
+    yield from _logs_of_hosts(settings)
     for number, network in enumerate(settings.policy.allow):
         plain = canonical_network(network)
         if plain.prefixlen < _WIDE[plain.version]:
@@ -26,6 +29,21 @@ def doubts(settings: Settings) -> Iterator[Problem]:
             )
     if settings.policy.dry_run:
         yield Problem(("policy", "dry_run"), "nobody will be blocked anywhere, only reported")
+
+
+def _logs_of_hosts(settings: Settings) -> Iterator[Problem]:
+    for number, node in enumerate(settings.node):
+        for item, entry in enumerate(node.inputs):
+            if entry.kind in OF_HOSTS and not entry.address:
+                whose = (
+                    f"it is taken for the log of node {node.name!r} itself"
+                    if node.addresses
+                    else f"nobody knows whose log it is, as node {node.name!r} has none either"
+                )
+                yield Problem(
+                    ("node", number, "inputs", item),
+                    f"{entry.kind} without an address: {whose}; name the host that wrote it",
+                )
 
 
 def _missing_agents(settings: Settings) -> Iterator[Problem]:
@@ -78,7 +96,19 @@ def _honeypots(settings: Settings) -> Iterator[Problem]:
             )
     for number, node in enumerate(settings.node):
         for item, entry in enumerate(node.inputs):
-            strange = [one for one in entry.address if canonical(one) not in pots]
+            for relay in entry.relays:
+                if canonical(relay) in pots:
+                    yield Problem(
+                        ("node", number, "inputs", item, "relays"),
+                        f"{relay} is a honeypot: what comes by it would accuse nobody",
+                    )
+            if entry.relays and entry.kind in OF_HOSTS:
+                yield Problem(
+                    ("node", number, "inputs", item, "relays"),
+                    f"{entry.kind} tells of the host itself: a relay changes nothing",
+                )
+            known = pots | set(own) if entry.kind in OF_HOSTS else pots
+            strange = [one for one in entry.address if canonical(one) not in known]
             if strange:
                 yield Problem(
                     ("node", number, "inputs", item, "address"),

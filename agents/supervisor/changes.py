@@ -22,6 +22,8 @@ FACTS_LIMIT_S = 30.0
 MAX_SHOWN = 1000
 """Characters of a fragment in the trail."""
 
+MAX_LABEL = 200
+
 Outcome = Literal["inform", "refuse", "failure"]
 """Performative of the answer: done; refused; the ontology agent does not answer."""
 Change = TypeVar("Change", TrafficCluster, OntologyAction)
@@ -65,10 +67,16 @@ class Changes:
         return outcome, answer
 
     async def change(self, wanted: OntologyAction) -> tuple[Outcome, OntologyAction]:
-        """Assert or retract facts; ``detail`` is ``user:NAME: reason``."""
+        """Assert or retract facts, switch a rule; ``detail`` is ``user:NAME: reason``."""
         who, reason = _author(wanted.detail)
         outcome, answer, why = await self._pass_on(wanted, FACTS_LIMIT_S)
         action = wanted.ontology_action
+        if action in ("enable", "disable"):
+            done = {"inform": f"rule {action}d", "refuse": f"{action} refused"}
+            said = f"{reason}: {why or answer.detail}"
+            label = wanted.fragment[:MAX_LABEL]
+            await self._audit(who, done.get(outcome, f"{action} unanswered"), label, said)
+            return outcome, answer
         words = {
             "inform": f"facts {action}ed",
             "refuse": f"{action} refused",

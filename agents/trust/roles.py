@@ -66,8 +66,8 @@ PERMITTED = (
     _rule("correlation supervisor", "inform", "Incident Decision Block Alert", "ontology"),
     _rule("ontology", "inform", "OntologyChanged", "*"),
     _rule("ontology", "inform", "KnowledgePiece", "correlation"),
-    # What it made of them: taken over, or refused.
-    _rule("correlation", "inform refuse", "OntologyChanged", "ontology"),
+    # What it made of them: taken over, refused, or taken back because windows failed.
+    _rule("correlation", "inform refuse failure", "OntologyChanged", "ontology"),
     _rule("analyzer console", "subscribe", "Subscription", "ontology"),
     _rule("ontology", "agree refuse", "Subscription", "analyzer console"),
     _rule("ontology", "inform", "TrafficCluster", "analyzer console supervisor"),

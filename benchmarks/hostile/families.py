@@ -256,6 +256,82 @@ FAMILIES: tuple[Family, ...] = (
         (),
         18,
     ),
+    Family("modbus: writes", Way(502), (fill(b"\0\1\0\0\0\6\1\6\0\0\0\7", b"\0"),), (), 8),
+    Family(
+        "s7: stop", Way(102), (fill(b"\3\0\0\x1f\2\xf0\x80\x32\1" + bytes(8), b"\x29"),), (), 18
+    ),
+    _lines(
+        "telnet: what bots type",
+        23,
+        b"busybox ECCHI;",
+        b"wget 1.2.3.4 ",
+        b"echo -ne \\x7f\\x45",
+        b"cat /proc/mount\n",
+        b"tftp 1.1.1.",
+    ),
+    Family(
+        "smb: compounds",
+        Way(445),
+        tuple(
+            fill(b"\0\0\5\xa0\xfeSMB\x40\0\0\0\0\0\0\0" + command + b"\0\1\0\0\0\0\0\x40\0\0\0", u)
+            for command in (b"\5", b"\3")
+            for u in (b"\\\0C\0", b"\0", b"s\0v\0c\0")
+        ),
+        (b"\xfeSMB",),
+        28,
+    ),
+    Family(
+        "smb: shares of SMB 1",
+        Way(445),
+        (fill(b"\0\0\5\xa0\xffSMB\x75", b"\\ADMIN"), fill(b"\0\0\5\xa0\xffSMB\xa2", b"\\svcct")),
+        (),
+        9,
+    ),
+    Family(
+        "rdp: channels",
+        Way(3_389),
+        (fill(b"\3\0\5\xa0\2\xf0\x80\x7f\x65", b"MS_T12"),),
+        (b"ms_t120\0",),
+        9,
+    ),
+    Family(
+        "sip: registrations",
+        Way(5_060),
+        (
+            fill(b"REGISTER sip:h SIP/2.0\r\nCall-ID: a\r\nCSeq: 1\r\n", b"Authorization: a\r\n"),
+            fill(b"REGISTER ", b"\r\ni:"),
+        ),
+        (b"\r\ncseq:", b"\r\nauthorization:"),
+        9,
+    ),
+    Family(
+        "sip: scanners' names",
+        Way(5_060, udp=True),
+        tuple(
+            fill(b"OPTIONS sip:a SIP/2.0\r\n", u)
+            for u in (b"User-Agent: friendly-scanne\r\n", b"to: sipv", b"from\t\t", b"f:t:sipcl")
+        ),
+        (b"user-agent:",),
+        4,
+    ),
+    Family(
+        "sip: numbers",
+        Way(5_060, udp=True),
+        (
+            fill(b"INVITE sip:", b"0049"),
+            fill(b"INVITE tel:", b"1;"),
+            fill(b"INVITE sip:9999999999@h ", b"a"),
+        ),
+        (),
+        7,
+    ),
+    Family(
+        "sip: refusals",
+        Way(5_060, by_server=True),
+        (fill(b"SIP/2.0 401 No\r\nCSeq: 1 REGISTER\r\n", b"Call-ID: a\r\n"),),
+        (b"\r\ni:", b" register"),
+        12,
+    ),
     Family(
         "udp: requests that are none",
         Way(53, udp=True),

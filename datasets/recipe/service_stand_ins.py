@@ -1,8 +1,10 @@
 """Open services for the sample traffic, and a debugger's client; laboratory use only.
 
 ``python -m datasets.recipe.service_stand_ins serve ADDRESS`` answers on the ports of Redis,
-Docker's API and Android's debugger as they would, and does nothing of what it is told. ``adb
-ADDRESS COMMAND`` asks the debugger's shell for a command, its words joined by ``+``.
+Docker's API, Android's debugger, Telnet and remote desktop as they would, and does nothing of what
+it is told. ``adb ADDRESS COMMAND`` asks the shell for a command, its words joined by ``+``;
+``telnet ADDRESS COMMAND …`` types commands after a login; ``desktop ADDRESS CHANNEL`` asks a remote
+desktop for a channel.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-REDIS, DOCKER, ADB = 6379, 2375, 5555
+REDIS, DOCKER, ADB, TELNET, RDP = 6379, 2375, 5555, 23, 3389
 
 
 def _redis(asked: bytes) -> bytes:
@@ -40,6 +42,18 @@ def _adb(asked: bytes) -> bytes:
     return _message(b"OKAY", 1, 1, b"")
 
 
+def _shell(asked: bytes) -> bytes:
+    asked = asked.strip()
+    return b"Password: " if asked == b"root" else b"\r\n# "
+
+
+def _desktop(asked: bytes) -> bytes:
+    """A connection confirm (X.224); nothing more is granted."""
+    if asked[5:6] == b"\xe0":
+        return b"\3\0\0\x13\x0e\xd0\0\0\x12\x34\0\2\0\x08\0\0\0\0\0"
+    return b"\3\0\0\x09\2\xf0\x80\x21\x80"
+
+
 def _answer(connection: socket.socket, say: Callable[[bytes], bytes]) -> None:
     with connection:
         while asked := connection.recv(4096):
@@ -59,7 +73,13 @@ def _serve(address: str, port: int, say: Callable[[bytes], bytes]) -> None:
 
 def serve(arguments: argparse.Namespace) -> None:
     """Answer until killed."""
-    for port, say in ((REDIS, _redis), (DOCKER, _docker), (ADB, _adb)):
+    for port, say in (
+        (REDIS, _redis),
+        (DOCKER, _docker),
+        (ADB, _adb),
+        (TELNET, _shell),
+        (RDP, _desktop),
+    ):
         _serve(arguments.address, port, say)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -76,13 +96,38 @@ def adb(arguments: argparse.Namespace) -> None:
         connection.recv(4096)
 
 
+def telnet(arguments: argparse.Namespace) -> None:
+    """Log in and type."""
+    with socket.create_connection((arguments.address, TELNET), timeout=5) as connection:
+        for line in ("root", "xc3511", *arguments.commands):
+            connection.sendall(line.replace("+", " ").encode() + b"\r\n")
+            connection.recv(4096)
+
+
+def desktop(arguments: argparse.Namespace) -> None:
+    """Ask for one channel (T.125, connect-initial; [MS-RDPBCGR] 2.2.1.3)."""
+    channel = arguments.channel.encode().ljust(8, b"\0") + bytes(4)
+    network = struct.pack("<HHI", 0xC003, 8 + len(channel), 1) + channel
+    body = b"\x7f\x65\x82\1\x94\4\1\1\4\1\1\1\1\xff" + bytes(380 - len(network)) + network
+    with socket.create_connection((arguments.address, RDP), timeout=5) as connection:
+        connection.sendall(b"\3\0\0\x13\x0e\xe0\0\0\0\0\0\1\0\x08\0\0\0\0\0")
+        connection.recv(64)
+        connection.sendall(struct.pack(">BBH", 3, 0, 7 + len(body)) + b"\2\xf0\x80" + body)
+        connection.recv(64)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m datasets.recipe.service_stand_ins")
     commands = parser.add_subparsers(required=True)
-    for name, act, names in (("serve", serve, ("address",)), ("adb", adb, ("address", "command"))):
+    for name, act, names in (
+        ("serve", serve, ("address",)),
+        ("adb", adb, ("address", "command")),
+        ("telnet", telnet, ("address", "commands")),
+        ("desktop", desktop, ("address", "channel")),
+    ):
         sub = commands.add_parser(name)
         for argument in names:
-            sub.add_argument(argument)
+            sub.add_argument(argument, nargs="+" if argument == "commands" else None)
         sub.set_defaults(run=act)
     arguments = parser.parse_args(argv)
     arguments.run(arguments)

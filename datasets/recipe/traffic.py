@@ -134,6 +134,8 @@ def _words(command: str, scratch: Path) -> list[str]:
     replaced: dict[str, list[str]] = {
         "PEERS": [sys.executable, "-m", "datasets.recipe.peers"],
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
+        "CONTROLLERS": [sys.executable, "-m", "datasets.recipe.controller_stand_ins"],
+        "SIP": [sys.executable, "-m", "datasets.recipe.sip_stand_in"],
         "SERVICES": [sys.executable, "-m", "datasets.recipe.service_stand_ins"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],
@@ -257,7 +259,9 @@ def _record(lab: Lab, scenario: Scenario, out: Path, scratch: Path) -> Sample:
     name = f"{scenario.name}.pcap.xz"
     packed = lzma.compress(raw.read_bytes(), preset=9 | lzma.PRESET_EXTREME)
     (out / name).write_bytes(packed)
-    attacker = "2001:db8::42" if ":" in scenario.victim else scenario.attacker
+    attacker = scenario.attacker
+    if ":" in scenario.victim and attacker not in ("", "*"):
+        attacker = "2001:db8::42"
     return Sample(
         file=name,
         label=scenario.label,

@@ -7,6 +7,7 @@ detectors.
 
 from __future__ import annotations
 
+from datasets.recipe.misuse_traffic import MISUSE
 from datasets.recipe.scenario_traffic import (
     ATTACKER,
     CLIENT,
@@ -158,7 +159,28 @@ UNTRAINED: tuple[Scenario, ...] = (
         f"SPOOF teardrop {ATTACKER} {SERVER}",
     ),
     Scenario(
-        "benign-ping-huge", NORMAL, "", SERVER, "client", f"ping -q -c 20 -i 0.1 -s 9000 {SERVER}"
+        "teardrop-ipv6",
+        "FragmentAttack",
+        "*",
+        "2001:db8::50",
+        "attacker",
+        "SPOOF teardrop6 2001:db8::42 2001:db8::50",
+    ),
+    Scenario(
+        "benign-ping-huge",
+        NORMAL,
+        "",
+        SERVER,
+        "client",
+        f"ping -q -c 20 -i 0.1 -s 9000 {SERVER}",
+    ),
+    Scenario(
+        "benign-ping-huge-ipv6",
+        NORMAL,
+        "",
+        "2001:db8::50",
+        "attacker",
+        "ping -q -c 20 -i 0.1 -s 9000 2001:db8::50",
     ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(
@@ -172,4 +194,5 @@ UNTRAINED: tuple[Scenario, ...] = (
             for where in (*(f"{LIVING}.{last}" for last in range(1, 10)), f"{UNUSED}.9")
         ),
     ),
+    *MISUSE,
 )

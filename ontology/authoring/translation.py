@@ -21,7 +21,8 @@ from ontology._values import address_text, record_iri
 from ontology.fragments import MAX_BYTES, FragmentError, decode, encode
 from ontology.json_objects import iso_time
 from ontology.records import MAX_TIME_US, Address, Alert, Incident, Record
-from ontology.vocabulary import ATTACK_CLASSES, INCIDENT_CLASSES, ONTOLOGY_IRI
+from ontology.taxonomy import ATTACK_CLASSES, INCIDENT_CLASSES
+from ontology.vocabulary import ONTOLOGY_IRI
 
 ONTOIDPSMA_IRI: Final = "http://ingenieria.ucaldas.edu.co/gisaza/OntoIDPSMA.owl"
 PROPERTIES: Final = (

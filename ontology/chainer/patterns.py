@@ -21,6 +21,7 @@ from ontology.chainer.rulebook import (
     Variable,
 )
 from ontology.vocabulary import IDPS
+from ontology.window_terms import GROWING, HELD, OF_ALERTS_OWN
 
 SOURCE, TARGET = "source", "target"
 MAX_DEPTH = 4
@@ -78,7 +79,7 @@ class Patterns:
             for above, turned in self._follows(term):
                 self._roles.setdefault(above, set()).add((role, turned))
         atoms = [atom for rule in book.rules for atom in rule.body]
-        self.reads_growth = any(atom.name in (IDPS.endUs, IDPS.count) for atom in atoms)
+        self.reads_growth = any(atom.name in GROWING for atom in atoms)
         self.any_host = all(map(self._any_host, book.rules))
         self._heads: dict[str, list[tuple[Rule, tuple[Variable, ...]]]] = {}
         """Class or property → rules that conclude it, with the arguments they conclude it of."""
@@ -157,7 +158,7 @@ class Patterns:
         """Classes that any alert may belong to, whatever its own class is."""
         book = self._book
         found = set(book.classes_above.get(IDPS.Alert, (IDPS.Alert,)))
-        for declared in (*_ROLES, IDPS.beginUs, IDPS.endUs, IDPS.count, IDPS.verifiedSource):
+        for declared in (term for term, (of, _) in HELD.items() if of == "Alert"):
             found |= book.domains.get(declared, frozenset())
         for rule in book.rules:
             for head in rule.head:
@@ -199,7 +200,7 @@ class Patterns:
         """Can a window hold this by itself?"""
         if atom.kind == "class" or atom.name in self._book.data_properties:
             return True
-        if atom.name in self._roles:
+        if atom.name in self._roles or atom.name in OF_ALERTS_OWN:
             return True
         if atom.name not in self._heads:
             raise RulebookError(f"no window is known to hold {atom.name}")
@@ -222,8 +223,10 @@ class Patterns:
         begins: dict[Variable | Term, Variable] = {}
         ties: list[list[tuple[Variable, str, Variable]]] = []
         """Per atom, the ways to read it: (alert, role, host)."""
+        own = {atom.arguments[1] for atom in atoms if atom.name in OF_ALERTS_OWN}
         for atom in atoms:
-            if atom.kind == "builtin":
+            # What is said of an alert's own things asks nothing of other alerts.
+            if atom.kind == "builtin" or atom.arguments[0] in own:
                 continue
             ends = atom.arguments[: 2 if atom.name in self._roles else 1]
             if not all(isinstance(end, Variable) for end in ends):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ontology.checking.logic import LogicUnavailable, check_logic
 from ontology.checking.problem import Problem
 from ontology.checking.rules import check_rules, check_together
 from ontology.checking.terms import check_terms, read_vocabulary
+from ontology.checking.trial import Trial, changed_rules, try_rules
+from ontology.checking.wording import Wording
 from ontology.knowledge_base import (
     KnowledgeBase,
     KnowledgeBaseError,
@@ -16,12 +18,18 @@ from ontology.knowledge_base import (
     in_import_order,
     read_owl_file,
 )
+from ontology.reasoner.inferences import ReasonerUnavailable
+from ontology.rule_outcomes import OutcomeError, incident_classes, read_outcomes
 from ontology.swrl import Rule, read_rules
 from ontology.theory import Theory, TheoryError
 
 
 def check_files(
-    paths: Sequence[Path], *, required: frozenset[str] = frozenset(), logic: bool = True
+    paths: Sequence[Path],
+    *,
+    required: frozenset[str] = frozenset(),
+    logic: bool = True,
+    before: Sequence[Path] | None = None,
 ) -> list[Problem]:
     """All problems of files that belong together, file by file. Blocks, with ``logic`` for seconds.
 
@@ -29,6 +37,8 @@ def check_files(
         paths: Ontology and rule files in any order; what they import must be among them.
         required: IRIs of terms that must be declared, because agents use them.
         logic: Also profile, consistency and satisfiability (a Java process).
+        before: The files that were good; rules that are new since are tried at window size, in a
+            worker of their own. None: no rule is tried.
     """
     problems: list[Problem] = []
     files: list[OwlFile] = []
@@ -55,10 +65,42 @@ def check_files(
         return [*problems, Problem(path=paths[0], code="theory", where="", message=str(e))]
     if logic:
         try:
-            problems += check_logic([file.path for file in files], theory)
+            ordered = [file.path for file in files]
+            illogical = list(check_logic(ordered, theory, before=before or ()))
+            tried = [] if before is None else check_trial(ordered, before)
+            problems += together(illogical, tried)
         except LogicUnavailable as e:
             problems.append(Problem(path=files[0].path, code="logic", where="", message=str(e)))
     return problems
+
+
+def together(illogical: Sequence[Problem], tried: Sequence[Problem]) -> list[Problem]:
+    """What plain alerts contradict is told once, by the rule that was tried with its own."""
+    named = any(problem.level == "error" for problem in tried)
+    return [*(p for p in illogical if not (named and p.code == "pellet")), *tried]
+
+
+def check_trial(paths: Sequence[Path], before: Sequence[Path]) -> list[Problem]:
+    """Try the rules that are new since ``before`` at window size. Blocks for seconds.
+
+    Raises: LogicUnavailable; KnowledgeBaseError, TheoryError where the files are no good.
+    """
+    files = [read_owl_file(path, number) for number, path in enumerate(paths)]
+    vocabulary = read_vocabulary(files)
+    tried = changed_rules(files, [read_owl_file(path) for path in before], vocabulary)
+    if not tried:
+        return []
+
+    def theory_without(labels: Collection[str]) -> Theory:
+        with KnowledgeBase(paths) as knowledge:
+            return Theory.from_ntriples(knowledge.ntriples(without=labels))
+
+    try:
+        with Trial() as trial:
+            wording = Wording(files, vocabulary)
+            return list(try_rules(trial, tried, vocabulary, wording, theory_without))
+    except ReasonerUnavailable as e:
+        raise LogicUnavailable(f"the rules can't be tried: {e}") from e
 
 
 def check_read(files: Sequence[OwlFile], *, required: frozenset[str]) -> list[Problem]:
@@ -76,6 +118,12 @@ def check_read(files: Sequence[OwlFile], *, required: frozenset[str]) -> list[Pr
                 message=f"terms that agents use are gone: {names}",
             )
         )
+    incidents = incident_classes([triple for file in files for triple in file.triples])
+    for file in files:
+        try:
+            read_outcomes(file.triples, incidents)
+        except OutcomeError as e:
+            problems.append(Problem(path=file.path, code="outcome", where="", message=str(e)))
     together: list[tuple[OwlFile, Rule]] = []
     for file in files:
         rules = read_rules(file.triples)

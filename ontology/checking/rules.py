@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from pyoxigraph import Literal, NamedNode
 
+from ontology.checking.breadth import check_breadth, check_texts, check_twins
 from ontology.checking.conclusions import check_conclusions, check_endless, check_promises
+from ontology.checking.held_terms import check_windows
 from ontology.checking.problem import Found, Problem
 from ontology.checking.terms import Vocabulary, fits, ill_typed, meant, value_kind
 from ontology.knowledge_base import OwlFile
@@ -29,6 +31,7 @@ from ontology.swrl import (
     local_name,
 )
 from ontology.swrl_builtins import BUILTINS, Builtin
+from ontology.window_terms import OF_ALERTS_OWN
 
 _WANTED = {CLASS: "class", OBJECT: "object property", DATA: "data property"}
 _READABLE = re.compile(r"\?[A-Za-z0-9_]+")
@@ -72,8 +75,10 @@ def check_together(
                     level="warning",
                 )
     enabled = [(file, rule) for file, rule in rules if rule.enabled]
+    yield from check_twins(enabled, vocabulary)
     yield from check_promises(enabled, vocabulary)
     yield from check_endless(enabled, vocabulary)
+    yield from check_windows(enabled, vocabulary)
 
 
 def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
@@ -113,6 +118,8 @@ def _check(rule: Rule, vocabulary: Vocabulary) -> Found:
     yield from _kinds(rule, vocabulary)
     yield from _variable_names(rule)
     yield from check_conclusions(rule, vocabulary)
+    yield from check_texts(rule)
+    yield from check_breadth(rule, vocabulary)
     yield from _joins(rule)
 
 
@@ -296,12 +303,15 @@ def _kinds(rule: Rule, vocabulary: Vocabulary) -> Found:
 def _joins(rule: Rule) -> Found:
     """Locality: all individuals hang together by object properties; and the order of the atoms."""
     groups: list[set[object]] = []
+    own = {atom.arguments[1] for atom in rule.body if atom.iri in OF_ALERTS_OWN}
     for atom in rule.body:
-        if atom.kind in (OBJECT, CLASS):
+        if atom.arguments and atom.arguments[0] in own:
+            continue
+        if atom.kind in (OBJECT, CLASS) and atom.iri not in OF_ALERTS_OWN:
             ends = {a for a in atom.arguments if isinstance(a, Variable | NamedNode)}
             touched = [g for g in groups if g & ends]
             groups = [g for g in groups if not g & ends] + [ends.union(*touched)]
-        elif atom.kind == DATA and isinstance(atom.arguments[0], Variable):
+        elif atom.kind in (OBJECT, DATA) and isinstance(atom.arguments[0], Variable):
             if not any(atom.arguments[0] in g for g in groups):
                 groups.append({atom.arguments[0]})
     groups = [g for g in groups if any(isinstance(member, Variable) for member in g)]

@@ -57,6 +57,13 @@ class Vocabulary:
     """Class that is another name → the class that the files speak of."""
     promised: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Class → properties of which each member has some value, whether named or not."""
+    places: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Property → classes that its subjects, or of an object property its values, are of."""
+    inverses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    asserted: set[str] = field(default_factory=set)
+    """Classes and properties that the files themselves say something with, of individuals."""
+    defined: set[str] = field(default_factory=set)
+    """Classes that more belongs to than what is named below them."""
     _above: dict[str, set[str]] = field(default_factory=dict)
 
     def above(self, iri: str) -> set[str]:
@@ -101,9 +108,37 @@ def read_vocabulary(files: Sequence[OwlFile]) -> Vocabulary:
                 if predicate in _EQUIVALENT:
                     found.parents[value.value].add(subject.value)
     found = replace(found, different=different)
+    _read_uses(files, found)
     _read_promises(files, found)
     _read_other_names(files, found)
     return found
+
+
+def _read_uses(files: Sequence[OwlFile], found: Vocabulary) -> None:
+    """Places and inverses of properties, definitions of classes, and what is said with either."""
+    for triple in (t for file in files for t in file.triples):
+        subject, predicate, value = triple.subject, triple.predicate.value, triple.object
+        if predicate in (OWL + "equivalentClass", RDFS + "subClassOf"):
+            # A definition, or an axiom about whatever fits an expression.
+            if isinstance(subject, BlankNode) and isinstance(value, NamedNode):
+                found.defined.add(value.value)
+            elif isinstance(value, BlankNode) and predicate == OWL + "equivalentClass":
+                found.defined.add(getattr(subject, "value", ""))
+            continue
+        if not isinstance(subject, NamedNode):
+            continue
+        iri = subject.value
+        if found.kinds.get(predicate, set()) & {"object property", "data property"}:
+            found.asserted.add(predicate)
+        if not isinstance(value, NamedNode):
+            continue
+        if predicate in (RDFS + "domain", RDFS + "range") and not value.value.startswith(XSD):
+            found.places[iri].add(value.value)
+        elif predicate == OWL + "inverseOf":
+            found.inverses[iri].add(value.value)
+            found.inverses[value.value].add(iri)
+        elif predicate == _TYPE and not value.value.startswith(_BUILT_IN):
+            found.asserted.add(value.value)
 
 
 def _read_promises(files: Sequence[OwlFile], found: Vocabulary) -> None:

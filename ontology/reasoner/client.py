@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 HEAP_MIB = 192
 """Java heap; the whole process then stays below 400 MiB for windows of up to 300 alerts."""
 START_TIMEOUT_S = 60.0
+PLAIN_TIMEOUT_S = 20.0
+"""For 60 plain alerts with other rules, 0.3 s on a quiet machine."""
 WARM_UP_ROUNDS = 4
 """The first answers of a new JVM take 0.6 to 0.9 s, the fifth about 0.1 s. After a crash one round
 has to do: windows wait."""
@@ -122,11 +124,14 @@ class PelletWorker:
             self._ensure()
             return self._reason(window, timeout_s)
 
-    def set_theory(self, theory: Theory) -> None:
+    def set_theory(self, theory: Theory, *, plain: bool = True) -> None:
         """Reason with other rules from the next window on.
 
-        Raises: ReasonerUnavailable if Pellet refuses them, or they contradict each other: with such
-            no window is sound. The old ones then stay in force.
+        Args:
+            plain: try a plain window first.
+
+        Raises: ReasonerUnavailable if Pellet refuses them, fails on a plain window with them, or
+            they contradict each other: with such no window is sound. The old ones then stay.
         """
         with self._lock:
             old, self._theory = self._theory, theory
@@ -135,6 +140,8 @@ class PelletWorker:
             try:
                 self._load()
                 self._check_consistent()
+                if plain:
+                    self._warm_up(1, PLAIN_TIMEOUT_S)
             except (ReasonerUnavailable, ReasonerTimeout, ReasonerCrashed) as e:
                 self._theory = old
                 try:
@@ -177,11 +184,11 @@ class PelletWorker:
             self._kill()
             raise
 
-    def _warm_up(self, rounds: int) -> None:
+    def _warm_up(self, rounds: int, timeout_s: float = START_TIMEOUT_S) -> None:
         warm_up = warm_up_window()
         for _ in range(rounds):
             try:
-                self._reason(warm_up, START_TIMEOUT_S)
+                self._reason(warm_up, timeout_s)
             except (ReasonerTimeout, ReasonerCrashed) as e:
                 raise ReasonerUnavailable(f"the worker fails on a plain window: {e}") from e
             except InconsistentWindow:
@@ -267,7 +274,9 @@ class PelletWorker:
             self.counters["inconsistent"] += 1
             facts = tuple(fact for term in head["premises"] if (fact := as_fact(term)) is not None)
             reasons = "; ".join(f"{f.kind}({', '.join(f.arguments)})" for f in facts[:10])
-            raise InconsistentWindow(f"the window contradicts the ontology: {reasons}", facts)
+            premises = tuple(map(tuple, head["premises"]))
+            said = f"the window contradicts the ontology: {reasons}"
+            raise InconsistentWindow(said, facts, premises)
         self.counters["crashes"] += 1
         raise ReasonerCrashed(f"Pellet failed: {head['message']}")
 

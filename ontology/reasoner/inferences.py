@@ -101,11 +101,18 @@ class ReasonerUnavailable(ReasonerError):
 class InconsistentWindow(ReasonerError):
     """The window contradicts the ontology.
 
-    ``facts`` are the premises of one contradiction.
+    ``facts`` are the premises of one contradiction; ``premises`` are all of them as Pellet names
+    them, rules among them.
     """
 
-    def __init__(self, message: str, facts: tuple[Fact, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        facts: tuple[Fact, ...],
+        premises: tuple[tuple[str, ...], ...] = (),
+    ) -> None:
         self.facts = facts
+        self.premises = premises
         super().__init__(message)
 
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from ontology.reasoner.window import Window, alert_hosts, host_iri
 from ontology.records import Address, Alert, HostProfile
-from ontology.vocabulary import HOST_PREFIX, IDPS, ONTOLOGY_IRI
+from ontology.vocabulary import HOST_PREFIX, IDPS
+from ontology.window_terms import PAPER as PAPER
 
-PAPER = ONTOLOGY_IRI + "/paper#"
-"""Namespace of the terms that ``paper.owl`` declares."""
 _STATE = "urn:ontoidps:state:"
 _TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
 _XSD = "http://www.w3.org/2001/XMLSchema#"

@@ -70,6 +70,9 @@ def start_jvm(heap_mib: int, *options: str) -> None:
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
         "--enable-native-access=ALL-UNNAMED",
+        # /dev/random, its default, is out of a confined worker's reach: Java then makes random
+        # numbers from the timing of threads, 8 s of processor before the first blank node.
+        "-Djava.security.egd=file:/dev/urandom",
         *options,
         classpath=jars,
         convertStrings=False,

@@ -1,23 +1,25 @@
 """Facts of one window, as N-Triples: the only thing besides the ontology that Pellet sees.
 
-A window is minimal: just what rules may join on. Every value comes from a typed record, so no
-ill-typed literal (one makes the whole window inconsistent) and no text that an attacker wrote can
-get in.
+A window is minimal: just what rules in force read (`ontology.window_terms`). Every value comes from
+a typed record, so no ill-typed literal can get in (one makes the whole window inconsistent). Texts
+are bounded and escaped: an attacker chooses some of them (the names of accounts).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ontology.records import Address, Alert, HostProfile
 from ontology.vocabulary import HOST_PREFIX, IDPS, NAMESPACE
+from ontology.window_terms import MAX_TEXT, READ, Value, Valued
 
 _TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
+_PLAIN = frozenset(map(chr, range(0x20, 0x7F))) - set('"\\')
 _LOCAL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 # What an IRIREF of N-Triples allows (RDF 1.1 N-Triples, production 8), without escapes.
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-\[\]_a-z~]{1,500}")
@@ -54,13 +56,26 @@ def check_alert(alert: Alert) -> None:
     _term(alert.classification)
 
 
-def build_window(alerts: Iterable[Alert], hosts: Mapping[Address, HostProfile]) -> Window:
+def build_window(
+    alerts: Iterable[Alert],
+    hosts: Mapping[Address, HostProfile],
+    reads: Set[str] = frozenset(),
+    service: Callable[[Alert], str] = lambda alert: "",
+) -> Window:
     """Describe alerts and the hosts that they name; ``hosts`` says what is known of hosts.
+
+    Args:
+        reads: `Theory.reads`.
+        service: name of the service that an alert is about; empty if there is none.
 
     Raises: ValueError if an id or a class name can't be written as an IRI.
     """
     lines: list[str] = []
     seen: set[Address] = set()
+    signatures: set[str] = set()
+    of_alerts = [valued for valued in READ if valued.of == "Alert" and valued.term in reads]
+    of_hosts = [valued for valued in READ if valued.of == "Host" and valued.term in reads]
+    serves = IDPS.targetService in reads
     count = 0
     for alert in alerts:
         count += 1
@@ -85,6 +100,13 @@ def build_window(alerts: Iterable[Alert], hosts: Mapping[Address, HostProfile]) 
                 for address in addresses
             ]
         seen |= sources | targets
+        for valued in of_alerts:
+            lines += _values(subject, valued, alert)
+        if serves and (name := service(alert)):
+            lines.append(f"{subject} <{IDPS.targetService}> {_literal(_text(name), 'string')} .")
+        signatures.update(alert.signatures)
+    if IDPS.matchedSignature in reads or IDPS.signatureId in reads:
+        lines += _signatures(signatures, reads)
     for address in seen:
         subject = _iri(host_iri(address))
         profile = hosts.get(address)
@@ -93,10 +115,43 @@ def build_window(alerts: Iterable[Alert], hosts: Mapping[Address, HostProfile]) 
         # Two names may be one host in OWL, so rules tell hosts apart by this value.
         text = host_iri(address).removeprefix(HOST_PREFIX)
         lines.append(f"{subject} <{IDPS.ipAddress}> {_literal(text, 'string')} .")
+        if profile is not None:
+            for valued in of_hosts:
+                lines += _values(subject, valued, profile)
     # Sorted, so that equal windows are equal bytes whatever order sets came in.
     lines.sort()
     lines.append("")
     return Window(ntriples="\n".join(lines).encode("ascii"), alerts=count)
+
+
+def _values(subject: str, valued: Valued, record: object) -> list[str]:
+    lines = []
+    for value in valued.values(record):
+        if value is None or (isinstance(value, str) and len(value) > MAX_TEXT):
+            continue
+        if not valued.datatype:
+            end = _iri(str(value))
+        else:
+            end = _literal(_text(value), valued.datatype)
+        lines.append(f"{subject} <{valued.term}> {end} .")
+    return lines
+
+
+def _signatures(iris: Iterable[str], reads: Set[str]) -> list[str]:
+    lines = []
+    for iri in iris:
+        lines.append(f"{_iri(iri)} {_TYPE} <{IDPS.Signature}> .")
+        for valued in READ:
+            if valued.of == "Signature" and valued.term in reads:
+                lines += _values(_iri(iri), valued, iri)
+    return lines
+
+
+def _text(value: Value) -> Value:
+    """As a literal of N-Triples holds it, in ASCII."""
+    if not isinstance(value, str):
+        return value
+    return "".join(c if c in _PLAIN else f"\\U{ord(c):08X}" for c in value)
 
 
 def warm_up_window(alerts: int = 60) -> Window:
@@ -139,5 +194,5 @@ def _iri(iri: str) -> str:
     return f"<{iri}>"
 
 
-def _literal(value: int | str, datatype: str) -> str:
+def _literal(value: Value, datatype: str) -> str:
     return f'"{value}"^^<{_XSD}{datatype}>'

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, superclasses
+from ontology.taxonomy import ATTACK_CLASSES, HOST_CLASSES, superclasses
 
 ATTACKS = "reaction_attacks.tsv"
 SERVICES = "reaction_services.tsv"
@@ -143,8 +143,13 @@ def expand(tables: Tables) -> tuple[ReactionRule, ...]:
     """
     wanted: set[tuple[str, str]] = {(attack, ANY) for attack in tables.attacks}
     wanted |= {(a, s) for a, (services, _) in tables.attacks.items() for s in services}
-    # An exception for a service that the class's own row does not list makes rules as well.
-    wanted |= {(a, s) for a, s, _ in tables.exceptions if s != "*"}
+    # An exception makes rules as well: for a service that the class's own row does not list, and
+    # for a class without a row, which else has the services of the nearest one above that has one.
+    for attack, service, _ in tables.exceptions:
+        lineage = (attack, *superclasses(attack))
+        above = next(name for name in lineage if name in tables.attacks)
+        services = {*tables.attacks[above][0], service} - {"*"}
+        wanted |= {(attack, ANY), *((attack, one) for one in services)}
     if len(wanted) * len(tables.assets) > MAX_RULES:
         raise TableError(
             f"{len(wanted) * len(tables.assets)} reaction rules, at most {MAX_RULES} are taken"

@@ -16,7 +16,8 @@ from pathlib import Path
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
 from ontology.records import Alert, HostProfile
-from ontology.vocabulary import IDPS, ONTOLOGY_IRI, superclasses
+from ontology.taxonomy import superclasses
+from ontology.vocabulary import IDPS, ONTOLOGY_IRI
 from rules.reactions.policy_tables import (
     ANY,
     Asset,
@@ -85,6 +86,11 @@ class Reactions:
         if port is None or protocol not in _TCP_UDP:
             return ANY
         return self._ports.get((port, protocol), ANY)
+
+    def service(self, alert: Alert) -> str:
+        """The service that an alert is about; empty if no row names it."""
+        name = self.service_of(alert.target_port, alert.protocol)
+        return "" if name == ANY else name
 
     def asset_of(self, host: HostProfile | None) -> str:
         """The first row of the table that agrees with what is known of a host."""

@@ -14,7 +14,9 @@ from xml.parsers.expat import ExpatError
 from pyoxigraph import Literal, NamedNode, RdfFormat, parse
 
 from ontology.safe_xml import check_xml, other_syntax
-from ontology.vocabulary import ATTACK_CLASSES, IDPS, NAMESPACE
+from ontology.taxonomy import ATTACK_CLASSES
+from ontology.vocabulary import IDPS, NAMESPACE
+from rules.scenarios.model_words import EVALUATED, ill_formed, is_branch
 
 KINDS = {
     IDPS.ActionModel: "action",
@@ -59,6 +61,12 @@ class Predicate:
     """Of its arguments."""
     capability: bool = False
     """The attacker has it until a countermeasure takes it away."""
+    comment: str = ""
+
+    @property
+    def evaluated(self) -> bool:
+        """Is it looked up, and brought about by no step?"""
+        return self.name in EVALUATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,31 @@ class Model:
     """Names, sorted; () plays in all of them."""
     d3fend: tuple[str, ...] = ()
     needs_all: bool = False
+    ports: tuple[str, ...] = ()
+    """``6379/tcp``: an alert on another port is no evidence; () any port is."""
+    cves: tuple[str, ...] = ()
+    """An alert that names none of these vulnerabilities is no evidence; () any is."""
+    techniques: tuple[str, ...] = ()
+    tactics: tuple[str, ...] = ()
+    """Of MITRE ATT&CK: ``T1110.001`` serves ``TA0006``; sorted."""
+
+    @property
+    def needed(self) -> tuple[Condition, ...]:
+        """Preconditions that another step has to bring about.
+
+        Not capabilities, not what is looked up, and not what must *not* hold: that is so until
+        somebody says otherwise.
+        """
+        return tuple(
+            c
+            for c in self.pre
+            if not (c.predicate.capability or c.predicate.evaluated or c.negated)
+        )
+
+    @property
+    def broad(self) -> bool:
+        """Is it evidenced by a whole branch of the taxonomy, which says little by itself?"""
+        return any(map(is_branch, self.evidence))
 
     @property
     def title(self) -> str:
@@ -118,6 +151,8 @@ class Models:
     models: tuple[Model, ...]
     scenarios: Mapping[str, tuple[str, str]]
     """Name → (label, comment)."""
+    predicates: tuple[Predicate, ...] = ()
+    """All that are declared, in order of name."""
 
     def of_kind(self, *kinds: str) -> tuple[Model, ...]:
         """Models of these kinds."""
@@ -188,6 +223,7 @@ class _Reader:
             scenarios={
                 name: (label, comment) for name, label, comment in sorted(scenarios.values())
             },
+            predicates=tuple(sorted(predicates.values(), key=lambda p: p.name)),
         )
 
     def _model(
@@ -215,6 +251,10 @@ class _Reader:
             ),
             d3fend=tuple(sorted(self._texts(individual, IDPS.d3fendId))),
             needs_all=self._is(individual, IDPS.needsAll),
+            ports=self._codes(individual, IDPS.evidencedOnPort, name),
+            cves=self._codes(individual, IDPS.exploitsCve, name),
+            techniques=self._codes(individual, IDPS.techniqueId, name),
+            tactics=self._codes(individual, IDPS.tacticId, name),
         )
         for scenario in self._iris(individual, IDPS.partOfScenario):
             if scenario not in scenarios:
@@ -326,7 +366,7 @@ class _Reader:
             self.slips.append(f"predicate {_short(iri)!r} has no modelName")
         if not 1 <= len(types) <= len(SLOTS):
             self.slips.append(f"predicate {name!r}: 1 to {len(SLOTS)} parameterTypes are needed")
-        return Predicate(name, types, self._is(iri, IDPS.capability))
+        return Predicate(name, types, self._is(iri, IDPS.capability), self._english(iri, _COMMENT))
 
     def _links(self, individual: str, role: str, known: Iterable[str]) -> list[str]:
         return [iri for iri in self._iris(individual, role) if iri in set(known)]
@@ -344,6 +384,12 @@ class _Reader:
     def _texts(self, iri: str, role: str) -> list[str]:
         values = self._of.get(iri, {}).get(role, ())
         return [value.value.strip() for value in values if isinstance(value, Literal)]
+
+    def _codes(self, iri: str, role: str, model: str) -> tuple[str, ...]:
+        values = tuple(sorted(self._texts(iri, role)))
+        for value in ill_formed(role, values):
+            self.slips.append(f"model {model!r}: {_short(role)} can't be {value!r}")
+        return values
 
     def _text(self, iri: str, role: str) -> str:
         return next(iter(sorted(self._texts(iri, role))), "")

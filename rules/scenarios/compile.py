@@ -133,7 +133,7 @@ def compile_models(models: Models) -> Compiled:
     )
     for model in models.of_kind("action", "objective", "countermeasure"):
         given = {link.condition for link in links if link.later is model}
-        for condition in _needed(model):
+        for condition in model.needed:
             if condition not in given:
                 slips.append(
                     f"model {model.name!r} can never be reached: no action of its scenarios gives "
@@ -193,18 +193,8 @@ def _touches(a: set[tuple[str, Term]], b: set[tuple[str, Term]]) -> bool:
     return any(item in b for item in a if not item[1].constant)
 
 
-def _needed(model: Model) -> Iterator[Condition]:
-    """Preconditions that another step has to bring about.
-
-    Not capabilities, and not what must *not* hold: that is so until somebody says otherwise.
-    """
-    for condition in model.pre:
-        if not condition.predicate.capability and not condition.negated:
-            yield condition
-
-
 def _links(earlier: Model, later: Model, rules: Iterable[Model]) -> Iterator[Link]:
-    for needed in _needed(later):
+    for needed in later.needed:
         best: Link | None = None
         for given, through in _effects(earlier, tuple(rules)):
             equal = unify(given, needed)
@@ -278,7 +268,7 @@ def _step_rules(
                     pairs[link.earlier.name] = link
             yield from (StepRule((pairs[name],)) for name in sorted(pairs))
             continue
-        ways = [[link for link in into if link.condition == c] for c in _needed(later)]
+        ways = [[link for link in into if link.condition == c] for c in later.needed]
         if not all(ways):
             slips.append(
                 f"model {later.name!r} needs all its preconditions, but alerts can't show all of "

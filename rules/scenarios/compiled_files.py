@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontology.rule_switches import rule_states
 from ontology.whole_files import write_whole
 from rules.reactions.policy_tables import TABLES, expand, read_tables
 from rules.reactions.reaction_rules import REACTIONS_FILE, reactions_ttl
@@ -16,6 +17,7 @@ from rules.scenarios.scenario_rules import scenarios_owl
 from rules.scenarios.scenario_samples import scenario_samples
 
 MODELS_FILE = "attacks.owl"
+SCENARIOS_FILE = "scenarios.owl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,19 @@ def compile_folder(folder: Path, *, switched_off: Collection[str] = frozenset())
     """Read ``attacks.owl`` and ``reaction_*.tsv`` and make all files; writes nothing.
 
     Args:
-        switched_off: labels of the rules that are to be there, but not in force.
+        switched_off: labels of the rules that are to be there, but not in force, beside those that
+            are switched off in the folder's ``scenarios.owl``.
 
     Raises: ModelError, TableError (both ValueError), OSError.
     """
     compiled = compile_models(read_models(folder / MODELS_FILE))
+    switched_off = {*switched_off, *_switched_off(folder / SCENARIOS_FILE)}
     reactions = expand(read_tables(folder))
     return CompiledFolder(
         compiled=compiled,
         reaction_rules=len(reactions),
         files={
-            "scenarios.owl": scenarios_owl(compiled, switched_off=switched_off),
+            SCENARIOS_FILE: scenarios_owl(compiled, switched_off=switched_off),
             "scenarios.samples.json": scenario_samples(compiled),
             "anti_correlation.tsv": anti_table(compiled),
             REACTIONS_FILE: reactions_ttl(reactions),
@@ -58,6 +62,15 @@ def compile_folder(folder: Path, *, switched_off: Collection[str] = frozenset())
             for name in compiled.models.scenarios
         },
     )
+
+
+def _switched_off(path: Path) -> set[str]:
+    """Labels of the generated rules that somebody has switched off; none if there is no file yet,
+    or one that can't be read: it is about to be written."""
+    try:
+        return {label for label, on in rule_states(path.read_bytes()).items() if not on}
+    except (FileNotFoundError, SyntaxError, ValueError):
+        return set()
 
 
 def differing(files: Mapping[Path, str]) -> list[Path]:

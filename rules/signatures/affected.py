@@ -31,6 +31,7 @@ _SYSTEMS = (
     ("iOS", re.compile(r"\baffected_product iOS\b")),
     ("Cisco", re.compile(r"\bcisco\b", re.I)),
 )
+_CVE = re.compile(r"(?:CVE|CAN)?[-_ ]?((?:19|20)\d\d)[-_](\d{4,7})", re.I)
 _SERVING = re.compile(r"server|service|database|cms", re.I)
 """Targets that are a service: ``Web_Server``, ``SMTP_Server``; a ``Client_Endpoint`` is none."""
 
@@ -63,6 +64,21 @@ def affected_by(
     for target in said.get("attack_target", ()):
         (services if _SERVING.search(target) else systems).add(target)
     return _names(services), _names(systems)
+
+
+def cves_of(
+    references: tuple[tuple[str, str], ...], message: str, said: Sequence[str]
+) -> tuple[str, ...]:
+    """``CVE-YYYY-NNNN``, sorted; ``references``: (scheme, value), ``said``: metadata ``cve``."""
+    found = {
+        f"CVE-{m[1]}-{m[2]}"
+        for scheme, value in (*references, *(("cve", text) for text in said))
+        if scheme == "cve"
+        for m in [_CVE.match(value)]
+        if m
+    }
+    found |= {f"CVE-{m[1]}-{m[2]}" for m in re.finditer(r"\bCVE[- ](\d{4})-(\d{4,7})", message)}
+    return tuple(sorted(found))
 
 
 def _is_system(product: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,8 +21,8 @@ from suricataparser import parse_rule
 from suricataparser.exceptions import RuleParseException
 from suricataparser.rule import Rule
 
-from ontology.vocabulary import ATTACK_CLASSES
-from rules.signatures.affected import affected_by, metadata_of
+from ontology.taxonomy import ATTACK_CLASSES
+from rules.signatures.affected import affected_by, cves_of, metadata_of
 from rules.signatures.header_options import HeaderTest
 from rules.signatures.option_errors import printable
 from rules.signatures.option_reader import APPLICATIONS, OptionReader
@@ -230,7 +230,7 @@ def read_rule(line: str, *, group: str = "") -> Signature:
         attack_class=attack_class,
         confidence=confidence,
         references=references,
-        cves=_cves(references, message, said.get("cve", ())),
+        cves=cves_of(references, message, said.get("cve", ())),
         services=services,
         systems=systems,
         group=printable(group),
@@ -262,23 +262,6 @@ def _references(rule: Rule) -> tuple[tuple[str, str], ...]:
             if comma and value.strip():
                 found.append((scheme.strip().lower(), value.strip()))
     return tuple(dict.fromkeys(found))
-
-
-_CVE = re.compile(r"(?:CVE|CAN)?[-_ ]?((?:19|20)\d\d)[-_](\d{4,7})", re.I)
-
-
-def _cves(
-    references: tuple[tuple[str, str], ...], message: str, said: Sequence[str]
-) -> tuple[str, ...]:
-    found = {
-        f"CVE-{m[1]}-{m[2]}"
-        for scheme, value in (*references, *(("cve", text) for text in said))
-        if scheme == "cve"
-        for m in [_CVE.match(value)]
-        if m
-    }
-    found |= {f"CVE-{m[1]}-{m[2]}" for m in re.finditer(r"\bCVE[- ](\d{4})-(\d{4,7})", message)}
-    return tuple(sorted(found))
 
 
 @cache

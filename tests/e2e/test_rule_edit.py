@@ -117,7 +117,7 @@ class Net:
             agent.stop()
             await task
 
-    async def report(self, classification: str, source: str) -> None:
+    async def report(self, classification: str, source: str, cluster: str = "Redis") -> None:
         """The analyzer tells correlation of an attack on the honeypot, which thinks it over."""
         alert = Alert(
             id=f"urn:uuid:{uuid.uuid4()}",
@@ -125,6 +125,7 @@ class Net:
             source=ip_address(source),
             target=ip_address(POT),
             target_port=22,
+            cluster_name=cluster,
             protocol=6,
             begin_us=now_us() - 1_000_000,
             end_us=now_us(),
@@ -190,8 +191,20 @@ async def started(file: Path) -> AsyncIterator[Net]:
             await net.stop_all()
 
 
+def cell(term: str, kind: str, value: str) -> str:
+    """The beginning of a rule's body: that the alert has this value, and the rest follows."""
+    return (
+        "<swrl:AtomList><rdf:first><swrl:DatavaluedPropertyAtom>"
+        f'<swrl:propertyPredicate rdf:resource="https://w3id.org/ontoidps#{term}"/>'
+        '<swrl:argument1 rdf:resource="urn:swrl:var#a"/><swrl:argument2 rdf:datatype='
+        f'"http://www.w3.org/2001/XMLSchema#{kind}">{value}</swrl:argument2>'
+        "</swrl:DatavaluedPropertyAtom></rdf:first><rdf:rest>"
+    )
+
+
 def with_rule(text: str) -> str:
-    """``correlation.owl`` with a class and a rule: a scan of a honeypot is a finding."""
+    """``correlation.owl`` with a class and a rule: a scan of a honeypot's port 22 is a finding if
+    its traffic is like that of one cluster."""
     rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
     rule = rule.partition("</swrl:Imp>")[0]
     for old, new in (
@@ -201,6 +214,9 @@ def with_rule(text: str) -> str:
         ("tries passwords", "looks for services"),
     ):
         rule = rule.replace(old, new)
+    for term, kind, value in (("targetPort", "integer", "22"), ("clusterName", "string", "Redis")):
+        rule = rule.replace("<swrl:body>", f"<swrl:body>{cell(term, kind, value)}")
+        rule = rule.replace("</swrl:body>", "</rdf:rest></swrl:AtomList></swrl:body>")
     finding = (
         f'<owl:Class rdf:about="{CLASS}"><rdfs:subClassOf rdf:resource='
         '"https://w3id.org/ontoidps#Finding"/></owl:Class>'
@@ -234,9 +250,10 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
 
         rules.write_bytes(saved)
         await until(lambda: correlation.counters["rules_loaded"] == 1)
+        await net.report("FinScan", "192.0.2.9", cluster="Web")
         await net.report("FinScan", "192.0.2.2")
         await until(lambda: "192.0.2.2" in reaction.orders)
-        assert "192.0.2.1" not in reaction.orders
+        assert not {"192.0.2.1", "192.0.2.9"} & reaction.orders.keys()
         assert correlation.running.worker is worker, "nothing was restarted"
         order = reaction.orders["192.0.2.2"]
         assert order.classification == "CustomIncident"
@@ -245,6 +262,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         assert lines[0].startswith("Rule HoneypotScan: ")
         assert lines[1].startswith(f"FinScan from 192.0.2.2 on {POT} at ")
         assert f"because {POT} is a Honeypot" in lines
+        assert "because clusterName of an alert is Redis" in lines
         assert "because FinScan is a kind of PortScan, and that of Scan" in lines
         assert "reliability 0.0, risk 0.0 (VA 5, PS 4)" in lines
         assert lines[-1].startswith("Rule BlockCandidateFinding: ")
@@ -293,5 +311,30 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         await until(lambda: correlation.counters["rules_loaded"] == 3)
         assert ontology.running.publication.version != version
         assert any("SweepOfHosts" in rule.label for rule in correlation.running.worker.theory.rules)
+        # A new class of attack, and what it gets: decided on at once, everywhere under one version.
+        ontology_text = files[0].read_text(encoding="utf-8")
+        probe = (
+            '<owl:Class rdf:about="https://w3id.org/ontoidps#RedisProbe"><rdfs:subClassOf '
+            'rdf:resource="https://w3id.org/ontoidps#Scan"/></owl:Class></rdf:RDF>'
+        )
+        files[0].write_text(ontology_text.replace("</rdf:RDF>", probe), encoding="utf-8")
+        await until(lambda: b"RedisProbe" in correlation.running.worker.theory.ntriples)
+        version = ontology.running.publication.version
+        await until(lambda: correlation.ontology_version == version)
+        own = row.replace("FinScan", "RedisProbe").format("3")
+        table.write_text(policy + own, encoding="utf-8")
+        await until(lambda: ontology.running.publication.version != version)
+        await until(lambda: correlation.ontology_version == ontology.running.publication.version)
+        await until(lambda: net["analyzer"].ontology_version == correlation.ontology_version)
+        await until(lambda: net["supervisor"].ontology_version == correlation.ontology_version)
+        await net.report("RedisProbe", "192.0.2.5")
+        await until(lambda: "192.0.2.5" in reaction.orders)
+        assert reaction.orders["192.0.2.5"].duration_s == 3 * order.duration_s
+        # It can't go while a row of the table is about it.
+        refused = ontology.counters["ontology_refused"]
+        files[0].write_text(ontology_text, encoding="utf-8")
+        await until(lambda: ontology.counters["ontology_refused"] > refused)
+        line = [m for r in caplog.records if "edit refused" in (m := r.getMessage())][-1]
+        assert f"class RedisProbe is gone, but used by {table}:{number}" in line
         # Nothing was concluded without saying from what.
         assert all("\nbecause " in order.reason for order in reaction.orders.values())

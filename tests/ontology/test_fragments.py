@@ -20,7 +20,8 @@ from pyoxigraph import RdfFormat, parse
 from ontology import oversight as o
 from ontology import records as r
 from ontology.fragments import MAX_BYTES, MAX_TRIPLES, FragmentError, decode, encode
-from ontology.vocabulary import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
+from ontology.host_event import account_names
+from ontology.taxonomy import ATTACK_CLASSES, HOST_CLASSES, INCIDENT_CLASSES, TRAFFIC_CLASSES
 from tests.factories import make_alert, make_batch
 
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
@@ -115,6 +116,11 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         cves=sets(host_texts),
         affected_services=sets(texts),
         affected_systems=sets(texts),
+        severity=st.none() | units,
+        users=sets(texts).map(account_names),
+        cluster_number=st.none() | counts,
+        cluster_name=st.none() | texts,
+        cluster_distance=st.none() | units,
     ),
     r.HostEvent: st.builds(
         r.HostEvent,
@@ -492,7 +498,7 @@ def replaced(old: str, new: str) -> Callable[[], str]:
         (replaced("idps:targetPort 22", "idps:targetPart 22"), "targetPart.*unknown"),
         (replaced("idps:targetPort 22", "<http://example.org/p> 22"), "example.org/p.*unknown"),
         (replaced("idps:targetPort 22", "idps:ipAddress 22"), "ipAddress.*not a property of Alert"),
-        (replaced("idps:targetPort 22", "idps:severity 0.5e0"), "severity.*not a property of"),
+        (replaced("idps:targetPort 22", "idps:purity 0.5e0"), "purity.*not a property of"),
         (replaced("idps:SynScan", "idps:SinScan"), "SinScan"),
         (replaced("idps:SynScan", "idps:FloodIncident"), "FloodIncident"),
         (replaced(" , idps:SynScan", ""), "what a Alert must be besides"),

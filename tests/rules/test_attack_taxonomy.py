@@ -10,7 +10,8 @@ from rdflib import RDFS
 
 from datasets.kdd.kdd99 import ATTACK_CLASS, NORMAL
 from ontology.knowledge_base import ontology_path
-from ontology.vocabulary import ATTACK_CLASSES, IDPS, NAMESPACE, superclasses
+from ontology.taxonomy import ATTACK_CLASSES, superclasses
+from ontology.vocabulary import IDPS, NAMESPACE
 
 TABLE = Path(__file__).parents[2] / "rules/attack_classes.tsv"
 
@@ -73,4 +74,8 @@ def test_every_attack_has_a_technique_of_its_own_or_above(graph: rdflib.Graph) -
         if not {NAMESPACE + n for n in (name, *superclasses(name))} & with_technique
     }
     assert lacking <= {"HoneypotContact"}, lacking
-    assert (rdflib.URIRef(IDPS.Penetration), RDFS.subClassOf, rdflib.URIRef(IDPS.Attack)) in graph
+    assert (
+        rdflib.URIRef(NAMESPACE + "Penetration"),
+        RDFS.subClassOf,
+        rdflib.URIRef(IDPS.Attack),
+    ) in graph

@@ -16,6 +16,7 @@ import { FeedView } from "./view_feed.js";
 import { HeaderView } from "./view_header.js";
 import { KeysView } from "./view_keys.js";
 import { MessagesView } from "./view_messages.js";
+import { RulesView } from "./view_rules.js";
 
 await store.start();
 
@@ -36,7 +37,7 @@ function inSheet(View) {
 }
 
 const router = new Router(["blocks", "ended"], {
-  agents: inSheet(AgentsView), alert: inSheet(AlertView), clusters: inSheet(ClustersView), messages: inSheet(MessagesView), keys: inSheet(KeysView),
+  agents: inSheet(AgentsView), alert: inSheet(AlertView), clusters: inSheet(ClustersView), messages: inSheet(MessagesView), rules: inSheet(RulesView), keys: inSheet(KeysView),
 });
 const show = (name) => () => router.go({ name });
 const actions = {
@@ -53,7 +54,7 @@ mount(blocks, $("#grid"));
 mount(new FeedView(), $("#feed"));
 mount(new DetailView(actions), $("#detail"));
 bindTheme($("#theme"));
-for (const name of ["agents", "clusters", "messages"]) $(`#${name}`).addEventListener("click", show(name));
+for (const name of ["agents", "clusters", "rules", "messages"]) $(`#${name}`).addEventListener("click", show(name));
 $("#help").addEventListener("click", show("keys"));
 $("#logout").addEventListener("click", async () => { await post("logout"); location.assign("/login"); });
 

@@ -229,10 +229,17 @@ class CowrieParser:
                 confidence,
                 True,
                 f"Cowrie: {words} {who}{what}",
+                users=_users(event, session),
             )
         )
         out.append(self._traces(event))
         return out
+
+
+def _users(event: dict[str, Any], session: _Session) -> tuple[str, ...]:
+    """Whose account it is, as far as it is known: of others than root only at the login."""
+    named = event.get("username")
+    return (named,) if isinstance(named, str) else ("root",) if session.user == "root" else ()
 
 
 def _name(event: dict[str, Any]) -> str:

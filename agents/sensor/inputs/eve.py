@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from agents.sensor.inputs.classes import shipped
+from agents.sensor.inputs.eve_signatures import SignatureNames, packet_of
 from agents.sensor.inputs.events import (
     MAX_COUNT,
     STATE,
@@ -33,6 +35,7 @@ from agents.sensor.inputs.events import (
 )
 from agents.sensor.inputs.netflow_pairs import NetflowPairs
 from agents.sensor.inputs.relays import Relays, forwarded_for, said
+from agents.sensor.inputs.sightings import Named
 from agents.sensor.inputs.wrappers import event_object
 
 _HEADERS = {TCP: 54, UDP: 42}
@@ -51,6 +54,7 @@ class EveParser:
         self._options = options
         self._classes = shipped()
         self._relays = Relays()
+        self._names = SignatureNames()
         self._netflow = NetflowPairs()
 
     def memory(self) -> str:
@@ -108,10 +112,10 @@ class EveParser:
         ports = port(event.get("src_port")), port(event.get("dest_port"))
         meaning = self._classes.alert(message, category)
         swapped = meaning is not None and meaning.swapped
-        named = alert.get("source")
-        if isinstance(named, dict) and "ip" in named:
+        attacker = alert.get("source")
+        if isinstance(attacker, dict) and "ip" in attacker:
             # The rule's own "target" keyword settles who is who.
-            swapped = host(named["ip"]) != source
+            swapped = host(attacker["ip"]) != source
         if swapped:
             source, target, ports = target, source, ports[::-1]
         at_honeypot = target.value in self._options.honeypots
@@ -125,7 +129,8 @@ class EveParser:
                 return ()
             name = "HoneypotContact"
         sid = whole(alert.get("signature_id", 0), MAX_COUNT)
-        words = f"Suricata {sid} {clean(message)!r} ({clean(category, 60)})"
+        named = self._names.of(alert, message, event.get("app_proto"))
+        words = _words(sid, message[:121], category[:61], named)
         opener = _opener(event)
         verified = number == TCP and source == opener and _established(event)
         claimed = self._claimed(event, opener)
@@ -143,6 +148,9 @@ class EveParser:
                 confidence,
                 verified,
                 words,
+                severity=_severity(alert.get("severity")),
+                named=named,
+                packet=packet_of(event, *ports) if "packet" in event else None,
             ),
         )
 
@@ -205,6 +213,28 @@ class EveParser:
                 size=size,
             ),
         )
+
+
+def _severity(value: object) -> float | None:
+    """Suricata's 1 is the worst; `classification.config` goes to 4, and rules may go on to 255."""
+    if type(value) is not int or not 1 <= value <= 255:
+        return None
+    return max(1.25 - 0.25 * value, 0.0)
+
+
+@lru_cache(maxsize=1024)
+def _words(sid: int, message: str, category: str, named: Named) -> str:
+    """Signatures repeat. What is cut off here is cut off by `clean` as well."""
+    about = "".join(
+        f"; {word} {', '.join(names[:4])}"
+        for word, names in (
+            ("names", named.cves),
+            ("affects", named.services),
+            ("on", named.systems),
+        )
+        if names
+    )
+    return f"Suricata {sid} {clean(message)!r} ({clean(category, 60)}{about})"
 
 
 def _flags(value: object) -> int:

@@ -18,6 +18,8 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
+import msgspec
+
 from agents.sensor.inputs.sightings import Claim as Claim
 from agents.sensor.inputs.sightings import Host as Host
 from agents.sensor.inputs.sightings import Sighting as Sighting
@@ -30,7 +32,7 @@ ICMP, TCP, UDP = 1, 6, 17
 STATE = {name: index for index, name in enumerate(CONNECTION_STATES)}
 SSH_BANNER = 1 << INDICATORS.index("SshBanner")
 
-_LONGEST_ADDRESS = 62
+LONGEST_ADDRESS = 62
 """45 characters (IPv4 mapped, in full), and a zone: "%" and an interface's name (IFNAMSIZ 16)."""
 MAX_COUNT = (1 << 32) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,6 +40,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI7xB")
 if _ROW.size != CONNECTION.itemsize:
     raise AssertionError("the packed row and ontology.records.CONNECTION disagree")
+_decode_strictly = msgspec.json.Decoder().decode
+"""Four times as fast as `json`; what it takes, `json` takes as well, and for the same."""
 _decode = json.JSONDecoder(strict=False).decode  # a raw control character is no way to hide a line
 
 
@@ -146,10 +150,14 @@ def text_of(line: bytes) -> str:
 def json_object(line: bytes) -> dict[str, Any]:
     """Raises: LineRefused."""
     try:
-        value = _decode(text_of(line))
-    except (ValueError, RecursionError):
-        raise LineRefused("json") from None
-    if not isinstance(value, dict):
+        value = _decode_strictly(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # Bytes that are no UTF-8, half of a surrogate pair, NaN: strangers' text may hold them.
+        try:
+            value = _decode(text_of(line))
+        except (ValueError, RecursionError):
+            raise LineRefused("json") from None
+    if type(value) is not dict:
         raise LineRefused("json")
     return value
 
@@ -170,10 +178,11 @@ def _host(text: str) -> Host | None:
 def host(value: object) -> Host:
     """Raises: LineRefused."""
     # The length is checked first: the cache must not keep what an attacker makes long.
-    found = _host(value) if isinstance(value, str) and len(value) <= _LONGEST_ADDRESS else None
-    if found is None:
-        raise LineRefused("address")
-    return found
+    if isinstance(value, str) and len(value) <= LONGEST_ADDRESS:
+        found = _host(value)
+        if found is not None:
+            return found
+    raise LineRefused("address")
 
 
 def whole(value: object, maximum: int, reason: str = "number") -> int:
@@ -275,6 +284,25 @@ def iso_us(value: object, zone: tzinfo = UTC) -> int:
     """Epoch microseconds of an ISO 8601 time stamp. Raises: LineRefused."""
     if not isinstance(value, str) or not 19 <= len(value) <= 40:
         raise LineRefused("time")
+    # As nearly all are: "2026-11-01T12:00:00.250000", and a zone or none. The minute is known.
+    if value[16] == ":" and value[19:20] == "." and value[26:27] in _ZONE_BEGINS:
+        part = value[17:19] + value[20:26]
+        if len(part) == 8 and part.isdigit() and part.isascii() and part < "6":
+            at = _minute_us(value[:16], value[26:], zone) + int(part)
+            if at <= MAX_TIME_US:
+                return at
+    return _iso_us(value, zone)
+
+
+_ZONE_BEGINS = ("", "Z", "+", "-")
+
+
+@lru_cache(maxsize=1024)
+def _minute_us(minute: str, rest: str, zone: tzinfo) -> int:
+    return _iso_us(f"{minute}:00{rest}", zone)
+
+
+def _iso_us(value: str, zone: tzinfo) -> int:
     try:
         return moment(datetime.fromisoformat(value), zone)
     except ValueError as e:
@@ -295,10 +323,12 @@ def seconds_us(value: object) -> int:
 
 def clean(text: object, most: int = 120) -> str:
     """Strangers' text as it may stand in an explanation: printable, on one line, short."""
-    shown = str(text)[: most + 1]
-    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
-    parts = (c if c.isprintable() else repr(c)[1:-1] for c in shown)
-    return shown if shown.isprintable() else "".join(parts)
+    shown = text if type(text) is str else str(text)
+    if len(shown) > most:
+        shown = shown[: most - 1] + "…"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
 
 
 def tcp_state(orig: int, resp: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.base.losses import QUIET_S
+from agents.sensor.evidence.citations import Citation
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import FromLog, Intake
 from agents.sensor.inputs.registry import make_parser
@@ -51,7 +52,7 @@ class Follower:
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)
-        self._intake = Intake(self._parser, sensor=sensor)
+        self._intake = Intake(self._parser, sensor=sensor, relays=settings.relays)
         # One state file per input; the path is in the name only as a hash, whatever it is made of.
         state = f"input-{settings.kind}-{hashlib.sha256(self._name.encode()).hexdigest()[:16]}.json"
         self._tail = Tail(
@@ -141,6 +142,11 @@ class Follower:
             if not refused or now_s - self._refused_s > QUIET_S:
                 return ""
             return f"log {self._kind}: lines refused: {self._intake.refusals(numbers=False)}"
+
+    def take_citations(self) -> list[Citation]:
+        """Packets that the log's alerts rest on, since the last call."""
+        with self._lock:
+            return self._intake.packets.take()
 
     @property
     def name(self) -> str:

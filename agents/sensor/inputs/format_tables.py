@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import re2
 
 from agents.sensor.inputs.events import clean
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 
 FORMS: Final = ("json", "csv", "text")
 FIELDS: Final = (
@@ -184,8 +184,9 @@ class _Reading:
             raise self._fail("fields must say where time and source (or peer) stand")
         columns, pattern = self._layout(form, fields, by)
         ports = {
-            self._port("ports", int(name) if name.isdecimal() else -1): self._port("ports", port)
+            self._port(place, int(name) if name.isdecimal() else -1): self._port(place, port)
             for name, port in self._get("", raw, "ports", dict, {}).items()
+            for place in (f"ports.{name}",)
         }
         transports = {
             name: self._transport(f"transports.{name}", value)

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Final
 
 from agents.sensor.inputs.events import Host, Options, clean
+from agents.sensor.inputs.record_ids import urn
 from agents.sensor.inputs.sightings import HostSighting as HostSighting
 from ontology.host_event import MAX_TEXT, HostEvent, HostEventKind
 
@@ -45,7 +46,7 @@ def make_event(seen: HostSighting, sensor: str) -> HostEvent:
     """The record; its id follows from host, time and place in the log."""
     name = f"{sensor}/{seen.host.value}/{seen.kind}/{seen.key}"
     return HostEvent(
-        id=uuid.uuid5(_NAMESPACE, name).urn,
+        id=urn(_NAMESPACE, name),
         event_kind=seen.kind,
         host=seen.host.value,
         source=seen.source.value if seen.source else None,

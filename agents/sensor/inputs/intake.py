@@ -6,11 +6,12 @@ import logging
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from agents.sensor.core import batch_parts
+from agents.sensor.inputs.bundles import documents
 from agents.sensor.inputs.events import (
     HEADING,
     UNRELATED,
@@ -19,13 +20,19 @@ from agents.sensor.inputs.events import (
     Parser,
     Traces,
     clean,
+    host,
     text_of,
 )
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
+from agents.sensor.inputs.logged_packets import LoggedPackets
 from agents.sensor.inputs.observed_traces import observed_data
+from agents.sensor.inputs.record_ids import urn
+from agents.sensor.inputs.sightings import Named
+from ontology.host_event import account_names
 from ontology.records import (
     CONNECTION,
     MAX_TIME_US,
+    Address,
     Alert,
     ConnectionBatch,
     HostEvent,
@@ -52,6 +59,7 @@ _FAULTS = (
 REASONS = {
     "address": "without a readable address",
     "ambiguous": "with two readings of who it was",
+    "bundled": "that were one too many in a line that holds several",
     "fault": "on which the parser failed",
     "flags": "without readable TCP flags",
     "future": "more than a day in the future",
@@ -70,6 +78,10 @@ REASONS = {
     " which hides who came, and nobody can be blocked",
 }
 """What each reason means, behind a number of lines."""
+_SOURCE = slice(16, 32)
+"""Of a row (`CONNECTION`): behind start and duration."""
+_NAMES = 16
+"""Of one alert, of each kind."""
 _TOLD = 4
 _SHOWN = 160
 """Characters of an example."""
@@ -81,15 +93,23 @@ _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b7")
 class Intake:
     """Drives one parser. ``sensor``: bare JID of the sensor (a plain name offline)."""
 
-    def __init__(self, parser: Parser, *, sensor: str) -> None:
+    def __init__(self, parser: Parser, *, sensor: str, relays: Collection[Address] = ()) -> None:
+        """``relays``: proxies of our own, which nothing in the log accuses."""
+        self._relays = frozenset(host(str(relay)).packed for relay in relays)
         self.parser = parser
         self._sensor = sensor
+        self._whole = bool(getattr(parser, "record_bytes", 0))
+        """Records of fixed length, not lines."""
+        self._bundled = 0
         self._complained = False
         self._budget = Budget()
+        self.packets = LoggedPackets()
+        """What alerts of the log rest on, for the evidence."""
         self.counters: Counter[str] = Counter()
-        """lines, rows, claims, host_events, held_back (host events, too many came), traces (what
-        visitors left), traces_left_out, silent (understood, nothing to say), unrelated (of another
-        kind of log), heading, refused and refused.REASON."""
+        """lines, rows, relayed (connections by relays of our own, left out), claims, host_events,
+        held_back (host events, too many came), traces (what visitors left), traces_left_out,
+        silent (understood, nothing to say), unrelated (of another kind of log), heading, refused
+        and refused.REASON."""
         self.understood = 0
         """Lines that were of this kind of log, headings apart."""
         self.examples: dict[str, str] = {}
@@ -114,7 +134,8 @@ class Intake:
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
-        for line in lines:
+        self._bundled = 0
+        for line in lines if self._whole else self._single(lines, refused):
             if not line:
                 continue
             try:
@@ -157,6 +178,15 @@ class Intake:
                     happened.append(sighting)
                 else:
                     traces.append(sighting)
+        if self._relays:
+            # Completed or refused, connections would count against the relay.
+            came = len(rows)
+            rows = [row for row in rows if row[_SOURCE] not in self._relays]
+            self.counters["relayed"] += came - len(rows)
+            traces = [
+                one._replace(verified=False) if one.source.packed in self._relays else one
+                for one in traces
+            ]
         out: list[FromLog] = []
         horizon = min(now_us + MAX_AHEAD_US, MAX_TIME_US)
         if rows:
@@ -173,7 +203,7 @@ class Intake:
                 mark=mark,
                 counters=counters,
             )
-        counters["lines"] += len(lines)
+        counters["lines"] += len(lines) + self._bundled
         counters["silent"] += silent
         counters["unrelated"] += unrelated
         counters["heading"] += headings
@@ -182,6 +212,19 @@ class Intake:
         for reason, count in refused.items():
             counters[f"refused.{reason}"] += count
         return out
+
+    def _single(self, lines: Sequence[bytes], refused: Counter[str]) -> Iterator[bytes]:
+        """A line for each event."""
+        for line in lines:
+            first = line[:1]
+            several = documents(line) if first == b"{" or first == b"[" else None
+            if several is None:
+                yield line
+                continue
+            found, left_out = several
+            self._bundled += len(found) + left_out - 1
+            refused["bundled"] += left_out
+            yield from found
 
     def trouble(self) -> str:
         """Why nothing came of any line so far, if that is so and there were some: it is another
@@ -226,7 +269,7 @@ class Intake:
         for begin, part in batch_parts(table):
             end_us = int((part["start_us"] + part["duration_us"]).max())
             yield ConnectionBatch(
-                id=uuid.uuid5(_NAMESPACE, f"{self._sensor}/{mark}/{begin}").urn,
+                id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{begin}"),
                 sensor=self._sensor,
                 begin_us=int(part["start_us"][0]),
                 end_us=end_us,
@@ -252,38 +295,94 @@ class Intake:
     def _alerts(
         self, claims: list[Claim], mark: str, horizon: int, refused: Counter[str]
     ) -> Iterator[Alert]:
-        groups: dict[tuple[object, ...], list[Claim]] = {}
+        groups: dict[tuple[object, ...], _Group] = {}
         for claim in claims:
             if claim.at_us > horizon:
                 refused["future"] += 1
                 continue
+            # Bytes are hashed in C, addresses in Python.
             key = (
                 claim.classification,
-                claim.source.value,
-                claim.target and claim.target.value,
+                claim.source.packed,
+                claim.target and claim.target.packed,
                 claim.target_port,
                 claim.protocol,
                 claim.verified,
             )
-            groups.setdefault(key, []).append(claim)
+            if claim.packet is not None:
+                self.packets.add(claim)
+            group = groups.get(key)
+            if group is None:
+                groups[key] = _Group(claim)
+            else:
+                group.add(claim)
             self.counters["claims"] += 1
-        for group, found in groups.items():
-            best = max(found, key=lambda claim: claim.confidence)
-            more = f" (and {len(found) - 1} like it)" if len(found) > 1 else ""
+        for group in groups.values():
+            best, count = group.best, group.count
+            more = f" (and {count - 1} like it)" if count > 1 else ""
+            target = best.target and best.target.value
+            source: Address | None = best.source.value
+            verified, words = best.verified, best.explanation + more
+            if best.source.packed in self._relays:
+                words += f"; it came by {source}, a relay of our own: who sent it is not known"
+                source, verified = None, False
+            name = (
+                *(best.classification, best.source.value, target, best.target_port),
+                *(best.protocol, best.verified),
+            )
             yield Alert(
-                id=uuid.uuid5(_NAMESPACE, f"{self._sensor}/{mark}/{group}").urn,
+                id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{name}"),
                 classification=best.classification,
-                source=best.source.value,
-                target=best.target.value if best.target else None,
+                source=source,
+                target=target,
                 target_port=best.target_port,
                 protocol=best.protocol,
-                begin_us=min(claim.at_us for claim in found),
-                end_us=max(claim.at_us for claim in found),
-                count=len(found),
+                begin_us=group.begin_us,
+                end_us=group.end_us,
+                count=count,
                 confidence=best.confidence,
-                verified_source=best.verified,
+                verified_source=verified,
                 sensor=self._sensor,
                 # The analyzer that passes it on puts its own name here.
                 analyzer=self._sensor,
-                explanation=best.explanation + more,
+                explanation=words,
+                severity=group.severity,
+                users=account_names(group.users),
+                signatures=_several(one.signature for one in group.named if one.signature),
+                cves=_several(name for one in group.named for name in one.cves),
+                affected_services=_several(name for one in group.named for name in one.services),
+                affected_systems=_several(name for one in group.named for name in one.systems),
             )
+
+
+def _several(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))[:_NAMES]
+
+
+class _Group:
+    """Claims of one stretch that say the same."""
+
+    __slots__ = ("begin_us", "best", "count", "end_us", "named", "severity", "users")
+
+    def __init__(self, first: Claim) -> None:
+        self.best = first
+        self.begin_us = self.end_us = first.at_us
+        self.count = 1
+        self.named: dict[Named, None] = {} if first.named is None else {first.named: None}
+        self.severity = first.severity
+        self.users = set(first.users)
+
+    def add(self, claim: Claim) -> None:
+        if claim.confidence > self.best.confidence:
+            self.best = claim
+        if claim.at_us < self.begin_us:
+            self.begin_us = claim.at_us
+        elif claim.at_us > self.end_us:
+            self.end_us = claim.at_us
+        self.count += 1
+        if claim.named is not None and len(self.named) < _NAMES:
+            self.named[claim.named] = None
+        if claim.severity is not None:
+            self.severity = max(claim.severity, self.severity or 0.0)
+        if claim.users:
+            self.users.update(claim.users)

@@ -46,6 +46,8 @@ PAM_PORTS = {
     "remote": 23,
 }
 """Service in PAM's words (``pam_unix(vsftpd:auth)``) to the port that it has by default."""
+_BARE = ("kernel", "systemd-logind")
+"""Programs known also without a number of a process."""
 MAX_PROCESSES = 512
 """Processes of sshd of which an announced refusal is remembered."""
 _HEAD = 160
@@ -113,7 +115,7 @@ def program_of(text: str, end: int) -> tuple[str | None, int]:
     if bracket and name and number.endswith("]") and number[:-1].isdecimal():
         return name, colon + 2
     word = word.strip("[]")
-    return (word, colon + 2) if word in SSH or word == "kernel" else (None, 0)
+    return (word, colon + 2) if word in SSH or word in _BARE else (None, 0)
 
 
 class LoginsLog:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from agents.sensor.inputs.events import Traces, clean
+from agents.sensor.inputs.record_ids import urn
 from ontology.observed_data import MAX_TEXT, MAX_VALUES, ObservedData
 
 KINDS: Final = ("credentials", "commands", "urls", "file_hashes", "clients")
@@ -53,23 +54,29 @@ def observed_data(
                 counters["traces_left_out"] += len(one.left)
                 continue
             visit = visits[key] = _Visit(one)
-        visit.begin_us = min(visit.begin_us, one.at_us)
-        visit.end_us = max(visit.end_us, one.at_us)
+        at_us = one.at_us
+        if at_us < visit.begin_us:
+            visit.begin_us = at_us
+        elif at_us > visit.end_us:
+            visit.end_us = at_us
+        values = visit.values
         for kind, value in one.left:
-            for text in _texts(value):
-                if (kind, text) in visit.values or len(visit.values) < MAX_LEFT:
-                    visit.values[kind, text] = None
-                else:
+            for text in (_text(value),) if type(value) is str else _texts(value):
+                if text and (len(values) < MAX_LEFT or (kind, text) in values):
+                    values[kind, text] = None
+                elif text:
                     counters["traces_left_out"] += 1
     for visit in visits.values():
         source, whom, port, _, verified, _ = visit.first
-        values = list(visit.values)
-        counters["traces"] += len(values)
-        for begin in range(0, len(values), MAX_VALUES):
-            part = values[begin : begin + MAX_VALUES]
-            name = f"{sensor}/{mark}/{source.value}/{whom and whom.value}/{port}/{verified}"
+        left = list(visit.values)
+        counters["traces"] += len(left)
+        name = f"{sensor}/{mark}/{source.value}/{whom and whom.value}/{port}/{verified}"
+        for begin in range(0, len(left), MAX_VALUES):
+            by_kind: dict[str, list[str]] = {}
+            for kind, text in left[begin : begin + MAX_VALUES]:
+                by_kind.setdefault(kind, []).append(text)
             yield ObservedData(
-                id=uuid.uuid5(_NAMESPACE, f"{name}/{begin}").urn,
+                id=urn(_NAMESPACE, f"{name}/{begin}"),
                 source=source.value,
                 target=whom.value if whom else None,
                 observed_port=port or None,
@@ -78,7 +85,7 @@ def observed_data(
                 verified_source=verified,
                 sensor=sensor,
                 input_kind=input_kind,
-                **{name: tuple(sorted(t for k, t in part if k == name)) for name in KINDS},
+                **{kind: tuple(sorted(by_kind[kind])) for kind in KINDS if kind in by_kind},
             )
 
 
@@ -87,13 +94,18 @@ _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b8")
 
 def credential(user: object, password: object) -> str:
     """``user:password``, as far as they are texts."""
-    words = (value if isinstance(value, str) else "" for value in (user, password))
-    return ":".join(word[:MAX_TEXT] for word in words)
+    before = user[:MAX_TEXT] if isinstance(user, str) else ""
+    behind = password[:MAX_TEXT] if isinstance(password, str) else ""
+    return f"{before}:{behind}"
+
+
+def _text(value: str) -> str:
+    # Control characters take several when they are shown.
+    return clean(value, MAX_TEXT)[:MAX_TEXT]
 
 
 def _texts(value: object) -> Iterator[str]:
     """The texts of a field, printable and short."""
     for one in value[:_LISTED] if isinstance(value, list) else (value,):
         if isinstance(one, str) and one:
-            # Control characters take several when they are shown.
-            yield clean(one, MAX_TEXT)[:MAX_TEXT]
+            yield _text(one)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from agents.sensor.inputs.events import Options, clean
-from agents.sensor.inputs.format_tables import TableError, load_table
-from agents.sensor.inputs.table_parser import TableParser, table_input
+from collections.abc import Callable
+from typing import Any
 
-access = table_input("access")
+from agents.sensor.inputs.access_lines import read_access
+from agents.sensor.inputs.events import Options, clean
+from agents.sensor.inputs.format_tables import TableError, load_table, shipped_table
+from agents.sensor.inputs.table_parser import TableParser
+
+
+def table_input(
+    kind: str, quick: Callable[[bytes], dict[str, Any] | None] | None = None
+) -> Callable[[Options], TableParser]:
+    """What an entry point names for a table that comes with the program."""
+
+    def make(options: Options) -> TableParser:
+        return TableParser(options, shipped_table(kind), quick=quick)
+
+    return make
+
+
+access = table_input("access", quick=read_access)
 access_json = table_input("access-json")
 adbhoney = table_input("adbhoney")
 beelzebub = table_input("beelzebub")

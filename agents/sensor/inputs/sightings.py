@@ -17,6 +17,26 @@ class Host(NamedTuple):
     value: Address
 
 
+class Named(NamedTuple):
+    """What a signature is, and what it is about."""
+
+    signature: str
+    """Individual of ``idps:Signature``; empty if its number is not known."""
+    cves: tuple[str, ...]
+    services: tuple[str, ...]
+    systems: tuple[str, ...]
+
+
+class LoggedPacket(NamedTuple):
+    """A packet as a log holds it: strangers' bytes in base64, not looked at yet."""
+
+    data: str
+    link_type: int
+    source_port: int
+    target_port: int
+    """Of the claim's source and target."""
+
+
 class Claim(NamedTuple):
     """A finding that the log states itself; `intake.Intake` makes the alert."""
 
@@ -31,6 +51,14 @@ class Claim(NamedTuple):
     verified: bool
     """The tool saw a completed handshake, so that the source can't be forged off-path."""
     explanation: str
+    severity: float | None = None
+    """[0, 1], where the tool says how bad it is."""
+    users: tuple[str, ...] = ()
+    """Accounts that it is about; texts may still be long or unprintable."""
+    named: Named | None = None
+    """The signature that says so."""
+    packet: LoggedPacket | None = None
+    """What it rests on."""
 
 
 class HostSighting(NamedTuple):

@@ -70,6 +70,9 @@ def stamp(line: str, zone: tzinfo, now_us: int) -> tuple[int, int]:
         if minute >= 0 and second.isascii() and second.isdigit() and second <= "60":
             return minute + min(int(second), 59) * 1_000_000, len(line[:26])
     text = line[:_LOOKED_AT]
+    if not text.isascii():
+        # JSON may hold half of a surrogate pair, which RE2 can't be given.
+        text = text.encode("utf-8", "replace").decode()
     begin = 0
     if text.startswith("<"):
         found = _PRIORITY.match(text)

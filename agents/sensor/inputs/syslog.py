@@ -3,11 +3,13 @@
 Formats: the kernel's ``nf_log_syslog`` (``SRC=… DST=… PROTO=…``), Snort's ``alert_syslog`` and
 ``alert_fast``, which Suricata's ``fast.log`` follows; time stamps in any form that `stamps` knows,
 lines wrapped in JSON (`wrappers`). A firewall line is one packet: a row without answer, from which
-the analyzer's scan detectors count ports and hosts. What sshd says: `logins_log`.
+the analyzer's scan detectors count ports and hosts. What sshd says: `logins_log`; what
+systemd-logind says: `logind_log`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -38,6 +40,7 @@ from agents.sensor.inputs.events import (
     protocol,
     tcp_state,
 )
+from agents.sensor.inputs.logind_log import LOGIND, LogindLog
 from agents.sensor.inputs.logins_log import LoginsLog, program_of
 from agents.sensor.inputs.stamps import stamp
 from agents.sensor.inputs.wrappers import plain_line
@@ -57,7 +60,7 @@ _LOGGERS = ("ulogd", "ulogd2", "kernel")
 
 
 class SyslogParser:
-    """The year must be guessed; kept between lines is what `LoginsLog` keeps."""
+    """The year must be guessed; kept between lines is what `LoginsLog` and `LogindLog` keep."""
 
     kind: ClassVar[str] = "syslog"
 
@@ -67,8 +70,20 @@ class SyslogParser:
         self._classes = shipped()
         self._logins = LoginsLog(options)
         self.now_us = 0
-        self.memory = self._logins.memory
-        self.remember = self._logins.remember
+        self._logind = LogindLog(options)
+
+    def memory(self) -> str:
+        sessions = self._logind.memory()
+        logins = self._logins.memory()
+        return json.dumps({"logins": logins, "sessions": sessions}) if sessions else logins
+
+    def remember(self, memory: str) -> None:
+        """Raises: ValueError."""
+        if memory.startswith("{"):
+            kept = json.loads(memory)
+            self._logind.remember(kept.get("sessions", []))
+            memory = str(kept.get("logins", ""))
+        self._logins.remember(memory)
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
         if len(line) > _LONGEST and (len(line) > _WRAPPED or line[:1] != b"{"):
@@ -90,6 +105,8 @@ class SyslogParser:
             if "snort" in text[:120] and "} " in text:
                 raise LineRefused("shape")
         program, message = program_of(text, len(text))
+        if program == LOGIND:
+            return self._logind.on_message(text[message:], lambda: self._at(text, at_us))
         if program is None or not self._logins.knows(program):
             return UNRELATED
         return self._logins.on_message(program, text[message:], lambda: self._at(text, at_us))

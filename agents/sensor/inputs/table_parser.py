@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from ipaddress import IPv6Address
+from typing import Any
 
 from agents.sensor.inputs.events import (
     ACK,
     FIN,
+    LONGEST_ADDRESS,
     PSH,
     SSH_BANNER,
     STATE,
@@ -37,13 +40,14 @@ from agents.sensor.inputs.events import (
     seconds_us,
     whole,
 )
-from agents.sensor.inputs.format_tables import Event, Table, first_of, getter, shipped_table
+from agents.sensor.inputs.format_tables import Event, Table, first_of, getter
 from agents.sensor.inputs.nat_gateways import is_own_gateway
 from agents.sensor.inputs.observed_traces import credential
 from agents.sensor.inputs.quoted_csv import QuotedCsv
 from agents.sensor.inputs.relays import Relays, said
 from agents.sensor.inputs.stamps import stamp
-from agents.sensor.inputs.wrappers import event_object, plain_line
+from agents.sensor.inputs.text_lines import TextLines
+from agents.sensor.inputs.wrappers import event_object
 from agents.sensor.payloads.request_reader import RequestReader
 
 SSH_PORTS = frozenset({22, 2222})
@@ -71,11 +75,13 @@ LEAVES = {"command": "commands", "url": "urls", "hash": "file_hashes", "client":
 Get = Callable[[Any], Any]
 
 
-class _Kind(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Kind:
     """An event of the table with its conditions ready to be asked."""
 
     event: Event
     where: tuple[tuple[Get, frozenset[object], tuple[str, ...], bool | None], ...]
+    quiet: bool
 
 
 class TableParser:
@@ -83,7 +89,14 @@ class TableParser:
 
     now_us = 0
 
-    def __init__(self, options: Options, table: Table) -> None:
+    def __init__(
+        self,
+        options: Options,
+        table: Table,
+        *,
+        quick: Callable[[bytes], dict[str, Any] | None] | None = None,
+    ) -> None:
+        """``quick``: gives what the table's pattern would, or None where it isn't sure."""
         self.kind = table.kind
         self._options = options
         self._table = table
@@ -92,6 +105,7 @@ class TableParser:
         self._csv = QuotedCsv(table.columns)
         self._requests = RequestReader() if table.marks else None
         self._when = lru_cache(maxsize=4096)(self._stamp)
+        self._ends_known = lru_cache(maxsize=8192)(self._target_of)
         self._get: dict[str, Get] = {name: first_of(paths) for name, paths in table.fields.items()}
         nothing: Get = _nothing
         (
@@ -105,6 +119,7 @@ class TableParser:
                 *("service", "forwarded", "status", "url"),
             )
         )  # fmt: skip
+        self._may_relay = self._forwarded is not nothing
         self._leaves = tuple(
             (kind, self._get[name]) for name, kind in LEAVES.items() if name in self._get
         )
@@ -112,13 +127,14 @@ class TableParser:
         self._credentials: tuple[Get, ...] = ()
         if "password" in self._get:
             self._credentials = tuple(self._get.get(name, nothing) for name in pair)
+        self._key = table.key
         self._by = getter(table.by) if table.by else nothing
         self._others = tuple(map(_ready, table.others))
         self._named = {value: tuple(map(_ready, found)) for value, found in table.named.items()}
         readers: dict[str, Callable[[bytes], Any]] = {
             "json": partial(event_object, key=table.key),
             "csv": self._csv.read,
-            "text": self._read_text,
+            "text": TextLines(table.pattern, quick).read,
         }
         self._read = readers[table.form]
         self._unnamed = {
@@ -128,8 +144,6 @@ class TableParser:
             for version in (4, 6)
         }
         """Whom a visitor of either family called, where the log does not say."""
-        groups = table.pattern.groupindex.items() if table.pattern else ()
-        self._groups = tuple((name.decode(), index) for name, index in groups)
 
     def memory(self) -> str:
         relays = self._relays.memory()
@@ -143,27 +157,29 @@ class TableParser:
         inside, relays = json.loads(memory)
         self._csv.inside = inside is True
         self._relays.remember(str(relays))
+        self._may_relay = self._may_relay or bool(self._relays)
 
     def on_line(self, line: bytes) -> Iterable[Sighting]:
         event = self._read(line)
         if type(event) is not dict:
             return event  # type: ignore[no-any-return]  # why there is none
-        if self._table.key and self._table.key not in event:
+        if self._key and self._key not in event:
             return UNRELATED
         kind = self._pick(event)
         if kind is None or kind.quiet:
             return ()
-        return self._sightings(event, kind)
+        return self._sightings(event, kind.event)
 
-    def _pick(self, event: Mapping[str, Any]) -> Event | None:
-        value = self._by(event)
-        if type(value) in (str, int):
-            for kind in self._named.get(value, ()):
-                if not kind.where or _holds(event, kind):
-                    return kind.event
+    def _pick(self, event: Mapping[str, Any]) -> _Kind | None:
+        if self._named:
+            value = self._by(event)
+            if type(value) is str or type(value) is int:
+                for kind in self._named.get(value, ()):
+                    if not kind.where or _holds(event, kind):
+                        return kind
         for kind in self._others:
             if not kind.where or _holds(event, kind):
-                return kind.event
+                return kind
         return None
 
     def _sightings(self, event: Mapping[str, Any], kind: Event) -> Iterable[Sighting]:
@@ -171,18 +187,23 @@ class TableParser:
         at_us = self._at(self._time(event))
         source, source_port = self._visitor(event)
         number = kind.transport or table.transport
+        word = service = ""
         if self._transport is not _nothing:
-            number = table.transports.get(_word(self._transport(event)), number)
-        service = "" if self._service is _nothing else _word(self._service(event))
+            word = _word(self._transport(event))
+            number = table.transports.get(word, number)
+        if self._service is self._transport:
+            service = word
+        elif self._service is not _nothing:
+            service = _word(self._service(event))
         port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
         port = table.ports.get(port, port or table.port)
         target = self._decoy(event, source)
         proven = table.proven and number == TCP and kind.row != "packet"
         place = (source, target, port or None, number, at_us)
-        relay = self._relay(event, source, port)
+        relay = self._relay(event, source, port) if self._may_relay else None
         out: list[Sighting] = []
-        marks = self._marks(event)
-        refused = kind.login or self._status(event) in _REFUSED
+        marks = 0 if self._requests is None else self._marks(event, self._requests)
+        refused = kind.login or (self._status is not _nothing and self._status(event) in _REFUSED)
         kept = table.decoy or marks or refused or target.value in self._options.honeypots
         left = self._left(event, kind) if kept else ()
         if left:
@@ -253,7 +274,7 @@ class TableParser:
         return (Claim("HoneypotContact", *place, 0.4, False, words),)
 
     def _relay(self, event: Mapping[str, Any], source: Host, port: int) -> str | None:
-        value = None if self._forwarded is _nothing else self._forwarded(event)
+        value = self._forwarded(event)
         if isinstance(value, list):
             value = value[0] if value else None
         claimed = None
@@ -276,6 +297,12 @@ class TableParser:
     def _decoy(self, event: Mapping[str, Any], source: Host) -> Host:
         """Whom he called; where the decoy listens ("0.0.0.0") says nothing of that."""
         text = self._target(event)
+        if text is None or (type(text) is str and len(text) <= LONGEST_ADDRESS):
+            return self._ends_known(text, source.packed)
+        return self._target_of(text, source.packed)
+
+    def _target_of(self, text: object, packed: bytes) -> Host:
+        source = host(str(IPv6Address(packed)))
         local = None if text in (None, "", "-") else host(text)
         if local is None or local.packed in _ANYWHERE:
             target = local = self._unnamed[source.version]
@@ -285,20 +312,18 @@ class TableParser:
             raise LineRefused("translated")
         return target
 
-    def _marks(self, event: Mapping[str, Any]) -> int:
+    def _marks(self, event: Mapping[str, Any], requests: RequestReader) -> int:
         """Attack strings in what he asked for, as bits of ``records.INDICATORS``."""
-        if self._requests is None:
-            return 0
         url = self._url(event)
         if not isinstance(url, str) or not url:
             return 0
         line = b"GET " + url[:_LONGEST_URL].encode("utf-8", "replace").replace(b"\r", b" ")
-        return self._requests.read([line + b" HTTP/1.1\r\n"])[0].indicators
+        return requests.read([line + b" HTTP/1.1\r\n"])[0].indicators
 
     def _at(self, value: object) -> int:
         if not isinstance(value, str):
             return seconds_us(value)
-        if 19 <= len(value) <= 40 and value[4] == "-" and value[13] == ":":
+        if 19 <= len(value) <= 40 and value[13] == ":" and value[4] == "-":
             try:
                 return iso_us(value, self._zone)
             except LineRefused:
@@ -310,31 +335,6 @@ class TableParser:
     def _stamp(self, text: str) -> int:
         return stamp(text, self._zone, self.now_us)[0]
 
-    def _read_text(self, line: bytes) -> Any:
-        match = self._table.pattern.match
-        found = match(line)
-        if found is None and line.startswith(b"{"):
-            try:
-                found = match(plain_line(line)[0].encode("utf-8", "replace"))
-            except LineRefused:
-                return UNRELATED
-        if found is None:
-            return UNRELATED
-        event = {}
-        for name, index in self._groups:
-            text = found[index]
-            event[name] = None if text is None else text.decode("utf-8", "replace")
-        return event
-
-
-def table_input(kind: str) -> Callable[[Options], TableParser]:
-    """What an entry point names for a table that comes with the program."""
-
-    def make(options: Options) -> TableParser:
-        return TableParser(options, shipped_table(kind))
-
-    return make
-
 
 def _nothing(_: Any) -> None:
     return None
@@ -344,6 +344,7 @@ def _ready(event: Event) -> _Kind:
     return _Kind(
         event,
         tuple((getter(name), whole, begins, there) for name, whole, begins, there in event.where),
+        event.quiet,
     )
 
 
@@ -364,6 +365,10 @@ def _holds(event: Mapping[str, Any], kind: _Kind) -> bool:
 
 def _port(value: object) -> int:
     """0 where the log has none. Raises: LineRefused."""
+    if type(value) is str and len(value) <= 5 and value.isdigit() and value.isascii():
+        number = int(value)
+        if number <= 65535:
+            return number
     if type(value) is int:
         return 0 if value == -1 else whole(value, 65535, "port")
     if value is None or value in ("", "-", "-1"):

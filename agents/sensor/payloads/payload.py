@@ -27,6 +27,7 @@ from agents.sensor.payloads.content import (
 from agents.sensor.payloads.http_requests import doubtful
 from agents.sensor.payloads.login_refusals import refusals
 from agents.sensor.payloads.pattern_sets import PatternSet
+from agents.sensor.payloads.port_readers import FROM_PORTS, TO_PORTS, PortReaders
 from agents.sensor.payloads.reading_shares import ReadingShares, costs
 from agents.sensor.payloads.request_reader import RequestReader
 from agents.sensor.payloads.service_abuse import PORTS as SERVICES
@@ -48,9 +49,13 @@ _NOTHING: Found = (0, 0, 0)
 _IMAP, _TELNET = (143,), (23, 2323)
 _SHELLS = (512, 513, 514)
 """rexec, rlogin, rsh."""
-_FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.bool_)
-_FROM_PORT[[*_IMAP, *_TELNET]] = True
-_TO_PORT[[*_IMAP, *_SHELLS, *SERVICES]] = True
+_HERE, _READERS = 1, 2
+"""Who reads a port: `PayloadReader` itself, `PortReaders`."""
+_FROM_PORT, _TO_PORT = np.zeros((2, 1 << 16), np.uint8)
+_FROM_PORT[[*_IMAP, *_TELNET]] = _HERE
+_TO_PORT[[*_IMAP, *_SHELLS, *SERVICES]] = _HERE
+_FROM_PORT[[*FROM_PORTS]] |= _READERS
+_TO_PORT[[*TO_PORTS]] |= _READERS
 
 _AUTH = rb"^AUTH +(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|XOAUTH2|NTLM)\b"
 _LOGIN_WORDS = rb"pass|auth|login|logon|credential|denied|invalid|incorrect"
@@ -128,6 +133,7 @@ _PROBES_BY_KEY: dict[int, tuple[tuple[bytes, bool], ...]] = {
     key: tuple(entry for entry in _PROBES if _key(entry[0]) == key)
     for key in {_key(probe) for probe, _ in _PROBES}
 }
+_NONE: Ints = np.zeros(0, np.int64)
 _LONGEST_EXACT = max(len(probe) for probe, exact in _PROBES if exact)
 
 
@@ -144,6 +150,7 @@ class PayloadReader:
         self.content = ContentReader()
         self._requests = RequestReader()
         self._services = ServiceAbuse()
+        self._readers = PortReaders()
         self._shares = shares
         self.one_sided = one_sided
         self._auth, self._imap_login, self._imap_refusal = (
@@ -163,16 +170,21 @@ class PayloadReader:
         """What the payloads of a block say. Without ``answers`` everything counts as answered."""
         chosen, keys = _by_first_bytes(packets)
         by_content = readable(packets)
-        by_port = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
-        if by_port.any():
-            by_port &= (packets.payload_length >= 4) & (packets.protocol == TCP)
+        ports = _FROM_PORT.take(packets.src_port) | _TO_PORT.take(packets.dst_port)
+        by_port, by_reader = np.zeros(len(packets), np.bool_), _NONE
+        anyway = np.zeros(0, np.bool_)
+        if ports.any():
+            by_port = (ports & _HERE > 0) & (packets.payload_length >= 4)
+            by_port &= packets.protocol == TCP
+            by_reader, anyway = self._readers.choose(packets, ports & _READERS > 0)
         refused = refusals(packets)
         # Of other protocols nothing but first bytes is compared, which costs next to nothing.
         tcp = packets.protocol[chosen] == TCP
         wanted = by_content | by_port
         wanted[chosen[tcp]] = True
         wanted[refused] = True
-        read = self._choose(packets, np.flatnonzero(wanted), answers)
+        wanted[by_reader] = True
+        read = self._choose(packets, np.flatnonzero(wanted), answers, by_reader[anyway])
         found: dict[int, Found] = {}
         said = self.content.read(packets, np.flatnonzero(by_content & read))
         for packet, (_, _, failed, attempts) in said.items():
@@ -183,13 +195,20 @@ class PayloadReader:
             found[packet] = _add(found.get(packet, _NOTHING), self._by_port(packets, packet))
         for packet in refused[read[refused]].tolist():
             found[packet] = _add(found.get(packet, _NOTHING), (1, 0, 0))
+        if len(by_reader):
+            for packet, one in self._readers.read(packets, by_reader[read[by_reader]]).items():
+                found[packet] = _add(found.get(packet, _NOTHING), one)
         return _marks(found, said)
 
-    def _choose(self, packets: Packets, which: Ints, answers: Answers | None) -> NDArray[np.bool_]:
-        """Which packets are read, of those that there is something to read of."""
+    def _choose(
+        self, packets: Packets, which: Ints, answers: Answers | None, anyway: Ints
+    ) -> NDArray[np.bool_]:
+        """Which packets are read, of those that there is something to read of; ``anyway``: though
+        nobody has answered."""
         read = np.zeros(len(packets), np.bool_)
         if answers is not None and len(which) and not self.one_sided:
             spoken = answers.spoken(which)
+            spoken[np.searchsorted(which, anyway)] = True
             self.unanswered += len(which) - int(spoken.sum())
             which = which[spoken]
         if self._shares is not None and len(which):

@@ -141,3 +141,14 @@ def test_passwords_in_forms_and_in_every_request_of_a_client(bench: Any) -> None
 def test_remote_desktops_by_short_sessions(bench: Any) -> None:
     rows = [bench.session(at=i, dst_port=3389, src_port=2000 + i) for i in range(SESSIONS)]
     assert bench.alerts(rows, cut=1)[0].classification == "RdpBruteForce"
+
+
+def test_registrations_of_telephones_over_udp(bench: Any) -> None:
+    def refused(count: int) -> list[Any]:
+        row = {"protocol": 17, "orig_flags": "", "resp_flags": "", "dst_port": 5060}
+        return [bench.session(at=0, failed_logins=count, login_attempts=count, **row)]
+
+    assert bench.alerts(refused(29)) == []
+    [alert] = bench.alerts(refused(30))
+    assert (alert.classification, alert.protocol) == ("SipBruteForce", 17)
+    assert not alert.verified_source

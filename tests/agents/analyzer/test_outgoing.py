@@ -7,7 +7,7 @@ import pytest
 
 from agents.analyzer.core import AnalyzerCore
 from agents.analyzer.outgoing import outgoing_class
-from ontology.vocabulary import ATTACK_CLASSES, superclasses
+from ontology.taxonomy import ATTACK_CLASSES, superclasses
 
 OWN = "192.0.2.66"
 

@@ -109,3 +109,27 @@ def test_what_an_operator_is_told(
     named = [text.splitlines()[int(n) - 1] for n in re.findall(rf"{path}:(\d+):", told.err)]
     assert code == 0 or all(any(new.split("\n")[0] in line for line in named) for _, new in changes)
     assert len(told.err.splitlines()) == (2 if len(changes) == 2 else len(said) > 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "code", "said"),
+    [
+        ('key = "a"\nport = 70000\n', [], 1, "doors.toml: fields must say where time"),
+        ('key = "a"\n[fields]\ntime = 5\n', [], 1, "doors.toml:3: fields.time is the name"),
+        (None, [], 0, "doors.toml: not on this host; the table was not checked"),
+        (None, ["--node", "gw1"], 1, "doors.toml: not on this host"),
+    ],
+)
+def test_tables_of_formats_are_read(
+    tmp_path: Path, capsys: Capture, table: str | None, words: list[str], code: int, said: str
+) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    old = '# inputs = [{ kind = "eve",'
+    assert old in text
+    new = 'inputs = [{ kind = "table", table = "doors.toml",'
+    path = tmp_path / "honeynet.toml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    if table is not None:
+        (tmp_path / "doors.toml").write_text(table, encoding="utf-8")
+    assert main(["check", str(path), *words]) == code
+    assert f"node gw1: {tmp_path}/{said}" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agents.main import main
+from datasets.captures.pcap import read_capture
 from datasets.recipe.traffic import SAMPLES
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +52,21 @@ def test_scan_then_guessing_ends_as_a_decision_with_its_reasons(
     assert incident["rule"] in incident["explanation"] and decisions[0]["explanation"]
 
 
+def test_what_the_rules_saw_is_one_file_that_gives_the_same_conclusions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "replay.owl")
+    files = (sample("connect-scan"), sample("ftp-guess"))
+    lines = replay(capsys, "--join", "--honeypot", "192.0.2.80", "--owl", file, *files)
+    rules = {line["rule"] for line in lines if line["type"] == "incident"}
+    assert main(["ontology", "run", file, "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rules <= {line["rule"] for line in found}
+    assert "BlockCandidate" in {line["conclusion"] for line in found}
+    assert main(["replay", "--owl", file, *files]) == 1
+    assert "--owl wants one capture, or --join" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["alert", "incident", "decision"])
 def test_every_key_is_documented_and_every_documented_key_is_there(
     kind: str, attack: list[dict[str, Any]]
@@ -62,6 +78,22 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
     for line in lines:
         assert list(line)[:6] == ["type", "source", "target", "class", "time", "explanation"]
         assert set(line) == general | documented(f"\n## {kind}\n")
+
+
+def test_the_packets_that_an_alert_rests_on_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "evidence"
+    words = [sample("ftp-guess"), "--evidence", str(folder)]
+    assert main(["replay", *words]) == 0
+    told = capsys.readouterr().out
+    written = sorted(folder.iterdir())
+    assert written and {path.name.partition("-")[0] for path in written} <= set(told.split())
+    for path in written:
+        assert f"{path}: packet " in told
+        assert sum(len(raw) for raw in read_capture(path)) > 0
+    assert main(["replay", *words]) == 1
+    assert "not empty" in capsys.readouterr().err
 
 
 def test_a_replay_can_be_repeated(

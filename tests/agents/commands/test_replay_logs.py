@@ -164,6 +164,8 @@ def test_what_a_host_recorded_explains_what_a_sensor_saw_whatever_the_order(
         f"type=PROCTITLE msg={event}: proctitle=2E2F78\n"
     )
     words = ["replay", "--json", "--join", "--honeypot", "198.51.100.18"]
+    # With two honeypots nothing says whose the log is but --address.
+    words += ["--honeypot", "198.51.100.19", "--address", "198.51.100.18"]
     words += ["--input", f"zeek:{wire}", "--input", f"audit:{kernel}"]
     assert main(words) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -92,6 +92,9 @@ def test_the_papers_rules_are_shown_and_whether_they_are_in_force(
     ("words", "said"),
     [
         (["SynFloodThenSpoofedRemoteLogin"], "deny-of-service(H1)"),
+        (["ScanThenExploit"], "?a is a Scan; ?b is an Exploit"),
+        (["HoneypotExploit"], "this rule can block a verified source from a confidence of 0.05"),
+        (["BlockCandidateFinding"], "the source of the alert may be blocked"),
         (["spoofed-remote-login"], "undo-deny-of-service (deny-of-service(H1))"),
         (["SshBruteForce_ssh_honeypot"], "Allow keys only."),
         (["SshBruteForce", "ssh", "vital-server"], "only from known networks"),
@@ -117,3 +120,45 @@ def test_explain_of_what_is_not_known(words: list[str], said: str, capsys: Captu
     assert main(["rules", "explain", *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_a_rule_is_switched_where_it_is_installed_and_stays_so_when_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    source = models_path().parent
+    for path in [*source.glob("*.owl"), *source.glob("reaction_*.tsv")]:
+        shutil.copy(path, tmp_path)
+    before = (tmp_path / "scenarios.owl").read_bytes()
+    monkeypatch.setattr(
+        "agents.commands.rules_switch.rule_paths",
+        lambda: [tmp_path / "correlation.owl", tmp_path / "scenarios.owl"],
+    )
+    name = "SynFloodThenSpoofedRemoteLogin"
+    assert main(["rules", "disable", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is True
+    assert main(["rules", "list", "--json"]) == 0
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [row["rule"] for row in rows if row["state"] == "switched off"] == [name]
+    assert main(["rules", "compile", str(tmp_path), "--check"]) == 1  # samples are not there yet
+    assert "scenarios.owl" not in capsys.readouterr().out
+    assert main(["rules", "enable", name]) == 0
+    assert main(["rules", "enable", name]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == f"{name} enabled in {tmp_path}/scenarios.owl, as it was before"
+    assert (tmp_path / "scenarios.owl").read_bytes() == before
+    assert main(["rules", "disable", "Nothing"]) == 1
+    assert "no rule is called 'Nothing'" in capsys.readouterr().err
+    assert main(["rules", "disable", name, "--settings", "honeynet.toml"]) == 1
+    assert "--reason is needed" in capsys.readouterr().err
+
+
+def test_models_go_to_text_and_back(tmp_path: Path, capsys: Capture) -> None:
+    text, owl = tmp_path / "models.txt", tmp_path / "attacks.owl"
+    assert main(["rules", "export", "--out", str(text)]) == 0
+    assert main(["rules", "import", str(text), "--out", str(owl)]) == 0
+    assert main(["rules", "export", str(owl)]) == 0
+    assert capsys.readouterr().out == text.read_text(encoding="utf-8")
+    text.write_text(text.read_text(encoding="utf-8").replace("SynFlood\n", "SinFlood\n"))
+    assert main(["rules", "import", str(text)]) == 1
+    said = capsys.readouterr().err
+    assert "evidencedBy 'SinFlood' is no class under Attack" in said and f"{text}:" in said

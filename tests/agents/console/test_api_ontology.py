@@ -13,6 +13,8 @@ from tests.agents.console.doors import go_to_the_socket
 
 FACTS = {"action": "assert", "fragment": "<urn:x> a idps:Network .", "reason": "ticket 4711"}
 
+OFF = {"enabled": False, "reason": "too loud"}
+
 
 class Ontology:
     """Answers as the ontology agent does."""
@@ -62,13 +64,16 @@ async def test_viewers_ask_and_operators_tell(
         client = await client_of(stack, who)
         found = await client.post("/api/v1/ontology/query", json={"sparql": "SELECT * {}"})
         told = await client.post("/api/v1/ontology/facts", json=FACTS)
+        switched = await client.post("/api/v1/ontology/rules/Some%20rule", json=OFF)
+        listed = await client.get("/api/v1/ontology/rules")
+    assert (listed.status_code, switched.status_code) == (asking, telling)
     assert (found.status_code, told.status_code) == (asking, telling)
     if asking == 200:
         assert found.json()["truncated"] is True
         assert found.json()["results"] == {"bindings": []}
     if telling == 200:
         user = "user:cli" if who == "cli" else "user:operator"
-        asker, record, performative = ontology.asked[-1]
+        asker, record, performative = next(a for a in ontology.asked if a[0] == "supervisor")
         assert (asker, performative) == ("supervisor", "request")
         assert record == OntologyAction(
             id=record.id,
@@ -77,6 +82,9 @@ async def test_viewers_ask_and_operators_tell(
             detail=f"{user}: ticket 4711",
         )
         assert told.json() == {"detail": "facts+1, 3 facts"}
+        wish = next(r for a, r, _ in reversed(ontology.asked) if a == "supervisor")
+        assert (wish.ontology_action, wish.fragment) == ("disable", "Some rule")
+        assert operations.ledger.audit_trail(limit=1)[0].what == "rule disabled"
         (line,) = (x for x in operations.ledger.audit_trail(limit=9) if "fact" in x.what)
         assert (line.who, line.what) == (user, "facts asserted")
         assert "ticket 4711" in line.reason and FACTS["fragment"] in line.reason
@@ -117,6 +125,8 @@ async def test_a_refusal_and_a_silence_are_told_and_audited(
         ("facts", FACTS | {"fragment": "x" * 50_001}),
         ("facts", FACTS | {"reason": " "}),
         ("facts", FACTS | {"more": 1}),
+        ("rules/x", OFF | {"reason": ""}),
+        (f"rules/{'x' * 201}", OFF),
     ],
 )
 async def test_a_bad_wish_never_leaves(ontology, client_of, path, body):
@@ -125,3 +135,25 @@ async def test_a_bad_wish_never_leaves(ontology, client_of, path, body):
         answer = await client.post(f"/api/v1/ontology/{path}", json=body)
     assert answer.status_code == 422
     assert ontology.asked == []
+
+
+async def test_rules_are_listed_whole_over_several_answers(link, client_of):
+    rows = [{"label": f"Rule {n}", "file": "correlation.owl", "enabled": "true"} for n in (3, 1, 2)]
+    rows[0] |= {"enabled": "false", "by": "user:ana: too loud"}
+
+    async def ontology(asker, performative, query):
+        begin = int(query.sparql.rpartition("OFFSET")[2])
+        row = {name: {"type": "literal", "value": text} for name, text in rows[begin].items()}
+        said = {"head": {"vars": list(row)}, "results": {"bindings": [row]}}
+        more = begin + 1 < len(rows)
+        return "inform-ref", Answer(
+            id="urn:uuid:a", query=query.id, results=json.dumps(said), truncated=more
+        )
+
+    link.ontology = ontology
+    async with AsyncExitStack() as stack:
+        client = await client_of(stack, "viewer")
+        listed = (await client.get("/api/v1/ontology/rules")).json()["rules"]
+    assert [rule["label"] for rule in listed] == ["Rule 1", "Rule 2", "Rule 3"]
+    assert [rule["enabled"] for rule in listed] == [True, True, False]
+    assert listed[2]["switched_by"] == "user:ana: too loud"

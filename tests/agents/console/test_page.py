@@ -18,7 +18,7 @@ from agents.base.message_log import MessageLog, log_folder
 from agents.messages.acl import AclMessage
 from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
-from ontology.records import OntologyChanged
+from ontology.records import Answer, OntologyChanged, Query
 from tests.agents.console.kept_evidence import kept_evidence
 
 pytestmark = pytest.mark.browser
@@ -361,6 +361,51 @@ def test_an_operator_renames_a_cluster(chromium, serve):
     (line,) = chromium.get_log("browser")
     assert "422" in line["message"]
     assert running.operations.ledger.audit_trail(limit=1)[0].what == "cluster renamed"
+
+
+def test_an_operator_switches_a_rule_off(chromium, serve):
+    """What the ontology agent has is shown, as text; the switch asks for a reason."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    running = serve("127.0.0.1:0")
+    off = set()
+
+    async def ontology(asker, performative, asked):
+        if not isinstance(asked, Query):
+            off.add(asked.fragment)
+            return "inform", replace(asked, detail="1.0.0+abc")
+        rule = {"label": HOSTILE, "comment": HOSTILE, "file": "correlation.owl"}
+        rule |= {"enabled": "false", "by": "user:ana: x"} if off else {"enabled": "true"}
+        row = {name: {"type": "literal", "value": text} for name, text in rule.items()}
+        said = json.dumps({"head": {"vars": list(row)}, "results": {"bindings": [row]}})
+        return "inform-ref", Answer(id="urn:uuid:a", query=asked.id, results=said)
+
+    async def begin():
+        running.link.ontology = ontology
+
+    def texts(selector):
+        found = chromium.find_elements(By.CSS_SELECTOR, selector)
+        try:
+            return [e.get_attribute("textContent") for e in found]
+        except StaleElementReferenceException:
+            return []  # the table was drawn anew between the two
+
+    running.call(begin())
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: texts("#link") == ["live"])
+    chromium.find_element(By.CSS_SELECTOR, "#rules").click()
+    wait.until(lambda _: texts(".rules tbody button") == ["Switch off"])
+    chromium.find_element(By.CSS_SELECTOR, ".rules tbody button").click()
+    wait.until(lambda _: texts("dialog input[name=reason]"))
+    chromium.find_element(By.CSS_SELECTOR, "dialog input[name=reason]").send_keys("too loud")
+    chromium.find_element(By.CSS_SELECTOR, "dialog .danger").click()
+    wait.until(lambda _: texts(".rules tbody button") == ["Switch on"])
+    assert texts(".rules tbody td")[1] == "off, by hand" and off == {HOSTILE}
+    assert chromium.find_elements(By.CSS_SELECTOR, "dialog img, dialog script") == []
+    assert running.operations.ledger.audit_trail(limit=1)[0].what == "rule disabled"
 
 
 def test_the_message_monitor(chromium, serve, settings):

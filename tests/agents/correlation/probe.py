@@ -93,8 +93,8 @@ async def running(
         await agent._tasks.end()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(90):  # Pellet's start on a busy machine
+async def until(condition: Callable[[], bool], limit_s: float = 90) -> None:
+    async with asyncio.timeout(limit_s):  # Pellet's start on a busy machine
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # the agent offers no event for this
 

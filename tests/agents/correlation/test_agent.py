@@ -13,6 +13,7 @@ import pytest
 from agents.clock import now_us
 from agents.knowledge.files import FileSet, shipped_files
 from agents.knowledge.pieces import split
+from agents.knowledge.receiver import KnowledgeReceiver
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Policy
 from ontology.fragments import FragmentError
@@ -36,6 +37,7 @@ from tests.agents.correlation.probe import (
     step,
     until,
 )
+from tests.ontology.checking.rule_texts import rule
 
 pytestmark = pytest.mark.usefixtures("reasoner_stays")
 
@@ -184,17 +186,26 @@ def add_rule(contents: dict[str, bytes]) -> None:
     words = contents["ontoidps.owl"]
     contents["ontoidps.owl"] = words.replace(b"</rdf:RDF>", declared.encode())
     text = contents["correlation.owl"].decode("utf-8")
-    rule = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
-    rule = rule.partition("</swrl:Imp>")[0]
+    copied = next(r for r in text.split("<swrl:Imp>") if "<rdfs:label>HoneypotBruteForce<" in r)
+    copied = copied.partition("</swrl:Imp>")[0]
     for old, new in (
         ("https://w3id.org/ontoidps#HoneypotBruteForceFinding", finding),
         ("ontoidps#BruteForce", "ontoidps#Scan"),
         (">HoneypotBruteForce<", ">HoneypotScan<"),
     ):
-        assert old in rule
-        rule = rule.replace(old, new)
-    added = f"<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>"
+        assert old in copied
+        copied = copied.replace(old, new)
+    added = f"<swrl:Imp>{copied}</swrl:Imp></rdf:RDF>"
     contents["correlation.owl"] = text.replace("</rdf:RDF>", added).encode()
+
+
+def join_five(contents: dict[str, bytes]) -> None:
+    """Pellet takes it and answers plain windows, which have no such alert; forty are too much."""
+    five = ", ".join(f"CommandInjection(?{v}), involvesTarget(?{v}, ?h)" for v in "abcde")
+    bad = rule(f"{five} -> multiHoneypotScan(?a, ?e)", "Five")
+    names = "".join(f'<swrl:Variable rdf:about="urn:swrl:var#{v}"/>' for v in "abcdeh")
+    whole = contents["correlation.owl"].decode()
+    contents["correlation.owl"] = whole.replace("</rdf:RDF>", f"{names}{bad}</rdf:RDF>").encode()
 
 
 def contradict(contents: dict[str, bytes]) -> None:
@@ -235,7 +246,7 @@ async def test_a_rule_that_arrives_blocks_without_a_restart_and_after_one(
         await agent.on_message(MESSAGE, (alert(2, "FinScan", 5),))
         await until(lambda: bool(decisions(agent, "supervisor")))
         (decision,) = decisions(agent, "supervisor")
-        assert decision.classification == "CustomIncident"
+        assert decision.classification == "HoneypotBruteForceIncident"  # as the copied rule says
         assert decision.reason.startswith("Rule HoneypotScan: ")
         assert "\nRule BlockCandidateFinding: " in decision.reason
     async with running(tmp_path) as agent:
@@ -263,3 +274,46 @@ async def test_what_its_pellet_refuses_is_refused_and_it_goes_on(tmp_path: Path)
         assert agent.describe().ontology_version == version
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
         await until(lambda: len(decisions(agent, "supervisor")) == 1)
+
+
+@pytest.mark.timeout(400)
+async def test_rules_that_fail_in_use_are_taken_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody need do anything, and no alert is lost."""
+    bad = announced(join_five)
+    attackers = tuple(
+        replace(alert(n, "CommandInjection", 9), source=ip_address("192.0.2.7") + n)
+        for n in range(40)
+    )
+    async with running(tmp_path) as agent:
+        await until(lambda: agent.running.worker.pid is not None)
+        before = agent.ontology_version
+        await agent.on_message(KNOWLEDGE, bad)
+        await until(lambda: agent.counters["rules_loaded"] == 1)
+        assert agent.ontology_version != before
+        await agent.on_message(MESSAGE, attackers)
+        # Pellet is killed twice and starts three times.
+        await until(lambda: agent.counters["rules_taken_back"] == 1, 250)
+        await until(lambda: len({d.source for d in decisions(agent, "supervisor")}) == 40)
+        assert agent.ontology_version == before and agent.counters["quarantined"] == 0
+        held = agent.conditions.of("rules")
+        assert held is not None and held.level == "degraded"
+        assert f"{before} is in force again: 2 windows in a row failed" in held.reason
+        assert any(r.levelname == "ERROR" and held.reason in r.getMessage() for r in caplog.records)
+        await until(lambda: reports(agent)[-1][0] == "failure")
+        # It is not taken again, however often it comes, nor after a restart.
+        await agent.on_message(KNOWLEDGE, (replace(bad[0], changed_us=now_us()),))
+        assert [how for how, _ in reports(agent)] == ["inform", "failure", "failure"]
+        restarted = KnowledgeReceiver(
+            agent.context.state_dir / "rules",
+            follows=KNOWLEDGE.sender,
+            policy=Policy(),
+            counters=agent.counters,
+        )
+        restarted.start()
+        assert restarted.version == before
+        report = restarted.hear(
+            KNOWLEDGE.sender, "c", [replace(bad[0], changed_us=now_us() + 1_000_000)]
+        )
+        assert report is not None and report.performative == "failure"

@@ -7,6 +7,7 @@ import pytest
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
 from agents.correlation.inference_findings import Finding
+from rules.shipped_files import shipped_outcomes
 from tests.agents.correlation.alerts import alert
 
 
@@ -14,7 +15,7 @@ def test_a_finding_is_believed_as_its_surest_alert_that_completes_the_pattern() 
     finding = Finding("ScanThenExploit", "", None, None)
     finding.by_id = {"a": alert(1, confidence=1.0), "b": alert(2, confidence=0.5)}
     finding.later_by_id = {"b": finding.by_id["b"]}
-    assert finding_level(finding) == pytest.approx(0.95 * 1.5 / 2)
+    assert finding_level(finding, shipped_outcomes()) == pytest.approx(0.95 * 1.5 / 2)
 
 
 def test_a_case_is_believed_the_more_the_further_it_went() -> None:

@@ -15,6 +15,7 @@ from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import make_incident
 from agents.settings.honeynet import Policy
 from ontology.records import Address, Alert, HostProfile
+from ontology.rule_outcomes import Outcome
 from rules.reactions.reaction_rules import shipped_reactions
 
 ATTACKER, VICTIM = ip_address("192.0.2.7"), ip_address("203.0.113.20")
@@ -47,7 +48,7 @@ def finding(source: Address = ATTACKER) -> Finding:
 
 
 def case(*alerts: Alert) -> Case:
-    return Case("c", "s", "Web", alerts, (), "rule", (), (), 0.8)
+    return Case("c", "s", "Web", alerts, (), "rule", (), (), 0.8, victims=frozenset({VICTIM}))
 
 
 def decider(*hosts: HostProfile, **policy: object) -> tuple[Decider, Counter[str]]:
@@ -79,6 +80,19 @@ def test_what_the_reasoner_wants_blocked_becomes_a_decision() -> None:
     lines = decision.reason.splitlines()
     assert lines[-1].startswith("The reaction rules call for a block. Severity 0.90")
     assert any(line.startswith("Reaction rule SqlInjection_http") for line in lines)
+
+
+def test_the_ontology_says_whether_a_rule_may_block_and_for_how_long() -> None:
+    made, _ = decider()
+    never = Outcome("FloodIncident", 0.9, may_block=False)
+    assert made.judge_finding(finding(), 0.9, NOW_US, fresh=True, outcome=never)[1] is None
+    for wanted, seconds in ((90, 90), (10**7, Policy().maximum_duration)):
+        own = Outcome("FloodIncident", 0.9, block_s=wanted)
+        made, _ = decider()
+        _, advice = made.judge_finding(finding(), 0.9, NOW_US, fresh=True, outcome=own)
+        assert advice is not None
+        incident = make_incident(finding(), own.classification, 0.9)
+        assert made.decide(incident, advice, NOW_US).duration_s == seconds
 
 
 def test_without_the_reasoners_word_or_below_the_limit_there_is_none() -> None:

@@ -12,7 +12,7 @@ from agents.correlation.narrative import (
 )
 from ontology.reasoner.inferences import Explanation, Fact
 from ontology.records import Alert
-from ontology.vocabulary import IDPS
+from ontology.vocabulary import IDPS, NAMESPACE
 
 ALERT = Alert(
     id="urn:uuid:1",
@@ -45,12 +45,16 @@ def test_facts_that_alerts_do_not_say_themselves() -> None:
     pot = Fact("type", ("urn:ontoidps:host:2001:db8::5", IDPS.Honeypot))
     assert describe_role(pot) == "2001:db8::5 is a Honeypot"
     assert describe_role(Fact("prop", (IDPS.hasSource, "urn:uuid:1", "x"))) == ""
+    worth = Fact("prop", (IDPS.assetValue, "urn:ontoidps:host:198.51.100.1", "5"))
+    assert describe_role(worth) == "assetValue of 198.51.100.1 is 5"
+    named = Fact("prop", (IDPS.clusterName, "urn:uuid:1", "own scanner"))
+    assert describe_role(named) == "clusterName of an alert is own scanner"
 
 
 def test_kinds_are_told_up_to_the_class_that_the_rule_names() -> None:
     facts = [
-        Fact("subClassOf", (IDPS.PortScan, IDPS.Scan)),
-        Fact("subClassOf", (IDPS.SynScan, IDPS.PortScan)),
+        Fact("subClassOf", (NAMESPACE + "PortScan", IDPS.Scan)),
+        Fact("subClassOf", (IDPS.SynScan, NAMESPACE + "PortScan")),
         Fact("subClassOf", (IDPS.FtpBruteForce, IDPS.BruteForce)),
     ]
     assert describe_kinds("SynScan", facts) == "SynScan is a kind of PortScan, and that of Scan"

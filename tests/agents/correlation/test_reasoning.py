@@ -18,6 +18,7 @@ from agents.settings.honeynet import Policy
 from ontology.reasoner.inferences import Inferences, ReasonerCrashed
 from ontology.reasoner.window import Window
 from ontology.records import Alert
+from rules.reactions.reaction_rules import shipped_reactions
 
 WAIT_S = 20.0
 ALERTS = [
@@ -46,7 +47,7 @@ def reasoning(submit: Submit, counters: Counter[str]) -> Reasoning:
     return Reasoning(
         submit,
         memory,
-        Rater(Policy(), {}, memory),
+        Rater(Policy(), {}, memory, shipped_reactions()),
         joins=None,
         counters=counters,
         timeout_s=1.0,

@@ -18,8 +18,9 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import Inferences
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
+from ontology.taxonomy import ATTACK_CLASSES
 from ontology.theory import Theory
-from ontology.vocabulary import ATTACK_CLASSES, NAMESPACE
+from ontology.vocabulary import NAMESPACE
 
 S = 1_000_000
 POTS: list[Address] = [IPv4Address("198.51.100.1") + i for i in range(3)]

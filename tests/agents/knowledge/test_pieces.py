@@ -64,7 +64,7 @@ def test_the_shipped_files_travel_in_one_message(shipped: FileSet) -> None:
     message = AclMessage(
         performative="inform", sender="a@b", receivers=("c@d",), content=text, conversation_id="x"
     )
-    assert len(message.content) < 150_000
+    assert len(message.content) < 190_000
     assert decode(text) == (change, *group)
     assert put_together(change, list(group)).contents == shipped.contents
 

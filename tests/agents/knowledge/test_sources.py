@@ -33,10 +33,13 @@ class Bench:
         )
         return self.sources
 
-    def _check(self, paths: Sequence[Path], ntriples: bytes) -> None:
+    def _check(
+        self, paths: Sequence[Path], ntriples: bytes, before: Sequence[Path]
+    ) -> Sequence[str]:
         self.asked.append(paths)
         if against := self.against(paths):
             raise ValueError(against)
+        return ()
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.folder / name
@@ -200,3 +203,87 @@ def test_files_that_are_gone_or_can_not_be_kept_are_named(bench: Bench, tmp_path
     with pytest.raises(KnowledgeBaseError, match=f"{state}.*: "):
         bench.sources.take_over(3)
     assert bench.version == before
+
+
+def test_a_switch_by_hand_outlasts_edits_and_a_restart(bench: Bench) -> None:
+    generated, by_hand = "SadmindProbeThenSadmindOverflow", "ScanThenExploit"
+    bench.sources.start(1)
+    installed = contents(bench.folder)
+    for label in (generated, by_hand):
+        assert bench.sources.switch(label, False, "user:ana: too loud", 2)
+    assert contents(bench.folder) == installed, "nothing is written where people edit"
+
+    def off() -> set[str]:
+        assert bench.sources.in_force is not None
+        return {r.label for r in bench.sources.in_force.knowledge.rules if not r.enabled}
+
+    assert off() == {generated, by_hand} and len(bench.asked) == 2
+    bench.edit(*MODEL_EDIT)  # or the next release
+    bench.restart().start(5)
+    assert off() == {generated, by_hand} and "sweep-of-hosts" in bench.in_force("scenarios.owl")
+    assert bench.sources.switched[by_hand].why == "user:ana: too loud"
+    # An edit that Pellet refuses leaves the switch as it was.
+    bench.against = lambda _: "Pellet says no"
+    with pytest.raises(KnowledgeBaseError, match="Pellet says no"):
+        bench.sources.switch(by_hand, True, "user:ana: again", 6)
+    assert not bench.sources.switched[by_hand].on and off() == {generated, by_hand}
+    with pytest.raises(KnowledgeBaseError, match="there is no rule 'Nothing' in force"):
+        bench.sources.switch("Nothing", False, "user:ana: x", 7)
+
+
+def test_what_failed_in_use_is_taken_back_and_refused_until_it_is_changed(bench: Bench) -> None:
+    bench.sources.start(1)
+    before, installed = bench.version, contents(bench.folder)
+    bench.edit("correlation.owl", "tries passwords on the same", "tries words on the same")
+    assert bench.sources.take_over(2)
+    assert bench.sources.in_force is not None
+    failed = bench.sources.in_force.kept.digest
+    assert bench.sources.take_back("another", "no", 3) == ""
+    said = bench.sources.take_back(failed, "two windows\nfailed", 3)
+    assert said == f"{bench.folder / 'correlation.owl'}: two windows; and 1 more"
+    assert bench.version == before and bench.sources.in_force.kept.changed_us == 3
+    assert bench.sources.take_back(failed, "again", 4) == "", "it is not in force any more"
+    # Another edit doesn't bring it back, and neither does a restart.
+    bench.edit(*TABLE_EDIT)
+    for attempt in (lambda: bench.sources.take_over(5), lambda: bench.restart().start(6)):
+        try:
+            assert said in str(attempt())
+        except KnowledgeBaseError as e:
+            assert str(e) == f"{said}; refused until it is changed"
+        assert bench.version == before
+    (bench.folder / "correlation.owl").write_bytes(installed["correlation.owl"])
+    assert bench.sources.take_over(7) and bench.version != before, "the table is in force"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_what_editors_put_before_the_text_is_taken_or_refused_in_a_line(
+    bench: Bench, encoding: str
+) -> None:
+    bench.sources.start(1)
+    before = bench.version
+    path = bench.folder / "correlation.owl"
+    text = path.read_text(encoding="utf-8").replace("tries passwords", "tries words")
+    path.write_text(text, encoding=encoding)
+    try:
+        assert bench.sources.take_over(2) and bench.version != before
+    except KnowledgeBaseError as e:
+        assert str(e).startswith(f"{path}: ") and "\n" not in str(e) and bench.version == before
+
+
+def test_of_two_editors_the_last_one_counts_and_half_a_file_changes_nothing(bench: Bench) -> None:
+    bench.sources.start(1)
+    path = bench.folder / "correlation.owl"
+    whole = path.read_bytes()
+    one = whole.replace(b"tries passwords", b"tries words")
+    other = whole.replace(b"attacks a weakness", b"attacks a flaw")
+    path.write_bytes(one)
+    path.write_bytes(other)  # who saved last, saved
+    assert bench.sources.take_over(2)
+    version = bench.version
+    mixed = other[: len(other) // 2]
+    path.write_bytes(mixed)
+    with pytest.raises(KnowledgeBaseError, match="not RDF/XML"):
+        bench.sources.take_over(3)
+    assert bench.version == version
+    path.write_bytes(other)
+    assert not bench.sources.take_over(4), "it is again what is in force"

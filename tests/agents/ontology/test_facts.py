@@ -87,7 +87,7 @@ def test_host_facts_are_taken_and_become_a_record(book: FactBook, terms: Terms) 
         ("<urn:x:a> a ", "SYNTAX", ""),
         ("", "SYNTAX", "no fact"),
         ("<urn:x:a> rdfs:label <urn:x:b> .", "SYNTAX", "label"),
-        ("<urn:x:a> idps:assetValue 3 .", "INCONSISTENT", "is for a HostProfile"),
+        ("<urn:x:a> idps:assetValue 3 .", "INCONSISTENT", "is for a HostOrProfile"),
         ("<urn:x:p> idps:describesHost <urn:x:h> .", "SYNTAX", "not a host"),
         (PROFILE.replace("5 ;", "'5' ;"), "INCONSISTENT", "value of integer"),
         (PROFILE.replace("5 ;", "5, 4 ;"), "INCONSISTENT", "one value, not 4, 5"),

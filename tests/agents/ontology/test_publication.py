@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,16 @@ import pytest
 from agents.knowledge.files import FileSet
 from agents.knowledge.pieces import Assembly
 from agents.ontology.service import ServiceError
-from ontology.records import KnowledgePiece, OntologyChanged, Subscription
+from ontology.records import (
+    KnowledgePiece,
+    OntologyAction,
+    OntologyChanged,
+    Query,
+    Subscription,
+)
+from ontology.rule_switches import rule_states
+from ontology.taxonomy import Taxonomy, installed
+from ontology.theory import rule_label
 
 Unconnected = Any
 World = Any
@@ -62,8 +72,13 @@ async def test_a_valid_edit_goes_whole_to_those_who_reason(
     change = change_of(agent)
     assert change.version == agent.running.publication.version != before
     assert change.version.endswith("+" + files.digest[:12])
-    # Neither the supervisor nor a gateway reasons.
-    assert {sent.receiver for sent in agent.sent} == {CORRELATION}
+    # Neither the supervisor nor a gateway reasons: they are told the classes alone.
+    changes = [(s.receiver, c) for s in agent.sent for c in s.records[:1]]
+    kinds = {(to, c.kind) for to, c in changes if isinstance(c, OntologyChanged)}
+    assert (CORRELATION, "rules") in kinds and ("supervisor.gw1@honeynet.test", "words") in kinds
+    assert {to for to, kind in kinds if kind == "rules"} == {CORRELATION}
+    words = next(c for _, c in changes if isinstance(c, OntologyChanged) and c.kind == "words")
+    assert Taxonomy.from_text(words.detail) == installed() and words.version == change.version
     assert agent.counters["receivers_behind"] == 1
     await until(lambda: agent.running.archive.ontology_version == change.version)
 
@@ -152,6 +167,34 @@ async def test_what_receivers_make_of_it_is_logged_counted_and_kept(
         assert agent.running.publication.receivers.known[CORRELATION].refused == ""
 
 
+async def test_what_fails_at_one_is_taken_back_for_all(
+    agent: Unconnected, world: World, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    publication = agent.running.publication
+    before, good = publication.version, (world.installed / "correlation.owl").read_bytes()
+    world.edit("correlation.owl", "tries passwords on the same", "tries words on the same")
+    await look(agent)
+    await until(lambda: publication.version != before)
+    await until(lambda: received(agent) is not None)
+    failed = change_of(agent)
+    report = replace(failed, piece_count=0, detail="2 windows in a row failed")
+    agent.sent.clear()
+    await agent.hear("failure", report, sender=CORRELATION)
+    assert publication.version == before and change_of(agent).version == before
+    assert change_of(agent).changed_us > failed.changed_us
+    held = agent.conditions.of("rules")
+    assert held is not None and held.level == "degraded"
+    path = world.installed / "correlation.owl"
+    assert f"{before} is in force again until the file is changed: {path}: 2 windows" in held.reason
+    assert any("was taken back" in r.getMessage() for r in caplog.records if r.levelname == "ERROR")
+    with caplog.at_level("INFO"):
+        path.write_bytes(good)
+        await look(agent)
+        await until(lambda: agent.conditions.of("rules") is None)
+    said = f"ontology {before} is again the version in force"
+    assert said in [r.getMessage() for r in caplog.records]
+
+
 async def test_a_report_of_anybody_else_is_not_understood(agent: Unconnected) -> None:
     change = OntologyChanged(id="urn:uuid:1", version="1", changed_us=1)
     for kind, sender in (("rules", "correlation.gw2@honeynet.test"), ("facts", CORRELATION)):
@@ -192,3 +235,35 @@ async def test_nothing_is_written_where_people_edit(
     await until(lambda: received(agent) is not None)
     await asyncio.sleep(0)
     assert contents(world.installed) == before
+
+
+async def test_a_rule_is_switched_for_the_supervisor(agent: Unconnected, world: World) -> None:
+    """Slow: Pellet checks what is left, about 3 s."""
+    wish = OntologyAction(
+        id="urn:uuid:1",
+        ontology_action="disable",
+        fragment="ScanThenExploit",
+        detail="user:ana: too loud",
+    )
+    agent.sent.clear()
+    await agent.hear("request", replace(wish, fragment="Nothing"))
+    (refusal,) = agent.sent
+    assert refusal.performative == "refuse"
+    assert "no rule 'Nothing'" in refusal.records[0].detail
+    await agent.hear("request", wish)
+    assert (agent.sent[-1].performative, agent.sent[-1].records[0].detail) == (
+        "inform",
+        agent.running.publication.version,
+    )
+    files = received(agent)
+    assert files is not None
+    assert rule_states(files.contents["correlation.owl"])["ScanThenExploit"] is False
+    asked = Query(
+        id="urn:uuid:q",
+        sparql="SELECT ?rule ?by { ?rule a svc:Rule ; svc:enabled false ; svc:switchedBy ?by }",
+    )
+    await agent.hear("query-ref", asked)
+    (answer,) = agent.sent[-1].records
+    (row,) = json.loads(answer.results)["results"]["bindings"]
+    assert rule_label(row["rule"]["value"]) == "ScanThenExploit"
+    assert row["by"]["value"] == "user:ana: too loud"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyoxigraph import RdfFormat, parse
 
 from agents.ontology.archive import Archive
 from agents.ontology.query import MAX_QUERY, QueryRefused, QueryRunner, check_query
@@ -190,6 +191,22 @@ def test_the_longest_answer_still_fits_into_a_message(runner: QueryRunner) -> No
     assert len(text) + 5 * text.count('"') < 200_000
 
 
+def test_a_graph_is_built_within_the_limits(runner: QueryRunner) -> None:
+    wanted = "CONSTRUCT { ?a <urn:x:by> ?s } WHERE { ?a a idps:SynScan ; idps:hasSource ?s }"
+    results, truncated = runner.run(f"{wanted} LIMIT 3")
+    graph = json.loads(results)["graph"]
+    triples = {quad.triple for quad in parse(graph, format=RdfFormat.N_TRIPLES)}
+    assert len(triples) == len(graph.splitlines()) == 3 and not truncated
+    assert {triple.predicate.value for triple in triples} == {"urn:x:by"}
+    # One triple however often it is found.
+    once = "CONSTRUCT { <urn:x:a> a idps:Alert } WHERE { ?a a idps:Alert }"
+    assert len(json.loads(runner.run(once)[0])["graph"].splitlines()) == 1
+    many, truncated = runner.run("CONSTRUCT WHERE { ?s ?p ?o }")
+    assert truncated and len(json.loads(many)["graph"].splitlines()) == 50
+    name = f"<{ALERTS[0].id}>"
+    assert name in json.loads(runner.run(f"DESCRIBE {name}")[0])["graph"]
+
+
 @pytest.mark.parametrize(
     "sparql",
     [
@@ -198,8 +215,7 @@ def test_the_longest_answer_still_fits_into_a_message(runner: QueryRunner) -> No
         "DROP ALL",
         "CLEAR ALL",
         "LOAD <http://127.0.0.1/x>",
-        "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }",
-        "DESCRIBE <urn:a:b>",
+        "CONSTRUCT { ?s ?p ?o } WHERE { SERVICE <http://192.0.2.1/> { ?s ?p ?o } }",
         "SELECT",
         "",
         "SELECT ?x { ?x a nowhere:Y }",

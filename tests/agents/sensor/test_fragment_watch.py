@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
@@ -31,6 +32,15 @@ def teardrop(number: int, first: bytes = b"") -> list[bytes]:
     return [bytes(LINK / one / Raw(whole)), bytes(LINK / two / Raw(bytes(4)))]
 
 
+def teardrop6(number: int) -> list[bytes]:
+    """The same of IPv6."""
+    whole = bytes(UDP(sport=1, dport=2, len=36, chksum=1) / Raw(bytes(32)))
+    one, two = (IPv6ExtHdrFragment(nh=17, id=number) for _ in range(2))
+    one.m, two.offset = 1, 3
+    head = IPv6(src="2001:db8::66", dst="2001:db8::80")
+    return [bytes(LINK / head / one / Raw(whole)), bytes(LINK / head / two / Raw(bytes(8)))]
+
+
 def watch(frames: list[bytes], *, pause: float = 0.01, block: int = 1000) -> list[Alert]:
     core, found = FragmentWatch("sensor"), []
     for begin in range(0, len(frames), block):
@@ -50,6 +60,19 @@ def test_overlapping_datagrams_are_an_attack_that_names_nobody(block: int) -> No
     assert not found[-1].verified_source
 
 
+def test_both_versions_of_the_protocol_at_once() -> None:
+    frames = [f for n in range(DATAGRAMS) for f in (*teardrop(n), *teardrop6(n))]
+    found = watch(frames)
+    assert [str(a.target) for a in found] == [TARGET, "2001:db8::80"] * DATAGRAMS
+    assert {a.confidence for a in found[-2:]} == {SEVERAL}
+
+
+def test_whole_datagrams_of_ipv6_with_a_fragment_header_are_none() -> None:
+    head = IPv6(src="2001:db8::66", dst="2001:db8::80") / IPv6ExtHdrFragment(nh=17, id=7)
+    frames = [bytes(LINK / head / UDP(sport=1, dport=2) / Raw(bytes(n))) for n in (8, 16, 24)]
+    assert watch(frames) == []
+
+
 def test_overlaps_of_a_tcp_segment_with_options() -> None:
     segment = bytes(TCP(sport=1, dport=80, options=[("Timestamp", (1, 2))]) / Raw(bytes(8)))
     assert watch(teardrop(7, segment[:40].ljust(40, b"\0")))
@@ -64,6 +87,11 @@ def test_honest_fragments_copies_and_disorder_are_none(size: int) -> None:
     assert watch(frames, pause=0.0001) == []
     assert watch(frames[::-1], pause=0.0001) == []
     assert watch([frame for frame in frames for _ in range(2)], pause=0.0001) == []
+    long = IPv6(src="2001:db8::66", dst="2001:db8::80") / IPv6ExtHdrFragment(nh=17, id=9)
+    long = long / UDP(sport=1, dport=2) / Raw(bytes(3000))
+    frames = [bytes(LINK / part) for part in fragment6(long, max(size, 128))]
+    assert len(frames) > 2
+    assert watch(frames, pause=0.0001) == watch(frames[::-1], pause=0.0001) == []
 
 
 def test_a_number_that_comes_again_later_is_another_datagram() -> None:

@@ -45,6 +45,21 @@ def test_the_example_leaves_no_doubt(tmp_path: Path) -> None:
             "node 'gw1': inputs.address: no [[honeypot]] has the address 198.51.100.99",
         ),
         (
+            '# inputs = [{ kind = "eve",',
+            'inputs = [{ relays = ["198.51.100.18"], kind = "eve",',
+            "inputs.relays: 198.51.100.18 is a honeypot",
+        ),
+        (
+            '# inputs = [{ kind = "eve",',
+            'inputs = [{ kind = "audit",',
+            "audit without an address: it is taken for the log of node 'gw1' itself",
+        ),
+        (
+            '# inputs = [{ kind = "eve",',
+            'inputs = [{ address = "192.0.2.101", kind = "wtmp",',
+            "",
+        ),
+        (
             '"192.0.2.101", "198.51.100.17"',
             '"192.0.2.101", "198.51.100.16"',
             "",

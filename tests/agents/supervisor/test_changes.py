@@ -70,9 +70,16 @@ async def test_what_is_done_is_passed_on_and_kept(changes, ontology, ledger):
     assert renaming.reason == "'own scanner', Normal: ticket 4711"
     assert (facts.who, facts.what) == ("user:ana", "facts asserted")
     assert facts.reason == "why not: facts+1: <a> <b> <c> ."
+    await changes.make(replace(FACTS, ontology_action="disable", fragment="ScanThenExploit"))
+    line = ledger.audit_trail(limit=1)[0]
+    assert (line.what, line.subject, line.reason) == (
+        "rule disabled",
+        "ScanThenExploit",
+        "why not: facts+1",
+    )
 
 
-@pytest.mark.parametrize("wanted", [RENAMING, FACTS])
+@pytest.mark.parametrize("wanted", [RENAMING, FACTS, replace(FACTS, ontology_action="enable")])
 @pytest.mark.parametrize(
     ("said", "outcome", "why"),
     [

@@ -22,9 +22,12 @@ from agents.commands.train import connection_batches
 from datasets.laboratory.network import why_unavailable
 from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
-from ontology.vocabulary import ATTACK_CLASSES
+from ontology.taxonomy import ATTACK_CLASSES
 
-NEEDED = ("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6")
+NEEDED = (
+    *("nmap", "tcpdump", "hydra", "hping3", "curl", "ptunnel", "dns2tcpc", "atk6-flood_router6"),
+    *("redis-cli", "svmap", "svcrack", "mbpoll"),
+)
 TOOLS = [tool for tool in NEEDED if shutil.which(tool) is None]
 ACTIONABLE = 0.5
 SANDBOXES = 3

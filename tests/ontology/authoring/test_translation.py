@@ -19,7 +19,8 @@ from ontology.authoring.translation import (
 )
 from ontology.fragments import decode, encode
 from ontology.records import Alert, Incident
-from ontology.vocabulary import ATTACK_CLASSES, INCIDENT_CLASSES, ONTOLOGY_IRI
+from ontology.taxonomy import ATTACK_CLASSES, INCIDENT_CLASSES
+from ontology.vocabulary import ONTOLOGY_IRI
 from tests.factories import make_alert
 
 MA = ONTOIDPSMA_IRI + "#"

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 
 import pytest
 from pyoxigraph import RdfFormat, parse, serialize
@@ -14,11 +15,15 @@ from ontology.chainer.builtins import FUNCTIONS, TESTS, Unsure
 from ontology.chainer.chainer import Chainer
 from ontology.chainer.closure import TooMuchWork
 from ontology.chainer.rulebook import RulebookError
+from ontology.host_event import account_names
 from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.inferences import InconsistentWindow, Inferences, ReasonerCrashed
-from ontology.reasoner.window import Window, warm_up_window
+from ontology.reasoner.window import Window, build_window, warm_up_window
+from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
+from ontology.window_terms import READ
+from tests.factories import make_alert, make_profile, record_id
 
 RandomWindow = Callable[[int, int], Window]
 WINDOWS = 1000
@@ -154,6 +159,88 @@ def test_rules_about_hosts_values_and_inverses_without_a_difference(
             fired |= {firing.rule for firing in closure.firings}
         assert fired >= MORE_RULES.keys()
         assert counters["whole_windows"] == 0
+
+
+def value_rules() -> tuple[dict[str, str], str]:
+    """A rule for each value that windows hold, and the axioms that declare what they conclude."""
+    rules, axioms = {}, ""
+    for valued in READ:
+        name = valued.term.local_name
+        where = {
+            "Alert": f"Alert(a) {name}(a,x)",
+            "Host": f"involvesTarget(a,h) {name}(h,x)",
+            "Signature": f"matchedSignature(a,s) {name}(s,x)",
+        }[valued.of]
+        if valued.datatype:
+            DATA.update((name, f"its_{name}"))
+            rules[name] = f"{where} -> its_{name}(a,x)"
+            axioms += f":its_{name} a owl:DatatypeProperty . "
+    rules["far"] = "Scan(a) clusterDistance(a,x) _greaterThan(x,1) -> Calm(a)"
+    rules["sure"] = "Alert(a) confidence(a,x) _greaterThanOrEqual(x,0.5) -> Busy(a)"
+    rules["ours"] = 'involvesTarget(a,h) hostRole(h,"Honeypot") assetValue(h,3) -> Probed(h)'
+    rules["port"] = "Alert(a) targetPort(a,6379) -> Busy(a)"
+    return rules, axioms
+
+
+def told(seed: int) -> tuple[list[Alert], dict[Address, HostProfile]]:
+    """Alerts with all that can be told of them, hosts with theirs."""
+    rnd = random.Random(seed)
+    pots = [IPv4Address(f"198.51.100.{n}") for n in (1, 2)]
+    alerts = [
+        make_alert(
+            id=record_id(n),
+            classification=rnd.choice(["SynScan", "SshBruteForce", "SqlInjection"]),
+            target=rnd.choice(pots),
+            target_port=rnd.choice([None, 22, 6379]),
+            confidence=rnd.choice([0.3, 0.5, 1e-7]),
+            severity=rnd.choice([None, 0.75]),
+            users=account_names(rnd.sample(["a\"\\.'", "root", "säm"], rnd.randrange(3))),
+            cluster_number=7,
+            cluster_name='own "scanner"',
+            cluster_distance=rnd.choice([None, 0.25, 3.5]),
+            signatures=rnd.choice([(), ("urn:ontoidps:signature:1:2019401",)]),
+            cves=rnd.choice([(), ("CVE-2014-6271",)]),
+            affected_services=("http",),
+            affected_systems=("linux",),
+        )
+        for n in range(6)
+    ]
+    host = make_profile(
+        pots[0],
+        roles=("Honeypot",),
+        asset_value=rnd.choice([0, 3]),
+        security_grade=2,
+        operating_system="Debian 12",
+        open_ports=(22, 6379),
+        open_services=("OpenSSH 9.2",),
+        fixed_vulnerabilities=("CVE-2014-6271",),
+        protected_by=("firewall",),
+    )
+    return alerts, {pots[0]: host}
+
+
+def test_every_value_of_a_window_without_a_difference(
+    knowledge: bytes, worker: PelletWorker, plain: PelletWorker
+) -> None:
+    rules, axioms = value_rules()
+    more = extended(knowledge, rules, MORE_AXIOMS + axioms)
+    assert more.reads == {valued.term for valued in READ}
+    chainer, fired = Chainer(more.ntriples), set[str]()
+    with using(worker, more) as counters, using(plain, more):
+        for seed in range(12):
+            window = build_window(*told(seed), more.reads, lambda alert: "database")
+            closure = chainer.close(window.ntriples)
+            expected = {
+                (*c[:2], norm(c[2])) if len(c) > 2 else c for c in closure.conclusions(more)
+            }
+            for one in (worker, plain):
+                found = conclusions(one.reason(window, 30.0))
+                assert {(*c[:2], norm(c[2])) if len(c) > 2 else c for c in found} == expected, seed
+            fired |= {firing.rule for firing in closure.firings}
+        assert fired >= rules.keys()
+        assert counters["whole_windows"] == 0
+    names = {c[2] for c in expected if c[0].endswith("its_involvesUserName")}
+    assert names <= {"a\"\\.'", "root", "säm"}
 
 
 TEXT = frozenset(

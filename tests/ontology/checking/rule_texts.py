@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from xml.sax.saxutils import escape, quoteattr
 
-from ontology.vocabulary import NAMESPACE, DataProperties, ObjectProperties
+from ontology.checking.terms import Vocabulary, read_vocabulary
+from ontology.knowledge_base import ontology_path, read_owl_file
+from ontology.vocabulary import NAMESPACE
 
 XSD = "http://www.w3.org/2001/XMLSchema#"
 _NIL = '<rdf:rest rdf:resource="http://www.w3.org/1999/02/22-rdf-syntax-ns#nil"/>'
+
+
+@cache
+def known() -> Vocabulary:
+    """What the ontology declares."""
+    return read_vocabulary([read_owl_file(ontology_path())])
 
 
 def rule(text: str, label: str = "Tried", comment: str = "A try.", *, enabled: bool = True) -> str:
@@ -48,14 +57,15 @@ def _atom(name: str, arguments: list[str]) -> str:
             f"<swrl:BuiltinAtom><swrl:builtin rdf:resource={quoteattr(iri)}/>"
             f"<swrl:arguments>{cells}</swrl:arguments></swrl:BuiltinAtom>"
         )
-    properties = {**vars(ObjectProperties), **vars(DataProperties)}
+    kinds = known().kinds
     iri = name if ":" in name else NAMESPACE + name
     if len(arguments) == 1:
         return (
             f"<swrl:ClassAtom><swrl:classPredicate rdf:resource={quoteattr(iri)}/>"
             f"{_argument('swrl:argument1', arguments[0])}</swrl:ClassAtom>"
         )
-    data = name in vars(DataProperties) or '"' in arguments[1] or name not in properties
+    declared = kinds.get(iri, set())
+    data = "object property" not in declared or '"' in arguments[1]
     kind = "DatavaluedPropertyAtom" if data else "IndividualPropertyAtom"
     return (
         f"<swrl:{kind}><swrl:propertyPredicate rdf:resource={quoteattr(iri)}/>"

@@ -3,12 +3,12 @@
 from ontology.reasoner.answers import as_fact, read_answer
 from ontology.reasoner.inferences import Fact
 from ontology.theory import RuleInfo
-from ontology.vocabulary import IDPS
+from ontology.vocabulary import IDPS, NAMESPACE
 
 RULE = RuleInfo(
     label="ScanThenGuess",
     comment="one after the other",
-    pairs=(str(IDPS.correlatedWith),),
+    pairs=(NAMESPACE + "correlatedWith",),
     classes=(),
     values=(),
 )
@@ -26,7 +26,7 @@ TERMS = [
 def test_premises_are_facts_and_rules_and_the_rule_is_the_one_that_concludes_it() -> None:
     head = {
         "terms": TERMS,
-        "pairs": [[str(IDPS.correlatedWith), "urn:a", "urn:b", [0, 1, 2]]],
+        "pairs": [[NAMESPACE + "correlatedWith", "urn:a", "urn:b", [0, 1, 2]]],
         "members": [[str(IDPS.BlockCandidate), "urn:b", [1]]],
         "values": [["urn:elsewhere#size", "urn:a", "7", "urn:int", [1, 3]]],
         "took_us": 5,

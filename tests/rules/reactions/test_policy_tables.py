@@ -13,6 +13,7 @@ from rules.reactions.policy_tables import (
     EXCEPTIONS,
     SERVICES,
     TableError,
+    expand,
     read_tables,
 )
 from rules.shipped_files import models_path
@@ -64,3 +65,22 @@ def test_a_table_that_is_no_text_is_named(folder: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\xff\n")
     with pytest.raises(TableError, match=r"reaction_services\.tsv: not UTF-8 text"):
         read_tables(folder)
+
+
+@pytest.mark.parametrize("service", ["*", "ssh"])
+def test_an_exception_counts_for_a_class_that_has_no_row(folder: Path, service: str) -> None:
+    """ConfigurationAbuse has none: else it answers like Exploit, service by service."""
+    path = folder / EXCEPTIONS
+    path.write_text(
+        path.read_text() + f"ConfigurationAbuse\t{service}\thoneypot\tblock\t9\tD3-ITF\tr\t-\n"
+    )
+    made = {(r.attack, r.service, r.asset): r.response for r in expand(read_tables(folder))}
+    above = "Exploit"
+    services = {s for c, s, _ in made if c == above}
+    for asset in {a for c, _, a in made if c == above}:
+        for one in services:
+            response = made["ConfigurationAbuse", one, asset]
+            if asset == "honeypot" and service in ("*", one):
+                assert response.factor == 9
+            else:
+                assert response == made[above, one, asset]

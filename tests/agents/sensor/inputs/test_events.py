@@ -1,7 +1,9 @@
 """Fields of logs that an attacker may have written: understood, or refused with a reason."""
 
-from datetime import timedelta, timezone
+import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -58,6 +60,66 @@ def test_times() -> None:
     assert seconds_us(1.5) == 1_500_000
     for bad in ("1969-12-31T23:59:59", "yesterday and so on", "0001-01-01T00:00:00+14:00", 5):
         refused("time", iso_us, bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-16T12:11:24.123456",
+        "2026-11-16 12:11:59.999999+0530",
+        "2026-11-16T12:11:24.123456789Z",
+        "2026-11-16T12:11:24,123456Z",
+        "2026-W47-1T12:11:24.123456-01:00",
+        "9999-12-31T23:59:59.999999Z",
+        "2026-11-16T12:11:60.000000Z",
+        "2026-11-16T12:11:24.1234",
+        "2026-11-16T12:11:24.12345٣",
+        "2026-10-25T02:30:00.000001",
+        "1970-01-01T00:00:00.000000+00:01",
+    ],
+)
+def test_a_minute_that_is_known_gives_the_same_time(text: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    try:
+        when = datetime.fromisoformat(text)
+        when = when if when.tzinfo else when.replace(tzinfo=zone)
+        wanted = (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    except ValueError:
+        wanted = -1
+    for _ in range(2):
+        if 0 <= wanted <= MAX_TIME_US:
+            assert iso_us(text, zone) == wanted
+        else:
+            refused("time", iso_us, text, zone)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a": 18446744073709551616, "b": -0.0, "a": 5e-324}',
+        rb'{"a": "\ud800 \ud83d\ude00 \u0000", "b": NaN}',
+        b'\xef\xbb\xbf{"a": "\xff \x00 \t"}',
+        b' {"a": 1e400} ',
+        b'{"a": [1,]}',
+        b'{"a": 1}x',
+        b'{"a": 01}',
+        b"[" * 5000,
+        b'{"a":' * 5000,
+        b"[1]",
+        b"1" * 5000,
+    ],
+)
+def test_json_is_what_the_standard_library_says(line: bytes) -> None:
+    try:
+        wanted = json.JSONDecoder(strict=False).decode(
+            line.decode("utf-8", "replace").strip("\ufeff")
+        )
+    except (ValueError, RecursionError):
+        wanted = None
+    if type(wanted) is dict:
+        assert repr(json_object(line)) == repr(wanted)
+    else:
+        refused("json", json_object, line)
     for number in (float("nan"), float("inf"), -1, True, MAX_TIME_US):
         refused("time", seconds_us, number)
 

@@ -66,7 +66,7 @@ def test_a_table_is_read_whole() -> None:
         ('time = "at"', "", "fields must say"),
         ('time = "at"', "time = []", "fields.time is the name"),
         ('command = "input"', 'comand = "input"', "fields: no key is called 'comand'"),
-        ("2222 = 22", "ssh = 22", "ports: a port"),
+        ("2222 = 22", "ssh = 22", "ports.ssh: a port"),
         ('is = ["run", 4]', "is = [4.5]", "event 1: is"),
         ("ok = true", "ok = 1.5", "event 1: where.ok"),
         ('gives = ["session", "claim"]', 'gives = "sesion"', "event 1: gives is some of"),

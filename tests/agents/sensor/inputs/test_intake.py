@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,15 @@ def test_every_reason_of_ours_has_its_words() -> None:
         for reason in re.findall(r'LineRefused\("(\w+)"\)', path.read_text())
     }
     assert used - set(REASONS) == set()
+
+
+def test_a_relay_of_our_own_is_never_accused(lines: Any) -> None:
+    """Its connections count for nobody, and what the log claims of it names no source."""
+    parser = make_parser("eve", Options())
+    relays = [ip_address("192.0.2.66"), ip_address("2001:db8::7")]
+    intake = Intake(parser, sensor="sensor", relays=relays)
+    records = intake.on_lines([line.encode() for line in lines["eve"]], "mark", NOW_US)
+    alerts = [record for record in records if isinstance(record, Alert)]
+    assert alerts and len(alerts) == len(records) and intake.counters["relayed"] == 1
+    assert {(alert.source, alert.verified_source) for alert in alerts} == {(None, False)}
+    assert all("by 192.0.2.66, a relay of our own" in alert.explanation for alert in alerts)

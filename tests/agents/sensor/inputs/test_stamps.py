@@ -106,6 +106,11 @@ def test_the_year_is_the_latest_that_is_not_to_come() -> None:
     assert leap == int(datetime(2024, 2, 29, 1, 2, 3, tzinfo=UTC).timestamp()) * 1_000_000
 
 
+def test_half_of_a_surrogate_pair_is_no_time() -> None:
+    with pytest.raises(LineRefused):
+        stamp("\ud800", UTC, NOW_US)
+
+
 @given(
     st.text(max_size=60)
     | st.from_regex(r"\A[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d[ .:\w]{0,9}", fullmatch=True)

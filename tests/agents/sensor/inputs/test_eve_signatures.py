@@ -1,0 +1,69 @@
+"""A Suricata alert names what our own match of the same rule would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.sensor.inputs.eve_signatures import MAX_REMEMBERED, SignatureNames, packet_of
+from agents.sensor.inputs.events import LineRefused
+from rules.signatures.parse import load_signatures
+
+MESSAGE = "ET EXPLOIT Apache log4j RCE Attempt (CVE-2021-44228)"
+METADATA = {
+    "affected_product": ["Windows_XP_Vista_7_8_10_Server_32_64_Bit", "Apache_Log4j"],
+    "attack_target": ["Web_Server"],
+    "cve": ["CVE_2021_45046"],
+    "created_at": ["2021_12_10"],
+}
+ALERT = {"gid": 1, "signature_id": 2034647, "rev": 2, "signature": MESSAGE, "metadata": METADATA}
+
+
+def test_the_names_are_those_of_the_rule_itself(tmp_path: Path) -> None:
+    said = ", ".join(f"{name} {value}" for name, values in METADATA.items() for value in values)
+    rules = tmp_path / "x.rules"
+    rules.write_text(
+        f'alert http any any -> any any (msg:"{MESSAGE}"; content:"x"; '
+        f"metadata:{said}; sid:2034647; rev:2;)\n"
+    )
+    [signature] = load_signatures([rules]).signatures
+    named = SignatureNames().of(ALERT, MESSAGE, "http")
+    assert named.signature == signature.iri
+    assert named.cves == signature.cves == ("CVE-2021-44228", "CVE-2021-45046")
+    assert named.services == signature.services and "http" in named.services
+    assert named.systems == signature.systems == ("Windows",)
+
+
+def test_what_is_remembered_is_not_taken_for_what_is_said_now() -> None:
+    names = SignatureNames()
+    assert names.of(ALERT, MESSAGE, "http") is names.of(
+        json.loads(json.dumps(ALERT)), MESSAGE, "http"
+    )
+    assert names.of(ALERT | {"metadata": {"cve": [5]}}, "x", "failed")[1:] == ((), (), ())
+    for number in range(MAX_REMEMBERED + 5):
+        names.of(ALERT | {"signature_id": number}, MESSAGE, None)
+    assert len(names._known) == MAX_REMEMBERED
+    for lie in ({"gid": "1"}, {"signature_id": -1}):
+        with pytest.raises(LineRefused):
+            names.of(ALERT | lie, MESSAGE, None)
+
+
+@pytest.mark.parametrize(
+    ("event", "link"),
+    [
+        ({"packet": "QUFB"}, 1),
+        ({"packet": "QUFB", "packet_info": {"linktype": 12}}, 101),
+        ({"packet": "QUFB", "packet_info": {"linktype": 113}}, 113),
+        ({"packet": "QUFB", "packet_info": {"linktype": "x"}}, None),
+        ({"packet": ""}, None),
+        ({"packet": 5}, None),
+        ({"packet": "A" * 100_000}, None),
+        ({"payload": "QUFB"}, None),
+    ],
+)
+def test_the_packet(event: dict[str, Any], link: int | None) -> None:
+    found = packet_of(event, 40000, 80)
+    assert (found and found.link_type) == link
