@@ -46,6 +46,10 @@ class Taxonomy:
     parents: Mapping[str, tuple[str, ...]]
     under: Mapping[str, frozenset[str]] = field(init=False, repr=False)
     """Root → everything below it, without the root."""
+    _above: dict[str, tuple[str, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What `superclasses` found."""
 
     def __post_init__(self) -> None:
         if len(self.parents) > MAX_CLASSES:
@@ -62,6 +66,9 @@ class Taxonomy:
 
     def superclasses(self, name: str) -> tuple[str, ...]:
         """All classes above, nearest first, up to the root; () for a root."""
+        known = self._above.get(name)
+        if known is not None:
+            return known
         found: dict[str, None] = {}
         todo = deque([name])
         while todo:
@@ -70,7 +77,10 @@ class Taxonomy:
                 if above not in found and above != name:
                     found[above] = None
                     todo.append(above)
-        return tuple(found)
+        above_all = tuple(found)
+        if name in self.parents:  # others come from outside: without end
+            self._above[name] = above_all
+        return above_all
 
     @property
     def text(self) -> str:

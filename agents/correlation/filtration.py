@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from ontology.addresses import canonical, canonical_network
 from ontology.records import Alert, Network
+from ontology.unchecked_copy import unchecked_copy
 
 Filter = Callable[[Alert], str | None]
 """Why an alert goes no further, in one word, for a counter; None if it passes. Pure."""
@@ -47,7 +47,7 @@ class Filtration:
         for alert in alerts:
             reason = next((word for judge in self._filters if (word := judge(alert))), None)
             if reason is None:
-                passed.append(replace(alert, stage="junior"))
+                passed.append(unchecked_copy(alert, stage="junior"))
             else:
                 self._counters[reason] += 1
         return passed

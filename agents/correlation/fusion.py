@@ -21,14 +21,17 @@ from agents.correlation.shares import Shares, owner_of
 from ontology.host_event import MAX_EVENTS_OF_ALERT, account_names
 from ontology.records import Address, Alert
 from ontology.taxonomy import superclasses
+from ontology.unchecked_copy import unchecked_copy
 
 DEFAULT_GAP_S = 60
 DEFAULT_CAPACITY = 20_000
 MAX_SAMPLE = 16
 """Addresses that an alert lists when there are several (`Alert.sources`)."""
+_BEYOND_V4 = 1 << 32
 _NAMESPACE = uuid.UUID("5b0f1f0a-2f0e-5d8e-9a53-7c3f8a1f6f11")
 
-Key = tuple[Address | None, Address | None, int, str, int | None, bool]
+Key = tuple[int, int, int, str, int | None, bool]
+"""Hosts as numbers, see `_number`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,15 @@ def fusion_key(alert: Alert) -> Key:
     ported = "Scan" not in ancestry and "Flood" not in ancestry
     port = alert.target_port if ported else None
     verified = alert.verified_source
-    return alert.source, alert.target, alert.protocol, alert.classification, port, verified
+    hosts = _number(alert.source), _number(alert.target)
+    return *hosts, alert.protocol, alert.classification, port, verified
+
+
+def _number(address: Address | None) -> int:
+    """Another one for every address: numbers are hashed twenty times as fast."""
+    if address is None:
+        return -1
+    return int(address) if address.version == 4 else int(address) + _BEYOND_V4
 
 
 def senior_id(first: Alert) -> str:
@@ -93,7 +104,7 @@ class Fuser:
     def __init__(self, *, gap_s: int = DEFAULT_GAP_S, capacity: int = DEFAULT_CAPACITY) -> None:
         self._gap_us = gap_s * 1_000_000
         self._rows: dict[Key, _Row] = {}
-        self._of_source: dict[Address | None, set[Key]] = {}
+        self._of_source: dict[int, set[Key]] = {}
         self._shares: Shares[Key] = Shares(capacity)
         self._size = 0
 
@@ -122,7 +133,7 @@ class Fuser:
 
     def close(self, source: Address) -> None:
         """Start anew with this source: its next alert is a new finding, not a repeat."""
-        for key in list(self._of_source.get(source, ())):
+        for key in list(self._of_source.get(_number(source), ())):
             self._size -= len(self._rows[key].groups)
             self._drop(key)
 
@@ -135,7 +146,7 @@ class Fuser:
             self._of_source.setdefault(key[0], set()).add(key)
         merged = [g for g in row.groups if self._near(g.alert, alert)]
         group = _Group(
-            alert=replace(alert, id=senior_id(alert), stage="senior"),
+            alert=unchecked_copy(alert, id=senior_id(alert), stage="senior"),
             originals=1,
             first=(alert.begin_us, alert.id),
             spoken=(alert.confidence, alert.end_us, alert.id),
@@ -236,6 +247,8 @@ def _names(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
 
 def _fused(group: _Group, before: list[_Group]) -> Fused:
     alert = group.alert
+    if not before:
+        return Fused(alert=alert, replaces=(), changed=True)
     replaces = tuple(sorted({old.alert.id for old in before} - {alert.id}))
     changed = True
     for old in before:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 
 from agents.correlation.shares import SharedTable, owner_of
 from ontology.reasoner.window import check_alert
 from ontology.records import Alert
+from ontology.unchecked_copy import unchecked_copy
 
 logger = logging.getLogger(__name__)
 
@@ -51,5 +51,5 @@ class Intake:
                 continue
             now = alert.count, alert.verified_source
             self._received.put(alert.id, now, owner_of(alert))
-            taken.append(replace(alert, count=grown))
+            taken.append(alert if grown == alert.count else unchecked_copy(alert, count=grown))
         return taken

@@ -9,6 +9,7 @@ What was concluded of scenarios is stored in the same transaction.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections import Counter, deque
@@ -115,9 +116,14 @@ class Pipeline:
         """Remember what was there before a restart, and queue what was not done then."""
 
         def restore() -> tuple[int, list[Alert]]:
-            known = self.journal.read(done=True)
-            self.engine.restore(known, now_us(), self.journal.conclusions())
-            return len(known), self.journal.read(done=False)
+            # All of it stays: the collector would look through it again and again for nothing.
+            gc.disable()
+            try:
+                known = self.journal.read(done=True)
+                self.engine.restore(known, now_us(), self.journal.conclusions())
+                return len(known), self.journal.read(done=False)
+            finally:
+                gc.enable()
 
         known, undone = await self.in_thread(restore)
         self._enqueue(undone)

@@ -59,7 +59,8 @@ class Shares(Generic[K]):
 
     def renew(self, key: K, owner: Owner | None, weight: int = 1) -> None:
         """An entry is new or changed: it goes last."""
-        self.drop(key)
+        if key in self._owners:
+            self.drop(key)
         self._owners[key] = owner
         self._orders.setdefault(owner, OrderedDict())[key] = weight
         self._add(owner, weight)

@@ -120,6 +120,8 @@ def test_nothing_is_lost_or_handled_twice_when_the_server_dies(
 ) -> None:
     """500 messages, a restart of the server after 100 of them and its SIGKILL after 300."""
     collector, emitter = act("correlation", "collect"), act("analyzer.gw2", "emit:500")
+    for actor in (collector, emitter):  # who comes up only after the first restart loses no link
+        actor.wait(lambda actor=actor: any(e["connected"] for e in actor.entries("counters")))
     back = []
     for times, (sent, end) in enumerate(((100, server.stop), (300, server.kill)), 1):
         emitter.wait(lambda sent=sent: len(emitter.entries("sent")) >= sent)

@@ -263,7 +263,7 @@ async def test_asking_telling_and_translating(
             assert code != 0 and "READ-ONLY" in err and "stands in honeynet.toml" in err
             facts.write_text(PREFIX + "<urn:x:pot> a idps:Signature .")
             code, out, err = await cli("assert", str(honeynet), str(facts), *reason)
-            assert code != 0 and "INCONSISTENT" in err and "clash" in err
+            assert code != 0 and "INCONSISTENT" in err and "can't all hold" in err
             code, out, err = await cli("query", str(honeynet), "DROP ALL")
             assert code != 0 and "not answered" in err
             lines = supervisor.running.ledger.audit_trail(limit=9)

@@ -274,7 +274,8 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         refused = ontology.counters["ontology_refused"]
         rules.write_text(bad, encoding="utf-8")
         await until(lambda: ontology.counters["ontology_refused"] > refused)
-        (line,) = [m for r in caplog.records if "edit refused" in (m := r.getMessage())]
+        said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+        (line,) = [message for message in said if "edit refused" in message]
         assert "stays in force" in line and str(rules) in line
         assert "addDayTimeDurations" in line and "builtin-not-run" in line
         await net.report("FinScan", "192.0.2.3")

@@ -60,8 +60,9 @@ def test_the_matrix_below_knows_every_route(app):
     known |= {("GET", "/api/v1/events"), ("POST", "/api/v1/logout")}
     known |= {("POST", "/api/v1/clusters/{number}")}  # test_api_clusters.py
     known |= {
-        ("POST", f"/api/v1/ontology/{what}") for what in ("facts", "query")
+        ("POST", f"/api/v1/ontology/{what}") for what in ("facts", "query", "rules/{label}")
     }  # test_api_ontology
+    known |= {("GET", "/api/v1/ontology/rules")}
     one = "/api/v1/messages/{keeper}/{time_us}/{offset}"
     known |= {("GET", "/api/v1/messages"), ("GET", one)}  # test_api_messages.py
     alert = "/api/v1/alerts/{alert_id}"

@@ -74,7 +74,7 @@ async def test_what_the_kernel_of_the_gateway_has_is_shown_and_not_ordered(tmp_p
         assert agent.counters["protected"] > 0
 
 
-async def test_two_attackers_of_one_case_are_both_ordered(tmp_path: Path) -> None:
+async def test_two_attackers_of_one_victim_are_two_cases_and_both_ordered(tmp_path: Path) -> None:
     trusted, target = "203.0.113.10", "203.0.113.20"
     attack = (
         step(1, "SynFlood", 90, None, trusted),
@@ -87,10 +87,14 @@ async def test_two_attackers_of_one_case_are_both_ordered(tmp_path: Path) -> Non
         await until(lambda: not agent.running.journal.read(done=False))
         ordered = [d.source for d in decisions(agent, "supervisor")]
         assert sorted(ordered) == [ip_address("192.0.2.7"), ip_address("192.0.2.8")]
-        (request,) = [rs for to, how, rs in agent.sent if (to, how) == ("supervisor", "request")]
-        incident = next(r for r in request if isinstance(r, Incident))
-        assert incident.classification == "ScenarioIncident"
-        assert {r.incident for r in request if isinstance(r, Decision)} == {incident.id}
+        # One case each: what one of them does is no step of the other's.
+        requests = [rs for to, how, rs in agent.sent if (to, how) == ("supervisor", "request")]
+        assert len(requests) == 2
+        for request in requests:
+            (incident,) = [r for r in request if isinstance(r, Incident)]
+            assert incident.classification == "ScenarioIncident"
+            (decision,) = [r for r in request if isinstance(r, Decision)]
+            assert (decision.incident, decision.source) == (incident.id, incident.source)
 
 
 async def test_a_case_goes_on_after_a_restart(tmp_path: Path) -> None:

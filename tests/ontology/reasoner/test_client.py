@@ -174,7 +174,7 @@ def test_a_runaway_rule_is_killed_in_time_and_the_next_call_works(
     knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
     first = spare.pid
-    spare.set_theory(with_rule(knowledge, *CARTESIAN))
+    spare.set_theory(with_rule(knowledge, *CARTESIAN), plain=False)
     begin = time.monotonic()
     with pytest.raises((ReasonerTimeout, ReasonerCrashed)) as caught:
         spare.reason(warm_up_window(200), 1.5)
@@ -206,7 +206,7 @@ def test_rules_that_contradict_themselves_are_refused_and_the_old_ones_go_on(
 def test_out_of_memory_is_a_crash_with_that_name(knowledge: bytes) -> None:
     worker = PelletWorker(Theory.from_ntriples(knowledge), heap_mib=40)
     with worker:
-        worker.set_theory(with_rule(knowledge, *CARTESIAN))
+        worker.set_theory(with_rule(knowledge, *CARTESIAN), plain=False)
         with pytest.raises(ReasonerCrashed, match="out of memory"):
             worker.reason(warm_up_window(200), 60.0)
         assert worker.counters["crashes"] == 1
@@ -223,7 +223,7 @@ def test_kill_9_while_idle_goes_unnoticed(spare: PelletWorker) -> None:
 def test_kill_9_during_a_window_is_a_crash_and_the_next_call_works(
     knowledge: bytes, theory: Theory, spare: PelletWorker
 ) -> None:
-    spare.set_theory(with_rule(knowledge, *CARTESIAN))
+    spare.set_theory(with_rule(knowledge, *CARTESIAN), plain=False)
     pid = spare.pid
     assert pid is not None
     process = psutil.Process(pid)
