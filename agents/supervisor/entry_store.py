@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +106,12 @@ class EntryStore(Store):
     def entry(self, entry_id: str) -> Entry | None:
         """By its own id."""
         return next(iter(self._entries("WHERE id = ?", entry_id)), None)
+
+    def named(self, ids: Sequence[str]) -> tuple[Entry, ...]:
+        """Those of these ids that there are, oldest first."""
+        return self._entries(
+            "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY seq", json.dumps(list(ids))
+        )
 
     def entry_of_decision(self, decision_id: str) -> Entry | None:
         """The entry that a block or unblock decision was about."""

@@ -235,8 +235,8 @@ class Operations(OperatorActions):
             if description.role == "reaction":
                 await self._find_out(description.node, new=change != "returned", now_us=now_us)
             elif description.role == "correlation":
-                entries = await asyncio.to_thread(self.ledger.active, now_us)
-                await self._catching_up.tell([e.id for e in entries], self._tell_in_force)
+                names = await asyncio.to_thread(self.ledger.active_names, now_us)
+                await self._catching_up.tell([name for name, _ in names], self._tell_in_force)
         self.feed.agent(sender, renewed=change == "renewed")
         return change
 
@@ -266,8 +266,7 @@ class Operations(OperatorActions):
         async def order(ids: Sequence[str]) -> None:
             """As things stand when it is sent: an order made earlier would undo a lift, and last
             too long. Nothing is awaited from here to the outbox."""
-            entries = (self.ledger.entry(name) for name in ids)
-            found = [e for e in entries if e is not None and self._is_latest(e)]
+            found = [e for e in self.ledger.named(ids) if self._is_latest(e)]
             orders = self.reconciliation.restore(gateway, found, self.clock())
             if orders:
                 logger.info("gateway %s gets %d orders again", gateway, len(orders))
@@ -283,7 +282,7 @@ class Operations(OperatorActions):
         return latest is not None and latest.id == entry.id
 
     async def _tell_in_force(self, ids: Sequence[str]) -> None:
-        await self._announce([e for name in ids if (e := self.ledger.entry(name)) is not None])
+        await self._announce(await asyncio.to_thread(self.ledger.named, ids))
 
     async def sweep(self) -> None:
         """Every second: end what is over, note the agents whose lease lapsed, keep the bounds."""

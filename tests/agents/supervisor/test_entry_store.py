@@ -39,6 +39,7 @@ def test_entries_survive_a_reopening(ledger, entry, kit, tmp_path):
         assert again.active(kit.T0) == (four, six)
         assert again.active_for(ip_address("::ffff:203.0.113.9")) == four
         assert again.entry(six.id) == six
+        assert again.named([six.id, "nothing", four.id]) == (four, six)
     assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
 
 
