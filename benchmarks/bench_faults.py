@@ -39,7 +39,8 @@ LIMIT_S = 60.0
 the latest."""
 WELL_S = 40.0
 """Until `status` is content again."""
-STATE_MIB = 256
+STATE_MIB = 1024
+"""More than the bounds of all stores and logs of four nodes together: only a fault fills it."""
 FIRST_HOST, HOSTS = 121, 130
 WITNESS = """
 CREATE TABLE IF NOT EXISTS witness (id INTEGER PRIMARY KEY, content TEXT);

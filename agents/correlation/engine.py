@@ -137,17 +137,22 @@ class CorrelationEngine:
         """Ids of alerts that the reasoner could not digest, and why; the latest 1,000."""
         return self._reasoning.quarantine
 
-    def on_alerts(self, alerts: Iterable[Alert], now_us: int) -> list[Outcome]:
+    def on_alerts(
+        self, alerts: Iterable[Alert], now_us: int, steady_us: int | None = None
+    ) -> list[Outcome]:
         """Take alerts in; what is to be said of them, in order.
 
         Args:
             now_us: epoch microseconds; offline, the time within the capture.
+            steady_us: the same by a clock that nobody sets; None: ``now_us`` is one.
         """
         for source in self._measures.end(now_us):
             self._measure_ended(source)
         outcomes: list[Outcome] = []
         touched: set[str] = set()
-        for part, inferences in self._reasoning.infer(self._fresh(alerts, now_us)):
+        for part, inferences in self._reasoning.infer(
+            self._fresh(alerts, now_us if steady_us is None else steady_us)
+        ):
             touched |= self._scenarios.add(inferences, self._memory.get)
             findings = [
                 finding
@@ -219,16 +224,23 @@ class CorrelationEngine:
         self._decider.set_protected(protected)
 
     def restore(
-        self, alerts: Iterable[Alert], now_us: int, conclusions: Iterable[Row] = ()
+        self,
+        alerts: Iterable[Alert],
+        now_us: int,
+        conclusions: Iterable[Row] = (),
+        steady_us: int | None = None,
     ) -> None:
         """Remember alerts that were reported on before a restart, without concluding anew.
 
         Args:
+            now_us, steady_us: as in `on_alerts`.
             conclusions: what was concluded of scenarios then, oldest first.
         """
+        steady_us = now_us if steady_us is None else steady_us
         for fused in self._fuser.add(self._filtration.juniors(self._intake.take(alerts))):
-            self._memory.put(fused.alert, fused.replaces)
-        self._memory.prune(now_us)
+            age_us = min(max(now_us - fused.alert.end_us, 0), HORIZON_US)
+            self._memory.put(fused.alert, fused.replaces, come_us=steady_us - age_us)
+        self._memory.prune(steady_us)
         self._scenarios.restore(conclusions, self._memory.get)
 
     def conclusions(self) -> list[Row]:
@@ -262,13 +274,13 @@ class CorrelationEngine:
         found = (self._memory.get(i) for i in incident.alerts)
         return tuple(alert for alert in found if alert is not None)
 
-    def _fresh(self, alerts: Iterable[Alert], now_us: int) -> list[Alert]:
+    def _fresh(self, alerts: Iterable[Alert], steady_us: int) -> list[Alert]:
         """The senior alerts to reason about: new, changed, or still waiting."""
         pending = self._reasoning.pending
         waiting = list(pending)
         juniors = self._filtration.juniors(self._intake.take(alerts))
         for fused in self._fuser.add(juniors):
-            self._memory.put(fused.alert, fused.replaces)
+            self._memory.put(fused.alert, fused.replaces, come_us=steady_us)
             self.counters["senior"] += 1
             if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):
                 self.counters["repeats"] += 1
@@ -276,10 +288,10 @@ class CorrelationEngine:
                 self.counters["spared"] += 1
             else:
                 waiting.append(fused.alert.id)
-        self._memory.prune(now_us)
+        self._memory.prune(steady_us)
         fresh = [a for i in dict.fromkeys(waiting) if (a := self._memory.get(i)) is not None]
         for gone in pending.keys() - {a.id for a in fresh}:
-            # Replaced by a merged alert (which is in) or older than the horizon.
+            # Replaced by a merged alert (which is in), or waited longer than the horizon.
             del pending[gone]
         return fresh
 

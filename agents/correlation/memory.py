@@ -104,6 +104,8 @@ class AlertMemory:
         self._joins = joins
         self._entries: OrderedDict[str, Member] = OrderedDict()
         """In order of change."""
+        self._come: dict[str, int] = {}
+        """When each came or changed last, by the clock of `put`."""
         self._places: dict[tuple[str, Address], dict[int, _Bucket]] = {}
         """(role, host) → kind → alerts."""
         self.left_out = 0
@@ -119,13 +121,14 @@ class AlertMemory:
     def set_joins(self, joins: Joins | None) -> None:
         """From now on choose by this table."""
         self._joins = joins
-        known = [entry.alert for entry in self._entries.values()]
-        for alert in known:
+        known = [(entry.alert, self._come[i]) for i, entry in self._entries.items()]
+        for alert, _ in known:
             self._shares.drop(alert.id)
         self._entries.clear()
+        self._come.clear()
         self._places.clear()
-        for alert in known:
-            self.put(alert)
+        for alert, come_us in known:
+            self.put(alert, come_us=come_us)
 
     def get(self, alert_id: str) -> Alert | None:
         """The alert of that id, as it is now."""
@@ -165,11 +168,19 @@ class AlertMemory:
             for member in bucket.members.values()
         )
 
-    def put(self, alert: Alert, replaces: Iterable[str] = ()) -> None:
-        """Remember an alert in place of its earlier self and of ``replaces`` (ids)."""
+    def put(
+        self, alert: Alert, replaces: Iterable[str] = (), *, come_us: int | None = None
+    ) -> None:
+        """Remember an alert in place of its earlier self and of ``replaces`` (ids).
+
+        Args:
+            come_us: when it came, by a clock that nobody sets; None: as it ended, by the clock of
+                the host that saw it.
+        """
         for old in (alert.id, *replaces):
             self._remove(old)
         entry = self._entries[alert.id] = self.member(alert)
+        self._come[alert.id] = alert.end_us if come_us is None else come_us
         for role, hosts in entry.hosts.items():
             for host in hosts:
                 kinds = self._places.setdefault((role, host), {})
@@ -184,14 +195,12 @@ class AlertMemory:
             self._remove(surplus)
 
     def prune(self, now_us: int) -> None:
-        """Forget what ended more than the horizon ago."""
+        """Forget what came more than the horizon ago, by the clock of `put`."""
 
-        # In order of change, and what changed late ends late: stop at the first one that stays.
+        # In order of change: stop at the first one that stays.
         def gone() -> list[str]:
             return [
-                one
-                for one in self._shares.oldest()
-                if self._entries[one].alert.end_us < now_us - self._horizon_us
+                one for one in self._shares.oldest() if self._come[one] < now_us - self._horizon_us
             ]
 
         while old := gone():
@@ -301,6 +310,7 @@ class AlertMemory:
         if entry is None:
             return
         self._shares.drop(alert_id)
+        del self._come[alert_id]
         for role, hosts in entry.hosts.items():
             for host in hosts:
                 kinds = self._places[role, host]

@@ -120,7 +120,8 @@ class Pipeline:
             gc.disable()
             try:
                 known = self.journal.read(done=True)
-                self.engine.restore(known, now_us(), self.journal.conclusions())
+                conclusions = self.journal.conclusions()
+                self.engine.restore(known, now_us(), conclusions, self.steady_us())
                 return len(known), self.journal.read(done=False)
             finally:
                 gc.enable()
@@ -288,7 +289,11 @@ class Pipeline:
     def _correlate(self, batch: Sequence[Alert], reports: Sequence[Block]) -> list[Outcome]:
         # What is in force first: it changes what is expected.
         now = now_us()
-        outcomes = [*self.engine.on_blocks(reports, now), *self.engine.on_alerts(batch, now)]
+        steady = self.steady_us()
+        outcomes = [
+            *self.engine.on_blocks(reports, now),
+            *self.engine.on_alerts(batch, now, steady),
+        ]
         self._conclusions += self.engine.conclusions()
         if self._cooperation is not None:
             self._seen |= {

@@ -110,6 +110,17 @@ def test_scan_then_brute_force_becomes_an_explained_block(worker: PelletWorker) 
     assert {a.stage for a in outcome.alerts} == {"senior"}
 
 
+@pytest.mark.parametrize("step_s", [-86_401, 86_401, 40 * 86_400])
+def test_a_clock_that_is_set_makes_no_evidence_old(worker: PelletWorker, step_s: int) -> None:
+    """What comes is reasoned about, and what came is remembered, by the time that passed."""
+    core, steady_us = engine(worker), T0 + 2 * S
+    assert core.on_alerts(SCAN_AND_GUESS[:1], steady_us, steady_us) == []
+    out = core.on_alerts(SCAN_AND_GUESS[1:], steady_us + step_s * S, steady_us + 4 * S)
+    assert "ScanThenBruteForce" in incidents(out) and len(decisions(out)) == 1
+    guess = alert(3, "FtpBruteForce", 10, source="192.0.2.8")
+    assert decisions(core.on_alerts([guess], steady_us + step_s * S, steady_us + 9 * S))
+
+
 def test_the_block_is_not_explained_with_another_incidents_rule(worker: PelletWorker) -> None:
     """On a honeypot the password attack is a finding of its own: two rules call for the block."""
     core = engine(worker)

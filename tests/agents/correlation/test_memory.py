@@ -140,6 +140,20 @@ def test_a_replaced_alert_is_gone_from_every_index() -> None:
     assert len(memory) == 1 and memory.context(alert(9, 1, 2)) == {}
 
 
+def test_what_came_long_ago_is_forgotten_whenever_it_ended() -> None:
+    memory = memory_of([])
+    memory.put(alert(1, 1, 1, at_s=5000), come_us=100 * S)
+    memory.put(alert(2, 1, 2, at_s=7), come_us=150 * S)
+    memory.prune(200 * S)
+    assert len(memory) == 2
+    memory.set_joins(None)
+    memory.prune(225 * S)
+    assert memory.get(alert(1, 1, 1).id) is None and memory.get(alert(2, 1, 2).id) is not None
+    memory.put(alert(2, 1, 2, at_s=8), come_us=230 * S)
+    memory.prune(300 * S)
+    assert len(memory) == 1
+
+
 class Recorder:
     """Passes windows on and keeps what was concluded."""
 
