@@ -98,7 +98,7 @@ def points_plot(
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         axes = plain_axes(figure, x_label, y_label)
-        axes.scatter(x, y, s=5, color=COLOURS[0], alpha=0.6, linewidths=0)
+        axes.scatter(x, y, s=5 if len(x) > 200 else 24, color=COLOURS[0], alpha=0.6, linewidths=0)
         axes.set(xlim=(0, x_top * 1.02), ylim=(-0.03 * y_top, y_top * 1.03))
     text = _text([Series("", x, y)], x_label, y_label, x_top, y_top, ".")
     return Plot(title, as_svg(figure, title), text)
