@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from rules.bans.source_profile import THRESHOLD, SourceProfile
 
@@ -20,32 +21,54 @@ HISTORY_S = 7 * DAY_S
 """How long a lifted ban is remembered. The paper says "a short time"; its hybrid scans, which come
 back after "24 hours or longer", need more than a day."""
 
-Length = Callable[[SourceProfile], float]
+
+class Paced(Protocol):
+    """What a length is made from."""
+
+    @property
+    def interval_s(self) -> float:
+        """Mean time between two probes; 0 after the first."""
+
+    @property
+    def threshold(self) -> int:
+        """The paper's."""
 
 
-def interval_squared(profile: SourceProfile) -> float:
+Length = Callable[[Paced], float]
+
+
+def interval_squared(profile: Paced) -> float:
     """Interval times interval, both in seconds."""
     return profile.interval_s**2 + GRACE_S
 
 
-def interval_squared_half(profile: SourceProfile) -> float:
+def interval_squared_half(profile: Paced) -> float:
     """Interval times interval / 2."""
     return profile.interval_s**2 / 2 + GRACE_S
 
 
-def interval_threshold(profile: SourceProfile) -> float:
+def interval_threshold(profile: Paced) -> float:
     """Interval times threshold."""
     return profile.interval_s * profile.threshold + GRACE_S
 
 
-def static_day(profile: SourceProfile) -> float:
+def static_day(profile: Paced) -> float:
     """24 hours, whoever it is."""
     return DAY_S
 
 
-def half_threshold(profile: SourceProfile) -> float:
+def half_threshold(profile: Paced) -> float:
     """What the optimised version adds: half the threshold times interval."""
     return profile.interval_s * profile.threshold / 2 + GRACE_S
+
+
+LENGTHS: dict[str, Length] = {
+    "interval-squared": interval_squared,
+    "interval-squared-half": interval_squared_half,
+    "interval-threshold": interval_threshold,
+    "static-24h": static_day,
+}
+"""The paper's lengths by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +151,7 @@ OPTIMISED = IntervalPolicy(name="optimised", length=interval_threshold, extensio
 MAXIMA_DAYS = (5, 7, 10)
 """The maximum lengths that the paper left to be tried."""
 PAPER: tuple[IntervalPolicy, ...] = (
-    IntervalPolicy(name="interval-squared", length=interval_squared),
-    IntervalPolicy(name="interval-squared-half", length=interval_squared_half),
-    IntervalPolicy(name="interval-threshold", length=interval_threshold),
-    IntervalPolicy(name="static-24h", length=static_day),
+    *(IntervalPolicy(name=name, length=length) for name, length in LENGTHS.items()),
     OPTIMISED,
     *(
         replace(OPTIMISED, name=f"optimised-{days}d", maximum_s=days * DAY_S)
