@@ -124,12 +124,12 @@ class PersistencePolicy:
     name: str = "persistence"
     half_life_s: float = 5.5 * DAY_S
     ban_at: float = 7.25
-    most: float = 14.0
-    silence_s: float = 2.0 * DAY_S
+    most: float = 12.0
+    silence_s: float = 1.75 * DAY_S
     retry_s: float = 60.0
     """A probe of the same port of the same gateway so soon after the last is most likely the same
     attempt: TCP repeats a SYN after 1, 3, 7, 15 and 31 s (RFC 6298)."""
-    retry_weight: float = 0.8
+    retry_weight: float = 0.85
 
     def add(self, persistence: float, gap_s: float, *, retry: bool) -> float:
         """The persistence after one more probe, ``gap_s`` after the last."""

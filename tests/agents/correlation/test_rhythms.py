@@ -55,7 +55,7 @@ def test_the_settings_know_every_length() -> None:
         ("interval-squared-half", 1900, "6 contacts, one in 60 s"),
         ("interval-threshold", 760, "6 contacts, one in 60 s"),
         ("static-24h", 86_400, "6 contacts, one in 60 s"),
-        ("persistence", 74_057, "6 contacts, persistence 6.0 of 14"),
+        ("persistence", 75_600, "6 contacts, persistence 6.0 of 12"),
     ],
 )
 def test_lengths_by_hand(name: str, seconds: float, why: str) -> None:

@@ -70,15 +70,15 @@ def test_a_ban_is_extended_who_was_active_in_the_last_two_intervals() -> None:
 def test_persistence_halves_and_is_bounded() -> None:
     policy = PersistencePolicy(half_life_s=100, most=4)
     assert policy.add(2, 100, retry=False) == 2
-    assert policy.add(2, 100, retry=True) == pytest.approx(1.8)
+    assert policy.add(2, 100, retry=True) == pytest.approx(1.85)
     assert policy.add(4, 0, retry=False) == 4
     assert policy.add(0, 5, retry=False) == 1
 
 
 def test_the_longer_it_persists_the_longer_it_must_be_silent() -> None:
-    lengths = [OURS.silent_s(persistence) for persistence in (7.25, 10, 14)]
+    lengths = [OURS.silent_s(persistence) for persistence in (7.25, 10, 12)]
     assert lengths == sorted(lengths)
-    assert lengths[-1] == 2 * DAY_S
+    assert lengths[-1] == 1.75 * DAY_S
 
 
 def test_only_who_can_be_banned_is_followed() -> None:
