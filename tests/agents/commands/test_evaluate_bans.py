@@ -50,6 +50,7 @@ def test_a_table_as_json_text_and_page(
         "commands": 2, "rules_mean": 1.898, "rules_max": 2,
         "hits_prevented": 46, "bans": 2,
     }  # fmt: skip
+    assert run(capsys, table, table)["contacts"] == 100
     page, details = tmp_path / "out.html", tmp_path / "out.json"
     words = ["evaluate", "bans", str(table), "--html", str(page), "--details", str(details)]
     assert main(words) == 0
