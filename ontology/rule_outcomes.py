@@ -163,12 +163,19 @@ def _name(node: Any) -> str:
     return str(getattr(node, "value", node)).removeprefix(NAMESPACE)
 
 
-def shown(outcome: Outcome, *, candidate: bool, minimum: float) -> Iterator[str]:
+def shown(
+    outcome: Outcome,
+    *,
+    candidate: bool,
+    minimum: float,
+    length: str = "as long as the reaction rule says",
+) -> Iterator[str]:
     """What becomes of it in words: severity, and whether it can block.
 
     Args:
         candidate: the reaction rules in force call for a block of its conclusions.
         minimum: ``policy.minimum_severity``.
+        length: how long a block lasts where the ontology doesn't say it.
     """
     low, high = severity(outcome.weight, 0.0), severity(outcome.weight, 1.0)
     yield (
@@ -182,7 +189,7 @@ def shown(outcome: Outcome, *, candidate: bool, minimum: float) -> Iterator[str]
     elif high < minimum:
         yield f"this rule will not block: severity {high:.2f} is below {minimum:g}"
     else:
-        how = "as long as the reaction rule says"
+        how = length
         if outcome.block_s is not None:
             how = f"for {outcome.block_s} s"
         when = (

@@ -1,4 +1,4 @@
-"""``ontoidps evaluate {kdd,nsl-kdd,captures}``: the papers' tables and figures from data."""
+"""``ontoidps evaluate {kdd,nsl-kdd,captures,bans}``: the papers' tables and figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ from agents.analyzer.features import FEATURES, FeatureExtractor
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.hybrid_training import SEED, fit, validate
 from agents.analyzer.kdd_features import ENCODING
+from agents.commands import evaluate_bans
 from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
 from agents.evaluation import captures, kdd, nsl_kdd
-from agents.evaluation.report import Report, as_html, as_text
+from agents.evaluation.report import Page, Report, as_html, as_text
 from datasets.kdd.kdd99 import CLASSES, read_kdd
 from datasets.kdd.nsl_kdd import read_nsl_kdd
 from ontology.records import Alert
@@ -29,9 +30,11 @@ from ontology.records import Alert
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure detection on data with known answers: accuracy, classes, confusion matrix, ROC, "
-        "clusters, the papers' tables. Seeded: the same data give the same result."
+        "clusters, the papers' tables; ban policies on logs of several sensors. Seeded: the same "
+        "data give the same result."
     )
-    words = parser.add_subparsers(dest="data", required=True, metavar="{kdd,nsl-kdd,captures}")
+    kinds = "{kdd,nsl-kdd,captures,bans}"
+    words = parser.add_subparsers(dest="data", required=True, metavar=kinds)
     one = words.add_parser("kdd", help="K-Means alone on KDD Cup 99")
     one.add_argument("file", type=Path, help="kddcup.data or kddcup.data_10_percent, also .gz")
     one.add_argument(
@@ -54,13 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     three.add_argument(
         "--model", type=Path, metavar="FILE", help="of `ontoidps train` (default: the shipped one)"
     )
-    for word in (one, two, three):
+    four = words.add_parser("bans", help="ban policies replayed on logs of several sensors")
+    evaluate_bans.add_arguments(four)
+    for word in (one, two, three, four):
         word.add_argument("--json", action="store_true", help="one JSON object (docs/evaluation)")
         word.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
         word.add_argument(
             "--details", type=Path, metavar="FILE", help="write all tables and notes as JSON"
         )
-        if word is not three:
+        if word in (one, two):
             word.add_argument("--seed", type=int, default=SEED)
 
 
@@ -140,7 +145,13 @@ def _captures(arguments: argparse.Namespace) -> Report:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write what was asked for, print the rest."""
     check_writable(arguments.html, arguments.details)
-    report = {"kdd": _kdd, "nsl-kdd": _nsl_kdd, "captures": _captures}[arguments.data](arguments)
+    measure: dict[str, Callable[[argparse.Namespace], Page]] = {
+        "kdd": _kdd,
+        "nsl-kdd": _nsl_kdd,
+        "captures": _captures,
+        "bans": evaluate_bans.evaluate_bans,
+    }
+    report = measure[arguments.data](arguments)
     if arguments.html:
         arguments.html.write_text(as_html(report), encoding="utf-8")
     if arguments.details:

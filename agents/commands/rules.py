@@ -169,7 +169,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     rules, policy = _rules(arguments)
     for rule in rules:
         if rule.label == name:
-            told = explain_rule(name, _paths(arguments), policy.minimum_severity)
+            told = explain_rule(name, _paths(arguments), policy)
             where = {"text": rule.text, "file": rule.path.name}
             _tell(_rule(rule, policy) | told | where, as_json)
             return 0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pyoxigraph import Literal, NamedNode
 
+from agents.correlation.rhythms import FIXED
+from agents.settings.honeynet import Policy
 from ontology.knowledge_base import read_owl_file
 from ontology.rule_outcomes import read_outcomes, shown
 from ontology.swrl import (
@@ -36,12 +38,12 @@ _SIGNS = {
 _SUMS = {"add": "+", "subtract": "-", "multiply": "·", "divide": "/"}
 
 
-def explain_rule(name: str, paths: Sequence[Path], minimum: float) -> dict[str, object]:
+def explain_rule(name: str, paths: Sequence[Path], policy: Policy) -> dict[str, object]:
     """Rows for people: what it reads, what it concludes, its outcome.
 
     Args:
         paths: ontology and rule files in force.
-        minimum: ``policy.minimum_severity``.
+        policy: the least severity, and what lengths are made from.
 
     Raises: KeyError if there is no such rule; OutcomeError, KnowledgeBaseError (ValueError).
     """
@@ -77,8 +79,25 @@ def explain_rule(name: str, paths: Sequence[Path], minimum: float) -> dict[str, 
         for atom in other.body
     }
     outcome = read_outcomes(triples).of(name)
-    row["outcome"] = list(shown(outcome, candidate=bool(findings & wanted), minimum=minimum))
+    row["outcome"] = list(
+        shown(
+            outcome,
+            candidate=bool(findings & wanted),
+            minimum=policy.minimum_severity,
+            length=length_in_words(policy),
+        )
+    )
     return row
+
+
+def length_in_words(policy: Policy) -> str:
+    """How long a block lasts where the ontology doesn't say it."""
+    if policy.ban_length == FIXED:
+        return "as long as the reaction rule says"
+    return (
+        f"for the length that {policy.ban_length} makes of its contacts, times the factor of the "
+        f"reaction rule, at most {policy.maximum_duration} s"
+    )
 
 
 def in_words(atom: Atom) -> str:

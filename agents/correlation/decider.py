@@ -17,6 +17,7 @@ from agents.correlation.cases import Case
 from agents.correlation.inference_findings import Finding
 from agents.correlation.reports import block_reason, case_block_reason, make_decision
 from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
+from agents.correlation.rhythms import Rhythms
 from agents.settings.honeynet import Policy
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from ontology.rule_outcomes import Outcome
@@ -56,6 +57,7 @@ class Decider:
         origin: who decides: bare JID of the agent.
         counters: counts here.
         capacity: sources remembered.
+        rhythms: how often sources come; by default that is not known.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Decider:
         origin: str,
         counters: Counter[str],
         capacity: int,
+        rhythms: Rhythms | None = None,
     ) -> None:
+        self._rhythms = Rhythms(policy, capacity) if rhythms is None else rhythms
         self._hosts = hosts
         self._policy = policy
         self._protected = protected
@@ -166,16 +170,22 @@ class Decider:
         while len(self._said) > self._capacity:
             self._said.popitem(last=False)
         self._counters["decisions"] += 1
-        policy = self._policy
-        seconds = block_seconds(one.chosen, policy.block_duration, policy.maximum_duration)
+        maximum_s = self._policy.maximum_duration
+        lines = [incident.explanation, describe_reaction(one.chosen)]
         if one.block_s is not None:
-            seconds = min(one.block_s, policy.maximum_duration)
+            seconds = min(one.block_s, maximum_s)
+        else:
+            length_s, how = self._rhythms.length(one.source)
+            seconds = block_seconds(one.chosen, length_s, maximum_s)
+            lines += [f"{how} With the rule's factor: {seconds} s, at most {maximum_s}."] * bool(
+                how
+            )
         return make_decision(
             incident,
             one.source,
             one.target,
             seconds,
-            f"{incident.explanation}\n{describe_reaction(one.chosen)}\n{one.why}",
+            "\n".join((*lines, one.why)),
             origin=self._origin,
             now_us=now_us,
         )

@@ -29,6 +29,7 @@ from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
 from agents.correlation.response import blocks, by_address, describe_reaction
+from agents.correlation.rhythms import Rhythms
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
@@ -111,6 +112,8 @@ class CorrelationEngine:
         )
         self._scenarios = scenarios
         self._measures = Measures(capacity)
+        self.rhythms = Rhythms(policy, capacity)
+        """How often sources came."""
         self._decider = Decider(
             by_host,
             policy,
@@ -119,6 +122,7 @@ class CorrelationEngine:
             origin=origin,
             counters=self.counters,
             capacity=capacity,
+            rhythms=self.rhythms,
         )
         scenarios.set_surroundings(self._decider.is_known_host, self._memory.naming)
         self._seen: SharedTable[tuple[str, str, str], None] = SharedTable(capacity)
@@ -237,7 +241,7 @@ class CorrelationEngine:
             conclusions: what was concluded of scenarios then, oldest first.
         """
         steady_us = now_us if steady_us is None else steady_us
-        for fused in self._fuser.add(self._filtration.juniors(self._intake.take(alerts))):
+        for fused in self._fuser.add(self._juniors(alerts)):
             age_us = min(max(now_us - fused.alert.end_us, 0), HORIZON_US)
             self._memory.put(fused.alert, fused.replaces, come_us=steady_us - age_us)
         self._memory.prune(steady_us)
@@ -274,12 +278,16 @@ class CorrelationEngine:
         found = (self._memory.get(i) for i in incident.alerts)
         return tuple(alert for alert in found if alert is not None)
 
+    def _juniors(self, alerts: Iterable[Alert]) -> list[Alert]:
+        juniors = self._filtration.juniors(self._intake.take(alerts))
+        self.rhythms.take(juniors)
+        return juniors
+
     def _fresh(self, alerts: Iterable[Alert], steady_us: int) -> list[Alert]:
         """The senior alerts to reason about: new, changed, or still waiting."""
         pending = self._reasoning.pending
         waiting = list(pending)
-        juniors = self._filtration.juniors(self._intake.take(alerts))
-        for fused in self._fuser.add(juniors):
+        for fused in self._fuser.add(self._juniors(alerts)):
             self._memory.put(fused.alert, fused.replaces, come_us=steady_us)
             self.counters["senior"] += 1
             if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 from ontology.records import Address, Alert, HostProfile
 from rules.reactions.policy_tables import ANY
@@ -31,10 +32,14 @@ def blocks(chosen: Chosen) -> bool:
     return chosen.rule.response.response == "block"
 
 
-def block_seconds(chosen: Chosen, block_duration: int, maximum_duration: int) -> int:
-    """Length of the block that a rule calls for, in seconds, at least 1."""
-    seconds = int(block_duration * chosen.rule.response.factor)
-    return max(1, min(seconds, maximum_duration))
+def block_seconds(chosen: Chosen, length_s: float, maximum_duration: int) -> int:
+    """Length of the block that a rule calls for, in whole seconds, at least 1.
+
+    Args:
+        length_s: before the rule's factor, as `agents.correlation.rhythms` says.
+    """
+    seconds = Decimal(length_s) * chosen.rule.response.factor
+    return max(1, int(min(seconds, Decimal(maximum_duration))))
 
 
 def describe_reaction(chosen: Chosen) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKS = ".DPRU?*"
-_WIDTH, _HEIGHT = 460, 340
+WIDTH, HEIGHT = 460, 340
 TEXT_COLUMNS, TEXT_ROWS = 61, 17
 _MAX_POINTS = 400
 _LETTER = 6.6
@@ -40,14 +40,15 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
-def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
+def plain_axes(figure: Figure, x_label: str, y_label: str) -> Axes:
+    """One pair of axes that fills the figure."""
     axes = figure.add_axes((0.13, 0.14, 0.84, 0.82))
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     return axes
 
 
-def _canvas(points: Sequence[tuple[float, float, str]]) -> str:
+def canvas(points: Sequence[tuple[float, float, str]]) -> str:
     """Text: points in [0, 1] with a mark each; later ones lie on top."""
     rows = [[" "] * TEXT_COLUMNS for _ in range(TEXT_ROWS)]
     for x, y, mark in points:
@@ -63,14 +64,14 @@ def roc_plot(false: NDArray[np.float64], caught: NDArray[np.float64], area: floa
     grid = np.unique(np.concatenate((np.linspace(0, 1, 201), np.geomspace(1e-4, 1, 100))))
     height = np.interp(grid, false, caught)
     with style():
-        figure = new_figure(_WIDTH, _HEIGHT)
-        axes = _axes(figure, "false-alarm rate", "detection rate")
+        figure = new_figure(WIDTH, HEIGHT)
+        axes = plain_axes(figure, "false-alarm rate", "detection rate")
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle=(0, (4, 4)), linewidth=1)
         axes.plot(grid, height, color=COLOURS[0], linewidth=2)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    text = _canvas([(float(x), float(np.interp(x, false, caught)), "*") for x in grid])
+    text = canvas([(float(x), float(np.interp(x, false, caught)), "*") for x in grid])
     return Plot(title, as_svg(figure, title), text + "\n 0  false-alarm rate → 1; up: detected")
 
 
@@ -161,8 +162,8 @@ def projection_plot(
     kinds = truth[rows]
     shown = [(i, clean(name)) for i, name in enumerate(classes) if (truth == i).any()]
     with style():
-        figure = new_figure(_WIDTH, _HEIGHT + 24)
-        plane = _axes(figure, "first component", "second component")
+        figure = new_figure(WIDTH, HEIGHT + 24)
+        plane = plain_axes(figure, "first component", "second component")
         for index, name in shown:
             own = flat[kinds == index]
             colour = COLOURS[index % len(COLOURS)]
@@ -189,5 +190,5 @@ def projection_plot(
     return Plot(
         title,
         as_svg(figure, title),
-        f"{_canvas(marks)}\n {key}  + cluster centre",
+        f"{canvas(marks)}\n {key}  + cluster centre",
     )

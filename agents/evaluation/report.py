@@ -35,11 +35,10 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Page:
     """Everything that one evaluation has to say."""
 
     dataset: str
-    metrics: Metrics
     seconds: float
     """Wall-clock time, training included."""
     tables: tuple[Table, ...]
@@ -47,13 +46,13 @@ class Report:
     notes: tuple[str, ...]
     """How it was measured, and where it is weak."""
 
+    def result(self) -> dict[str, Any]:
+        """What was measured, as JSON."""
+        raise NotImplementedError
+
     def contract(self) -> dict[str, Any]:
         """The object of ``--json``."""
-        return {
-            "dataset": self.dataset,
-            "metrics": self.metrics.as_json(),
-            "seconds": round(self.seconds, 3),
-        }
+        return {"dataset": self.dataset, **self.result(), "seconds": round(self.seconds, 3)}
 
     def details(self) -> dict[str, Any]:
         """The same with all tables and notes."""
@@ -62,6 +61,17 @@ class Report:
             for t in self.tables
         ]
         return self.contract() | {"tables": tables, "notes": self.notes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Page):
+    """The evaluation of a detector: verdicts against truth."""
+
+    metrics: Metrics
+
+    def result(self) -> dict[str, Any]:
+        """``{"metrics": …}``."""
+        return {"metrics": self.metrics.as_json()}
 
 
 def table4(rows: Sequence[tuple[str, Outcomes, float | None]], unit: str) -> Table:
@@ -145,7 +155,7 @@ def _words(table: Table) -> list[bool]:
     return [any(isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
 
 
-def as_text(report: Report) -> str:
+def as_text(report: Page) -> str:
     """For a terminal."""
     out = [f"{report.dataset}: {report.seconds:.1f} s"]
     for table in report.tables:
@@ -170,7 +180,7 @@ def as_text(report: Report) -> str:
     return "\n".join(out)
 
 
-def as_html(report: Report) -> str:
+def as_html(report: Page) -> str:
     """One page that needs nothing else: no script, no request to anybody."""
     title = f"OntoIDPS evaluation: {_shown(report.dataset)}"
     policy = "default-src 'none'; style-src 'unsafe-inline'"

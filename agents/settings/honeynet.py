@@ -63,6 +63,16 @@ class Policy(Part):
 
     block_duration: Seconds = 3600
     maximum_duration: Seconds = 7 * 86400
+    ban_length: Literal[
+        "fixed",
+        "interval-squared",
+        "interval-squared-half",
+        "interval-threshold",
+        "static-24h",
+        "persistence",
+    ] = "fixed"
+    """What the length of a block is made from, before the factor of its reaction rule: ``fixed`` is
+    ``block_duration``, the others follow how often the source came (docs/bans.md)."""
     allow: tuple[AllowedNetwork, ...] = ()
     """Never blocked: accepted in the kernel before the drop, and refused by the reaction agent."""
     maximum_blocks_per_minute: Whole = Field(default=600, gt=0)

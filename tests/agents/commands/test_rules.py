@@ -106,6 +106,22 @@ def test_explain(words: list[str], said: str, capsys: Capture) -> None:
     assert said in capsys.readouterr().out
 
 
+def test_explain_says_what_the_length_is_made_from(tmp_path: Path, capsys: Capture) -> None:
+    settings = tmp_path / "honeynet.toml"
+    settings.write_text(
+        "[policy]\nban_length = 'persistence'\n[[node]]\nname = 'gw1'\n"
+        "agents = ['supervisor', 'ontology', 'correlation']\n"
+    )
+    assert main(["rules", "explain", "HoneypotExploit", "--settings", str(settings)]) == 0
+    assert (
+        "for the length that persistence makes of its contacts, times the factor of the reaction "
+        "rule, at most 604800 s"
+    ) in " ".join(capsys.readouterr().out.split())
+    settings.write_text(settings.read_text().replace("persistence", "forever"))
+    assert main(["rules", "explain", "HoneypotExploit", "--settings", str(settings)]) == 1
+    assert "ban_length" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

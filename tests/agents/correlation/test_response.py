@@ -43,7 +43,7 @@ def alert(classification: str, at_s: int, target: str, port: int | None = None) 
 
 
 def run(
-    worker: PelletWorker, alerts: list[Alert], reactions: Reactions | None = None, **policy: int
+    worker: PelletWorker, alerts: list[Alert], reactions: Reactions | None = None, **policy: object
 ) -> list[Incident | Decision]:
     core = CorrelationEngine(
         HOSTS,
@@ -68,6 +68,29 @@ def test_a_vital_host_is_defended_longer_and_the_decision_says_why(worker: Pelle
     assert line.endswith("Advice: Allow keys only, and only from known networks.")
     out = run(worker, [alert("SynScan", 0, POT), alert("SshBruteForce", 60, POT, 22)])
     assert [r.duration_s for r in out if isinstance(r, Decision)] == [100]
+
+
+def test_a_length_from_the_contacts_times_the_factor(worker: PelletWorker) -> None:
+    guess = [alert("SynScan", 0, VITAL), alert("SshBruteForce", 60, VITAL, 22)]
+    _, decision = run(worker, guess, ban_length="interval-threshold")
+    # One in 60 s: 60 * 11 + 100 = 760 s; factor 6.
+    assert isinstance(decision, Decision) and decision.duration_s == 4560
+    (line,) = [x for x in decision.reason.splitlines() if x.startswith("Length: ")]
+    assert line == (
+        "Length: 760 s (interval-threshold; 2 contacts, one in 60 s). "
+        "With the rule's factor: 4560 s, at most 604800."
+    )
+
+
+def test_contacts_from_before_a_restart_count() -> None:
+    core = CorrelationEngine(
+        HOSTS,
+        Policy.model_validate({"ban_length": "interval-threshold"}),
+        origin="c@test",
+        reasoner=lambda *_: pytest.fail("nothing is to be concluded"),
+    )
+    core.restore([alert("SynScan", 0, VITAL), alert("SynScan", 300, VITAL)], T0)
+    assert core.rhythms.length(ip_address(ATTACKER))[0] == 300 * 11 + 100
 
 
 def test_no_rule_makes_a_block_longer_than_the_policy_allows(worker: PelletWorker) -> None:

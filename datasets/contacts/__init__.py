@@ -1,0 +1,1 @@
+"""Contacts: who probed which gateway when, from logs of several sensors."""
