@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agents.base.clock_watch import CLOCK
 from agents.base.conditions import described, from_json
 from agents.clock import now_us
 from agents.launcher.node_state import ask_launcher, launcher_runs
@@ -111,6 +112,9 @@ def _lines(node: dict[str, Any]) -> list[str]:
         lines.append(f"    {node['trouble']}")
     if node.get("shared_user"):
         lines.append(f"    agents have no users of their own: {node['shared_user']}")
+    told = (c["name"] for a in node["agents"] for c in a["health"].get("conditions", []))
+    if node.get("clock") and CLOCK not in told:
+        lines.append(f"    warning: {node['clock']}")
     for agent in node["agents"]:
         lines += _agent(agent)
     return lines

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.base import users
+from agents.base.clock_watch import ClockNews
 from agents.clock import now_us
 from agents.launcher.child import MAX_LINE, Child
 from agents.launcher.fork_server import AgentProcess, ForkServer, ForkServerError, reap_orphans
@@ -87,6 +88,8 @@ class Launcher:
         self._forks = ForkServer(child.role for child in self._children)
         self._trouble = ""
         """Why the run files can't be written."""
+        self._clock = ClockNews()
+        """Agents tell it as well, but for one that was not there at that moment."""
 
     def prepare(self) -> None:
         """Make folders, check keys, and fork the fork server; before `run`, and before this
@@ -294,6 +297,7 @@ class Launcher:
             while not self._stopping.is_set():
                 reap_orphans(self._children_pids())
                 before = self._trouble
+                self._clock.look()
                 if await asyncio.to_thread(log_file.turn):
                     logger.info("the log was long enough and begins anew")
                 if self._server is not None:
@@ -331,6 +335,7 @@ class Launcher:
             "shared_user": self._shared_user,
             "xmpp": self._server.alive() if self._server else None,
             "trouble": self._trouble,
+            "clock": self._clock.text,
             "agents": [c.as_json() for c in self._children if c.node == node.name],
         }
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from agents.base import clock_watch
-from agents.base.clock_watch import NEWS_S, ClockWatch
+from agents.base.clock_watch import NEWS_S, ClockNews, ClockWatch
 from agents.base.conditions import Conditions
 from agents.base.context import AgentContext
 from agents.base.steady_clock import SteadyClock
@@ -57,6 +57,18 @@ async def test_a_step_is_told_with_its_size_and_for_a_while(
     assert host.steps == [step_s * S] and host.counters["clock_steps"] == 1
     assert await host.passes(NEWS_S - 2.0) == [said]
     assert await host.passes(5.0) == []
+
+
+def test_news_of_a_step_is_there_for_whoever_asks_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = [1_000.0, WALL_US]
+    monkeypatch.setattr(clock_watch.time, "monotonic", lambda: clocks[0])
+    news = ClockNews(SteadyClock(read=lambda: ClockReading("one", clocks[0], int(clocks[1]))))
+    assert news.look() == 0 and news.text == ""
+    clocks[1] -= 3_600 * S
+    assert news.look() == -3_600 * S and news.look() == 0
+    assert news.text.startswith("the clock of this host was set back by 3,600.0 s, to 2027-")
+    clocks[0], clocks[1] = clocks[0] + NEWS_S + 1, clocks[1] + (NEWS_S + 1) * S
+    assert news.look() == 0 and news.text == ""
 
 
 async def test_others_of_the_node_take_it_in_and_say_nothing(

@@ -154,3 +154,15 @@ def test_a_launcher_that_can_not_write_says_so(
     run_file(bare_honeynet, node={"trouble": "/state/run: No space left on device"})
     assert main(["status", str(honeynet_file)]) == 3
     assert "    /state/run: No space left on device" in capsys.readouterr().out
+
+
+def test_a_clock_that_was_set_is_told_by_the_launcher_where_no_agent_saw_it(
+    bare_honeynet: Settings, honeynet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "the clock of this host was set back by 3,600.0 s"
+    run_file(bare_honeynet, node={"clock": said})
+    assert main(["status", str(honeynet_file)]) == 0
+    assert f"    warning: {said}\n" in capsys.readouterr().out
+    run_file(bare_honeynet, node={"clock": ""})
+    assert main(["status", str(honeynet_file)]) == 0
+    assert "warning" not in capsys.readouterr().out
