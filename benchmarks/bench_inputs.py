@@ -36,6 +36,8 @@ def _at(number: int) -> datetime:
 
 
 def _eve(rng: random.Random, number: int) -> str:
+    """A signature has one message and one category, as in any set of rules."""
+    sid = rng.randrange(500)
     return json.dumps(
         {
             "timestamp": _at(number).isoformat(),
@@ -50,10 +52,10 @@ def _eve(rng: random.Random, number: int) -> str:
             "alert": {
                 "action": "allowed",
                 "gid": 1,
-                "signature_id": 2_000_000 + rng.randrange(500),
+                "signature_id": 2_000_000 + sid,
                 "rev": 2,
-                "signature": f"ET WEB_SERVER probe number {rng.randrange(500)}",
-                "category": rng.choice(["Web Application Attack", "Misc activity"]),
+                "signature": f"ET WEB_SERVER probe number {sid}",
+                "category": ("Web Application Attack", "Misc activity")[sid % 2],
                 "severity": 1,
             },
             "payload": "QUFB" * 60,

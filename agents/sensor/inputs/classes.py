@@ -39,6 +39,7 @@ class Classes:
         # The longest beginning is the most particular.
         self._messages.sort(key=lambda entry: -len(entry[0]))
         self.message = lru_cache(maxsize=4096)(self._message)
+        self._alert = lru_cache(maxsize=4096)(self._of_alert)
 
     def _add(self, number: int, cells: list[str]) -> None:
         if len(cells) != _COLUMNS:
@@ -68,7 +69,10 @@ class Classes:
 
     def alert(self, message: str, category: str) -> Meaning | None:
         """What a Suricata or Snort alert means; None if the table knows neither word."""
-        found = self.message(message[:200])
+        return self._alert(message[:200], category[:100])
+
+    def _of_alert(self, message: str, category: str) -> Meaning | None:
+        found = self.message(message)
         return found or self._whole.get(("category", category.strip().lower()))
 
     def notice(self, name: str) -> Meaning | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from agents.sensor.inputs.classes import shipped
@@ -24,7 +23,6 @@ from agents.sensor.inputs.events import (
     LineRefused,
     Options,
     Sighting,
-    clean,
     host,
     iso_us,
     pack_row,
@@ -35,7 +33,6 @@ from agents.sensor.inputs.events import (
 )
 from agents.sensor.inputs.netflow_pairs import NetflowPairs
 from agents.sensor.inputs.relays import Relays, forwarded_for, said
-from agents.sensor.inputs.sightings import Named
 from agents.sensor.inputs.wrappers import event_object
 
 _HEADERS = {TCP: 54, UDP: 42}
@@ -128,9 +125,7 @@ class EveParser:
             if not confidence:
                 return ()
             name = "HoneypotContact"
-        sid = whole(alert.get("signature_id", 0), MAX_COUNT)
-        named = self._names.of(alert, message, event.get("app_proto"))
-        words = _words(sid, message[:121], category[:61], named)
+        named, words = self._names.of(alert, message, category, event.get("app_proto"))
         opener = _opener(event)
         verified = number == TCP and source == opener and _established(event)
         claimed = self._claimed(event, opener)
@@ -220,21 +215,6 @@ def _severity(value: object) -> float | None:
     if type(value) is not int or not 1 <= value <= 255:
         return None
     return max(1.25 - 0.25 * value, 0.0)
-
-
-@lru_cache(maxsize=1024)
-def _words(sid: int, message: str, category: str, named: Named) -> str:
-    """Signatures repeat. What is cut off here is cut off by `clean` as well."""
-    about = "".join(
-        f"; {word} {', '.join(names[:4])}"
-        for word, names in (
-            ("names", named.cves),
-            ("affects", named.services),
-            ("on", named.systems),
-        )
-        if names
-    )
-    return f"Suricata {sid} {clean(message)!r} ({clean(category, 60)}{about})"
 
 
 def _flags(value: object) -> int:

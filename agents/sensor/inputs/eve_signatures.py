@@ -1,4 +1,5 @@
-"""What a Suricata alert says of its signature: individual, CVEs, what is affected; and its packet.
+"""What a Suricata alert says of its signature: individual, CVEs, what is affected, in names and in
+words; and its packet.
 
 Names are those of our own matches (`rules.signatures`), so that an alert of either kind leads to
 the same individual. Format: Suricata user guide, "EVE JSON format", event type alert.
@@ -19,6 +20,8 @@ _MAX_ID: Final = (1 << 32) - 1
 _SAID: Final = ("affected_product", "attack_target", "service", "cve")
 _VALUES: Final = 8
 _LONGEST: Final = 100
+_KEPT: Final = 300
+"""Characters of message and category by which a signature is known again."""
 _LONGEST_PACKET: Final = 90_000
 """Characters of base64: a frame of 64 KiB."""
 _LINK_TYPES: Final = {12: 101, 14: 101}
@@ -31,19 +34,21 @@ class SignatureNames:
     """Signatures repeat; kept is what a signature's metadata said last."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, int, str], tuple[Any, Named]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, int, str], tuple[Any, Named, str]] = OrderedDict()
 
-    def of(self, alert: dict[str, Any], message: str, application: object) -> Named:
-        """Raises: LineRefused."""
+    def of(
+        self, alert: dict[str, Any], message: str, category: str, application: object
+    ) -> tuple[Named, str]:
+        """Its names, and the words for an explanation. Raises: LineRefused."""
         sid = whole(alert.get("signature_id", 0), _MAX_ID)
         gid = whole(alert.get("gid", 1), _MAX_ID)
         metadata = alert.get("metadata")
         protocol = application if isinstance(application, str) and application in _KNOWN else ""
         key = gid, sid, protocol
         remembered = self._known.get(key)
-        asked = message[:300], metadata
+        asked = message[:_KEPT], category[:_KEPT], metadata
         if remembered is not None and remembered[0] == asked:
-            return remembered[1]
+            return remembered[1:]
         said = _said(metadata)
         services, systems = affected_by(said, asked[0], protocol or None)
         found = Named(
@@ -52,10 +57,24 @@ class SignatureNames:
             services=services,
             systems=systems,
         )
-        self._known[key] = asked, found
+        words = _words(sid, message, category, found)
+        self._known[key] = asked, found, words
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
-        return found
+        return found, words
+
+
+def _words(sid: int, message: str, category: str, named: Named) -> str:
+    about = "".join(
+        f"; {word} {', '.join(names[:4])}"
+        for word, names in (
+            ("names", named.cves),
+            ("affects", named.services),
+            ("on", named.systems),
+        )
+        if names
+    )
+    return f"Suricata {sid} {clean(message)!r} ({clean(category, 60)}{about})"
 
 
 def _said(metadata: object) -> dict[str, list[str]]:

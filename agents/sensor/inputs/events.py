@@ -38,6 +38,9 @@ MAX_COUNT = (1 << 32) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ROW = struct.Struct("<qq16s16sHHBBBBBIIQQHHHHI7xB")
+pack = _ROW.pack
+"""The fields of `CONNECTION` in their order, nothing checked: where a call by names takes too long
+(`pack_row`)."""
 if _ROW.size != CONNECTION.itemsize:
     raise AssertionError("the packed row and ontology.records.CONNECTION disagree")
 _decode_strictly = msgspec.json.Decoder().decode

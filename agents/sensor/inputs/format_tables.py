@@ -376,9 +376,22 @@ def first_of(paths: tuple[str, ...]) -> Callable[[Any], Any]:
 
         return there
 
+    steps = tuple(
+        (parts[0], parts[1] if len(parts) == 2 else None, get if len(parts) > 1 else None)
+        for parts, get in zip((path.split(".") for path in paths), gets, strict=True)
+    )
+
     def found(event: Any) -> Any:
-        for get in gets:
-            value = get(event)
+        for first, second, get in steps:
+            value = event.get(first)
+            if value is None:
+                continue
+            if get is not None:
+                # Only what lies deep, or in a list, takes a call.
+                if second is not None and type(value) is dict:
+                    value = value.get(second)
+                else:
+                    value = get(event) if type(value) in (dict, list) else None
             if value is not None and value != "":
                 return value
         return None

@@ -94,6 +94,8 @@ _NAMESPACE = uuid.UUID("0d1ef9c6-6f0a-5a3e-9f43-3ad0a3d5c1b8")
 
 def credential(user: object, password: object) -> str:
     """``user:password``, as far as they are texts."""
+    if type(user) is str and type(password) is str and len(user) + len(password) < MAX_TEXT:
+        return f"{user}:{password}"
     before = user[:MAX_TEXT] if isinstance(user, str) else ""
     behind = password[:MAX_TEXT] if isinstance(password, str) else ""
     return f"{before}:{behind}"

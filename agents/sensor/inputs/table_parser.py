@@ -36,7 +36,7 @@ from agents.sensor.inputs.events import (
     digits,
     host,
     iso_us,
-    pack_row,
+    pack,
     seconds_us,
     whole,
 )
@@ -57,13 +57,15 @@ LOGIN_PORTS = SSH_PORTS | {
 }
 """Where the analyzer counts refused logins by itself; a login anywhere else is a claim."""
 _SEEN = SYN | ACK | PSH
+_NOTHING_COUNTED = (0, 0, 0, 0)
 _ROWS = {
-    "connection": (STATE["S1"], (_SEEN, _SEEN), (2, 1)),
-    "activity": (STATE["S1"], (_SEEN, _SEEN), (1, 1)),
-    "session": (STATE["SF"], (_SEEN | FIN, _SEEN | FIN), (3, 2)),
-    "packet": (STATE["S0"], (SYN, 0), (1, 0)),
+    "connection": (STATE["S1"], _SEEN, _SEEN, 2, 1, *_NOTHING_COUNTED),
+    "activity": (STATE["S1"], _SEEN, _SEEN, 1, 1, *_NOTHING_COUNTED),
+    "session": (STATE["SF"], _SEEN | FIN, _SEEN | FIN, 3, 2, *_NOTHING_COUNTED),
+    "packet": (STATE["S0"], SYN, 0, 1, 0, *_NOTHING_COUNTED),
 }
-_DATAGRAM = (STATE["OTH"], (0, 0), (1, 0))
+"""State, flags, packets, bytes and probes of a row (`events.pack`)."""
+_DATAGRAM = (STATE["OTH"], 0, 0, 1, 0, *_NOTHING_COUNTED)
 _ANYWHERE = frozenset({host("0.0.0.0").packed, host("::").packed})  # noqa: S104
 _REFUSED = (401, "401")
 _LONGEST_TIME = 64
@@ -106,6 +108,7 @@ class TableParser:
         self._requests = RequestReader() if table.marks else None
         self._when = lru_cache(maxsize=4096)(self._stamp)
         self._ends_known = lru_cache(maxsize=8192)(self._target_of)
+        self._service_known = lru_cache(maxsize=2048, typed=True)(self._service_of)
         self._get: dict[str, Get] = {name: first_of(paths) for name, paths in table.fields.items()}
         nothing: Get = _nothing
         (
@@ -186,17 +189,15 @@ class TableParser:
         table = self._table
         at_us = self._at(self._time(event))
         source, source_port = self._visitor(event)
-        number = kind.transport or table.transport
-        word = service = ""
-        if self._transport is not _nothing:
-            word = _word(self._transport(event))
-            number = table.transports.get(word, number)
-        if self._service is self._transport:
-            service = word
-        elif self._service is not _nothing:
-            service = _word(self._service(event))
-        port = _port(self._target_port(event)) or kind.port or table.services.get(service, 0)
-        port = table.ports.get(port, port or table.port)
+        word = _short(self._transport(event))
+        service = word
+        if self._service is not self._transport:
+            service = _short(self._service(event))
+        said_port = self._target_port(event)
+        known = said_port is None or type(said_port) is str or type(said_port) is int
+        number, port, ssh = (self._service_known if known else self._service_of)(
+            word, service, said_port, kind.transport, kind.port
+        )
         target = self._decoy(event, source)
         proven = table.proven and number == TCP and kind.row != "packet"
         place = (source, target, port or None, number, at_us)
@@ -215,23 +216,22 @@ class TableParser:
             return out
         counted = port in LOGIN_PORTS
         if kind.row:
-            logins = (int(refused), int(refused or kind.accepted)) if counted else (0, 0)
-            state, flags, packets = _ROWS[kind.row] if number == TCP else _DATAGRAM
-            ssh = number == TCP and (port in SSH_PORTS or service == "ssh")
+            # Of the source's family, even if the target is of the other.
             out.append(
-                pack_row(
-                    at_us=at_us,
-                    source=source,
-                    target=target,
-                    protocol=number,
-                    state=state,
-                    ports=(source_port, port),
-                    flags=flags,
-                    packets=packets,
-                    logins=logins,
-                    indicators=SSH_BANNER * ssh | marks,
-                    translated=True,
-                    conversation=proven,
+                pack(
+                    at_us,
+                    0,
+                    source.packed,
+                    target.packed,
+                    source_port,
+                    port,
+                    number,
+                    source.version,
+                    *(_ROWS[kind.row] if number == TCP else _DATAGRAM),
+                    counted and refused,
+                    counted and (refused or kind.accepted),
+                    SSH_BANNER | marks if ssh else marks,
+                    proven,
                 )
             )
         if kind.classification:
@@ -241,6 +241,18 @@ class TableParser:
             words = f"{table.title}: a login tried at port {port}"
             out.append(Claim("BruteForce", *place, 0.6, proven, words))
         return out
+
+    def _service_of(
+        self, word: str, service: str, said: object, transport: int | None, port: int | None
+    ) -> tuple[int, int, bool]:
+        """Protocol, port, and whether it is SSH, of what a line says of them and what its kind
+        means. Raises: LineRefused."""
+        table = self._table
+        number = table.transports.get(word.lower(), transport or table.transport)
+        service = service.lower()
+        port = _port(said) or port or table.services.get(service, 0)
+        port = table.ports.get(port, port or table.port)
+        return number, port, number == TCP and (port in SSH_PORTS or service == "ssh")
 
     def _words(self, event: Mapping[str, Any], kind: Event) -> str:
         words = f"{self._table.title}: {kind.words or 'a visit'}"
@@ -318,7 +330,7 @@ class TableParser:
         if not isinstance(url, str) or not url:
             return 0
         line = b"GET " + url[:_LONGEST_URL].encode("utf-8", "replace").replace(b"\r", b" ")
-        return requests.read([line + b" HTTP/1.1\r\n"])[0].indicators
+        return requests.of_line(line + b" HTTP/1.1")
 
     def _at(self, value: object) -> int:
         if not isinstance(value, str):
@@ -378,8 +390,8 @@ def _port(value: object) -> int:
     return digits(value, 65535, "port")
 
 
-def _word(value: object) -> str:
-    return value[:40].lower() if isinstance(value, str) else ""
+def _short(value: object) -> str:
+    return value[:40] if type(value) is str else ""
 
 
 def _text(value: object) -> str:

@@ -44,6 +44,12 @@ class RequestReader:
         self._attacks = AttackStrings()
         self._patterns = PatternSet(*_PATTERNS)
 
+    def of_line(self, line: bytes) -> int:
+        """Indicators of a request that is this line and no more."""
+        if b"%" in line or b"+" in line or self._patterns.which(line):
+            return self.read([line])[0].indicators
+        return 0
+
     def read(self, requests: Sequence[bytes]) -> list[Asked]:
         """What each says; a form or a second request behind the blank line is its body."""
         out: list[Asked] = []

@@ -30,7 +30,8 @@ def test_the_names_are_those_of_the_rule_itself(tmp_path: Path) -> None:
         f"metadata:{said}; sid:2034647; rev:2;)\n"
     )
     [signature] = load_signatures([rules]).signatures
-    named = SignatureNames().of(ALERT, MESSAGE, "http")
+    named, words = SignatureNames().of(ALERT, MESSAGE, "Exploit", "http")
+    assert words.startswith(f"Suricata 2034647 {MESSAGE!r} (Exploit; names CVE-2021-44228, CVE-")
     assert named.signature == signature.iri
     assert named.cves == signature.cves == ("CVE-2021-44228", "CVE-2021-45046")
     assert named.services == signature.services and "http" in named.services
@@ -39,16 +40,18 @@ def test_the_names_are_those_of_the_rule_itself(tmp_path: Path) -> None:
 
 def test_what_is_remembered_is_not_taken_for_what_is_said_now() -> None:
     names = SignatureNames()
-    assert names.of(ALERT, MESSAGE, "http") is names.of(
-        json.loads(json.dumps(ALERT)), MESSAGE, "http"
-    )
-    assert names.of(ALERT | {"metadata": {"cve": [5]}}, "x", "failed")[1:] == ((), (), ())
+    first, words = names.of(ALERT, MESSAGE, "Exploit", "http")
+    again, _ = names.of(json.loads(json.dumps(ALERT)), MESSAGE, "Exploit", "http")
+    assert again is first
+    assert names.of(ALERT, MESSAGE, "Misc", "http")[1] == words.replace("(Exploit", "(Misc")
+    other, words = names.of(ALERT | {"metadata": {"cve": [5]}}, "x", "C", "failed")
+    assert other[1:] == ((), (), ()) and words == "Suricata 2034647 'x' (C)"
     for number in range(MAX_REMEMBERED + 5):
-        names.of(ALERT | {"signature_id": number}, MESSAGE, None)
+        names.of(ALERT | {"signature_id": number}, MESSAGE, "", None)
     assert len(names._known) == MAX_REMEMBERED
     for lie in ({"gid": "1"}, {"signature_id": -1}):
         with pytest.raises(LineRefused):
-            names.of(ALERT | lie, MESSAGE, None)
+            names.of(ALERT | lie, MESSAGE, "", None)
 
 
 @pytest.mark.parametrize(
