@@ -84,6 +84,7 @@ INDICATORS = (
     "ProgramOnAdminShare",
     "ServiceCreated",
     "RdpHoleTried",
+    "ProxyAsked",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

@@ -27,6 +27,7 @@ from agents.sensor.flows.packets import TCP, Packets
 from agents.sensor.flows.rows import opaque
 from agents.sensor.flows.table import FlowTable
 from agents.sensor.fragment_watch import FragmentWatch
+from agents.sensor.http_watch import HttpWatch
 from agents.sensor.neighbour_watch import NeighbourWatch
 from agents.sensor.payloads.payload import PayloadReader
 from agents.sensor.payloads.reading_shares import ReadingShares
@@ -100,6 +101,7 @@ class SensorCore:
             DnsWatch(sensor),
             DhcpWatch(sensor),
             FragmentWatch(sensor),
+            HttpWatch(sensor),
             NeighbourWatch(sensor),
         )
         self._alerts: list[Alert] = []

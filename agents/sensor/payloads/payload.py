@@ -68,7 +68,18 @@ _TELNET_REFUSAL = (
 # Everybody from everywhere is let in from then on (hosts.equiv(5)).
 _TRUST_CHANGE = rb"\+ *\+?['\"]? *>+ *[^\s;]*(?:\.rhosts|hosts\.equiv)"
 
-_METHODS = (b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"PROP", b"TRAC")
+_METHODS = (
+    b"GET ",
+    b"POST",
+    b"HEAD",
+    b"PUT ",
+    b"DELE",
+    b"OPTI",
+    b"PATC",
+    b"PROP",
+    b"TRAC",
+    b"CONN",
+)
 
 # First bytes of the probes that nmap's service detection sends (nmap-service-probes), and
 # whether the payload holds no more than these: some are also how an honest client could begin.

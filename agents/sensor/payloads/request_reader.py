@@ -12,6 +12,8 @@ from ontology.records import INDICATORS
 
 FORM_LOGIN = 1 << INDICATORS.index("FormLogin")
 
+PROXY = 1 << INDICATORS.index("ProxyAsked")
+
 _SUSPICIOUS, _PASSWORD, _ACCESS, _BASIC, _COMMAND, _SCRIPT = (1 << bit for bit in range(6))
 _PATTERNS = (
     # Whether a target or a form is decoded and looked through.
@@ -61,6 +63,10 @@ class RequestReader:
             line, _, headers = head.partition(b"\r\n")
             asked = Asked()
             out.append(asked)
+            # A whole address in place of a path, or CONNECT, is for a proxy (RFC 9112, 3.2.2).
+            method, _, target = line.partition(b" ")
+            if target[:7] == b"http://" or method == b"CONNECT":
+                asked.indicators |= PROXY
             # What is decoded and looked through anyway needs no search first.
             in_line = _SUSPICIOUS if b"%" in line or b"+" in line else find(line)
             if in_line & _SUSPICIOUS:
