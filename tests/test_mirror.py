@@ -51,6 +51,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "datasets/recipe/scenario_traffic.py",
         "datasets/recipe/service_stand_ins.py",
         "datasets/recipe/sip_stand_in.py",
+        "datasets/recipe/site_stand_in.py",
         "datasets/recipe/spoof.py",
     ),
     "one algorithm in several files: test_table compares rounds and automaton packet by packet": (

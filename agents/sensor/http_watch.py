@@ -15,16 +15,18 @@ from cachetools import LRUCache
 from agents.sensor.cookie_sessions import CookieSessions, Use
 from agents.sensor.flows.packets import TCP, Ints, Packets
 from agents.sensor.http_tunnels import SAMPLE, SMALL, HttpTunnels, explained
-from agents.sensor.watch_alerts import AlertMaker, Sighting
+from agents.sensor.watch_alerts import SECOND, AlertMaker, Sighting
 from datasets.captures.pcap import rows
 from ontology.records import Alert
 
 MAX_HEAD = 2048
 """Read of a head."""
-BLOCK_ROWS = 4000
-"""Heads and pieces read per block of packets; more are passed over, counted."""
+SECOND_ROWS, BURST_ROWS = 500, 1000
+"""Heads and pieces read in a second of packet time, and at once after a pause: together they cost a
+few per cent of what packets cost on a link full of requests. More are thinned evenly, counted."""
 MAX_FLOWS = 1024
 """Connections whose bodies are looked at."""
+MAX_ASKED = 4096
 _LEAST = 16
 _LEAST_PIECE = 4
 _NO_ROWS: Final[Ints] = np.zeros(0, np.int64)
@@ -53,7 +55,11 @@ class HttpWatch:
         self._tunnels = HttpTunnels()
         self._flows: LRUCache[_Flow, list[bool]] = LRUCache(MAX_FLOWS)
         """Whether the client's bodies, and the server's, are looked at just now."""
+        self._asked: LRUCache[tuple[bytes, bytes, int], int] = LRUCache(MAX_ASKED)
+        """The client's port of whose last request no answer has been looked at."""
         self._passed = 0
+        self._left = float(BURST_ROWS)
+        self._last_us = 0
 
     @property
     def evicted(self) -> int:
@@ -69,15 +75,15 @@ class HttpWatch:
         likely = np.flatnonzero(_PAIRS.take(first & 0xFFFF))
         likely = likely[np.isin(first[likely], _WORDS)]
         heads, words = some[likely], first[likely]
-        pieces = self._pieces(packets, heads[np.isin(words, _SENDING)])
+        sending = np.isin(words, _SENDING)
+        pieces = self._pieces(packets, heads[sending], heads[~sending & (words != _ANSWER)])
         if not len(heads) and not len(pieces):
             return []
         word = dict(zip(heads.tolist(), words.tolist(), strict=True))
         which = np.union1d(heads, pieces) if len(pieces) else heads
-        self._passed += max(len(which) - BLOCK_ROWS, 0)
         found: list[Sighting] = []
         block = packets.data.data
-        which = which[:BLOCK_ROWS]
+        which = self._thinned(which, int(packets.time_us[-1]))
         begins = packets.payload_offset[which]
         ends = begins + np.minimum(packets.payload_length[which], MAX_HEAD)
         for row, begin, end in zip(which.tolist(), begins.tolist(), ends.tolist(), strict=True):
@@ -87,17 +93,35 @@ class HttpWatch:
                 continue
             head = block[begin:end].tobytes()
             cookie = b"ookie:" in head
-            if cookie or told in _SENDING or self._flows:
+            if cookie or told != _ANSWER or self._flows:
                 self._head(packets, row, head, told, cookie, found)
         return [alert for seen in found if (alert := self.alerts.alert(seen)) is not None]
 
-    def _pieces(self, packets: Packets, sending: Ints) -> Ints:
+    def _thinned(self, which: Ints, now_us: int) -> Ints:
+        """As many as there is time for, from all of the block."""
+        if self._last_us:
+            earned = max(now_us - self._last_us, 0) * SECOND_ROWS / SECOND
+            self._left = min(self._left + earned, max(BURST_ROWS, earned))
+        self._last_us = max(now_us, self._last_us)
+        most = min(int(self._left), len(which))
+        self._left -= most
+        if most < len(which):
+            self._passed += len(which) - most
+            which = which[np.linspace(0, len(which) - 1, most).astype(np.int64)]
+        return which
+
+    def _pieces(self, packets: Packets, sending: Ints, asking: Ints) -> Ints:
         """Packets that may be of bodies to look at: by a client's port, which is cheap to ask."""
         if not self._flows and not len(sending):
             return _NO_ROWS
+        senders = {client for client, _, _, _ in self._flows}
+        senders.update(map(bytes, packets.src[sending]))
+        sources = np.ascontiguousarray(packets.src[asking]).view("S16")[:, 0]
+        asking = asking[np.isin(sources, np.array(list(senders), "S16"))]
         ports = np.zeros(1 << 16, np.bool_)
         ports[[port for _, port, _, _ in self._flows]] = True
         ports[packets.src_port[sending]] = True
+        ports[packets.src_port[asking]] = True
         near = ports.take(packets.src_port) | ports.take(packets.dst_port)
         near &= (packets.payload_length >= _LEAST_PIECE) & (packets.protocol == TCP)
         return np.flatnonzero(near)
@@ -134,10 +158,14 @@ class HttpWatch:
                     looked[:] = False, False
                 return
             looked = self._flows[flow] = [True, True]
+        elif self._tunnels.sends(client, server, port):
+            looked = self._flows[flow] = [False, True]
         else:
-            if looked is None and not self._tunnels.sends(client, server, port):
+            # One answer may take as long as a tunnel lasts.
+            self._asked[client, server, port] = flow[1]
+            if looked is None:
                 return
-            looked = self._flows[flow] = [False, self._tunnels.sends(client, server, port)]
+            looked[:] = False, False
         if body and looked[answer]:
             size = int(packets.payload_length[row]) - len(text) + len(body)
             self._add(packets, flow, row, body, size, found, up=not answer)
@@ -175,6 +203,10 @@ class HttpWatch:
         seen = self._tunnels.on_piece(client, server, port, at_us, sample, size, up=up)
         if seen is not None:
             found.append(seen)
+        if up and self._tunnels.sends(client, server, port):
+            asked = self._asked.pop((client, server, port), None)
+            if asked is not None and (client, asked, server, port) not in self._flows:
+                self._flows[client, asked, server, port] = [False, True]
 
 
 def _flow(packets: Packets, row: int, *, up: bool) -> _Flow:

@@ -136,6 +136,7 @@ def _words(command: str, scratch: Path) -> list[str]:
         "SPOOF": [sys.executable, "-m", "datasets.recipe.spoof"],
         "CONTROLLERS": [sys.executable, "-m", "datasets.recipe.controller_stand_ins"],
         "SIP": [sys.executable, "-m", "datasets.recipe.sip_stand_in"],
+        "SITE": [sys.executable, "-m", "datasets.recipe.site_stand_in"],
         "SERVICES": [sys.executable, "-m", "datasets.recipe.service_stand_ins"],
         "REFUSERS": [sys.executable, "-m", "datasets.recipe.login_traffic"],
         "PASSWORDS": [str(scratch / "passwords")],

@@ -46,6 +46,16 @@ def _service(name: str, label: str, command: str) -> Scenario:
     return Scenario(name, label, attacker, SERVER, namespace, command, helpers=(helper,))
 
 
+def _site(name: str, label: str, *commands: str, victim: str = SERVER) -> Scenario:
+    """A site with sessions, at which ``commands`` run at once."""
+    attacker = "" if label == NORMAL else ATTACKER
+    namespace = "attacker" if attacker else "client"
+    users = (("client", f"SITE browse {SERVER} --wait 1.5"),) if attacker else ()
+    helper = ("server", f"SITE serve {SERVER}")
+    command = " && ".join(commands)
+    return Scenario(name, label, attacker, victim, namespace, command, "server", (helper,), users)
+
+
 _CONTAINERS = f"http://{SERVER}:2375/v1.24/containers"
 _ROUTER = "SPOOF router fe80::1"
 _FETCH = "curl -s --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/[1-20]"
@@ -181,6 +191,27 @@ UNTRAINED: tuple[Scenario, ...] = (
         "2001:db8::50",
         "attacker",
         "ping -q -c 20 -i 0.1 -s 9000 2001:db8::50",
+    ),
+    # Somebody goes on with the session of a user whose cookie he read.
+    _site("session-hijack", "SessionHijacking", f"SITE steal {SERVER} --wait 2.5"),
+    # What a web shell passes on, in its answers too.
+    _site("http-tunnel", "Tunnelling", f"SITE tunnel {SERVER}"),
+    _site("http-tunnel-coded", "Tunnelling", f"SITE tunnel {SERVER} --coded"),
+    # An open proxy is looked for, and used.
+    _site(
+        "honeypot-proxy",
+        "Tunnelling",
+        f"curl -s -p -x http://{SERVER}:8080 http://mail.example.org:25/",
+        f"curl -s -x http://{SERVER}:8080 http://check.example.org/ip",
+    ),
+    # A telephone that changes its address, a user's second program, measurements, uploads.
+    _site(
+        "benign-sessions",
+        NORMAL,
+        f"SITE browse {SERVER} --move 192.0.2.11",
+        f"SITE browse {SERVER} --second curl/8.5",
+        f"SITE measure {SERVER}",
+        f"curl -s -F file=@/bin/true http://{SERVER}:8080/upload",
     ),
     # A monitor: the same ten hosts again and again, one of them dead.
     Scenario(

@@ -41,6 +41,8 @@ def test_random_bytes_are_enciphered_text_is_not() -> None:
     text = lambda: " ".join(DICE.choices(words, k=20)).encode()  # noqa: E731
     assert not run(both(text))
     assert not run(both(lambda: base64.b64encode(text())))
+    again = [DICE.randbytes(200) for _ in range(PIECES - 1)]
+    assert not run(both(lambda: DICE.choice(again), 400))
 
 
 def test_confidence_grows_and_reports_are_few() -> None:

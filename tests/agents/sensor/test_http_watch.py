@@ -160,11 +160,14 @@ def test_an_upload_of_what_is_enciphered_is_none() -> None:
 
 
 def test_what_there_is_no_time_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_watch, "BLOCK_ROWS", 3)
+    """And a second later there is time again, for what a busy block and not its begin holds."""
+    monkeypatch.setattr(http_watch, "BURST_ROWS", 3)
+    monkeypatch.setattr(http_watch, "SECOND_ROWS", 2)
     core = HttpWatch("sensor")
     frame = bytes(LINK / IP(src=OWNER, dst=SERVER) / TCP(dport=80) / Raw(asked()[2]))
-    core.on_packets(decode(make_packets(*[frame] * 8)))
-    assert core.evicted == 5
+    for at, passed in ((1_000_000, 5), (1_000_001, 13), (2_000_001, 19), (99_000_000, 19)):
+        core.on_packets(decode(make_packets(*[frame] * 8, times_us=[at] * 8)))
+        assert core.evicted == passed
 
 
 @settings(max_examples=50)

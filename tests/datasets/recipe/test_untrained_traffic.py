@@ -20,6 +20,7 @@ import pytest
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.commands.train import connection_batches
 from datasets.laboratory.network import why_unavailable
+from datasets.recipe.scenario_traffic import Scenario
 from datasets.recipe.traffic import NORMAL, UNTRAINED, Sample, read_manifest
 from ontology.records import Alert, ConnectionBatch
 from ontology.taxonomy import ATTACK_CLASSES
@@ -41,6 +42,30 @@ def test_scenarios_are_named_once_and_labelled_with_known_classes() -> None:
         assert scenario.label in ATTACK_CLASSES | {NORMAL}
         assert (scenario.label == NORMAL) == (scenario.attacker == "")
         assert scenario.name.startswith("benign-") == (scenario.label == NORMAL)
+
+
+def made_with(scenario: Scenario) -> str:
+    """The program that acts in it; our own stand-ins are written large."""
+    words = scenario.command.split()
+    word = words[2 if words[0] == "timeout" else 0]
+    return f"{word.lower()} (ours)" if word.isupper() else word
+
+
+def test_the_documents_list_them_all() -> None:
+    """What the two tests below hold is told."""
+    text = (Path(__file__).parents[3] / "docs/detection.md").read_text(encoding="utf-8")
+    lines = text.partition("## In the laboratory")[2].splitlines()
+    told = [tuple(c.strip() for c in line.strip("|").split("|")) for line in lines if "|" in line]
+    named = {"*": "nobody (forged)", "": ""}
+    assert told[2:] == [
+        (
+            s.name,
+            s.label if s.label != NORMAL else "nothing above low",
+            named.get(s.attacker, s.attacker),
+            made_with(s),
+        )
+        for s in UNTRAINED
+    ]
 
 
 def recorded(out: Path) -> None:
@@ -111,7 +136,9 @@ def alerts_of(path: Path, honeypots: tuple[str, ...] = ()) -> tuple[Alert, ...]:
 
 
 def honeypots_of(sample: Sample) -> tuple[str, ...]:
-    """Whoever is compromised there."""
+    """Whoever is compromised there, or offers what nobody needs."""
+    if sample.file.startswith("honeypot-"):
+        return (sample.victim,)
     return (sample.attacker,) if sample.label.startswith("Outgoing") else ()
 
 
