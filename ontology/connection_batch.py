@@ -85,6 +85,7 @@ INDICATORS = (
     "ServiceCreated",
     "RdpHoleTried",
     "ProxyAsked",
+    "OldSmbAsked",
 )
 """What the sensor's payload look-up can mark on a connection; the first four are attack classes."""
 

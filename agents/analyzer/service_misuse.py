@@ -56,6 +56,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("ProgramDropped", "MalwareInstallation", "a program brought by a shell", 0.65, 0.75),
     Mark("SmbHoleTried", "RemoteOverflow", "MS17-010 tried (EternalBlue)", 0.75, 0.8),
     Mark("ProxyAsked", "Tunnelling", "asked to pass a connection on (proxy)", 0.0, 0.6),
+    Mark("OldSmbAsked", "VersionScan", "SMB 1 asked for, and nothing newer", 0.3, 0.55),
     Mark("RdpHoleTried", "RemoteOverflow", "CVE-2019-0708 tried (BlueKeep)", 0.75, 0.8),
     Mark("ProgramOnAdminShare", "RemoteShell", "a program put on ADMIN$ or C$", 0.4, 0.7),
     Mark("ServiceCreated", "RemoteShell", "a service created from afar", 0.4, 0.7),

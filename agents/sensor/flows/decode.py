@@ -17,6 +17,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.sensor.flows.aggregates import parts_of
 from agents.sensor.flows.header_columns import HeaderColumns
 from agents.sensor.flows.layers import (
     ARP_TYPE,
@@ -66,11 +67,17 @@ def decode(raw: RawPackets) -> Packets:
     outer: list[Bytes | None] = []
     malformed, unread, unopened = Counter[str](), Counter[str](), Counter[str]()
     other = 0
-    for begin in range(0, max(len(raw), 1), _CHUNK):
+    offsets, lengths, wire, times = raw.offsets, raw.lengths, raw.wire_lengths, raw.times_us
+    parts = parts_of(data, offsets, lengths, raw.link_type)
+    layers = None
+    if parts is not None:
+        frame, offsets, lengths, longer, layers = parts
+        wire, times = np.where(layers == ETHERNET, longer, wire[frame]), times[frame]
+    for begin in range(0, max(len(offsets), 1), _CHUNK):
         part = slice(begin, begin + _CHUNK)
-        chunk = _Chunk(data, raw.offsets[part], raw.lengths[part], raw.wire_lengths[part])
-        chunk.run(raw.link_type)
-        chunks.append(chunk.columns(raw.times_us[part], begin))
+        chunk = _Chunk(data, offsets[part], lengths[part], wire[part])
+        chunk.run(raw.link_type, None if layers is None else layers[part])
+        chunks.append(chunk.columns(times[part], begin))
         malformed.update(chunk.malformed)
         unread.update(chunk.unread)
         unopened.update(chunk.unopened)
@@ -79,6 +86,8 @@ def decode(raw: RawPackets) -> Packets:
     columns = chunks[0]
     if len(chunks) > 1:
         columns = {name: np.concatenate([c[name] for c in chunks]) for name in columns}
+    if parts is not None:
+        columns["index"] = parts.frame[columns["index"]]
     return Packets(
         **columns,
         data=data,
@@ -106,9 +115,13 @@ def _joined(parts: list[Bytes | None], lengths: list[int]) -> Bytes | None:
 class _Chunk(HeaderColumns):
     """Link layers, transports and tunnels of one chunk."""
 
-    def run(self, link_type: int) -> None:
-        """Decode packets of a link type."""
-        self._link(link_type)
+    def run(self, link_type: int, layers: Ints | None = None) -> None:
+        """Decode packets of a link type; ``layers``: what each begins with, if that differs."""
+        if layers is None:
+            self._link(link_type)
+        else:
+            which = np.arange(len(self.start))
+            self._peeled(which, *peel(self.data, self.start.copy(), self.end, layers.copy()))
         self._network()
 
     def _network(self) -> None:

@@ -1,5 +1,8 @@
 """SMB and remote desktop beyond guessed passwords: probes of known holes, programs put on a host.
 
+Who offers SMB 1 alone looks for hosts that still speak it, as worms and scanners do, or is as old
+himself.
+
 MS17-010 is looked for by asking a pipe without a handle (``PeekNamedPipe`` of 0), and used, by
 EternalBlue as by the back door that it leaves, with ``TRANS2_SESSION_SETUP``, which no client sends
 ([MS-CIFS] 2.2.6.15: reserved, not implemented). BlueKeep (CVE-2019-0708) needs the channel MS_T120,
@@ -15,14 +18,17 @@ from cachetools import LRUCache
 
 from ontology.records import INDICATORS
 
-HOLE, PROGRAM, SERVICE, CHANNEL = (
+HOLE, PROGRAM, SERVICE, CHANNEL, OLD_ONLY = (
     1 << INDICATORS.index(name)
-    for name in ("SmbHoleTried", "ProgramOnAdminShare", "ServiceCreated", "RdpHoleTried")
+    for name in (
+        *("SmbHoleTried", "ProgramOnAdminShare", "ServiceCreated", "RdpHoleTried"),
+        "OldSmbAsked",
+    )
 )
 SMB, RDP = 445, 3389
 PORTS = (SMB, RDP)
-OLD_COMMANDS = (0x25, 0x2F, 0x32, 0x73, 0x75, 0xA2)
-"""TRANSACTION, WRITE_ANDX, TRANSACTION2, SESSION_SETUP, TREE_CONNECT, NT_CREATE."""
+OLD_COMMANDS = (0x25, 0x2F, 0x32, 0x72, 0x73, 0x75, 0xA2)
+"""TRANSACTION, WRITE_ANDX, TRANSACTION2, NEGOTIATE, SESSION_SETUP, TREE_CONNECT, NT_CREATE."""
 NEW_COMMANDS = (3, 5, 9, 11)
 """TREE_CONNECT, CREATE, WRITE, IOCTL."""
 MAX_CONNECTIONS = 4096
@@ -71,6 +77,9 @@ class WindowsServices:
     def _old(message: bytes, connection: _Connection) -> int:
         """SMB 1: the header has 32 bytes, then come words, counted."""
         command = message[4:5]
+        if command == b"\x72":
+            # Clients of this decade offer SMB 2 beside it ([MS-SMB2] 3.3.5.3), or nothing old.
+            return OLD_ONLY * (b"\2NT LM 0.12\0" in message and b"\2SMB 2." not in message)
         if command in b"\x73\x75":
             connection.admin |= any(name in message for name in _ADMIN + _ADMIN_OLD)
         elif command == b"\xa2":

@@ -12,6 +12,7 @@ from agents.sensor.payloads import windows_services
 from agents.sensor.payloads.windows_services import (
     CHANNEL,
     HOLE,
+    OLD_ONLY,
     PROGRAM,
     SERVICE,
     WindowsServices,
@@ -29,6 +30,25 @@ def old(command: int, words: bytes, data: bytes = b"") -> bytes:
     """SMB 1."""
     head = b"\xffSMB" + bytes([command]) + bytes(27)
     return framed(head + bytes([len(words) // 2]) + words + len(data).to_bytes(2, "little") + data)
+
+
+def negotiate(*dialects: bytes) -> bytes:
+    return old(0x72, b"", b"".join(b"\2" + dialect + b"\0" for dialect in dialects))
+
+
+@pytest.mark.parametrize(
+    ("dialects", "found"),
+    [
+        ((b"NT LM 0.12",), OLD_ONLY),
+        ((b"PC NETWORK PROGRAM 1.0", b"LANMAN1.0", b"NT LM 0.12"), OLD_ONLY),
+        # Windows and Samba, as long as they offer the old one at all.
+        ((b"NT LM 0.12", b"SMB 2.002", b"SMB 2.???"), 0),
+        ((b"SMB 2.002",), 0),
+        ((), 0),
+    ],
+)
+def test_who_offers_smb_1_alone_is_told_apart(dialects: tuple[bytes, ...], found: int) -> None:
+    assert WindowsServices().smb(negotiate(*dialects), ENDS) == found
 
 
 def new(command: int, body: bytes, following: int = 0) -> bytes:
