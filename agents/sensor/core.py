@@ -96,13 +96,14 @@ class SensorCore:
         self._tunnels = tunnels or TunnelTrust()
         self._judge = judge or SideJudge()
         self._arp = ArpWatch(sensor)
+        self._citing = DnsWatch(sensor), HttpWatch(sensor)
+        """Their alerts rest on single packets."""
         self._watches = (
             ArpPushes(sensor),
-            DnsWatch(sensor),
             DhcpWatch(sensor),
             FragmentWatch(sensor),
-            HttpWatch(sensor),
             NeighbourWatch(sensor),
+            *self._citing,
         )
         self._alerts: list[Alert] = []
         self._duplicates = Duplicates()
@@ -179,6 +180,9 @@ class SensorCore:
         self._alerts += self._arp.on_packets(packets)
         for watch in self._watches:
             self._alerts += watch.on_packets(packets)
+        if self._evidence is not None:
+            for watch in self._citing:
+                self._evidence.add_told(raw, packets, watch.cited)
         self.counters["watch_evicted"] = sum(watch.evicted for watch in self._watches)
         held_back = sum(watch.alerts.held_back for watch in self._watches)
         self.counters["watch_alerts_held_back"] = held_back

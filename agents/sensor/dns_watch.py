@@ -54,9 +54,12 @@ class DnsWatch:
         self._domains: LRUCache[tuple[bytes, bytes], _Domain] = LRUCache(MAX_DOMAINS)
         self.evicted = 0
         """Domains forgotten and names passed over for want of room."""
+        self.cited: list[int] = []
+        """Packets of the last block that an alert rests on."""
 
     def on_packets(self, packets: Packets) -> list[Alert]:
         """Alerts that the questions of a block bring about."""
+        self.cited = []
         least = _HEADER + LONG + 2 + 4
         which = np.flatnonzero(
             (packets.protocol == UDP) & (packets.dst_port == PORT) & ~packets.fragment
@@ -79,6 +82,7 @@ class DnsWatch:
             alert = self._on_name(labels, packets, row)
             if alert is not None:
                 alerts.append(alert)
+                self.cited.append(row)
         return alerts
 
     def _on_name(self, labels: list[bytes], packets: Packets, row: int) -> Alert | None:

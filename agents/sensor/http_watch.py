@@ -57,6 +57,8 @@ class HttpWatch:
         """Whether the client's bodies, and the server's, are looked at just now."""
         self._asked: LRUCache[tuple[bytes, bytes, int], int] = LRUCache(MAX_ASKED)
         """The client's port of whose last request no answer has been looked at."""
+        self.cited: list[int] = []
+        """Packets of the last block that an alert rests on."""
         self._passed = 0
         self._left = float(BURST_ROWS)
         self._last_us = 0
@@ -68,6 +70,7 @@ class HttpWatch:
 
     def on_packets(self, packets: Packets) -> list[Alert]:
         """Alerts that a block brings about."""
+        self.cited = []
         some = np.flatnonzero((packets.payload_length >= _LEAST) & (packets.protocol == TCP))
         if not len(some):
             return []
@@ -82,6 +85,7 @@ class HttpWatch:
         word = dict(zip(heads.tolist(), words.tolist(), strict=True))
         which = np.union1d(heads, pieces) if len(pieces) else heads
         found: list[Sighting] = []
+        alerts: list[Alert] = []
         block = packets.data.data
         which = self._thinned(which, int(packets.time_us[-1]))
         begins = packets.payload_offset[which]
@@ -90,12 +94,17 @@ class HttpWatch:
             told = word.get(row)
             if told is None:
                 self._piece(packets, row, begin, end, found)
-                continue
-            head = block[begin:end].tobytes()
-            cookie = b"ookie:" in head
-            if cookie or told != _ANSWER or self._flows:
-                self._head(packets, row, head, told, cookie, found)
-        return [alert for seen in found if (alert := self.alerts.alert(seen)) is not None]
+            else:
+                head = block[begin:end].tobytes()
+                cookie = b"ookie:" in head
+                if cookie or told != _ANSWER or self._flows:
+                    self._head(packets, row, head, told, cookie, found)
+            if found:
+                made = [alert for seen in found if (alert := self.alerts.alert(seen)) is not None]
+                self.cited += [row] * bool(made)
+                alerts += made
+                found.clear()
+        return alerts
 
     def _thinned(self, which: Ints, now_us: int) -> Ints:
         """As many as there is time for, from all of the block."""

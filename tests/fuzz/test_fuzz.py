@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -37,6 +38,7 @@ from hypothesis import strategies as st
 from agents.analyzer.core import AnalyzerCore, load_model
 from agents.sensor.core import SensorCore
 from agents.sensor.flows.decode import decode
+from agents.sensor.http_watch import HttpWatch
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.format_tables import TableError, load_table
 from agents.sensor.inputs.intake import Intake
@@ -305,6 +307,49 @@ def payload(data: st.DataObject) -> None:
     assert not len(marks.index) or marks.index[-1] < len(columns)
 
 
+_COOKIE = b"PHPSESSID=4f66ad9a0b2e4c7d9e81"
+HTTP = (
+    b"GET /a HTTP/1.1\r\nUser-Agent: x\r\nCookie: a=b; " + _COOKIE + b"\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nSet-Cookie: " + _COOKIE + b"; Path=/\r\nset-cookie: a=b\r\n\r\nhi",
+    b"POST /b HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n" + bytes(range(256)),
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + bytes(range(255, 0, -1)),
+    bytes(range(0, 256, 3)) * 2,
+    b"PUT / HTTP/1.1\r\n",
+)
+_web_ports = st.sampled_from(((4000, 80), (80, 4000), (4001, 80), (80, 4001)))
+_web_frame = st.builds(
+    _framed, st.sampled_from(HTTP).flatmap(edits), _web_ports, st.just(value=False)
+)
+
+
+def http(data: st.DataObject) -> None:
+    """Sessions by their cookies, and tunnels in bodies, over several blocks."""
+    watch = HttpWatch("sensor")
+    for _ in range(data.draw(st.integers(1, 3))):
+        sendable(list(watch.on_packets(decode(data.draw(raw_packets(_web_frame))))))
+
+
+def _part(body: bytes) -> bytes:
+    head = bytes(12) + struct.pack(">H", min(len(body) + 8, 65535))
+    return head + b"\xaa\xaa\3\0\0\0\x08\0" + body + bytes(-(len(body) + 22) % 4)
+
+
+_parts = st.lists(st.sampled_from(frames()).map(lambda frame: _part(frame[14:])), max_size=4)
+_wifi_frame = _parts.map(
+    lambda parts: b"\x88\2\0\0" + bytes(20) + b"\x80\0" + b"".join(parts)
+).flatmap(edits)
+
+
+def wifi(data: st.DataObject) -> None:
+    """802.11 frames of several packets."""
+    raw = replace(data.draw(raw_packets(_wifi_frame)), link_type=105)
+    columns = decode(raw)
+    assert columns.total == len(raw)
+    assert not len(columns) or 0 <= columns.index.min() <= columns.index.max() < len(raw)
+    assert np.all(np.diff(columns.index) >= 0)
+    SensorCore("sensor").on_packets(raw)
+
+
 RULES = tuple(
     f'alert {header} (msg:"m"; {options} classtype:web-application-attack; rev:1; sid:{sid};)'
     for sid, (header, options) in enumerate(
@@ -475,6 +520,8 @@ TARGETS: dict[str, Target] = {
     "pcap": pcap,
     "pcapng": pcapng,
     "payload": payload,
+    "http": http,
+    "wifi": wifi,
     "rules": rule_parser,
     "signatures": signature_matcher,
     **{

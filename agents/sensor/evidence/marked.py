@@ -1,6 +1,9 @@
-"""Citations of what payloads say by themselves: refused logins, forms, attack strings."""
+"""Citations of what payloads say by themselves: refused logins, forms, attack strings, names and
+cookies that the sensor's own alerts are about."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -48,25 +51,32 @@ class MarkedPackets:
         some = np.flatnonzero(said)
         step = -(-len(some) // MAX_LOOKED_AT)
         for row in some[::step].tolist() if step else ():
-            number = int(marks.index[row])
-            ends = ends_of(packets, number)
-            answers = ends.one_port < ends.other_port
-            # A server's own refusal is no invention; what is said in a client's name may be one.
             refused = bool(marks.failed_logins[row])
-            proven = answers and refused
-            if answers:
-                ends = ends.turned()
-            now_us = int(packets.time_us[number])
-            # What was tried and what was refused: each for itself.
-            place = ends.other, ends.other_port, refused
-            if not self._shares.take(ends.one, place, proven=proven, now_us=now_us):
-                continue
-            if len(self._made) >= MAX_WAITING:
-                self.lost += 1
-                continue
-            cited = frame_of(raw, int(packets.index[number]))
-            around = self._recent.conversation(ends, raw.link_type, now_us, packets)
-            self._made.append(cite(ends, cited, around, link_type=raw.link_type, proven=proven))
+            self._cite(raw, packets, int(marks.index[row]), refused=refused)
+
+    def add_told(self, raw: RawPackets, packets: Packets, numbers: Sequence[int]) -> None:
+        """Packets of the block added last that an alert of the sensor itself rests on."""
+        for number in numbers[:MAX_LOOKED_AT]:
+            self._cite(raw, packets, number, refused=False)
+
+    def _cite(self, raw: RawPackets, packets: Packets, number: int, *, refused: bool) -> None:
+        ends = ends_of(packets, number)
+        answers = ends.one_port < ends.other_port
+        # A server's own refusal is no invention; what is said in a client's name may be one.
+        proven = answers and refused
+        if answers:
+            ends = ends.turned()
+        now_us = int(packets.time_us[number])
+        # What was tried and what was refused: each for itself.
+        place = ends.other, ends.other_port, refused
+        if not self._shares.take(ends.one, place, proven=proven, now_us=now_us):
+            return
+        if len(self._made) >= MAX_WAITING:
+            self.lost += 1
+            return
+        cited = frame_of(raw, int(packets.index[number]))
+        around = self._recent.conversation(ends, raw.link_type, now_us, packets)
+        self._made.append(cite(ends, cited, around, link_type=raw.link_type, proven=proven))
 
     def take(self) -> list[Citation]:
         """Those made since the last call."""

@@ -6,12 +6,16 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from agents.sensor.core import SensorCore
 from agents.sensor.evidence.citation_shares import PER_PLACE
 from agents.sensor.evidence.citations import Citation
 from agents.sensor.evidence.marked import MAX_WAITING, MarkedPackets
 from datasets.captures.pcap import read_capture
+from tests.factories import make_packets
 
 SAMPLES = Path(str(files("datasets").joinpath("samples")))
 
@@ -64,3 +68,33 @@ def test_a_flood_of_refusals_is_cited_a_few_times_and_counted() -> None:
     minutes = 1 + (core.last_us // 60_000_000 - raw.times_us[0] // 60_000_000)
     assert 0 < made <= min(MAX_WAITING, 20 * PER_PLACE * int(minutes))
     assert core.counters["evidence.held_back"] > 0
+
+
+def test_what_the_sensor_tells_itself_cites_its_packet() -> None:
+    """A session's cookie in somebody else's request."""
+    cookie = b"sid=4f66ad9a0b2e4c7d9e81"
+    said = (
+        (
+            "192.0.2.10",
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: " + cookie + b"\r\n\r\nhello to all of you",
+        ),
+        ("192.0.2.10", b"GET /mine HTTP/1.1\r\nCookie: " + cookie + b"\r\n\r\n"),
+        ("192.0.2.66", b"GET /his HTTP/1.1\r\nUser-Agent: x\r\nCookie: " + cookie + b"\r\n\r\n"),
+    )
+    frames = [
+        bytes(
+            Ether()
+            / IP(src="198.51.100.18" if answer else who, dst=who if answer else "198.51.100.18")
+            / TCP(sport=80 if answer else 4000, dport=4000 if answer else 80, flags="PA")
+            / Raw(text)
+        )
+        for who, text in said
+        for answer in [text.startswith(b"HTTP")]
+    ]
+    core = SensorCore("s", evidence=MarkedPackets())
+    core.on_packets(make_packets(*frames))
+    [alert] = core.take_alerts()
+    [citation] = core.take_citations()
+    assert alert.classification == "SessionHijacking"
+    assert b"/his" in citation.cited.data
+    assert citation.ends.addresses[0] == alert.source
