@@ -20,7 +20,7 @@ from agents.analyzer.kdd_features import ENCODING
 from agents.commands import evaluate_bans
 from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
-from agents.evaluation import captures, kdd, nsl_kdd
+from agents.evaluation import captures, kdd, nsl_kdd, truths
 from agents.evaluation.report import Page, Report, as_html, as_text
 from datasets.kdd.kdd99 import CLASSES, read_kdd
 from datasets.kdd.nsl_kdd import read_nsl_kdd
@@ -53,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also show the validation on left-out attack types of the training file (minutes)",
     )
     three = words.add_parser("captures", help="sensor and analyzer on labelled captures")
-    three.add_argument("directory", type=Path, help=f"folder with {captures.TRUTH} and captures")
+    three.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="directory",
+        help=f"folder with captures and {truths.TRUTH}, or {truths.RECIPE} of datasets.recipe",
+    )
     three.add_argument(
         "--model", type=Path, metavar="FILE", help="of `ontoidps train` (default: the shipped one)"
     )
@@ -111,17 +117,22 @@ def _nsl_kdd(arguments: argparse.Namespace) -> Report:
 
 
 def _captures(arguments: argparse.Namespace) -> Report:
-    truths, left_out = captures.read_truth(arguments.directory)
+    known: list[truths.Truth] = []
+    left_out: list[str] = []
+    for directory in arguments.directories:
+        found, not_judged = truths.read_truth(directory)
+        known += found
+        left_out += not_judged
     model = load_model(arguments.model) if arguments.model else load_model()
 
-    def analyze(path: Path) -> captures.Capture:
-        core = AnalyzerCore(model, analyzer="evaluate")
+    def analyze(truth: truths.Truth) -> captures.Capture:
+        core = AnalyzerCore(model, analyzer="evaluate", honeypots=truth.honeypots)
         extractor = FeatureExtractor()
         packets = 0
         alerts: list[Alert] = []
         features = [np.empty((0, len(FEATURES)))]
         sources = [np.empty((0, 16), np.uint8)]
-        for batch in connection_batches(path, alerts=alerts):
+        for batch in connection_batches(truth.file, alerts=alerts):
             packets += batch.packets
             alerts += core.on_batch(batch)
             features.append(extractor.extract(batch.connections))
@@ -131,7 +142,7 @@ def _captures(arguments: argparse.Namespace) -> Report:
         )
 
     return captures.evaluate(
-        truths,
+        known,
         left_out,
         analyze,
         model,

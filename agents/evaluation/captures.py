@@ -1,19 +1,13 @@
 """Sensor and analyzer on captures with known truth: was the attack named, and nobody else accused?
 
-``DIR/GROUND_TRUTH.tsv`` has a row per capture and at least the columns ``file``, ``attack`` and
-``attacker``. ``attack`` is a class of the ontology (several joined by ``+``: all must be found), or
-words such as "nmap FIN scan"; ``none …`` and ``normal …`` are benign.
+What is known is read in `agents.evaluation.truths`.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,53 +17,14 @@ from agents.analyzer.training import sixteen
 from agents.evaluation.metrics import Judged, confusion, measure, outcomes, roc
 from agents.evaluation.plots import Plot, confusion_plot, projection_plot, roc_plot
 from agents.evaluation.report import Cell, Report, Table, summary, table4
-from ontology.records import Address, Alert
+from agents.evaluation.truths import MISSED, NORMAL, Truth
+from ontology.records import Alert
 
-TRUTH = "GROUND_TRUTH.tsv"
 ACTIONABLE = 0.5
 """Alerts below this confidence are *low*: shown, never a ground for a decision."""
-NORMAL, MISSED = "normal", "none"
-FAMILIES = (NORMAL, *sorted(set(FAMILY.values())))
+OTHER = "other"
+FAMILIES = (NORMAL, *sorted(set(FAMILY.values())), OTHER)
 UNSPECIFIC = "UnknownAnomaly"
-
-# The words of a truth, to what must be found: every group, any class of a group.
-_MEANINGS: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = tuple(
-    (pattern, tuple(frozenset(group.split("|")) for group in groups.split()))
-    for pattern, groups in (
-        (r"connect scan", "ConnectScan"),
-        (r"FIN scan", "FinScan"),
-        (r"NULL scan", "NullScan"),
-        (r"XMAS scan", "XmasScan"),
-        (r"ACK scan", "AckScan"),
-        (r"version scan", "VersionScan"),
-        (r"protocol scan", "ProtocolScan"),
-        (r"ping sweep -> TCP/UDP", "IcmpSweep SynScan|ConnectScan UdpScan"),
-        (r"UDP scan", "UdpScan"),
-        (r"(ICMP host|ping) sweep", "IcmpSweep"),
-        (r"SYN (port )?scan", "SynScan"),
-        (r"FTP brute force", "FtpBruteForce"),
-        (r"SSH password guessing", "SshBruteForce"),
-        (r"SYN flood", "SynFlood"),
-        (r"UDP flood", "UdpFlood"),
-        (r"ICMP flood", "IcmpFlood"),
-        (r"amplification", "AmplificationFlood"),
-        (r"SQL injection", "SqlInjection"),
-        (r"RCE probes", "CommandInjection|PathTraversal"),
-        (r"XSS", "CrossSiteScripting"),
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """One row: a capture and what is in it."""
-
-    file: Path
-    attack: str
-    wanted: tuple[frozenset[str], ...]
-    """Every group must be found, any class of a group will do; empty: benign."""
-    attacker: Address | None
-    """None: forged, many, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,58 +37,6 @@ class Capture:
     """(n, len(FEATURES)) of its connections."""
     sources: NDArray[np.uint8]
     """(n, 16) who opened each, as in `CONNECTION`."""
-
-
-def wanted_of(attack: str) -> tuple[frozenset[str], ...] | None:
-    """What ``attack`` asks for; empty for benign traffic, None if the words are not known."""
-    if attack.lower().startswith((MISSED, NORMAL)):
-        return ()
-    classes = attack.split("+")
-    if all(name in FAMILY for name in classes):
-        return tuple(frozenset({name}) for name in classes)
-    return next((groups for text, groups in _MEANINGS if re.search(text, attack, re.I)), None)
-
-
-def read_truth(directory: Path) -> tuple[list[Truth], list[str]]:
-    """The captures to judge, and for each row that can't be judged a line that says why.
-
-    Raises:
-        ValueError: columns are missing, a file leaves the folder, or nothing is left to judge.
-        OSError: there is no table.
-    """
-    path = directory / TRUTH
-    found: list[Truth] = []
-    left_out: list[str] = []
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            reader = csv.DictReader(file, delimiter="\t", strict=True)
-            missing = {"file", "attack", "attacker"} - set(reader.fieldnames or ())
-            if missing:
-                raise ValueError(f"{path}:1: no column {sorted(missing)[0]!r}")
-            for row in reader:
-                place = f"{path}:{reader.line_num}"
-                if None in row.values():
-                    raise ValueError(f"{place}: too few columns")
-                name, attack = row["file"], row["attack"]
-                capture = directory / name
-                if Path(name).is_absolute() or ".." in Path(name).parts:
-                    raise ValueError(f"{place}: {name!r} leaves the folder")
-                wanted = wanted_of(attack)
-                if wanted is None:
-                    left_out.append(f"{name}: no class is known for {attack!r}")
-                elif not capture.is_file():
-                    left_out.append(f"{name}: no such capture")
-                else:
-                    try:
-                        attacker = ip_address(row["attacker"])
-                    except ValueError:
-                        attacker = None  # "random spoofed", "reflectors", empty
-                    found.append(Truth(capture, attack, wanted, attacker))
-        except (csv.Error, UnicodeDecodeError) as e:
-            raise ValueError(f"{path}: not a table: {e}") from e
-    if not found:
-        raise ValueError(f"{path}: no capture to judge")
-    return found, left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +89,7 @@ def judge(truth: Truth, alerts: Iterable[Alert]) -> Verdict:
 def evaluate(
     truths: list[Truth],
     left_out: list[str],
-    analyze: Callable[[Path], Capture],
+    analyze: Callable[[Truth], Capture],
     model: ClusterModel,
     *,
     dataset: str,
@@ -204,7 +107,7 @@ def evaluate(
     space = _Space(model)
     for truth in progress(truths):
         begin = time.monotonic()
-        capture = analyze(truth.file)
+        capture = analyze(truth)
         seconds = time.monotonic() - begin
         verdict = judge(truth, capture.alerts)
         verdicts.append(verdict)
@@ -324,7 +227,7 @@ class _Space:
         own = np.ones(len(capture.features), bool)
         kind = 0
         if truth.wanted:
-            kind = FAMILIES.index(FAMILY[min(truth.wanted[0])])
+            kind = FAMILIES.index(FAMILY.get(min(truth.wanted[0]), OTHER))
             if truth.attacker is not None:
                 own = (capture.sources == sixteen(truth.attacker)).all(axis=1)
         side = int(bool(truth.wanted))

@@ -12,18 +12,15 @@ from agents.analyzer.features import FEATURES
 from agents.analyzer.training import sixteen
 from agents.evaluation.captures import (
     Capture,
-    Truth,
     evaluate,
     judge,
-    read_truth,
     suspicion,
-    wanted_of,
 )
+from agents.evaluation.truths import Truth, wanted_of
 from ontology.records import Alert
 from tests.factories import make_alert
 
 ATTACKER, OTHER = "192.0.2.66", "192.0.2.7"
-HEAD = "file\tattack\tattacker\n"
 
 
 def alert(kind: str, source: str | None = ATTACKER, confidence: float = 0.9) -> Alert:
@@ -51,23 +48,6 @@ def truth(attack: str, attacker: str | None = ATTACKER) -> Truth:
     wanted = wanted_of(attack)
     assert wanted is not None
     return Truth(Path("x/y.pcap"), attack, wanted, ip_address(attacker) if attacker else None)
-
-
-@pytest.mark.parametrize(
-    ("attack", "groups"),
-    [
-        ("none (benign)", 0),
-        ("normal SSH (mixed good/failed logins)", 0),
-        ("nmap FIN scan", 1),
-        ("nmap ping sweep -> TCP/UDP scans of 5 hosts", 3),
-        ("SynScan+FtpBruteForce", 2),
-        ("something else", None),
-        ("SynScan+Teapot", None),
-    ],
-)
-def test_words_and_classes_of_a_truth(attack: str, groups: int | None) -> None:
-    wanted = wanted_of(attack)
-    assert (None if wanted is None else len(wanted)) == groups
 
 
 def test_right_class_and_right_attacker_are_both_needed() -> None:
@@ -123,7 +103,7 @@ def test_the_report_counts_captures_and_packets() -> None:
         truths.append(named)
         by_path[named.file] = capture
     report = evaluate(
-        truths, ["left.pcap: why"], by_path.__getitem__, load_model(), dataset="captures"
+        truths, ["left.pcap: why"], lambda t: by_path[t.file], load_model(), dataset="captures"
     )
     metrics = report.metrics
     assert metrics.accuracy == pytest.approx(2 / 5)
@@ -153,29 +133,3 @@ def test_suspicion_of_an_attack_is_of_its_attacker() -> None:
     assert suspicion(scan, alerts) == 0.4
     assert suspicion(truth("none (benign)", None), alerts) == 0.9
     assert suspicion(scan, []) == 0.0
-
-
-def test_rows_that_can_not_be_judged_are_said(tmp_path: Path) -> None:
-    (tmp_path / "a.pcap").touch()
-    rows = "a.pcap\tSynScan\t192.0.2.1\nb.pcap\tSynScan\t\na.pcap\tteapot\t\n"
-    (tmp_path / "GROUND_TRUTH.tsv").write_text(HEAD + rows)
-    truths, left_out = read_truth(tmp_path)
-    assert [t.attacker for t in truths] == [ip_address("192.0.2.1")]
-    assert left_out == ["b.pcap: no such capture", "a.pcap: no class is known for 'teapot'"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("file\tattack\n", ":1: no column 'attacker'"),
-        (HEAD + "a.pcap\tSynScan\n", ":2: too few columns"),
-        (HEAD + "../a.pcap\tSynScan\t\n", ":2: '../a.pcap' leaves the folder"),
-        (HEAD, "no capture to judge"),
-        (HEAD + '"', "not a table"),
-    ],
-)
-def test_bad_tables_are_one_line(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "GROUND_TRUTH.tsv").write_text(text)
-    with pytest.raises(ValueError, match=said) as caught:
-        read_truth(tmp_path)
-    assert "\n" not in str(caught.value)
