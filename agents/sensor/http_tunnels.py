@@ -104,7 +104,7 @@ class HttpTunnels:
     def sends(self, client: bytes, server: bytes, port: int) -> bool:
         """Whether the client's bodies have begun to look like a tunnel's, so that answers to other
         requests of his are worth a look."""
-        pair = self._pairs.get((client, server, port))
+        pair = self._pairs.get((client, server, port)) if self._pairs else None
         return pair is not None and pair.up.pieces >= PIECES // 4
 
     def on_piece(

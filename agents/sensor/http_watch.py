@@ -21,7 +21,7 @@ from ontology.records import Alert
 
 MAX_HEAD = 2048
 """Read of a head."""
-SECOND_ROWS, BURST_ROWS = 500, 1000
+SECOND_ROWS, BURST_ROWS = 500, 750
 """Heads and pieces read in a second of packet time, and at once after a pause: together they cost a
 few per cent of what packets cost on a link full of requests. More are thinned evenly, counted."""
 MAX_FLOWS = 1024
@@ -55,7 +55,7 @@ class HttpWatch:
         self._tunnels = HttpTunnels()
         self._flows: LRUCache[_Flow, list[bool]] = LRUCache(MAX_FLOWS)
         """Whether the client's bodies, and the server's, are looked at just now."""
-        self._asked: LRUCache[tuple[bytes, bytes, int], int] = LRUCache(MAX_ASKED)
+        self._asked: dict[tuple[bytes, bytes, int], int] = {}
         """The client's port of whose last request no answer has been looked at."""
         self.cited: list[int] = []
         """Packets of the last block that an alert rests on."""
@@ -82,23 +82,27 @@ class HttpWatch:
         pieces = self._pieces(packets, heads[sending], heads[~sending & (words != _ANSWER)])
         if not len(heads) and not len(pieces):
             return []
-        word = dict(zip(heads.tolist(), words.tolist(), strict=True))
         which = np.union1d(heads, pieces) if len(pieces) else heads
         found: list[Sighting] = []
         alerts: list[Alert] = []
         block = packets.data.data
         which = self._thinned(which, int(packets.time_us[-1]))
+        places = np.minimum(np.searchsorted(heads, which), max(len(heads) - 1, 0))
+        told = np.zeros(len(which), np.uint32)
+        if len(heads):
+            told = np.where(heads[places] == which, words[places], told)
         begins = packets.payload_offset[which]
         ends = begins + np.minimum(packets.payload_length[which], MAX_HEAD)
-        for row, begin, end in zip(which.tolist(), begins.tolist(), ends.tolist(), strict=True):
-            told = word.get(row)
-            if told is None:
+        for row, begin, end, word in zip(
+            which.tolist(), begins.tolist(), ends.tolist(), told.tolist(), strict=True
+        ):
+            if not word:
                 self._piece(packets, row, begin, end, found)
             else:
                 head = block[begin:end].tobytes()
                 cookie = b"ookie:" in head
-                if cookie or told != _ANSWER or self._flows:
-                    self._head(packets, row, head, told, cookie, found)
+                if cookie or word != _ANSWER or self._flows:
+                    self._head(packets, row, head, word, cookie, found)
             if found:
                 made = [alert for seen in found if (alert := self.alerts.alert(seen)) is not None]
                 self.cited += [row] * bool(made)
@@ -156,7 +160,7 @@ class HttpWatch:
                 self._sessions.on_given(use, head)
             else:
                 found += self._sessions.on_request(use, head)
-        looked = self._flows.get(flow)
+        looked = self._flows.get(flow) if self._flows else None
         if answer:
             if looked is None:
                 return
@@ -171,6 +175,8 @@ class HttpWatch:
             looked = self._flows[flow] = [False, True]
         else:
             # One answer may take as long as a tunnel lasts.
+            if len(self._asked) >= MAX_ASKED:
+                del self._asked[next(iter(self._asked))]
             self._asked[client, server, port] = flow[1]
             if looked is None:
                 return
