@@ -46,14 +46,14 @@ def _service(name: str, label: str, command: str) -> Scenario:
     return Scenario(name, label, attacker, SERVER, namespace, command, helpers=(helper,))
 
 
-def _site(name: str, label: str, *commands: str, victim: str = SERVER) -> Scenario:
-    """A site with sessions, at which ``commands`` run at once."""
+def _site(name: str, label: str, *commands: str, user: bool = False) -> Scenario:
+    """A site with sessions, at which ``commands`` run at once; ``user``: somebody is there."""
     attacker = "" if label == NORMAL else ATTACKER
     namespace = "attacker" if attacker else "client"
-    users = (("client", f"SITE browse {SERVER} --wait 1.5"),) if attacker else ()
+    users = (("client", f"SITE browse {SERVER} --wait 1.5"),) if user else ()
     helper = ("server", f"SITE serve {SERVER}")
     command = " && ".join(commands)
-    return Scenario(name, label, attacker, victim, namespace, command, "server", (helper,), users)
+    return Scenario(name, label, attacker, SERVER, namespace, command, "server", (helper,), users)
 
 
 _CONTAINERS = f"http://{SERVER}:2375/v1.24/containers"
@@ -193,7 +193,7 @@ UNTRAINED: tuple[Scenario, ...] = (
         "ping -q -c 20 -i 0.1 -s 9000 2001:db8::50",
     ),
     # Somebody goes on with the session of a user whose cookie he read.
-    _site("session-hijack", "SessionHijacking", f"SITE steal {SERVER} --wait 2.5"),
+    _site("session-hijack", "SessionHijacking", f"SITE steal {SERVER} --wait 2.5", user=True),
     # What a web shell passes on, in its answers too.
     _site("http-tunnel", "Tunnelling", f"SITE tunnel {SERVER}"),
     _site("http-tunnel-coded", "Tunnelling", f"SITE tunnel {SERVER} --coded"),
