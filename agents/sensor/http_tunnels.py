@@ -4,7 +4,7 @@ A tunnel (httptunnel, the web shells that pass connections on) sends what it has
 small pieces, and what a session needs comes back the same way. Uploads and downloads are large;
 forms, JSON and pages are text; what is compressed says so in its head. So it is the small pieces
 whose bytes are spread evenly, without a head that explains it, in both directions. One
-direction alone (measurements in a form of their own) is low.
+direction alone (measurements in a form of their own), or what calls itself binary, is low.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ _EXPLAINED: Final = (
     b"timestamp-", b"grpc", b"protobuf", b"msgpack", b"cbor", b"x-tar", b"ipp", b"kerberos",
 )  # fmt: skip
 """Types of bodies whose bytes are spread evenly by themselves."""
+_TEXTS: Final = (b"text/", b"urlencoded", b"json", b"xml", b"script")
 
 
 @dataclass(slots=True)
@@ -89,6 +90,8 @@ class _Pair:
     last_us: int
     up: _Way = field(default_factory=_Way)
     down: _Way = field(default_factory=_Way)
+    named: int = 0
+    """Pieces in requests whose head calls them binary."""
     reported: int = 0
     """Pieces when last reported."""
     confidence: float = 0.0
@@ -117,8 +120,10 @@ class HttpTunnels:
         size: int,
         *,
         up: bool,
+        named: bool = False,
     ) -> Sighting | None:
-        """``sample``: the first bytes of a piece of ``size`` bytes; ``up``: from the client."""
+        """``sample``: the first bytes of a piece of ``size`` bytes; ``up``: from the client;
+        ``named``: the head calls it binary."""
         key = (client, server, port)
         pair = self._pairs.get(key)
         if pair is None or at_us - pair.begin_us > WINDOW_US:
@@ -126,16 +131,19 @@ class HttpTunnels:
             pair = self._pairs[key] = _Pair(at_us, at_us)
         pair.last_us = max(at_us, pair.last_us)
         (pair.up if up else pair.down).add(sample, size)
+        pair.named += up and named
         pieces = pair.up.pieces + pair.down.pieces
         # Only now and then: sums over all bytes are dearer than a piece.
         if pair.up.pieces < PIECES or pieces % 8 or not pair.up.enciphered():
             return None
         both = pair.down.enciphered()
-        if pieces < 2 * pair.reported and (pair.confidence > ONE_SIDED or not both):
+        # Programs have forms of their own (antivirus, messengers): that much is honest of them.
+        open_ = 2 * pair.named >= pair.up.pieces
+        if pieces < 2 * pair.reported and (pair.confidence > ONE_SIDED or open_ or not both):
             return None
         fewer = min(pair.up.pieces, pair.down.pieces)
         confidence = ONE_SIDED
-        if both:
+        if both and not open_:
             confidence = BOTH + (MOST - BOTH) * min(fewer / (10 * PIECES), 1.0)
         pair.confidence, pair.reported = confidence, pieces
         return Sighting(
@@ -157,7 +165,7 @@ class HttpTunnels:
                     else ", and none such in answers,"
                 )
                 + f" in {(pair.last_us - pair.begin_us) / SECOND:.0f} s, spread as what is "
-                "enciphered, and no head says why"
+                f"enciphered, and no head says {'more than that' if open_ else 'why'}"
             ),
         )
 
@@ -167,8 +175,16 @@ def explained(head: bytes) -> bool:
     low = head.lower()
     if b"\ncontent-encoding:" in low or b"\nupgrade:" in low:
         return True
-    at = low.find(b"\ncontent-type:")
-    if at < 0:
-        return False
-    kind = low[at + 14 : low.find(b"\r\n", at + 14)]
+    kind = _type(low)
     return any(word in kind for word in _EXPLAINED)
+
+
+def binary(head: bytes) -> bool:
+    """Whether a head calls its body something else than text, and no more."""
+    kind = _type(head.lower())
+    return bool(kind) and not any(word in kind for word in _TEXTS)
+
+
+def _type(low: bytes) -> bytes:
+    at = low.find(b"\ncontent-type:")
+    return low[at + 14 : low.find(b"\r\n", at + 14)].strip() if at >= 0 else b""

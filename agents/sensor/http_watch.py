@@ -14,7 +14,7 @@ from cachetools import LRUCache
 
 from agents.sensor.cookie_sessions import CookieSessions, Use
 from agents.sensor.flows.packets import TCP, Ints, Packets
-from agents.sensor.http_tunnels import SAMPLE, SMALL, HttpTunnels, explained
+from agents.sensor.http_tunnels import SAMPLE, SMALL, HttpTunnels, binary, explained
 from agents.sensor.watch_alerts import SECOND, AlertMaker, Sighting
 from datasets.captures.pcap import rows
 from ontology.records import Alert
@@ -54,7 +54,8 @@ class HttpWatch:
         self._sessions = CookieSessions()
         self._tunnels = HttpTunnels()
         self._flows: LRUCache[_Flow, list[bool]] = LRUCache(MAX_FLOWS)
-        """Whether the client's bodies, and the server's, are looked at just now."""
+        """Whether the client's bodies, and the server's, are looked at just now, and whether the
+        client's head called its own binary."""
         self._asked: dict[tuple[bytes, bytes, int], int] = {}
         """The client's port of whose last request no answer has been looked at."""
         self.cited: list[int] = []
@@ -168,11 +169,11 @@ class HttpWatch:
         elif word in _SENDING:
             if explained(head):
                 if looked is not None:
-                    looked[:] = False, False
+                    looked[:] = False, False, False
                 return
-            looked = self._flows[flow] = [True, True]
+            looked = self._flows[flow] = [True, True, binary(head)]
         elif self._tunnels.sends(client, server, port):
-            looked = self._flows[flow] = [False, True]
+            looked = self._flows[flow] = [False, True, False]
         else:
             # One answer may take as long as a tunnel lasts.
             if len(self._asked) >= MAX_ASKED:
@@ -180,7 +181,7 @@ class HttpWatch:
             self._asked[client, server, port] = flow[1]
             if looked is None:
                 return
-            looked[:] = False, False
+            looked[:] = False, False, False
         if body and looked[answer]:
             size = int(packets.payload_length[row]) - len(text) + len(body)
             self._add(packets, flow, row, body, size, found, up=not answer)
@@ -215,13 +216,14 @@ class HttpWatch:
         client, _, server, port = flow
         sample = np.frombuffer(body[:SAMPLE], np.uint8)
         at_us = int(packets.time_us[row])
-        seen = self._tunnels.on_piece(client, server, port, at_us, sample, size, up=up)
+        named = up and self._flows[flow][2]
+        seen = self._tunnels.on_piece(client, server, port, at_us, sample, size, up=up, named=named)
         if seen is not None:
             found.append(seen)
         if up and self._tunnels.sends(client, server, port):
             asked = self._asked.pop((client, server, port), None)
             if asked is not None and (client, asked, server, port) not in self._flows:
-                self._flows[client, asked, server, port] = [False, True]
+                self._flows[client, asked, server, port] = [False, True, False]
 
 
 def _flow(packets: Packets, row: int, *, up: bool) -> _Flow:

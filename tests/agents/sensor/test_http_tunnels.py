@@ -9,7 +9,7 @@ import random
 import numpy as np
 import pytest
 
-from agents.sensor.http_tunnels import PIECES, WINDOW_US, HttpTunnels, explained
+from agents.sensor.http_tunnels import PIECES, WINDOW_US, HttpTunnels, binary, explained
 from agents.sensor.watch_alerts import Sighting
 
 CLIENT, SERVER = b"\1" * 16, b"\2" * 16
@@ -53,6 +53,20 @@ def test_confidence_grows_and_reports_are_few() -> None:
 
 def test_slow_pieces_are_other_windows() -> None:
     assert not run(both(lambda: DICE.randbytes(100)), pause_us=WINDOW_US // PIECES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "so"),
+    [
+        (b"application/octet-stream", True),
+        (b"application/x-own", True),
+        (b"text/plain; charset=utf-8", False),
+        (b"application/json", False),
+        (b"", False),
+    ],
+)
+def test_heads_that_say_no_more_than_binary(kind: bytes, so: bool) -> None:
+    assert binary(b"POST / HTTP/1.1\r\nContent-Type: " + kind + b"\r\n") is so
 
 
 @pytest.mark.parametrize(

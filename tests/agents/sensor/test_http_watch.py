@@ -151,6 +151,14 @@ def test_one_way_is_low_and_few_or_explained_pieces_are_none() -> None:
     assert watch(*said, pause=0.2) == []
 
 
+def test_what_calls_itself_binary_is_low() -> None:
+    """As programs with forms of their own do; a text that is none stays what it is."""
+    named = tunnel(60, head=b"Content-Type: application/octet-stream\r\n")
+    assert {a.confidence for a in watch(*named, pause=0.2)} == {0.4}
+    text = tunnel(60, head=b"Content-Type: text/html\r\n")
+    assert max(a.confidence for a in watch(*text, pause=0.2)) >= 0.6
+
+
 def test_an_upload_of_what_is_enciphered_is_none() -> None:
     dice = random.Random(9)
     head = b"POST /up HTTP/1.1\r\nContent-Type: application/octet-stream\r\n\r\n"
