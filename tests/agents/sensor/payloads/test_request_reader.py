@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.sensor.payloads.attack_strings import COMMAND, SQL_INJECTION, XSS
-from agents.sensor.payloads.request_reader import FORM_LOGIN, Asked, RequestReader
+from agents.sensor.payloads.request_reader import FORM_LOGIN, PROXY, Asked, RequestReader
 
 REQUESTS = [
     b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -35,3 +35,19 @@ def test_what_requests_say() -> None:
     assert (said[3].attempts, said[3].indicators) == (1, FORM_LOGIN | SQL_INJECTION)
     assert (said[4].attempts, said[4].indicators) == (1, COMMAND)
     assert (said[5].access_file, said[5].indicators) == (True, XSS)
+
+
+@given(st.sampled_from([request.partition(b"\r")[0] for request in REQUESTS]))
+def test_a_line_alone_says_what_its_request_does(line: bytes) -> None:
+    reader = RequestReader()
+    assert reader.of_line(line) == reader.read([line])[0].indicators
+
+
+def test_what_is_asked_of_a_proxy() -> None:
+    lines = (
+        b"CONNECT mail.example.org:25 HTTP/1.1\r\n\r\n",
+        b"GET http://check.example.org/ip HTTP/1.1\r\n\r\n",
+        b"GET /CONNECT?to=http://example.org HTTP/1.1\r\n\r\n",
+    )
+    found = [asked.indicators & PROXY for asked in RequestReader().read(lines)]
+    assert found == [PROXY, PROXY, 0]
