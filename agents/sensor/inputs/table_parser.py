@@ -127,9 +127,9 @@ class TableParser:
             (kind, self._get[name]) for name, kind in LEAVES.items() if name in self._get
         )
         pair = ("user", "password")
-        self._credentials: tuple[Get, ...] = ()
-        if "password" in self._get:
-            self._credentials = tuple(self._get.get(name, nothing) for name in pair)
+        self._user, self._password = (self._get.get(name, nothing) for name in pair)
+        # Bytes are hashed in C, addresses in Python.
+        self._pots = frozenset(host(str(pot)).packed for pot in options.honeypots)
         self._key = table.key
         self._by = getter(table.by) if table.by else nothing
         self._others = tuple(map(_ready, table.others))
@@ -200,16 +200,16 @@ class TableParser:
         )
         target = self._decoy(event, source)
         proven = table.proven and number == TCP and kind.row != "packet"
-        place = (source, target, port or None, number, at_us)
         relay = self._relay(event, source, port) if self._may_relay else None
         out: list[Sighting] = []
         marks = 0 if self._requests is None else self._marks(event, self._requests)
         refused = kind.login or (self._status is not _nothing and self._status(event) in _REFUSED)
-        kept = table.decoy or marks or refused or target.value in self._options.honeypots
+        kept = table.decoy or marks or refused or target.packed in self._pots
         left = self._left(event, kind) if kept else ()
         if left:
             proof = proven and relay is None
             out.append(Traces(source, target, port, at_us, proof, left))
+        place = (source, target, port or None, number, at_us)
         if relay is not None:
             words = f"{self._words(event, kind)}; {said(source.value, relay)}"
             out += self._relayed(kind, place, words)
@@ -269,8 +269,8 @@ class TableParser:
             # What only opens a connection ran nothing, whatever the field says.
             if value not in (None, "", "-") and not (opens and what == "commands"):
                 left.append((what, value))
-        if self._credentials:
-            user, password = (get(event) for get in self._credentials)
+        if self._password is not _nothing:
+            user, password = self._user(event), self._password(event)
             if password or (user and kind.login):
                 left.append(("credentials", credential(user, password)))
         return tuple(left)
@@ -281,7 +281,7 @@ class TableParser:
         """What a relay carried is no connection of its own, and proves nothing against it."""
         if kind.classification:
             return (Claim(kind.classification, *place, kind.confidence, False, words),)
-        if place[1].value not in self._options.honeypots:
+        if place[1].packed not in self._pots:
             return ()
         return (Claim("HoneypotContact", *place, 0.4, False, words),)
 
