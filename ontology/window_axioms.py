@@ -77,7 +77,12 @@ def without_idle(triples: Sequence[Triple], spoken: Set[str]) -> list[Triple]:
                 gone.add(triple)
         elif predicate == _OWL + "members":
             nodes = _tree(other, of)
-            names = {t.object.value for n in nodes for t in of.get(n, ()) if _names(t)}
+            names = {
+                str(getattr(t.object, "value", ""))
+                for n in nodes
+                for t in of.get(n, ())
+                if _names(t)
+            }
             # One of them alone excludes nothing.
             if len(names & classes) < 2 and names:
                 idle |= nodes | {one}

@@ -109,11 +109,11 @@ def _named(store: Store, iri: str) -> bool:
     node = NamedNode(iri)
     if any(True for _ in store.quads_for_pattern(node, None, None, None)):
         return True
-    return next(iter(_terms(store)), None) is None or any(
-        True
-        for pattern in ((None, node, None), (None, None, node))
-        for _ in store.quads_for_pattern(*pattern, None)
-    )
+    if any(True for _ in store.quads_for_pattern(None, node, None, None)):
+        return True
+    if any(True for _ in store.quads_for_pattern(None, None, node, None)):
+        return True
+    return next(iter(_terms(store)), None) is None
 
 
 def _graph(triples: Iterable[Any], rows: int, cost: int) -> dict[str, Any]:
