@@ -112,8 +112,10 @@ async def list_rules(request: Request, _: Viewer) -> RulesView:
     responses={200: {"content": {RDF_XML: {}}}},
 )
 async def export_incident(request: Request, caller: Viewer, incident_id: str) -> Response:
-    """The alerts of an incident with ontology and rules in force as one OWL file for Protégé: what
-    ``ontoidps ontology export`` writes."""
+    """An incident as one OWL file for Protégé: its alerts, ontology and rules in force.
+
+    The same bytes as ``ontoidps ontology export`` writes for this version.
+    """
     console = gate_of(request).console
     name = incident_id if incident_id.startswith(_PREFIX) else _PREFIX + incident_id
     incident = await asyncio.to_thread(console.store.incident, name)
