@@ -109,7 +109,7 @@ def test_who_only_searches_is_a_scanner_until_it_does_something_else() -> None:
     scans = [alert(n, "SynScan", target=f"198.51.100.{n}") for n in range(1, 9)]
     outcomes = shipped_outcomes()
     soft = judge(remembered=scans).soften(SOURCE, scans[:1], outcomes)
-    assert soft.at_most_s == 3600 and "PureScanner (by its behaviour)" in soft.why[0]
+    assert soft.at_most_s == 86_400 and "PureScanner (by its behaviour)" in soft.why[0]
     assert judge(remembered=scans[:7]).soften(SOURCE, scans[:1], outcomes) is NOTHING
     more = [*scans, alert(9, "SshBruteForce")]
     assert judge(remembered=more).soften(SOURCE, scans[:1], outcomes) is NOTHING
