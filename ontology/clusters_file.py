@@ -36,7 +36,7 @@ _OWL = "http://www.w3.org/2002/07/owl#"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 _PREFIXES = {"idps": ONTOLOGY_IRI + "#", "owl": _OWL, "rdfs": _RDFS, "xsd": _XSD}
 _TYPE, _LABEL = NamedNode(_RDF + "type"), NamedNode(_RDFS + "label")
-_ONTOLOGY = NamedNode(_OWL + "Ontology")
+_ONTOLOGY, _INDIVIDUAL = NamedNode(_OWL + "Ontology"), NamedNode(_OWL + "NamedIndividual")
 _IMPORTS = NamedNode(_OWL + "imports")
 _CLUSTER, _CASE = NamedNode(IDPS.TrafficCluster), NamedNode(IDPS.TrafficCase)
 _IN_CLUSTER = NamedNode(IDPS.inCluster)
@@ -121,7 +121,7 @@ def _cluster_triples(clusters: Sequence[TrafficCluster]) -> Iterator[Triple]:
     for cluster in clusters:
         node = NamedNode(cluster.id)
         yield Triple(node, _TYPE, _CLUSTER)
-        yield Triple(node, _TYPE, NamedNode(_OWL + "NamedIndividual"))
+        yield Triple(node, _TYPE, _INDIVIDUAL)
         yield Triple(node, _LABEL, Literal(cluster.cluster_name))
         yield Triple(node, _CLASS, Literal(cluster.traffic_class))
         yield Triple(node, NamedNode(IDPS.clusterNumber), _integer(cluster.cluster_number))
@@ -138,6 +138,7 @@ def _case_triples(
     for case in cases:
         node = NamedNode(f"urn:ontoidps:case:{quote(case.sample)}:{case.connection}")
         yield Triple(node, _TYPE, _CASE)
+        yield Triple(node, _TYPE, _INDIVIDUAL)
         yield Triple(node, _IN_CLUSTER, nodes[case.cluster])
         yield Triple(node, _CLASS, Literal(case.traffic_class))
         yield Triple(node, NamedNode(IDPS.clusterDistance), _double(case.distance))

@@ -40,7 +40,7 @@ DecisionAction = Literal["block", "unblock"]
 DecisionScope = Literal["own", "cooperative"]
 BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
-OntologyActionName = Literal["assert", "retract", "translate", "enable", "disable"]
+OntologyActionName = Literal["assert", "retract", "translate", "enable", "disable", "export"]
 KnowledgeKind = Literal["rules", "facts", "cluster-names", "words"]
 """``rules``: ontology, rules, attack models and reaction rules, which come into force together.
 ``words``: the classes, as JSON in ``detail``, for those who do not reason."""

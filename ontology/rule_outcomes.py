@@ -8,7 +8,7 @@ that of its incident class. Reliability and risk, the paper's assessment, are to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyoxigraph import Literal, NamedNode, RdfFormat, Triple, parse
@@ -23,7 +23,15 @@ DEFAULT_WEIGHT: Final = 0.6
 """Severity where neither rule nor class says one."""
 MAX_BLOCK_S: Final = 366 * 86_400
 OUTCOME_PROPERTIES: Final = frozenset(
-    (IDPS.reportsIncident, IDPS.fullSeverity, IDPS.perTarget, IDPS.mayBlock, IDPS.blocksFor)
+    (
+        IDPS.reportsIncident,
+        IDPS.fullSeverity,
+        IDPS.perTarget,
+        IDPS.mayBlock,
+        IDPS.blocksFor,
+        IDPS.softensSeverity,
+        IDPS.blocksAtMost,
+    )
 )
 
 
@@ -47,11 +55,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Softening:
+    """What a class of hosts changes of what follows from alerts of such a source."""
+
+    factor: float = 1.0
+    """Severity is multiplied by it."""
+    at_most_s: int | None = None
+    """No block lasts longer, in seconds."""
+    may_block: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Outcomes:
     """Of all rules that say one, by label."""
 
     by_rule: Mapping[str, Outcome]
     default: Outcome
+    softening: Mapping[str, Softening] = field(default_factory=dict)
+    """Class of hosts → what it softens."""
 
     def of(self, rule: str) -> Outcome:
         """What becomes of this rule's conclusions."""
@@ -113,7 +134,16 @@ def read_outcomes(triples: Sequence[Triple], incidents: Set[str] | None = None) 
         if node in said:
             label = labels.get(node, "")
             found[label] = _outcome(_read(said[node], f"rule {label!r}", incidents), classes)
-    return Outcomes(found, _outcome({}, classes))
+    softening = {
+        name: Softening(
+            values.get(IDPS.softensSeverity, 1.0),
+            values.get(IDPS.blocksAtMost),
+            values.get(IDPS.mayBlock, True),
+        )
+        for name, values in classes.items()
+        if IDPS.softensSeverity in values or IDPS.blocksAtMost in values
+    }
+    return Outcomes(found, _outcome({}, classes), softening)
 
 
 def _outcome(own: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]]) -> Outcome:
@@ -144,7 +174,7 @@ def _value(name: str, node: Any, whose: str, incidents: Set[str]) -> Any:
         if text in ("true", "1", "false", "0"):
             return text in ("true", "1")
         wanted = "true or false"
-    elif name == IDPS.blocksFor:
+    elif name in (IDPS.blocksFor, IDPS.blocksAtMost):
         if text.isascii() and text.isdecimal() and 0 < int(text[:12]) <= MAX_BLOCK_S:
             return int(text)
         wanted = f"seconds from 1 to {MAX_BLOCK_S}"

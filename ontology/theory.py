@@ -31,6 +31,7 @@ from ontology.swrl import (
     read_rules,
 )
 from ontology.swrl_builtins import BUILTINS
+from ontology.window_axioms import without_idle
 from ontology.window_terms import READ
 
 _OWL = "http://www.w3.org/2002/07/owl#"
@@ -121,6 +122,8 @@ class _Preparation:
                 raise TheoryError(f"two rules are labelled {rule.label!r}")
             rules[rule.label] = rule
             rename[read.node] = NamedNode(rule_iri(rule.label))
+        spoken = {atom.iri for rule in self._read for atom in (*rule.body, *rule.head)}
+        self._triples = without_idle(self._triples, spoken)
         kept = [
             Triple(rename.get(t.subject, t.subject), t.predicate, self._object(t))
             for t in self._triples

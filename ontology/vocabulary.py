@@ -112,6 +112,7 @@ class Classes:
     OutgoingScan: Final = _term("OutgoingScan")
     PacketEvidence: Final = _term("PacketEvidence")
     PathTraversal: Final = _term("PathTraversal")
+    PureScanner: Final = _term("PureScanner")
     ProtectedHost: Final = _term("ProtectedHost")
     ProtocolScan: Final = _term("ProtocolScan")
     Query: Final = _term("Query")
@@ -374,6 +375,7 @@ class AnnotationProperties:
     """OWL annotation properties."""
 
     audience: Final = _term("audience")
+    blocksAtMost: Final = _term("blocksAtMost")
     blocksFor: Final = _term("blocksFor")
     fullSeverity: Final = _term("fullSeverity")
     mayBlock: Final = _term("mayBlock")
@@ -384,6 +386,7 @@ class AnnotationProperties:
     knowledgeSource: Final = _term("knowledgeSource")
     scope: Final = _term("scope")
     snortClasstype: Final = _term("snortClasstype")
+    softensSeverity: Final = _term("softensSeverity")
     tacticId: Final = _term("tacticId")
     techniqueId: Final = _term("techniqueId")
 

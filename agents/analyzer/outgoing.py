@@ -30,6 +30,8 @@ _CLASSES = {
     "DenialOfService": "OutgoingFlood",
     "BruteForce": "OutgoingBruteForce",
     "Exploit": "OutgoingExploit",
+    "MalwareContact": "OutgoingBeacon",
+    "Tunnelling": "OutgoingTunnel",
     "MalwareInstallation": "OutgoingExploit",
     "Spoofing": "OutgoingAttack",
 }

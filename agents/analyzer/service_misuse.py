@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from agents.analyzer.familiar_masters import FamiliarMasters
 from agents.analyzer.findings import SECOND, Claim, Finding, Reporter, Table, View, seconds
 from ontology.addresses import packed
+from ontology.connection_batch import CONTENT_FLAGS
 from ontology.records import INDICATORS, Address, Alert
 
 IDLE_US = 600 * SECOND
@@ -25,13 +26,15 @@ REPEATS = 0.15
 SEVERAL = 0.15
 """What a second mark of the same class adds."""
 ACTIONABLE = 0.5
+_FLAGS = 32
+"""Place of the first flag of the content among the marks; the indicators have 32 bits."""
 _VERIFIED = 128
 """In the tag of a key: what is verified is a finding of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an indicator says of a connection."""
+    """What an indicator, or a flag of the content, says of a connection."""
 
     indicator: str
     classification: str
@@ -44,6 +47,9 @@ class Mark:
 
     @property
     def bit(self) -> int:
+        """Of `_marks`."""
+        if self.indicator in CONTENT_FLAGS:
+            return 1 << _FLAGS + CONTENT_FLAGS.index(self.indicator)
         return 1 << INDICATORS.index(self.indicator)
 
 
@@ -59,6 +65,8 @@ MARKS: tuple[Mark, ...] = (
     Mark("OldSmbAsked", "VersionScan", "SMB 1 asked for, and nothing newer", 0.3, 0.55),
     Mark("RdpHoleTried", "RemoteOverflow", "CVE-2019-0708 tried (BlueKeep)", 0.75, 0.8),
     Mark("ProgramOnAdminShare", "RemoteShell", "a program put on ADMIN$ or C$", 0.4, 0.7),
+    # Elsewhere it is whose work it is to have one.
+    Mark("RootShell", "RootAccess", "a shell with all rights", 0.0, 0.75),
     Mark("ServiceCreated", "RemoteShell", "a service created from afar", 0.4, 0.7),
     *(
         Mark(name, "ControlSystemAbuse", words, anywhere, at_honeypot, by_strangers=True)
@@ -71,7 +79,13 @@ MARKS: tuple[Mark, ...] = (
 )
 _KINDS = tuple(dict.fromkeys(mark.classification for mark in MARKS))
 _OF_KIND = {kind: tuple(m for m in MARKS if m.classification == kind) for kind in _KINDS}
-_ALL = np.uint32(sum(mark.bit for mark in MARKS))
+_ALL = np.uint64(sum(mark.bit for mark in MARKS))
+
+
+def _marks(view: View) -> NDArray[np.uint64]:
+    """(n,) indicators, and above them the flags of the content."""
+    flags = view.rows["content_flags"].astype(np.uint64) << np.uint64(_FLAGS)
+    return np.asarray(view.rows["indicators"].astype(np.uint64) | flags)
 
 
 @dataclass(slots=True)
@@ -96,7 +110,7 @@ class ServiceMisuse:
         }
 
     def on_view(self, view: View, reporter: Reporter) -> list[Alert]:
-        marks = view.rows["indicators"]
+        marks = _marks(view)
         familiar = self._masters.on_view(view, (marks & _ALL) > 0)
         if not (marks & _ALL).any():
             return []
@@ -105,7 +119,7 @@ class ServiceMisuse:
         for number, kind in enumerate(_KINDS):
             mask = np.zeros(len(marks), np.bool_)
             for mark in _OF_KIND[kind]:
-                some = (marks & np.uint32(mark.bit)) > 0
+                some = (marks & np.uint64(mark.bit)) > 0
                 if not mark.anywhere:
                     some &= pots
                 mask |= some & (pots | ~familiar) if mark.by_strangers else some
@@ -125,7 +139,7 @@ class ServiceMisuse:
             misuse = self._found.get(key)
         finding = misuse.finding
         finding.add(view, rows, reporter.clusters)
-        misuse.marks |= int(np.bitwise_or.reduce(view.rows["indicators"][rows]))
+        misuse.marks |= int(np.bitwise_or.reduce(_marks(view)[rows]))
         if finding.verified:
             self._found.prove(key)
         if not finding.due(kind):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,21 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from agents.commands.replay import printable
 from agents.commands.rules_switch import files_in_force
 from agents.console.client import ConsoleClient
-from agents.knowledge.load import taxonomy_of
+from agents.knowledge.window_export import incident_file
 from agents.settings.honeynet import load_settings
 from ontology.knowledge_base import KnowledgeBase
-from ontology.reasoner.window import Window, build_window
-from ontology.reasoner.window_file import write_window
-from ontology.records import Alert, HostProfile
-from ontology.taxonomy import tried
-from ontology.theory import Theory
+from ontology.records import Alert
 from ontology.whole_files import write_whole
-from rules.reactions.reaction_rules import (
-    REACTIONS_FILE,
-    Reactions,
-    read_reactions,
-    shipped_reactions,
-)
 
 NEWEST = 1000
 """Incidents that are looked through."""
@@ -56,30 +45,15 @@ def run(arguments: argparse.Namespace) -> int:
     with KnowledgeBase(paths) as knowledge:
         ntriples = knowledge.ntriples()
     with ConsoleClient(settings) as console:
-        name, window = incident_window(
-            console,
-            arguments.incident,
-            settings.host_profiles(),
-            Theory.from_ntriples(ntriples).reads,
-            _reactions(paths[0]),
-        )
-    data = write_window(ntriples, window, title=f"incident {name}")
+        name, alerts = incident_alerts(console, arguments.incident)
+    data = incident_file(name, alerts, settings.host_profiles(), ntriples, paths[0])
     write_whole(arguments.out, data)
-    print(printable(f"{window.alerts} alerts of incident {name} to {arguments.out}"))
+    print(printable(f"{len(alerts)} alerts of incident {name} to {arguments.out}"))
     return 0
 
 
-def incident_window(
-    console: Console,
-    which: str,
-    hosts: tuple[HostProfile, ...],
-    reads: Set[str],
-    reactions: Reactions,
-) -> tuple[str, Window]:
-    """(id, window) of an incident: its alerts, as far as it names them, and what is known of hosts.
-
-    Args:
-        reads: `Theory.reads` of the rules in force.
+def incident_alerts(console: Console, which: str) -> tuple[str, list[Alert]]:
+    """(id, alerts) of an incident, as far as it names them.
 
     Raises: ValueError if there is no such incident, or no alert of it is kept.
     """
@@ -97,17 +71,7 @@ def incident_window(
             raise ValueError(f"alert {alert_id}: not as expected from this console") from e
     if not alerts:
         raise ValueError(f"incident {incident['id']} names no alerts")
-    known = {host.address: host for host in hosts}
-    return str(incident["id"]), build_window(alerts, known, reads, reactions.service)
-
-
-def _reactions(ontology: Path) -> Reactions:
-    """Of the version that this ontology belongs to."""
-    path = ontology.with_name(REACTIONS_FILE)
-    if not path.exists():
-        return shipped_reactions()
-    with tried(taxonomy_of(ontology.read_bytes(), ontology)):
-        return read_reactions(path)
+    return str(incident["id"]), alerts
 
 
 def _paper(path: Path) -> bool:

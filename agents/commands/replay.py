@@ -27,6 +27,7 @@ from agents.sensor.signatures.rule_files import check_variable
 from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy, load_settings
 from agents.settings.sense import OF_HOSTS
+from agents.settings.source_sections import KnownSources
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Address, Alert, Decision, HostProfile, Incident
 from rules.signatures.parse import SignatureSet, load_signatures
@@ -141,9 +142,10 @@ def run(arguments: argparse.Namespace) -> int:
     """0 if every capture could be read to its end."""
     hosts: tuple[HostProfile, ...] = ()
     policy = Policy()
+    known: tuple[KnownSources, ...] = ()
     if arguments.config is not None:
         settings = load_settings(arguments.config)
-        hosts, policy = settings.host_profiles(), settings.policy
+        hosts, policy, known = settings.host_profiles(), settings.policy, settings.source
     hosts += tuple(
         HostProfile(id=f"urn:ontoidps:profile:{a}", address=a, roles=("Honeypot",), asset_value=2)
         for a in arguments.honeypot
@@ -211,6 +213,7 @@ def run(arguments: argparse.Namespace) -> int:
                     outside=arguments.side == "outside",
                     tunnels=trust,
                     evidence=evidence,
+                    sources=known,
                 )
             last = not arguments.join or number == len(sources)
             show = partial(show_record, path=path, as_json=arguments.json, evidence=evidence)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from string import ascii_letters, digits
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.console.access import Operator, Viewer, Writer, gate_of
@@ -13,6 +16,10 @@ from agents.console.views import RuleView, View
 from ontology.records import OntologyActionName
 
 router = APIRouter(prefix="/api/v1/ontology")
+
+RDF_XML = "application/rdf+xml"
+_PREFIX = "urn:uuid:"
+_IN_FILE_NAMES = frozenset(ascii_letters + digits + "-")
 
 
 class Question(BaseModel):
@@ -97,6 +104,32 @@ async def change_facts(request: Request, caller: Operator, body: Facts) -> Facts
 async def list_rules(request: Request, _: Viewer) -> RulesView:
     """Every rule, on or off, with its meaning and the file it stands in."""
     return RulesView(rules=tuple(await gate_of(request).console.knowledge.rules()))
+
+
+@router.get(
+    "/incidents/{incident_id}",
+    response_class=Response,
+    responses={200: {"content": {RDF_XML: {}}}},
+)
+async def export_incident(request: Request, caller: Viewer, incident_id: str) -> Response:
+    """An incident as one OWL file for Protégé: its alerts, ontology and rules in force.
+
+    The same bytes as ``ontoidps ontology export`` writes for this version.
+    """
+    console = gate_of(request).console
+    name = incident_id if incident_id.startswith(_PREFIX) else _PREFIX + incident_id
+    incident = await asyncio.to_thread(console.store.incident, name)
+    if incident is None:
+        raise HTTPException(404, "there is no such incident")
+    found = [await asyncio.to_thread(console.store.alert, one) for one in incident.incident.alerts]
+    alerts = [view.alert for view in found if view is not None]
+    data = await console.knowledge.export(incident.incident, alerts, caller.user)
+    plain = "".join(c for c in name.removeprefix(_PREFIX)[:64] if c in _IN_FILE_NAMES)
+    headers = {
+        "Content-Disposition": f'attachment; filename="incident-{plain}.owl"',
+        "Cache-Control": "no-store",
+    }
+    return Response(data, media_type=RDF_XML, headers=headers)
 
 
 @router.post("/rules/{label:path}")

@@ -15,8 +15,17 @@ from agents.base.conversations import NoAnswer, RefusedByPeer
 from agents.console.action_errors import SILENT, ActionError, kind_of
 from agents.console.asking import Ask
 from agents.console.views import RuleView
+from agents.knowledge.window_export import ExportError, unpacked, wish
 from ontology.oversight import USER_PREFIX
-from ontology.records import Answer, OntologyAction, OntologyActionName, Query, Record
+from ontology.records import (
+    Alert,
+    Answer,
+    Incident,
+    OntologyAction,
+    OntologyActionName,
+    Query,
+    Record,
+)
 
 QUERY_LIMIT_S = 30.0
 CHANGE_LIMIT_S = 33.0
@@ -78,6 +87,30 @@ class Knowledge:
         except (NoAnswer, RuntimeError) as e:
             raise ActionError("supervisor silent", SILENT) from e
         return next((r.detail for r in reply.records if isinstance(r, OntologyAction)), "")
+
+    async def export(self, incident: Incident, alerts: Sequence[Alert], user: str) -> bytes:
+        """The alerts of an incident as one OWL file, made by the ontology agent.
+
+        Raises: ActionError
+        """
+        try:
+            wanted = wish(uuid4().urn, incident.id, alerts, user)
+            reply = await self._ask("ontology", "request", wanted, QUERY_LIMIT_S)
+            for record in reply.records:
+                if isinstance(record, OntologyAction):
+                    return unpacked(record.fragment)
+        except RefusedByPeer as e:
+            said = next((r.detail for r in e.records if isinstance(r, OntologyAction)), e.reason)
+            raise ActionError("refused", said or "refused") from e
+        except NoAnswer as e:
+            raise ActionError(
+                "unanswered", f"the ontology agent has not answered within {QUERY_LIMIT_S:g} s"
+            ) from e
+        except ExportError as e:
+            raise ActionError("refused", str(e)) from e
+        except RuntimeError as e:
+            raise ActionError("unanswered", "the ontology agent can't be asked just now") from e
+        raise ActionError("unanswered", "the ontology agent has answered nothing that fits")
 
     async def rules(self) -> list[RuleView]:
         """Every rule that is there, switched on or off, by label. Raises: ActionError"""

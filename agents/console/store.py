@@ -316,6 +316,11 @@ class ReadStore:
         sql = "SELECT view FROM incident ORDER BY received_us DESC, seq DESC LIMIT ?"
         return self._texts(sql, limit)
 
+    def incident(self, name: str) -> IncidentView | None:
+        """One incident."""
+        found = self._texts("SELECT view FROM incident WHERE id = ?", name)
+        return IncidentView.model_validate_json(found[0]) if found else None
+
     def alerts(self, limit: int) -> list[str]:
         """`AlertView` each, newest first."""
         sql = "SELECT view FROM alert ORDER BY received_us DESC, seq DESC LIMIT ?"

@@ -136,6 +136,7 @@ class CorrelationAgent(BaseAgent[Pipeline]):
             reads=rules.theory.reads,
             protected=protected,
             probation=self._probation,
+            sources=self.settings.source,
         )
         cooperation = None
         if self._cells and self._is_gateway:

@@ -284,6 +284,7 @@ class CaseReader:
                     sorted({a.measure.name for a in against if self._taken(a, alerts)})
                 ),
                 measures=tuple(sorted({a.measure.name for a in against})),
+                d3fend={a.measure.name: a.measure.d3fend for a in against},
             )
 
 

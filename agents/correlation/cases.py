@@ -24,6 +24,15 @@ class Expected:
     """Names of measures taken that contradict what it needs; () it is to be expected."""
     measures: tuple[str, ...]
     """Names of all measures that would."""
+    d3fend: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a measure → its techniques of MITRE D3FEND."""
+
+    def named(self, measures: tuple[str, ...]) -> str:
+        """``block-source (D3FEND D3-ITF), isolate-host (D3FEND D3-OTF)``."""
+        return ", ".join(
+            f"{name} (D3FEND {' '.join(self.d3fend[name])})" if self.d3fend.get(name) else name
+            for name in measures
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +107,11 @@ def describe_case(case: Case) -> list[str]:
         if expected.prevented_by:
             lines.append(
                 f"No longer expected: {expected.step.name}, since "
-                f"{', '.join(expected.prevented_by)} takes away what it needs"
+                f"{expected.named(expected.prevented_by)} takes away what it needs"
             )
         else:
-            measures = f"; prevented by {', '.join(expected.measures)}" if expected.measures else ""
+            measures = expected.named(expected.measures)
+            measures = f"; prevented by {measures}" if measures else ""
             lines.append(f"Expected next: {expected.step.name}{measures}")
     if case.ended:
         lines.append("Nothing more is expected of this scenario.")

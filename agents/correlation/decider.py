@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from agents.base.protected import Protected, canonical
 from agents.correlation.cases import Case
 from agents.correlation.inference_findings import Finding
+from agents.correlation.known_sources import NOTHING, Soft
 from agents.correlation.reports import block_reason, case_block_reason, make_decision
 from agents.correlation.response import block_seconds, blocks, choose_reaction, describe_reaction
 from agents.correlation.rhythms import Rhythms
@@ -45,6 +46,8 @@ class Recommendation:
     """Nothing was recommended of this source before."""
     block_s: int | None = None
     """How long by the rule's own word; None: as the reaction rule says."""
+    at_most_s: int | None = None
+    """How long at most, for what is known of the source."""
 
 
 class Decider:
@@ -112,19 +115,22 @@ class Decider:
         *,
         fresh: bool,
         outcome: Outcome | None = None,
+        soft: Soft = NOTHING,
     ) -> tuple[Chosen, Recommendation | None]:
         """The reaction rule of a finding, and the block of its source if that is called for.
 
         Args:
-            level: severity of the finding.
+            level: severity of the finding, softened.
             fresh: it holds a conclusion that was not there before.
             outcome: what the ontology says of the rule; None: nothing.
+            soft: what is known of the source softens.
         """
         chosen = choose_reaction(finding.later, self._hosts, self._reactions)
         source = finding.source
         if (
             not finding.block_candidate
             or (outcome is not None and not outcome.may_block)
+            or not soft.may_block
             or source is None
             or level < self._policy.minimum_severity
             or not blocks(chosen)
@@ -135,10 +141,17 @@ class Decider:
         why = block_reason(finding, level, self._policy.minimum_severity)
         first = source not in self._said
         block_s = None if outcome is None else outcome.block_s
-        return chosen, Recommendation(source, finding.target, chosen, why, first, block_s)
+        return chosen, Recommendation(
+            source, finding.target, chosen, why, first, block_s, soft.at_most_s
+        )
 
     def judge_case(
-        self, case: Case, level: float, now_us: int, call: CallForBlock
+        self,
+        case: Case,
+        level: float,
+        now_us: int,
+        call: CallForBlock,
+        softened: Mapping[Address, Soft] | None = None,
     ) -> list[Recommendation]:
         """A block of each source of a case that a rule wants blocked.
 
@@ -153,13 +166,16 @@ class Decider:
             source, rule = alert.source, call(alert)
             if source is None or rule is None or source in case.victims | found.keys():
                 continue
-            if alert.id in case.doubtful:
+            soft = (softened or {}).get(source, NOTHING)
+            if alert.id in case.doubtful or not soft.may_block:
                 continue
             chosen = choose_reaction([alert], self._hosts, self._reactions)
             if blocks(chosen) and self._due(source, now_us, fresh=True) and self._may_block(source):
                 why = case_block_reason(case, *rule, level, limit)
                 first = source not in self._said
-                found[source] = Recommendation(source, alert.target, chosen, why, first)
+                found[source] = Recommendation(
+                    source, alert.target, chosen, why, first, at_most_s=soft.at_most_s
+                )
         return list(found.values())
 
     def decide(self, incident: Incident, recommendation: Recommendation, now_us: int) -> Decision:
@@ -180,6 +196,9 @@ class Decider:
             lines += [f"{how} With the rule's factor: {seconds} s, at most {maximum_s}."] * bool(
                 how
             )
+        if one.at_most_s is not None:
+            # However often it came before: what is shared is not blocked for long.
+            seconds = min(seconds, one.at_most_s)
         return make_decision(
             incident,
             one.source,

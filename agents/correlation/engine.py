@@ -21,6 +21,7 @@ from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
+from agents.correlation.known_sources import KnownSourcesJudge, SourceTable
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
 from agents.correlation.outcome import Outcome
@@ -34,6 +35,7 @@ from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
 from agents.settings.honeynet import Policy
+from agents.settings.source_sections import KnownSources
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Address, Alert, Block, HostProfile, Incident
@@ -66,6 +68,7 @@ class CorrelationEngine:
         reads: what those rules read of alerts and hosts (`Theory.reads`); windows hold no more.
         outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
         probation: of new rules; by default they stay whatever windows they fail.
+        sources: what is known of sources; nothing by default.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class CorrelationEngine:
         protected: Protected | None = None,
         outcomes: Outcomes | None = None,
         probation: Probation | None = None,
+        sources: Sequence[KnownSources] = (),
     ) -> None:
         reactions = shipped_reactions() if reactions is None else reactions
         if scenarios is None:
@@ -99,7 +103,9 @@ class CorrelationEngine:
         self._memory = AlertMemory(horizon_us=HORIZON_US, capacity=capacity, joins=joins)
         self._joins = joins
         by_host = by_address(hosts)
-        self._rater = Rater(policy, by_host, self._memory, reactions, reads)
+        table = SourceTable(sources)
+        self._sources = KnownSourcesJudge(table, self._memory.naming)
+        self._rater = Rater(policy, by_host, self._memory, reactions, reads, table)
         self._reasoning = Reasoning(
             in_turn(reasoner) if submit is None else submit,
             self._memory,
@@ -322,9 +328,10 @@ class CorrelationEngine:
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         new = {fact for fact in finding.facts if fact not in self._seen}
         kind = self._outcomes.of(finding.rule)
-        level = self._level(finding)
+        soft = self._sources.soften(finding.source, finding.later, self._outcomes)
+        level = self._level(finding) * soft.factor
         chosen, advice = self._decider.judge_finding(
-            finding, level, now_us, fresh=bool(new), outcome=kind
+            finding, level, now_us, fresh=bool(new), outcome=kind, soft=soft
         )
         if not new and advice is None:
             return []
@@ -344,6 +351,9 @@ class CorrelationEngine:
         incident = self._rater.with_rating(
             make_incident(finding, kind.classification, level), finding.later
         )
+        if soft.why:
+            explanation = "\n".join((incident.explanation, *soft.why))
+            incident = replace(incident, explanation=explanation)
         if not blocks(chosen):
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
@@ -355,9 +365,10 @@ class CorrelationEngine:
         return [self._outcome(incident, () if advice is None else (advice,), now_us)]
 
     def _report_case(self, case: Case, now_us: int) -> list[Outcome]:
-        level = case_level(case)
+        factor, softened = self._sources.soften_case(case.alerts, self._outcomes)
+        level = case_level(case) * factor
         call = self._scenarios.call_for_block
-        advice = self._decider.judge_case(case, level, now_us, call)
+        advice = self._decider.judge_case(case, level, now_us, call, softened)
         state = (
             [name for name, _ in case.steps],
             case.scenario,
@@ -374,7 +385,10 @@ class CorrelationEngine:
         return [self._outcome(self._case_incident(case), advice, now_us)]
 
     def _case_incident(self, case: Case) -> Incident:
-        return self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
+        factor, softened = self._sources.soften_case(case.alerts, self._outcomes)
+        made = self._rater.with_rating(case_incident(case, case_level(case) * factor), case.alerts)
+        known = [line for source in sorted(softened, key=str) for line in softened[source].why]
+        return replace(made, explanation="\n".join((made.explanation, *known)))
 
     def _outcome(
         self, incident: Incident, advice: Iterable[Recommendation] = (), now_us: int = 0

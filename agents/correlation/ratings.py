@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from agents.correlation.assessment import MODES, Rating, reliability, risk
+from agents.correlation.known_sources import SourceTable
 from agents.correlation.memory import AlertMemory
 from agents.settings.honeynet import Policy
 from ontology.reasoner.paper_facts import Counts, with_counts
@@ -22,6 +23,7 @@ class Rater:
         hosts: asset values; a host that nobody described is worth nothing.
         reactions: say which service a port is of.
         reads: what rules in force read (`Theory.reads`).
+        sources: what is known of sources, for windows.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class Rater:
         memory: AlertMemory,
         reactions: Reactions,
         reads: Set[str] = frozenset(),
+        sources: SourceTable | None = None,
     ) -> None:
+        self._sources = SourceTable() if sources is None else sources
         self._policy = policy
         self._hosts = hosts
         self._memory = memory
@@ -53,7 +57,8 @@ class Rater:
 
         Raises: ValueError if an id or a class name can't be written as an IRI.
         """
-        window = build_window(alerts, self._hosts, self._reads, self._reactions.service)
+        hosts = self._sources.with_sources(self._hosts, alerts)
+        window = build_window(alerts, hosts, self._reads, self._reactions.service)
         if not self._policy.paper_rules:
             return window
         counts = Counts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from agents.sensor.sides import SideJudge
 from agents.sensor.signatures.alerts import SignatureAlerts
 from agents.sensor.tunnel_trust import TunnelTrust
 from agents.settings.honeynet import Policy
+from agents.settings.source_sections import KnownSources
 from datasets.captures.pcap import RawPackets, read_capture
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
@@ -87,6 +88,7 @@ class Replay:
         outside: captures were taken on the strangers' side, where ``hosts`` can be forged.
         tunnels: see `TunnelTrust`; without any a capture that is all a mirror's is known as such.
         evidence: keeps the packets that alerts rest on.
+        sources: what is known of sources.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Replay:
         outside: bool = False,
         tunnels: TunnelTrust | None = None,
         evidence: EvidenceFolder | None = None,
+        sources: Sequence[KnownSources] = (),
     ) -> None:
         self._signatures = signatures
         self._evidence = evidence
@@ -128,6 +131,7 @@ class Replay:
             submit=submit,
             joins=joins,
             reads=reads,
+            sources=sources,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
         )

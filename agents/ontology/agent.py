@@ -111,6 +111,8 @@ class OntologyAgent(BaseAgent[Duties]):
         for action in work.actions:
             if action.ontology_action in ("enable", "disable"):
                 await duties.publication.switch(message, action)
+            elif action.ontology_action == "export":
+                await duties.publication.export(message, action)
             else:
                 await duties.facts.act(message, action)
 

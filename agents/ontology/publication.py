@@ -19,6 +19,13 @@ from agents.knowledge.following import followers
 from agents.knowledge.pieces import by_message, split
 from agents.knowledge.sources import Edition, Sources
 from agents.knowledge.watch import FileWatch
+from agents.knowledge.window_export import (
+    ExportError,
+    alerts_of,
+    incident_file,
+    incident_of,
+    packed,
+)
 from agents.knowledge.words import KIND, READERS
 from agents.messages.acl import AclMessage
 from agents.ontology.archive import Archive
@@ -121,6 +128,34 @@ class Publication:
         said = self.version if changed else f"{self.version}, as before"
         await self._agent.reply(message, "inform", [replace(action, detail=said)])
         give_back_memory()
+
+    async def export(self, message: AclMessage, action: OntologyAction) -> None:
+        """Answer with alerts as one OWL file of the version in force."""
+        try:
+            text = packed(await asyncio.to_thread(self._file, action))
+        except (ValueError, OSError) as e:
+            self._agent.counters["exports_refused"] += 1
+            answer = replace(action, fragment="", detail=str(e)[:MAX_WHY])
+            await self._agent.reply(message, "refuse", [answer])
+            return
+        self._agent.counters["exports"] += 1
+        await self._agent.reply(
+            message, "inform", [replace(action, fragment=text, detail=self.version)]
+        )
+        give_back_memory()
+
+    def _file(self, action: OntologyAction) -> bytes:
+        edition = self._sources.in_force
+        if edition is None:
+            raise ExportError("no ontology is in force")
+        hosts = self._agent.settings.host_profiles()
+        return incident_file(
+            incident_of(action),
+            alerts_of(action),
+            hosts,
+            edition.knowledge.ntriples,
+            edition.paths[0],
+        )
 
     async def _spread(self, changed: bool) -> None:
         edition = self._sources.in_force

@@ -22,10 +22,12 @@ from pyoxigraph import (
     Store,
 )
 
+from agents.ontology.query_words import syntax, unknown_terms
 from ontology.confined_worker import confine_worker
 
 _MEMORY = 1 << 30
 
+_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
 _PREFIXES = {
     "idps": "https://w3id.org/ontoidps#",
     "svc": "https://w3id.org/ontoidps/ontologies#",
@@ -60,6 +62,12 @@ def term(value: Any) -> dict[str, str]:
 
 def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
     """``{"results", "truncated"}`` or ``{"error"}``."""
+    # What nothing is called gives no row, and no reason for that.
+    wrong = unknown_terms(
+        sparql, _PREFIXES["idps"], _PREFIXES, lambda iri: _named(store, iri), lambda: _terms(store)
+    )
+    if wrong:
+        return {"error": f"not answered: {wrong}"}
     try:
         found = store.query(sparql, prefixes=_PREFIXES, use_default_graph_as_union=True)
         if isinstance(found, QueryBoolean):
@@ -79,10 +87,33 @@ def answer(store: Store, sparql: str, rows: int, cost: int) -> dict[str, Any]:
                 truncated = True
                 break
             bindings.append(row)
-    except (SyntaxError, ValueError, OSError) as e:
+    except SyntaxError as e:
+        return {"error": f"not answered: {syntax(sparql, str(e), _PREFIXES)}"}
+    except (ValueError, OSError) as e:
         return {"error": f"not answered: {' '.join(str(e).split())[:300]}"}
     results = {"head": {"vars": names}, "results": {"bindings": bindings}}
     return {"results": json.dumps(results), "truncated": truncated}
+
+
+def _terms(store: Store) -> Iterable[str]:
+    """Local names of the classes and properties of the ontology."""
+    for kind in ("Class", "ObjectProperty", "DatatypeProperty", "AnnotationProperty"):
+        for quad in store.quads_for_pattern(None, _TYPE, NamedNode(_PREFIXES["owl"] + kind), None):
+            if isinstance(quad.subject, NamedNode):
+                if quad.subject.value.startswith(_PREFIXES["idps"]):
+                    yield quad.subject.value.removeprefix(_PREFIXES["idps"])
+
+
+def _named(store: Store, iri: str) -> bool:
+    """Does anything name it? Without an ontology, everything may be a name."""
+    node = NamedNode(iri)
+    if any(True for _ in store.quads_for_pattern(node, None, None, None)):
+        return True
+    if any(True for _ in store.quads_for_pattern(None, node, None, None)):
+        return True
+    if any(True for _ in store.quads_for_pattern(None, None, node, None)):
+        return True
+    return next(iter(_terms(store)), None) is None
 
 
 def _graph(triples: Iterable[Any], rows: int, cost: int) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Work:
 
 def plan(performative: str, records: Sequence[Record]) -> Work:
     """Sort a message: ``inform`` is archived, ``query-ref`` and ``query-if`` are answered,
-    ``request`` gives clusters other names, asserts, retracts or translates, ``subscribe`` asks for
-    names or host facts, the rest is not understood.
+    ``request`` gives clusters other names, asserts, retracts, translates or exports, ``subscribe``
+    asks for names or host facts, the rest is not understood.
 
     Raises:
         ServiceError: not for us.

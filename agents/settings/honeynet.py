@@ -32,6 +32,7 @@ from agents.settings.node_sections import Input as Input
 from agents.settings.node_sections import Node as Node
 from agents.settings.problems import Gathered, Problem, Source, did_you_mean, read_source, validate
 from agents.settings.problems import SettingsError as SettingsError
+from agents.settings.source_sections import KnownSources
 from agents.settings.toml_lines import Place
 from ontology.addresses import canonical, canonical_network, purpose
 from ontology.records import Address, HostProfile, Network, Role
@@ -127,6 +128,8 @@ class Settings(Part):
     analyzer: Analysis = Analysis()
     node: tuple[Node, ...] = Field(min_length=1)
     honeypot: tuple[Honeypot, ...] = ()
+    source: tuple[KnownSources, ...] = ()
+    """Addresses of others of which something is known (docs/rules.md)."""
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Settings:
@@ -361,6 +364,8 @@ def read_settings(path: Path) -> tuple[Settings, Source]:
             )
             for node in settings.node
         )
+    if settings.source:
+        update["source"] = tuple(entry.read(base) for entry in settings.source)
     if settings.xmpp.ca is not None:
         update["xmpp"] = settings.xmpp.model_copy(update={"ca": base / settings.xmpp.ca})
     return settings.model_copy(update=update), source

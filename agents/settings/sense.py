@@ -8,7 +8,10 @@ from ipaddress import ip_address
 from agents.settings.honeynet import Settings
 from agents.settings.problems import Problem
 from ontology.addresses import canonical, canonical_network
+from ontology.taxonomy import HOST_CLASSES, superclasses
 
+KNOWN = "KnownSource"
+"""Class of what is known of addresses of others."""
 OF_HOSTS = ("audit", "wtmp")
 """Kinds of log in which a host tells of itself."""
 _WIDE = {4: 8, 6: 16}
@@ -26,6 +29,15 @@ def doubts(settings: Settings) -> Iterator[Problem]:
         if plain.prefixlen < _WIDE[plain.version]:
             yield Problem(
                 ("policy", "allow", number), f"{network} protects most strangers: none is blocked"
+            )
+    for number, entry in enumerate(settings.source):
+        place = ("source", number, "kind")
+        if KNOWN not in superclasses(entry.kind):
+            known = ", ".join(n for n in sorted(HOST_CLASSES) if KNOWN in superclasses(n))
+            yield Problem(
+                place,
+                f"{entry.kind!r} is no class below {KNOWN} of the installed ontology ({known}): "
+                "nothing is softened for it, unless an edited ontology has it",
             )
     if settings.policy.dry_run:
         yield Problem(("policy", "dry_run"), "nobody will be blocked anywhere, only reported")

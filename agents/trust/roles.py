@@ -91,7 +91,7 @@ PERMITTED = (
     _rule("sensor", "inform-ref", "PacketEvidence", "console"),
     _rule("*", "query-ref query-if", "Query", "ontology"),
     _rule("ontology", "inform-ref inform refuse", "Answer", "*"),
-    # Who may assert and retract, not only translate: see ASSERTERS.
+    # Who may assert and retract, not only translate and export: see ASSERTERS.
     _rule("*", "request", "OntologyAction", "ontology"),
     _rule("ontology", "inform refuse", "OntologyAction", "*"),
     _rule("correlation", "subscribe", "Subscription", "ontology"),
@@ -103,6 +103,9 @@ record."""
 
 ASSERTERS = frozenset({"supervisor"})
 """Roles that may change what the ontology agent holds for true."""
+
+_ASKING = frozenset({"translate", "export"})
+"""Actions that change nothing."""
 
 SPOKESMEN = frozenset({"console", "supervisor"})
 """Roles that may speak in the name of a person: the console asks, the supervisor passes it on."""
@@ -145,7 +148,7 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
     """A record that names its author must name the one who signed; facts are for `ASSERTERS`, and
     a person's name is for `SPOKESMEN`."""
     for record in records:
-        if isinstance(record, OntologyAction) and record.ontology_action != "translate":
+        if isinstance(record, OntologyAction) and record.ontology_action not in _ASKING:
             asks_the_supervisor = (sender.role, receiver.role) == ("console", "supervisor")
             if sender.role not in ASSERTERS | {"ontology"} and not asks_the_supervisor:
                 raise Refused("role", f"a {sender.role} may not {record.ontology_action} facts")

@@ -36,9 +36,14 @@ _ANSWERS = 12
 """Of a competency question, written out."""
 
 
-def competency_questions() -> tuple[tuple[str, str], ...]:
-    """(question, SPARQL query with the variable ``?answer``) of each, in order of file name."""
-    folder = files("ontology").joinpath("competency")
+def competency_questions(*below: str) -> tuple[tuple[str, str], ...]:
+    """(question, SPARQL query with the variable ``?answer``) of each, in order of file name.
+
+    Args:
+        below: ``archive`` for those that the archive of a running honeynet answers; the files
+            themselves answer the others.
+    """
+    folder = files("ontology").joinpath("competency", *below)
     found = []
     for entry in sorted((e for e in folder.iterdir() if e.name.endswith(".rq")), key=str):
         text = entry.read_text(encoding="utf-8")
@@ -212,6 +217,12 @@ class _Page:
             more = f" and {len(found) - _ANSWERS} more" if len(found) > _ANSWERS else ""
             rows.append((str(number), question, shown + more))
         yield from _table(("", "question", "answer"), rows)
+        yield (
+            "\nThe archive of a running honeynet answers these (queries in "
+            "`ontology/competency/archive`, asked by `ontoidps ontology query` or on the page):\n"
+        )
+        for number, (question, _) in enumerate(competency_questions("archive"), len(rows) + 1):
+            yield f"{number}. {question}"
         yield ""
 
     def _terms(self, kind: URIRef) -> list[URIRef]:

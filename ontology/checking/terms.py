@@ -228,6 +228,7 @@ def _undeclared(file: OwlFile, vocabulary: Vocabulary) -> Iterator[Problem]:
         SWRL + "propertyPredicate",
         OWL + "imports",
         RDFS + "seeAlso",
+        "http://purl.org/dc/terms/license",
     }
     reported: set[str] = set()
     for triple in file.triples:

@@ -127,7 +127,8 @@ function why(b, incidents, alerts) {
       h("p", null, (meaning ?? "").replace(`Rule ${i.rule}: `, "")),
       facts.length ? h("ul", { class: "facts" }, facts.map((f) => h("li", null, f))) : null,
       h("h4", null, plural(i.alerts.length, "alert")), mine.map((a) => alertItem(a)),
-      mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null);
+      mine.length < i.alerts.length ? h("p", { class: "muted" }, `${i.alerts.length - mine.length} more are not shown.`) : null,
+      h("p", null, h("a", { class: "capture", href: `/api/v1/ontology/incidents/${encodeURIComponent(i.id)}`, download: true }, "Download for Protégé (OWL: alerts, ontology, rules)")));
   });
 }
 

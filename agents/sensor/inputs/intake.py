@@ -326,13 +326,17 @@ class Intake:
             if best.source.packed in self._relays:
                 words += f"; it came by {source}, a relay of our own: who sent it is not known"
                 source, verified = None, False
+            kind = best.classification
+            if kind in _STUFFED and count >= STUFFING and len(group.users) >= count * 9 // 10:
+                kind = "CredentialStuffing"
+                words += f"; {len(group.users)} accounts in {count} tries: pairs from elsewhere"
             name = (
                 *(best.classification, best.source.value, target, best.target_port),
                 *(best.protocol, best.verified),
             )
             yield Alert(
                 id=urn(_NAMESPACE, f"{self._sensor}/{mark}/{name}"),
-                classification=best.classification,
+                classification=kind,
                 source=source,
                 target=target,
                 target_port=best.target_port,
@@ -353,6 +357,12 @@ class Intake:
                 affected_services=_several(name for one in group.named for name in one.services),
                 affected_systems=_several(name for one in group.named for name in one.systems),
             )
+
+
+_STUFFED = frozenset(("HttpBruteForce", "MailBruteForce"))
+"""Not shells: their guessers try many names, too."""
+STUFFING = 8
+"""Tries of one stretch from which on nearly as many accounts are no guessing of passwords."""
 
 
 def _several(names: Iterable[str]) -> tuple[str, ...]:

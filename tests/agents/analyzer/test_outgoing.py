@@ -61,3 +61,6 @@ def test_no_attack_of_an_own_host_keeps_a_class_that_rules_block(bench: Any) -> 
             assert renamed is not None
             assert "OutgoingAttack" in (renamed, *superclasses(renamed))
     assert outgoing_class("UnknownAnomaly") is None
+    # What a signature says of a malicious program is a beacon when a host of ours sends it.
+    assert outgoing_class("MalwareContact") == "OutgoingBeacon"
+    assert outgoing_class("Tunnelling") == "OutgoingTunnel"

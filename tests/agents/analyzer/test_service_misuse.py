@@ -7,16 +7,19 @@ import pytest
 
 from agents.analyzer import service_misuse
 from agents.analyzer.service_misuse import MARKS, REPEATS, SEVERAL, Mark
+from ontology.connection_batch import CONTENT_FLAGS
 from ontology.records import INDICATORS
 from ontology.taxonomy import ATTACK_CLASSES
 
+FLAG = {name: 1 << bit for bit, name in enumerate(CONTENT_FLAGS)}
 BIT = {name: 1 << bit for bit, name in enumerate(INDICATORS)}
 
 
 def misuse(bench: Any, *marks: str, pot: bool = False, count: int = 1, **row: Any) -> list[Any]:
     core = bench.core(honeypots=(bench.victim,) if pot else ())
-    indicators = sum(BIT[mark] for mark in marks)
-    rows = [bench.session(at=i, indicators=indicators, **row) for i in range(count)]
+    row["indicators"] = sum(BIT.get(mark, 0) for mark in marks)
+    row["content_flags"] = sum(FLAG.get(mark, 0) for mark in marks)
+    rows = [bench.session(at=i, **row) for i in range(count)]
     found = core.on_batch(bench.batch([np.concatenate(rows)]))
     kinds = {mark.classification for mark in MARKS}
     return [a for a in found if a.classification in kinds]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from agents.knowledge.window_export import alerts_of, packed
 from ontology.records import Answer, OntologyAction, Query
 from tests.agents.console.doors import go_to_the_socket
 
@@ -157,3 +158,48 @@ async def test_rules_are_listed_whole_over_several_answers(link, client_of):
     assert [rule["label"] for rule in listed] == ["Rule 1", "Rule 2", "Rule 3"]
     assert [rule["enabled"] for rule in listed] == [True, True, False]
     assert listed[2]["switched_by"] == "user:ana: too loud"
+
+
+@pytest.fixture
+async def incident(link, kit):
+    """One that the supervisor has told the console of, with one alert."""
+    cause = kit.decision()
+    made, alerts = kit.evidence(cause)
+    await link.operations.decide(cause, made, alerts)
+    await link.flush()
+    return made, alerts
+
+
+async def test_an_incident_is_downloaded_as_the_ontology_agent_makes_it(link, incident, client_of):
+    made, alerts = incident
+    asked = []
+
+    async def answers(asker, performative, record):
+        asked.append((performative, record))
+        return "inform", replace(record, fragment=packed(b"<rdf/>"), detail="1.0.0")
+
+    link.ontology = answers
+    path = f"/api/v1/ontology/incidents/{made.id}"
+    async with AsyncExitStack() as stack:
+        nobody = await client_of(stack, "nobody")
+        assert (await nobody.get(path)).status_code == 401 and not asked
+        client = await client_of(stack, "viewer")
+        answer = await client.get(path)
+        assert (await client.get("/api/v1/ontology/incidents/x")).status_code == 404
+        assert (answer.status_code, answer.content) == (200, b"<rdf/>")
+        assert answer.headers["content-type"] == "application/rdf+xml"
+        assert answer.headers["content-disposition"].endswith('.owl"')
+        ((performative, wish),) = asked
+        assert (performative, wish.ontology_action, wish.detail) == (
+            "request",
+            "export",
+            f"user:viewer: {made.id}",
+        )
+        assert [one.id for one in alerts_of(wish)] == [one.id for one in alerts]
+        refused = Ontology()
+        refused.done = False
+        link.ontology = refused
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "READ-ONLY: no")
+        link.silent.add("ontology")
+        assert (await client.get(path)).status_code == 503

@@ -136,6 +136,33 @@ TRUE: list[Row] = [
         "A",
     ),
     (
+        "stolen pairs of account and password, and what they open",
+        """0 CredentialStuffing A>T:443
+        60 IllicitFileTransfer A>T:443""",
+        [
+            "Credential stuffing A>T: stuff-credentials, account-misuse; goal data-theft",
+        ],
+        "A",
+    ),
+    (
+        "a host is taken, calls home and carries data out in names",
+        """0 RemoteShell A>T:80
+        600 OutgoingBeacon T>X:443
+        900 OutgoingTunnel T>Y:53/udp""",
+        [
+            "Compromise, beacon, tunnel A>TXY: host-taken, call-home, tunnel-out; goal data-theft",
+        ],
+        "A",
+    ),
+    (
+        "a telephone exchange is found, an extension guessed, numbers called",
+        """0 SipScan A>T:5060/udp
+        60 SipBruteForce A>T:5060/udp
+        120 TollFraud A>T:5060/udp""",
+        ["SIP abuse A>T: sip-search, sip-guess, toll-calls; goal toll-fraud"],
+        "A",
+    ),
+    (
         "one attacker, two hosts: one case",
         """0 SynScan A>T
         10 SynScan A>U
@@ -280,6 +307,20 @@ FALSE_FRIENDS: list[Row] = [
         """0 SshBruteForce A>T:22
         60 MalwareInstallation B>T forged
         120 OutgoingContact T>X:80 0.5""",
+        [],
+        "",
+    ),
+    (
+        "guesses at web accounts, and names asked for by another host",
+        """0 HttpBruteForce A>T:443 0.5
+        600 OutgoingTunnel U>Y:53/udp 0.5""",
+        [],
+        "",
+    ),
+    (
+        "a telephone exchange is looked for by one, and another one calls",
+        """0 SipScan A>T:5060/udp 0.5
+        60 TollFraud B>T:5060/udp 0.5""",
         [],
         "",
     ),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from agents.knowledge.window_export import unpacked, wish
+from ontology.reasoner.window_file import read_window
 from ontology.records import Alert, Answer, Query, Subscription
 
 Unconnected = Any
@@ -62,3 +65,16 @@ async def test_its_directory_entry_says_what_is_in_force(agent: Unconnected) -> 
     version = agent.running.publication.version
     assert agent.describe().ontology_version == version
     assert version.startswith("1.0.0+")
+
+
+async def test_exports_alerts_as_one_file_of_the_version_in_force(agent: Unconnected) -> None:
+    await agent.hear("request", wish("urn:uuid:w", "urn:uuid:i", [ALERT], "ann"))
+    sent = agent.sent[-1]
+    (answer,) = sent.records
+    assert (sent.performative, answer.detail) == ("inform", agent.ontology_version)
+    read = read_window(unpacked(answer.fragment))
+    assert read.window.alerts == 1 and ALERT.id.encode() in read.window.ntriples
+    await agent.hear("request", replace(wish("urn:uuid:w", "i", [ALERT], "ann"), fragment=""))
+    assert agent.sent[-1].performative == "refuse"
+    assert "names no alerts" in agent.sent[-1].records[0].detail
+    assert (agent.counters["exports"], agent.counters["exports_refused"]) == (1, 1)

@@ -173,7 +173,7 @@ def test_the_taxonomy_can_be_asked_along(runner: QueryRunner) -> None:
 
 def test_ask_answers_in_sparql_json(runner: QueryRunner) -> None:
     assert json.loads(runner.run("ASK { ?a a idps:SynScan }")[0]) == {"head": {}, "boolean": True}
-    assert json.loads(runner.run("ASK { ?a a idps:Nothing }")[0])["boolean"] is False
+    assert json.loads(runner.run("ASK { ?a a idps:Worm }")[0])["boolean"] is False
 
 
 def test_rows_are_limited(runner: QueryRunner) -> None:
@@ -293,3 +293,10 @@ def test_cost_bounds_what_text_takes_in_a_stanza(text: str) -> None:
     escaped = len(grown.encode()) + 5 * sum(grown.count(c) for c in "\"'&<>")
     fixed = encode([answer])
     assert escaped - len(fixed) - 5 * sum(fixed.count(c) for c in "\"'&<>") <= json_cost(data)
+
+
+def test_slips_are_told_in_sentences(runner: QueryRunner) -> None:
+    with pytest.raises(QueryRefused, match=r"idps:hasSuorce is no term .* did you mean hasSource"):
+        runner.run("SELECT * { ?a idps:hasSuorce ?b }")
+    with pytest.raises(QueryRefused, match="begins with SELECT"):
+        runner.run("SELCT * { ?a ?b ?c }")

@@ -347,7 +347,7 @@ def test_text_builtins_on_numbers_are_left_to_pellet(
             "",
             "'Sine': the chainer can't run sin",
         ),
-        ({}, ":path a owl:ObjectProperty , owl:TransitiveProperty .", "TransitiveProperty"),
+        ({}, ":involvesSource a owl:TransitiveProperty .", "TransitiveProperty"),
         ({}, ":A a owl:Class ; rdfs:subClassOf [ a owl:Restriction ] .", "Restriction|class"),
         ({}, ":A a owl:Class ; owl:complementOf :Alert .", "complementOf"),
         ({}, ":p a owl:ObjectProperty ; owl:propertyChainAxiom ( :p :p ) .", "propertyChainAxiom"),

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from agents.analyzer.outgoing import outgoing_class
 from agents.sensor.inputs.eve_signatures import MAX_REMEMBERED, SignatureNames, packet_of
 from agents.sensor.inputs.events import LineRefused
+from ontology.taxonomy import superclasses
+from rules.shipped_files import shipped_models
 from rules.signatures.parse import load_signatures
+
+ROOT = Path(__file__).parents[4]
 
 MESSAGE = "ET EXPLOIT Apache log4j RCE Attempt (CVE-2021-44228)"
 METADATA = {
@@ -70,3 +75,30 @@ def test_what_is_remembered_is_not_taken_for_what_is_said_now() -> None:
 def test_the_packet(event: dict[str, Any], link: int | None) -> None:
     found = packet_of(event, 40000, 80)
     assert (found and found.link_type) == link
+
+
+@pytest.mark.parametrize(
+    ("category", "classtype"),
+    [
+        ("Malware Command and Control Activity Detected", "command-and-control"),
+        ("A Network Trojan was detected", "trojan-activity"),
+        ("Domain Observed Used for C2 Detected", "domain-c2"),
+        ("Targeted Malicious Activity was Detected", "targeted-activity"),
+        ("Crypto Currency Mining Activity Detected", "coin-mining"),
+    ],
+)
+def test_what_suricata_calls_malware_is_a_class_that_rules_read(
+    category: str, classtype: str
+) -> None:
+    """In another tool's log and by our own match of the rule the same; it calls for the steps
+    "call-home" (as a beacon of a host of ours) and the rules about exploits."""
+    rows = [
+        line.split("\t")
+        for path in ("agents/sensor/inputs/classes.tsv", "rules/attack_classes.tsv")
+        for line in (ROOT / path).read_text(encoding="utf-8").splitlines()
+    ]
+    told = {row[2] for row in rows if category in row or row[:2] == [classtype, "*"]}
+    assert told == {"MalwareContact"}
+    evidence = {e for m in shipped_models().models.models for e in m.evidence}
+    assert outgoing_class("MalwareContact") in evidence
+    assert "Exploit" in superclasses("MalwareContact")

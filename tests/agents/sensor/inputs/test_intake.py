@@ -148,3 +148,28 @@ def test_a_relay_of_our_own_is_never_accused(lines: Any) -> None:
     assert alerts and len(alerts) == len(records) and intake.counters["relayed"] == 1
     assert {(alert.source, alert.verified_source) for alert in alerts} == {(None, False)}
     assert all("by 192.0.2.66, a relay of our own" in alert.explanation for alert in alerts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "accounts", "told"),
+    [
+        ("HttpBruteForce", 9, "CredentialStuffing"),
+        ("MailBruteForce", 10, "CredentialStuffing"),
+        # Many tries of few accounts are guesses; who guesses at shells tries many names, too.
+        ("HttpBruteForce", 8, "HttpBruteForce"),
+        ("SshBruteForce", 10, "SshBruteForce"),
+    ],
+)
+def test_nearly_as_many_accounts_as_tries_are_stolen_pairs(
+    kind: str, accounts: int, told: str
+) -> None:
+    tries = [
+        Claim(
+            kind, host(ATTACKER), host(VICTIM), 443, 6, T0 - i, 0.8, True, "refused",
+            users=(f"user{i % accounts}",),
+        )
+        for i in range(10)
+    ]  # fmt: skip
+    ((alert,), _) = taken([b"a"], a=tries)
+    assert alert.classification == told
+    assert ("pairs from elsewhere" in alert.explanation) == (told == "CredentialStuffing")
