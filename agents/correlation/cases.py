@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agents.correlation.outcome import Edge
 from ontology.records import Address, Alert
 from rules.scenarios.attack_models import Model
 
@@ -57,6 +58,8 @@ class Case:
     """Who is attacked or used, by the models."""
     doubtful: frozenset[str] = frozenset()
     """Ids of alerts that are evidence of doubtful steps only."""
+    edges: tuple[Edge, ...] = ()
+    """What joined its alerts, in order of time."""
     confidence: float | None = None
     """Mean over the steps of the surest alert of each; None: of the surest alert of all."""
 

@@ -23,7 +23,7 @@ from agents.correlation.inference_findings import CANDIDATES, Finding, collect_f
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
-from agents.correlation.outcome import Outcome
+from agents.correlation.outcome import Edge, Outcome
 from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
@@ -188,7 +188,7 @@ class CorrelationEngine:
         for source in changed:
             for case in self._scenarios.cases_of(source, self._memory.get):
                 if case.id in self._cases:
-                    outcomes[case.id] = self._outcome(self._case_incident(case))
+                    outcomes[case.id] = self._case_outcome(case)
         return list(outcomes.values())
 
     def clock_set(self, step_us: int) -> None:
@@ -287,7 +287,13 @@ class CorrelationEngine:
         """The senior alerts to reason about: new, changed, or still waiting."""
         pending = self._reasoning.pending
         waiting = list(pending)
-        for fused in self._fuser.add(self._juniors(alerts)):
+        juniors = self._juniors(alerts)
+        self.counters["junior"] += len(juniors)
+        for fused in self._fuser.add(juniors):
+            known = self._memory.get
+            self.counters["fused"] += (known(fused.alert.id) is None) - sum(
+                known(gone) is not None for gone in fused.replaces
+            )
             self._memory.put(fused.alert, fused.replaces, come_us=steady_us)
             self.counters["senior"] += 1
             if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):
@@ -352,7 +358,15 @@ class CorrelationEngine:
             explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
             incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
-        return [self._outcome(incident, () if advice is None else (advice,), now_us)]
+        return [
+            self._outcome(
+                incident,
+                () if advice is None else (advice,),
+                now_us,
+                edges=finding.edges,
+                phases=tuple(dict.fromkeys(a.classification for a in finding.alerts)),
+            )
+        ]
 
     def _report_case(self, case: Case, now_us: int) -> list[Outcome]:
         level = case_level(case)
@@ -371,13 +385,23 @@ class CorrelationEngine:
             return []
         self._cases.put(case.id, (state, now_us), owner_of_all(case.alerts))
         self.counters["incidents"] += 1
-        return [self._outcome(self._case_incident(case), advice, now_us)]
+        return [self._case_outcome(case, advice, now_us)]
 
-    def _case_incident(self, case: Case) -> Incident:
-        return self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
+    def _case_outcome(
+        self, case: Case, advice: Iterable[Recommendation] = (), now_us: int = 0
+    ) -> Outcome:
+        incident = self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
+        phases = tuple(name for name, _ in case.steps)
+        return self._outcome(incident, advice, now_us, edges=case.edges, phases=phases)
 
     def _outcome(
-        self, incident: Incident, advice: Iterable[Recommendation] = (), now_us: int = 0
+        self,
+        incident: Incident,
+        advice: Iterable[Recommendation],
+        now_us: int,
+        *,
+        edges: tuple[Edge, ...],
+        phases: tuple[str, ...],
     ) -> Outcome:
         decisions = tuple(self._decider.decide(incident, one, now_us) for one in advice)
-        return Outcome(incident, decisions, self.alerts_of(incident))
+        return Outcome(incident, decisions, self.alerts_of(incident), edges, phases)

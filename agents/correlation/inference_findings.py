@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from agents.correlation.outcome import Edge
 from ontology.reasoner.inferences import Explanation, Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
@@ -44,6 +45,13 @@ class Finding:
     def alerts(self) -> tuple[Alert, ...]:
         """In order of time."""
         return tuple(sorted(self.by_id.values(), key=lambda a: (a.begin_us, a.id)))
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """What the rule joined, in order of time."""
+        pairs = ((self.by_id[a], self.by_id[b]) for _, a, b in self.facts if a != b)
+        ordered = sorted(pairs, key=_by_time)
+        return tuple(Edge(a.id, b.id, self.rule) for a, b in ordered)
 
     @property
     def later(self) -> tuple[Alert, ...]:
@@ -105,6 +113,11 @@ def collect_findings(
                 finding.block_rule = candidate.explanation.rule
                 finding.block_comment = candidate.explanation.comment
     return [findings[key] for key in sorted(findings, key=str)]
+
+
+def _by_time(pair: tuple[Alert, Alert]) -> tuple[int, str, int, str]:
+    earlier, later = pair
+    return later.begin_us, later.id, earlier.begin_us, earlier.id
 
 
 def _target(alert: Alert) -> Address | None:
