@@ -151,6 +151,7 @@ class CaseReader:
                 for model in evidence.models[alert.id]
                 for address in hosts(model, alert)
             ),
+            attackers=frozenset(story.attackers),
             doubtful=frozenset(
                 alert.id
                 for alert in alerts

@@ -56,6 +56,8 @@ class Case:
     """Of the steps, by name."""
     victims: frozenset[Address] = frozenset()
     """Who is attacked or used, by the models."""
+    attackers: frozenset[Address] = frozenset()
+    """Who attacks, by the models that bind it to an end of their alerts."""
     doubtful: frozenset[str] = frozenset()
     """Ids of alerts that are evidence of doubtful steps only."""
     edges: tuple[Edge, ...] = ()
