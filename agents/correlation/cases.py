@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agents.correlation.outcome import Edge
+from agents.correlation.outcome import Edge, Graph
 from ontology.records import Address, Alert
 from rules.scenarios.attack_models import Model
 
@@ -64,6 +64,11 @@ class Case:
     """What joined its alerts, in order of time."""
     confidence: float | None = None
     """Mean over the steps of the surest alert of each; None: of the surest alert of all."""
+
+    @property
+    def graph(self) -> Graph:
+        """What joined its alerts, and its steps."""
+        return Graph(self.edges, tuple(name for name, _ in self.steps))
 
     @property
     def ended(self) -> bool:

@@ -16,23 +16,24 @@ from dataclasses import replace
 from agents.base.protected import Protected
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
-from agents.correlation.decider import REPEAT_US, Decider, Recommendation
+from agents.correlation.decider import REPEAT_US, Decider, Recommendation, wanted
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
 from agents.correlation.intake import Intake
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
-from agents.correlation.outcome import Edge, Outcome
+from agents.correlation.outcome import Graph, Outcome
 from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
-from agents.correlation.response import blocks, by_address, describe_reaction
+from agents.correlation.response import by_address, describe_reaction
 from agents.correlation.rhythms import Rhythms
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
+from agents.correlation.touch_counts import COUNTED
 from agents.settings.honeynet import Policy
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
@@ -281,19 +282,14 @@ class CorrelationEngine:
     def _juniors(self, alerts: Iterable[Alert]) -> list[Alert]:
         juniors = self._filtration.juniors(self._intake.take(alerts))
         self.rhythms.take(juniors)
+        self.counters["junior"] += len(juniors)
         return juniors
 
     def _fresh(self, alerts: Iterable[Alert], steady_us: int) -> list[Alert]:
         """The senior alerts to reason about: new, changed, or still waiting."""
         pending = self._reasoning.pending
         waiting = list(pending)
-        juniors = self._juniors(alerts)
-        self.counters["junior"] += len(juniors)
-        for fused in self._fuser.add(juniors):
-            known = self._memory.get
-            self.counters["fused"] += (known(fused.alert.id) is None) - sum(
-                known(gone) is not None for gone in fused.replaces
-            )
+        for fused in self._fuser.add(self._juniors(alerts)):
             self._memory.put(fused.alert, fused.replaces, come_us=steady_us)
             self.counters["senior"] += 1
             if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):
@@ -302,6 +298,7 @@ class CorrelationEngine:
                 self.counters["spared"] += 1
             else:
                 waiting.append(fused.alert.id)
+        self.counters["fused"] = self._fuser.formed
         self._memory.prune(steady_us)
         fresh = [a for i in dict.fromkeys(waiting) if (a := self._memory.get(i)) is not None]
         for gone in pending.keys() - {a.id for a in fresh}:
@@ -326,8 +323,10 @@ class CorrelationEngine:
         return finding_level(finding, self._outcomes)
 
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
-        new = {fact for fact in finding.facts if fact not in self._seen}
         kind = self._outcomes.of(finding.rule)
+        if kind.classification == COUNTED and finding.source is not None:
+            finding.rest_on(self._rater.touching(finding.source))
+        new = {fact for fact in finding.facts if fact not in self._seen}
         level = self._level(finding)
         chosen, advice = self._decider.judge_finding(
             finding, level, now_us, fresh=bool(new), outcome=kind
@@ -350,7 +349,7 @@ class CorrelationEngine:
         incident = self._rater.with_rating(
             make_incident(finding, kind.classification, level), finding.later
         )
-        if not blocks(chosen):
+        if not wanted(chosen, kind):
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
             incident = replace(incident, explanation=explanation)
@@ -358,15 +357,8 @@ class CorrelationEngine:
             explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
             incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
-        return [
-            self._outcome(
-                incident,
-                () if advice is None else (advice,),
-                now_us,
-                edges=finding.edges,
-                phases=tuple(dict.fromkeys(a.classification for a in finding.alerts)),
-            )
-        ]
+        advised = () if advice is None else (advice,)
+        return [self._outcome(incident, advised, now_us, finding.graph)]
 
     def _report_case(self, case: Case, now_us: int) -> list[Outcome]:
         level = case_level(case)
@@ -391,17 +383,10 @@ class CorrelationEngine:
         self, case: Case, advice: Iterable[Recommendation] = (), now_us: int = 0
     ) -> Outcome:
         incident = self._rater.with_rating(case_incident(case, case_level(case)), case.alerts)
-        phases = tuple(name for name, _ in case.steps)
-        return self._outcome(incident, advice, now_us, edges=case.edges, phases=phases)
+        return self._outcome(incident, advice, now_us, case.graph)
 
     def _outcome(
-        self,
-        incident: Incident,
-        advice: Iterable[Recommendation],
-        now_us: int,
-        *,
-        edges: tuple[Edge, ...],
-        phases: tuple[str, ...],
+        self, incident: Incident, advice: Iterable[Recommendation], now_us: int, graph: Graph
     ) -> Outcome:
         decisions = tuple(self._decider.decide(incident, one, now_us) for one in advice)
-        return Outcome(incident, decisions, self.alerts_of(incident), edges, phases)
+        return Outcome(incident, decisions, self.alerts_of(incident), *graph)

@@ -18,6 +18,13 @@ class Edge(NamedTuple):
     """Label of the SWRL rule that joined them."""
 
 
+class Graph(NamedTuple):
+    """How an incident holds together."""
+
+    edges: tuple[Edge, ...]
+    phases: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One incident with everything that belongs to it."""

@@ -129,16 +129,18 @@ class ScenarioTracker:
                         if not story.others:
                             seen |= {(story.scenario, one) for one in evidence.models}
         told.sort(key=_rank, reverse=True)
-        found: list[Case] = []
+        found: dict[str, Case] = {}
         taken: dict[str, str] = {}
         for case, evidence, teller in told:
             # One course of events is told once, as the scenario that explains most of it: who else
             # could have begun what another story explains is no second story.
             if any(taken.get(one, case.scenario) != case.scenario for one in evidence.models):
                 continue
-            found.append(self._reader.named(case, evidence.story, teller))
+            named = self._reader.named(case, evidence.story, teller)
+            # Of one name the first is the one that explains most.
+            found.setdefault(named.id, named)
             taken |= dict.fromkeys(evidence.models, case.scenario)
-        return list({case.id: case for case in found}.values())
+        return list(found.values())
 
     def sound(self, inferences: Inferences, find: Find) -> frozenset[str]:
         """Alerts of these conclusions that can be the steps that rules take them for.
