@@ -14,7 +14,7 @@ from agents.analyzer.core import AnalyzerCore, load_model
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import Intake
 from agents.sensor.inputs.registry import make_parser
-from datasets.alert_sets import sotm34
+from datasets.alert_sets import scan34_logs
 from datasets.alert_sets.ait import read_ait
 from datasets.alert_sets.eve_lines import HARMLESS, eve_lines, read_stages, signature_of
 from datasets.alert_sets.labelled import LabelledAlert, SetError
@@ -35,7 +35,7 @@ class AlertSet:
     alerts: tuple[LabelledAlert, ...]
     honeypots: frozenset[Address] = frozenset()
     """Of the place that the set comes from."""
-    described: tuple[sotm34.Described, ...] = ()
+    described: tuple[scan34_logs.Described, ...] = ()
     """Incidents that people described (sotm34)."""
     silent: Mapping[str, bool | None] = field(default_factory=dict)
     """Alerts that our input passes over, as their words speak of no attack: name → related."""
@@ -56,7 +56,7 @@ def read_set(
     if truth is not None and format_ == "ait":
         raise ValueError("--truth: alerts of AIT carry their truth themselves")
     found: list[LabelledAlert] = []
-    described: tuple[sotm34.Described, ...] = ()
+    described: tuple[scan34_logs.Described, ...] = ()
     silent: dict[str, bool | None] = {}
     if format_ == "realsecure":
         for path in paths:
@@ -69,8 +69,8 @@ def read_set(
         for path in paths:
             found += _eve(path, stages, honeypots, silent)
     else:
-        described = () if truth is None else tuple(sotm34.read_incidents(Path(truth)))
-        honeypots |= frozenset[Address](sotm34.HONEYNET.hosts())
+        described = () if truth is None else tuple(scan34_logs.read_incidents(Path(truth)))
+        honeypots |= frozenset[Address](scan34_logs.HONEYNET.hosts())
         named = {address for one in described for address in one.addresses}
         for path in paths:
             found += _sotm34(path, named if described else None, honeypots)
@@ -110,16 +110,17 @@ def _sotm34(
     path: Path, attackers: set[Address] | None, honeypots: frozenset[Address]
 ) -> Iterator[LabelledAlert]:
     analyzer = AnalyzerCore(load_model(), analyzer="analyzer", honeypots=honeypots)
-    for log in sotm34.read_logs(path):
+    for log in scan34_logs.read_logs(path):
         parser = make_parser(
-            log.kind, Options(honeypots=honeypots, address=sotm34.HOST, own=(sotm34.HOST,))
+            log.kind,
+            Options(honeypots=honeypots, address=scan34_logs.HOST, own=(scan34_logs.HOST,)),
         )
         intake = Intake(parser, sensor=log.name)
         # A firewall's lines are packets: what they mean is the analyzer's to find.
         step = _LINES if log.name.startswith("iptables") else 1
         for begin in range(0, len(log.lines), step):
             name = f"{log.name}:{begin + 1}"
-            records = intake.on_lines(log.lines[begin : begin + step], name, sotm34.NOW_US)
+            records = intake.on_lines(log.lines[begin : begin + step], name, scan34_logs.NOW_US)
             found = list(_alerts(records))
             happened = [r for r in records if isinstance(r, HostEvent)]
             for record in records:

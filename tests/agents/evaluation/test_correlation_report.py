@@ -10,7 +10,7 @@ from agents.evaluation.correlation import Correlated, CorrelationMetrics, Told
 from agents.evaluation.correlation_report import correlation_report
 from agents.evaluation.report import as_html, as_text
 from datasets.alert_sets.labelled import LabelledAlert
-from datasets.alert_sets.sotm34 import Described
+from datasets.alert_sets.scan34_logs import Described
 from ontology.records import Alert, Incident
 
 SOURCE, TARGET = ip_address("192.0.2.1"), ip_address("203.0.113.5")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets.alert_sets.labelled import SetError
-from datasets.alert_sets.sotm34 import read_incidents, read_logs
+from datasets.alert_sets.scan34_logs import read_incidents, read_logs
 
 TEXT = """
  A1: AWstats incident:
