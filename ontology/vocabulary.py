@@ -361,6 +361,8 @@ class DataProperties:
     termName: Final = _term("termName")
     termType: Final = _term("termType")
     topic: Final = _term("topic")
+    touchedGateways: Final = _term("touchedGateways")
+    touchedHoneypots: Final = _term("touchedHoneypots")
     trafficClass: Final = _term("trafficClass")
     transportName: Final = _term("transportName")
     triedCredential: Final = _term("triedCredential")

@@ -99,6 +99,9 @@ READ: Final = (
     Valued(IDPS.fixedVulnerability, "Host", "string", _many("fixed_vulnerabilities")),
     Valued(IDPS.protectedBy, "Host", "string", _many("protected_by")),
     Valued(IDPS.hostRole, "Host", "string", _many("roles")),
+    # Whoever writes the window counts.
+    Valued(IDPS.touchedHoneypots, "Host", "integer", lambda host: ()),
+    Valued(IDPS.touchedGateways, "Host", "integer", lambda host: ()),
 )
 """Those that stand in a window only where a rule reads them."""
 ALWAYS: Final[dict[Term, tuple[Subject, str]]] = {

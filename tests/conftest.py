@@ -56,6 +56,7 @@ SLOW = {
     "agents/analyzer/test_hybrid_training.py",
     "agents/analyzer/test_scans.py",
     "agents/commands/test_evaluate.py",
+    "agents/commands/test_evaluate_correlation.py",
     "agents/commands/test_ontology.py",
     "agents/commands/test_replay.py",
     "agents/commands/test_replay_logs.py",

@@ -1,4 +1,4 @@
-"""``ontoidps evaluate {kdd,nsl-kdd,captures,bans}``: the papers' tables and figures."""
+"""``ontoidps evaluate WORD``: the papers' tables and figures from data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.analyzer.features import FEATURES, FeatureExtractor
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.hybrid_training import SEED, fit, validate
 from agents.analyzer.kdd_features import ENCODING
-from agents.commands import evaluate_bans
+from agents.commands import evaluate_bans, evaluate_correlation
 from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
 from agents.evaluation import captures, kdd, nsl_kdd, truths
@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "clusters, the papers' tables; ban policies on logs of several sensors. Seeded: the same "
         "data give the same result."
     )
-    kinds = "{kdd,nsl-kdd,captures,bans}"
-    words = parser.add_subparsers(dest="data", required=True, metavar=kinds)
+    words = parser.add_subparsers(dest="data", required=True, metavar="WORD")
     one = words.add_parser("kdd", help="K-Means alone on KDD Cup 99")
     one.add_argument("file", type=Path, help="kddcup.data or kddcup.data_10_percent, also .gz")
     one.add_argument(
@@ -65,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     four = words.add_parser("bans", help="ban policies replayed on logs of several sensors")
     evaluate_bans.add_arguments(four)
-    for word in (one, two, three, four):
+    five = words.add_parser("correlation", help="the whole correlation on recorded alerts")
+    evaluate_correlation.add_arguments(five)
+    for word in (one, two, three, four, five):
         word.add_argument("--json", action="store_true", help="one JSON object (docs/evaluation)")
         word.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
         word.add_argument(
@@ -161,6 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
         "nsl-kdd": _nsl_kdd,
         "captures": _captures,
         "bans": evaluate_bans.evaluate_bans,
+        "correlation": evaluate_correlation.evaluate,
     }
     report = measure[arguments.data](arguments)
     if arguments.html:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.correlation.cases import Case, Expected
+from agents.correlation.outcome import Edge
 from agents.correlation.scenario_memory import ScenarioMemory
 from agents.correlation.step_checks import StepChecks, actors, hosts, not_sure
 from agents.correlation.stories import Story, Storyteller
@@ -150,10 +151,18 @@ class CaseReader:
                 for model in evidence.models[alert.id]
                 for address in hosts(model, alert)
             ),
+            attackers=frozenset(story.attackers),
             doubtful=frozenset(
                 alert.id
                 for alert in alerts
                 if all(why[model.name, alert.id] for model in evidence.models[alert.id])
+            ),
+            edges=tuple(
+                dict.fromkeys(
+                    Edge(tie.earlier.id, tie.later.id, tie.rule)
+                    for tie in story.ties
+                    if tie.earlier.id in evidence.models and tie.later.id in evidence.models
+                )
             ),
             confidence=sum(max(a.confidence for a in found) for found in of_step.values())
             / len(of_step),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agents.correlation.outcome import Edge, Graph
 from ontology.records import Address, Alert
 from rules.scenarios.attack_models import Model
 
@@ -64,10 +65,19 @@ class Case:
     """Of the steps, by name."""
     victims: frozenset[Address] = frozenset()
     """Who is attacked or used, by the models."""
+    attackers: frozenset[Address] = frozenset()
+    """Who attacks, by the models that bind it to an end of their alerts."""
     doubtful: frozenset[str] = frozenset()
     """Ids of alerts that are evidence of doubtful steps only."""
+    edges: tuple[Edge, ...] = ()
+    """What joined its alerts, in order of time."""
     confidence: float | None = None
     """Mean over the steps of the surest alert of each; None: of the surest alert of all."""
+
+    @property
+    def graph(self) -> Graph:
+        """What joined its alerts, and its steps."""
+        return Graph(self.edges, tuple(name for name, _ in self.steps))
 
     @property
     def ended(self) -> bool:

@@ -31,6 +31,11 @@ CallForBlock = Callable[[Alert], tuple[str, str] | None]
 """(label, comment) of the rule that wants the source of a step blocked."""
 
 
+def wanted(chosen: Chosen, outcome: Outcome | None) -> bool:
+    """Does the reaction rule call for a block, or the rule itself, by saying for how long?"""
+    return blocks(chosen) or (outcome is not None and outcome.block_s is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """That one source be blocked."""
@@ -133,7 +138,7 @@ class Decider:
             or not soft.may_block
             or source is None
             or level < self._policy.minimum_severity
-            or not blocks(chosen)
+            or not wanted(chosen, outcome)
             or not self._due(source, now_us, fresh=fresh)
             or not self._may_block(source)
         ):

@@ -16,7 +16,7 @@ from dataclasses import replace
 from agents.base.protected import Protected
 from agents.correlation.belief import case_level, finding_level
 from agents.correlation.cases import Case
-from agents.correlation.decider import REPEAT_US, Decider, Recommendation
+from agents.correlation.decider import REPEAT_US, Decider, Recommendation, wanted
 from agents.correlation.filtration import AllowList, Filtration
 from agents.correlation.fusion import Fuser
 from agents.correlation.inference_findings import CANDIDATES, Finding, collect_findings
@@ -24,16 +24,17 @@ from agents.correlation.intake import Intake
 from agents.correlation.known_sources import KnownSourcesJudge, SourceTable
 from agents.correlation.measures import Measures
 from agents.correlation.memory import AlertMemory
-from agents.correlation.outcome import Outcome
+from agents.correlation.outcome import Graph, Outcome
 from agents.correlation.probation import Probation
 from agents.correlation.ratings import Rater
 from agents.correlation.reasoning import Reasoning, Submit, in_turn
 from agents.correlation.reports import case_incident, make_incident
-from agents.correlation.response import blocks, by_address, describe_reaction
+from agents.correlation.response import by_address, describe_reaction
 from agents.correlation.rhythms import Rhythms
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
+from agents.correlation.touch_counts import COUNTED
 from agents.settings.honeynet import Policy
 from agents.settings.source_sections import KnownSources
 from ontology.chainer.joins import Joins
@@ -194,7 +195,7 @@ class CorrelationEngine:
         for source in changed:
             for case in self._scenarios.cases_of(source, self._memory.get):
                 if case.id in self._cases:
-                    outcomes[case.id] = self._outcome(self._case_incident(case))
+                    outcomes[case.id] = self._case_outcome(case)
         return list(outcomes.values())
 
     def clock_set(self, step_us: int) -> None:
@@ -287,6 +288,7 @@ class CorrelationEngine:
     def _juniors(self, alerts: Iterable[Alert]) -> list[Alert]:
         juniors = self._filtration.juniors(self._intake.take(alerts))
         self.rhythms.take(juniors)
+        self.counters["junior"] += len(juniors)
         return juniors
 
     def _fresh(self, alerts: Iterable[Alert], steady_us: int) -> list[Alert]:
@@ -302,6 +304,7 @@ class CorrelationEngine:
                 self.counters["spared"] += 1
             else:
                 waiting.append(fused.alert.id)
+        self.counters["fused"] = self._fuser.formed
         self._memory.prune(steady_us)
         fresh = [a for i in dict.fromkeys(waiting) if (a := self._memory.get(i)) is not None]
         for gone in pending.keys() - {a.id for a in fresh}:
@@ -326,8 +329,10 @@ class CorrelationEngine:
         return finding_level(finding, self._outcomes)
 
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
-        new = {fact for fact in finding.facts if fact not in self._seen}
         kind = self._outcomes.of(finding.rule)
+        if kind.classification == COUNTED and finding.source is not None:
+            finding.rest_on(self._rater.touching(finding.source))
+        new = {fact for fact in finding.facts if fact not in self._seen}
         soft = self._sources.soften(finding.source, finding.later, self._outcomes)
         level = self._level(finding) * soft.factor
         chosen, advice = self._decider.judge_finding(
@@ -354,7 +359,7 @@ class CorrelationEngine:
         if soft.why:
             explanation = "\n".join((incident.explanation, *soft.why))
             incident = replace(incident, explanation=explanation)
-        if not blocks(chosen):
+        if not wanted(chosen, kind):
             # That no block comes is explained, too.
             explanation = f"{incident.explanation}\n{describe_reaction(chosen)}"
             incident = replace(incident, explanation=explanation)
@@ -362,7 +367,8 @@ class CorrelationEngine:
             explanation = f"{incident.explanation}\nRule {finding.rule} may not block."
             incident = replace(incident, explanation=explanation)
         self.counters["incidents"] += 1
-        return [self._outcome(incident, () if advice is None else (advice,), now_us)]
+        advised = () if advice is None else (advice,)
+        return [self._outcome(incident, advised, now_us, finding.graph)]
 
     def _report_case(self, case: Case, now_us: int) -> list[Outcome]:
         factor, softened = self._sources.soften_case(case.alerts, self._outcomes)
@@ -382,16 +388,19 @@ class CorrelationEngine:
             return []
         self._cases.put(case.id, (state, now_us), owner_of_all(case.alerts))
         self.counters["incidents"] += 1
-        return [self._outcome(self._case_incident(case), advice, now_us)]
+        return [self._case_outcome(case, advice, now_us)]
 
-    def _case_incident(self, case: Case) -> Incident:
+    def _case_outcome(
+        self, case: Case, advice: Iterable[Recommendation] = (), now_us: int = 0
+    ) -> Outcome:
         factor, softened = self._sources.soften_case(case.alerts, self._outcomes)
         made = self._rater.with_rating(case_incident(case, case_level(case) * factor), case.alerts)
         known = [line for source in sorted(softened, key=str) for line in softened[source].why]
-        return replace(made, explanation="\n".join((made.explanation, *known)))
+        incident = replace(made, explanation="\n".join((made.explanation, *known)))
+        return self._outcome(incident, advice, now_us, case.graph)
 
     def _outcome(
-        self, incident: Incident, advice: Iterable[Recommendation] = (), now_us: int = 0
+        self, incident: Incident, advice: Iterable[Recommendation], now_us: int, graph: Graph
     ) -> Outcome:
         decisions = tuple(self._decider.decide(incident, one, now_us) for one in advice)
-        return Outcome(incident, decisions, self.alerts_of(incident))
+        return Outcome(incident, decisions, self.alerts_of(incident), *graph)

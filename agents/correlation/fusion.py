@@ -107,6 +107,8 @@ class Fuser:
         self._of_source: dict[int, set[Key]] = {}
         self._shares: Shares[Key] = Shares(capacity)
         self._size = 0
+        self.formed = 0
+        """Senior alerts so far, each once, whatever was fused into it later."""
 
     def __len__(self) -> int:
         return self._size
@@ -157,6 +159,7 @@ class Fuser:
         row.groups = [g for g in row.groups if not any(g is old for old in merged)]
         insort(row.groups, group, key=lambda g: g.alert.begin_us)
         self._size += 1 - len(merged)
+        self.formed += 1 - len(merged) - len(superseded)
         self._shares.renew(key, owner_of(alert), len(row.groups))
         return group, [*merged, *superseded]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from agents.correlation.outcome import Edge, Graph
 from ontology.reasoner.inferences import Explanation, Inferences
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
@@ -40,10 +41,24 @@ class Finding:
     """The one that does, and its comment in ``block_comment``; empty if that is not known."""
     block_comment: str = ""
 
+    def rest_on(self, counted: Iterable[Alert]) -> None:
+        """It was concluded from a count: of these alerts."""
+        last = self.later[-1]
+        for alert in counted:
+            self.by_id.setdefault(alert.id, alert)
+            self.facts.add((self.rule, alert.id, last.id))
+
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """In order of time."""
         return tuple(sorted(self.by_id.values(), key=lambda a: (a.begin_us, a.id)))
+
+    @property
+    def graph(self) -> Graph:
+        """What the rule joined, and the classes of its alerts, in order of time."""
+        pairs = ((self.by_id[a], self.by_id[b]) for _, a, b in self.facts if a != b)
+        edges = tuple(Edge(a.id, b.id, self.rule) for a, b in sorted(pairs, key=_by_time))
+        return Graph(edges, tuple(dict.fromkeys(a.classification for a in self.alerts)))
 
     @property
     def later(self) -> tuple[Alert, ...]:
@@ -105,6 +120,11 @@ def collect_findings(
                 finding.block_rule = candidate.explanation.rule
                 finding.block_comment = candidate.explanation.comment
     return [findings[key] for key in sorted(findings, key=str)]
+
+
+def _by_time(pair: tuple[Alert, Alert]) -> tuple[int, str, int, str]:
+    earlier, later = pair
+    return later.begin_us, later.id, earlier.begin_us, earlier.id
 
 
 def _target(alert: Alert) -> Address | None:

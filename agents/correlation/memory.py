@@ -151,6 +151,16 @@ class AlertMemory:
         """How many remembered alerts name this source."""
         return sum(len(b.members) for b in self._places.get((SOURCE, source), {}).values())
 
+    def verified_from(self, source: Address) -> list[Alert]:
+        """The newest alerts of this source that could not be forged, at most `NAMING` of each
+        kind."""
+        return [
+            member.alert
+            for bucket in self._places.get((SOURCE, source), {}).values()
+            for member in nlargest(NAMING, bucket.members.values(), key=_standing)
+            if member.alert.verified_source
+        ]
+
     def naming(self, host: Address) -> list[Alert]:
         """The newest alerts that name a host as source or target, at most `NAMING` of each kind."""
         return [

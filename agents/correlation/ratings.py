@@ -8,10 +8,12 @@ from dataclasses import replace
 from agents.correlation.assessment import MODES, Rating, reliability, risk
 from agents.correlation.known_sources import SourceTable
 from agents.correlation.memory import AlertMemory
+from agents.correlation.touch_counts import count_touches, touching
 from agents.settings.honeynet import Policy
 from ontology.reasoner.paper_facts import Counts, with_counts
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile, Incident
+from ontology.vocabulary import Term
 from rules.reactions.reaction_rules import Reactions
 
 
@@ -58,7 +60,7 @@ class Rater:
         Raises: ValueError if an id or a class name can't be written as an IRI.
         """
         hosts = self._sources.with_sources(self._hosts, alerts)
-        window = build_window(alerts, hosts, self._reads, self._reactions.service)
+        window = build_window(alerts, hosts, self._reads, self._reactions.service, self._touched)
         if not self._policy.paper_rules:
             return window
         counts = Counts(
@@ -70,6 +72,16 @@ class Rater:
             minimum_risk=self._policy.minimum_risk,
         )
         return with_counts(window, alerts, self._hosts, counts)
+
+    def touching(self, source: Address) -> list[Alert]:
+        """The alerts that are counted of a source at honeypots."""
+        return touching(self._memory.verified_from(source), self._is_honeypot)
+
+    def _touched(self, source: Address) -> Mapping[Term, int]:
+        return count_touches(self._memory.verified_from(source), self._is_honeypot)
+
+    def _is_honeypot(self, host: Address) -> bool:
+        return "Honeypot" in self.roles(host)
 
     def roles(self, host: Address) -> tuple[str, ...]:
         """What is said of a host (local names of classes)."""

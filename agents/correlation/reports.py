@@ -39,7 +39,9 @@ def make_incident(finding: Finding, classification: str, level: float) -> Incide
 def case_incident(case: Case, level: float) -> Incident:
     """The incident that a case is; it keeps its id while the case grows."""
     alerts = _named_alerts(case.alerts)
-    verified = next((a for a in case.alerts if a.verified_source), case.alerts[0])
+    # A step may be seen as the victim's doing: it fetches, it answers, its name is used.
+    theirs = [a for a in case.alerts if a.source in case.attackers] or case.alerts
+    verified = next((a for a in theirs if a.verified_source), theirs[0])
     targets = {host for alert in case.alerts for host in alert_hosts(alert)[1]}
     lines = [*describe_case(case), *describe_incident(case.rule, "", alerts, ()).splitlines()]
     return Incident(

@@ -109,36 +109,38 @@ class ScenarioTracker:
 
     def cases(self, touched: Iterable[str], find: Find) -> list[Case]:
         """The cases that these alerts belong to, each once; ``find`` knows the alerts."""
-        found, seen = [], set[str]()
         touched = sorted(touched)
         for alert_id in touched:
             alert = find(alert_id)
             if alert is not None:
                 self._known.add_source(alert)
         tellers = self._tellers(find)
+        told: list[tuple[Case, Evidence, Storyteller]] = []
+        seen = set[tuple[str, str]]()
         for alert_id in touched:
-            if alert_id in seen:
-                continue
-            told: list[tuple[Case, Evidence, Storyteller]] = []
             for teller in self._of(alert_id, tellers):
+                if (teller.scenario, alert_id) in seen:
+                    continue
                 for story in teller.stories(alert_id):
                     evidence = read_evidence(story)
                     case = self._reader.case(evidence, teller) if evidence.models else None
                     if case is not None:
                         told.append((case, evidence, teller))
-            told.sort(key=_rank, reverse=True)
-            taken: dict[str, set[str]] = {}
-            for case, evidence, teller in told:
-                elsewhere = {i for i, by in taken.items() if by != {case.scenario}}
-                # One course of events is told once, as the scenario that explains most of it.
-                if not elsewhere.isdisjoint(evidence.models):
-                    continue
-                found.append(self._reader.named(case, evidence.story, teller))
-                for one in evidence.models:
-                    taken.setdefault(one, set()).add(case.scenario)
-                if not evidence.story.others:
-                    seen |= evidence.models.keys()
-        return list({case.id: case for case in found}.values())
+                        if not story.others:
+                            seen |= {(story.scenario, one) for one in evidence.models}
+        told.sort(key=_rank, reverse=True)
+        found: dict[str, Case] = {}
+        taken: dict[str, str] = {}
+        for case, evidence, teller in told:
+            # One course of events is told once, as the scenario that explains most of it: who else
+            # could have begun what another story explains is no second story.
+            if any(taken.get(one, case.scenario) != case.scenario for one in evidence.models):
+                continue
+            named = self._reader.named(case, evidence.story, teller)
+            # Of one name the first is the one that explains most.
+            found.setdefault(named.id, named)
+            taken |= dict.fromkeys(evidence.models, case.scenario)
+        return list(found.values())
 
     def sound(self, inferences: Inferences, find: Find) -> frozenset[str]:
         """Alerts of these conclusions that can be the steps that rules take them for.

@@ -70,6 +70,8 @@ class StepChecks:
         if name == "own-host":
             own = all(self._own(host, alert) for host in bound(condition.terms[0], alert))
             return own is not condition.negated
+        if name == "unnamed-source":
+            return (not alert_hosts(alert)[0]) is not condition.negated
         if name == "same-host":
             one, other = (bound(term, alert) for term in condition.terms)
             return (not one.isdisjoint(other)) is not condition.negated

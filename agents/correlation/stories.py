@@ -66,7 +66,7 @@ class Storyteller:
         checks: StepChecks,
         find: Find,
     ) -> None:
-        self._scenario = scenario
+        self.scenario = scenario
         self._compiled = compiled
         self._links = links
         self._known = known
@@ -140,7 +140,7 @@ class Storyteller:
                         yield Tie(earlier, later, link, rule)
 
     def _plays(self, link: Link) -> bool:
-        return self._scenario in link.earlier.scenarios and self._scenario in link.later.scenarios
+        return self.scenario in link.earlier.scenarios and self.scenario in link.later.scenarios
 
     def _is_sound(self, tie: Tie, deep: int) -> bool:
         key = (tie.earlier.id, tie.later.id, tie.rule)
@@ -184,7 +184,7 @@ class Storyteller:
         return list(found.values()) if len(found) <= MAX_SUSPECTS else []
 
     def _story(self, start: list[str], attackers: frozenset[Address]) -> Story:
-        story = Story(self._scenario, set())
+        story = Story(self.scenario, set())
         waiting, queued = deque(start), set(start)
 
         def take(ids: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ontology.records import Address, Alert, HostProfile
-from ontology.vocabulary import HOST_PREFIX, IDPS, NAMESPACE
+from ontology.vocabulary import HOST_PREFIX, IDPS, NAMESPACE, Term
 from ontology.window_terms import MAX_TEXT, READ, Value, Valued
 
 _TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
@@ -61,17 +61,20 @@ def build_window(
     hosts: Mapping[Address, HostProfile],
     reads: Set[str] = frozenset(),
     service: Callable[[Alert], str] = lambda alert: "",
+    touched: Callable[[Address], Mapping[Term, int]] = lambda source: {},
 ) -> Window:
     """Describe alerts and the hosts that they name; ``hosts`` says what is known of hosts.
 
     Args:
         reads: `Theory.reads`.
         service: name of the service that an alert is about; empty if there is none.
+        touched: what was counted of a source (``touchedHoneypots``, ``touchedGateways``).
 
     Raises: ValueError if an id or a class name can't be written as an IRI.
     """
     lines: list[str] = []
     seen: set[Address] = set()
+    came: set[Address] = set()
     signatures: set[str] = set()
     of_alerts = [valued for valued in READ if valued.of == "Alert" and valued.term in reads]
     of_hosts = [valued for valued in READ if valued.of == "Host" and valued.term in reads]
@@ -100,6 +103,7 @@ def build_window(
                 for address in addresses
             ]
         seen |= sources | targets
+        came |= sources
         for valued in of_alerts:
             lines += _values(subject, valued, alert)
         if serves and (name := service(alert)):
@@ -107,8 +111,15 @@ def build_window(
         signatures.update(alert.signatures)
     if IDPS.matchedSignature in reads or IDPS.signatureId in reads:
         lines += _signatures(signatures, reads)
+    counts = {IDPS.touchedHoneypots, IDPS.touchedGateways} & reads
     for address in seen:
         subject = _iri(host_iri(address))
+        if counts and address in came:
+            lines += [
+                f"{subject} <{term}> {_literal(number, 'integer')} ."
+                for term, number in touched(address).items()
+                if term in counts
+            ]
         profile = hosts.get(address)
         roles = profile.roles if profile is not None else ()
         lines += [f"{subject} {_TYPE} {_term(role)} ." for role in ("Host", *roles)]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ontology.taxonomy import in_force
 from ontology.vocabulary import IDPS
 
-EVALUATED = ("own-host", "same-host")
+EVALUATED = ("own-host", "same-host", "unnamed-source")
 """Names of predicates that no step brings about: the correlation agent looks whether they hold."""
 FORMS: dict[str, re.Pattern[str]] = {
     IDPS.evidencedOnPort: re.compile(r"[0-9]{1,5}/(tcp|udp)"),

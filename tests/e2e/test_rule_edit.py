@@ -245,8 +245,8 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         ontology, correlation, reaction = net["ontology"], net["correlation"], net["reaction"]
         await net.report("FinScan", "192.0.2.1")
         worker = correlation.running.worker
-        # Correlation has thought it over: a scan of one honeypot is no finding yet.
-        assert correlation.counters["incidents"] == 0 and not reaction.orders
+        # Correlation has thought it over: a scan of one honeypot is told, and blocks nobody.
+        assert correlation.counters["decisions"] == 0 and not reaction.orders
 
         rules.write_bytes(saved)
         await until(lambda: correlation.counters["rules_loaded"] == 1)

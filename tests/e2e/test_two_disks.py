@@ -235,7 +235,7 @@ async def test_a_rule_saved_on_one_host_decides_on_another(hosts: tuple[Host, Ho
     rules = hub.folder / "rules" / "correlation.owl"
     edited = with_rule(rules.read_text(encoding="utf-8"))
     async with gate(hub) as (analyzer, reaction):
-        # A scan is no finding yet: it has been thought over when a later attack is answered.
+        # A scan blocks nobody yet: it has been thought over when a later attack is answered.
         await report(analyzer, "192.0.2.1")
         await report(analyzer, "192.0.2.101", "FtpBruteForce")
         await until(lambda: "192.0.2.101" in reaction.orders)

@@ -23,7 +23,7 @@ from ontology.reasoner.paper_facts import PAPER, Counts, with_counts
 from ontology.reasoner.window import Window, build_window, host_iri
 from ontology.records import HostProfile
 from ontology.theory import Theory
-from ontology.vocabulary import NAMESPACE
+from ontology.vocabulary import IDPS, NAMESPACE
 from rules.shipped_files import paper_rules_path, rule_paths, sample_paths, scenario_samples_path
 from tests.factories import make_alert, record_id
 
@@ -32,6 +32,7 @@ GENERATED: dict[str, dict[str, Any]] = {
     sample["rule"]: sample
     for sample in json.loads(scenario_samples_path().read_text(encoding="utf-8"))
 }
+IDPS_TERMS = {term.local_name: term for term in (IDPS.touchedHoneypots, IDPS.touchedGateways)}
 INTEGER = "http://www.w3.org/2001/XMLSchema#integer"
 START_US = 1_700_000_000_000_000
 
@@ -76,7 +77,12 @@ def window_of(sample: dict[str, Any], part: dict[str, Any]) -> tuple[Window, dic
         )
         for address, role in sample["hosts"].items()
     }
-    window = build_window(alerts, hosts)
+    touched = {
+        ip_address(source): {IDPS_TERMS[name]: number for name, number in of.items()}
+        for source, of in part.get("touched", {}).items()
+    }
+    reads = {term for of in touched.values() for term in of}
+    window = build_window(alerts, hosts, reads, touched=lambda source: touched.get(source, {}))
     if counts:
         known = Counts(
             host_alerts=lambda host: counts["host_alerts"],

@@ -164,7 +164,7 @@ async def test_an_incident_that_can_not_be_sent_does_not_hold_up_the_order(tmp_p
 
     async with running(tmp_path, Narrow) as agent:
         await agent.on_message(MESSAGE, (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)))
-        await until(lambda: agent.counters["incidents_unsendable"] == 2)
+        await until(lambda: agent.counters["incidents_unsendable"] == 3)
         assert len(decisions(agent, "supervisor")) == 1
         await until(lambda: not agent.running.journal.read(done=False))
 

@@ -95,6 +95,17 @@ def test_the_ontology_says_whether_a_rule_may_block_and_for_how_long() -> None:
         assert made.decide(incident, advice, NOW_US).duration_s == seconds
 
 
+def test_a_rule_that_says_how_long_blocks_where_the_reaction_rule_only_looks_on() -> None:
+    contact = finding()
+    one = replace(alert(1), classification="HoneypotContact")
+    contact.by_id = contact.later_by_id = {one.id: one}
+    made, _ = decider()
+    plain = Outcome("MultiGatewayProbeIncident", 0.9)
+    assert made.judge_finding(contact, 0.9, NOW_US, fresh=True, outcome=plain)[1] is None
+    own = Outcome("MultiGatewayProbeIncident", 0.9, block_s=600)
+    assert made.judge_finding(contact, 0.9, NOW_US, fresh=True, outcome=own)[1] is not None
+
+
 def test_without_the_reasoners_word_or_below_the_limit_there_is_none() -> None:
     made, _ = decider(minimum_severity=0.8)
     assert made.judge_finding(finding(), 0.79, NOW_US, fresh=True)[1] is None

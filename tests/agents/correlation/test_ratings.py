@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from agents.correlation.engine import CorrelationEngine
-from agents.knowledge.load import paper_rules
+from agents.correlation.outcome import Outcome
+from agents.knowledge.load import find_joins, paper_rules
 from agents.settings.honeynet import Policy
 from ontology.reasoner.client import PelletWorker
 from ontology.records import Alert, HostProfile
@@ -49,6 +51,76 @@ def test_a_block_by_risk(paper_worker: PelletWorker, verified: bool) -> None:
     # Who could be forged is not blocked, however risky the alert.
     assert len(decided) == verified
     assert all("reliability 2.9, risk 2.3 (VA 5, PS 4)" in d.reason for d in decided)
+
+
+def contact(number: int, gateway: str = "gw1", *, verified: bool = True) -> Alert:
+    return replace(
+        scan(number, "192.0.2.7", verified=verified),
+        classification="HoneypotContact",
+        confidence=0.5,
+        target=POT + number,
+        sensor=f"sensor.{gateway}@honeynet.test",
+    )
+
+
+def probed(
+    worker: PelletWorker, *alerts: Alert, told: list[Outcome] | None = None
+) -> dict[str, int]:
+    """Rule → how many blocks it led to; all that was told goes to ``told``."""
+    pots = [
+        HostProfile(id=f"urn:{n}", address=POT + n, roles=("Honeypot",), asset_value=1)
+        for n in range(30)
+    ]
+    core = CorrelationEngine(
+        pots,
+        Policy(),
+        origin="c@test",
+        reasoner=worker,
+        joins=find_joins(worker.theory),
+        reads=worker.theory.reads,
+    )
+    out = [outcome for one in alerts for outcome in core.on_alerts([one], one.end_us)]
+    if told is not None:
+        told += out
+    found: dict[str, int] = {}
+    for outcome in out:
+        rule = outcome.incident.rule
+        found[rule] = found.get(rule, 0) + len(outcome.decisions)
+    return found
+
+
+def test_one_contact_is_an_incident_that_blocks_nobody(worker: PelletWorker) -> None:
+    assert probed(worker, contact(1)) == {"HoneypotVisit": 0}
+    assert probed(worker, contact(1), contact(2)) == {"HoneypotVisit": 0}
+    assert probed(worker, scan(1, "192.0.2.7")) == {}
+    proven = replace(scan(1, "192.0.2.7"), target=POT + 1)
+    assert probed(worker, proven) == {"HoneypotProbe": 0}
+
+
+def test_who_is_counted_at_three_honeypots_or_two_gateways_is_blocked(
+    worker: PelletWorker,
+) -> None:
+    three = probed(worker, *map(contact, (1, 2, 3)))
+    assert three == {"HoneypotVisit": 0, "MultiHoneypotProbe": 1}
+    two = probed(worker, contact(1), contact(2, "gw2"))
+    assert two == {"HoneypotVisit": 0, "MultiGatewayProbe": 1}
+
+
+def test_the_incident_of_a_probe_has_all_that_was_counted(worker: PelletWorker) -> None:
+    told: list[Outcome] = []
+    probed(worker, *map(contact, (1, 2, 3)), told=told)
+    (probe,) = (o for o in told if o.incident.rule == "MultiHoneypotProbe")
+    assert probe.incident.targets == tuple(POT + n for n in (1, 2, 3))
+    assert len(probe.incident.alerts) == 3
+    last = max(probe.alerts, key=lambda a: a.begin_us).id
+    assert {edge.later for edge in probe.edges} == {last} and len(probe.edges) == 2
+
+
+def test_a_name_that_was_forged_everywhere_is_never_counted(worker: PelletWorker) -> None:
+    forged = [contact(n, f"gw{n}", verified=False) for n in range(1, 21)]
+    assert probed(worker, *forged) == {}
+    # Nor do they help one that was proven.
+    assert probed(worker, *forged, contact(25)) == {"HoneypotVisit": 0}
 
 
 def test_the_paper_rules_are_off_unless_asked_for() -> None:

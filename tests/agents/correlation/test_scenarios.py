@@ -264,15 +264,23 @@ def test_a_measure_ends_a_hypothesis_and_its_end_revives_it(worker: PelletWorker
     incident = scenarios(play(core, LLDOS[:4]))[-1]
     known = {a.id: a for a in core.alerts_of(incident)}
     (case,) = tracker.cases(known, known.get)
-    assert [(e.step.name, e.prevented_by) for e in case.expected] == [("mstream-flood", ())]
-    assert case.expected[0].measures == ("isolate-host", "remove-zombie") and not case.ended
-    # What takes something else away, or from another host, changes nothing.
-    tracker.measure("block-source", ip_address(ATTACKER))
+    assert not any(e.prevented_by for e in case.expected) and not case.ended
+    assert {e.step.name: e.measures for e in case.expected} == {
+        "mstream-flood": ("isolate-host", "remove-zombie"),
+        "zombie-reports": ("isolate-host", "remove-zombie"),
+        "open-session": ("block-source",),
+    }
+    # The same measure against another host changes nothing.
     tracker.measure("isolate-host", ip_address(VICTIM))
     assert tracker.cases(known, known.get) == [case]
     tracker.measure("isolate-host", ip_address(TARGET))
+    (half,) = tracker.cases(known, known.get)
+    assert {e.step.name for e in half.expected if not e.prevented_by} == {"open-session"}
+    assert not half.ended and half.weight < case.weight
+    tracker.measure("block-source", ip_address(ATTACKER))
     (ended,) = tracker.cases(known, known.get)
-    assert ended.ended and ended.weight < case.weight and ended.id == case.id
+    assert ended.ended and ended.weight < half.weight and ended.id == case.id
+    tracker.lift("block-source", ip_address(ATTACKER))
     tracker.lift("isolate-host", ip_address(TARGET))
     assert tracker.cases(known, known.get) == [case]
 
@@ -308,6 +316,16 @@ def test_a_measure_ends_a_hypothesis_and_its_end_revives_it(worker: PelletWorker
             ],
             ["invalidate", "guess-sequence", "penetrate"],
         ),
+        (
+            "Web server taken, by its own logs",
+            [
+                alert(1, "Scan", 0, None, TARGET, verified=False),
+                alert(2, "WebAttack", 60, None, TARGET, verified=False),
+                alert(3, "RemoteShell", 120, None, TARGET, verified=False),
+                alert(4, "PrivilegeEscalation", 180, None, TARGET, verified=False),
+            ],
+            ["search-web", "break-web", "use-web-shell", "become-root"],
+        ),
     ],
 )
 def test_other_scenarios_are_named(
@@ -322,6 +340,18 @@ def test_other_scenarios_are_named(
 def test_steps_of_different_attackers_are_no_scenario(worker: PelletWorker) -> None:
     apart = [replace(a, source=ip_address("192.0.2.100") + n) for n, a in enumerate(LLDOS[:4])]
     assert scenarios(play(engine(worker), apart)) == []
+
+
+def test_who_else_could_have_begun_it_is_no_story_of_its_own(worker: PelletWorker) -> None:
+    """A host is attacked by another, without success, before it floods for the one who took it."""
+    other = alert(90, "BufferOverflow", 500, "192.0.2.99", TARGET, port=25)
+    ordered = sorted([*LLDOS, other], key=lambda a: a.begin_us)
+    found = scenarios(play(engine(worker), ordered))
+    assert {i.source for i in found} == {ip_address(ATTACKER)}
+    assert all(i.explanation.startswith("Scenario LLDOS: ") for i in found)
+    alone = [other, LLDOS[-1]]
+    (told,) = scenarios(play(engine(worker), alone))
+    assert told.source == other.source
 
 
 def test_the_order_in_time_matters(worker: PelletWorker) -> None:
