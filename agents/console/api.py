@@ -31,6 +31,7 @@ from agents.console.views import (
     IncidentView,
     View,
 )
+from ontology.oversight import BanActionName
 from ontology.records import Address
 
 MAX_DURATION_S = 366 * 86400
@@ -60,8 +61,8 @@ class NewBlock(_Body):
     reason: Reason
 
 
-class Lift(_Body):
-    """End a block on every gateway."""
+class Why(_Body):
+    """Lift, approve or veto a block."""
 
     reason: Reason
 
@@ -101,6 +102,8 @@ class AuditPage(View):
 
 
 Limit = Annotated[int, Query(ge=1, le=5000)]
+ListState = Literal["active", "waiting", "shadow", "ended", "lifted", "expired", "all"]
+"""``waiting``: a gateway waits for a person. ``shadow``: a gateway would have blocked."""
 
 router = APIRouter(prefix="/api/v1")
 
@@ -144,7 +147,7 @@ async def get_me(request: Request, caller: Viewer) -> Me:
 async def list_blocks(
     request: Request,
     _: Viewer,
-    state: Literal["active", "ended", "lifted", "expired", "all"] = "active",
+    state: ListState = "active",
     source: Address | None = None,
     gateway: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 1000,
@@ -197,11 +200,21 @@ async def add_block(request: Request, caller: Operator, body: NewBlock) -> Block
 
 
 @router.post("/blocks/{block_id}/lift", status_code=202)
-async def lift_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
+async def lift_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
     """End a block on every gateway."""
-    console = gate_of(request).console
-    lifted = await console.bans.lift(_entry_id(block_id), body.reason, caller.user)
-    return await asyncio.to_thread(console.known, lifted)
+    return await _change(request, caller, "lift", block_id, body.reason)
+
+
+@router.post("/blocks/{block_id}/approve", status_code=202)
+async def approve_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
+    """Have a decision carried out that waits for a person."""
+    return await _change(request, caller, "approve", block_id, body.reason)
+
+
+@router.post("/blocks/{block_id}/veto", status_code=202)
+async def veto_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
+    """Say no to a decision that waits for a person."""
+    return await _change(request, caller, "veto", block_id, body.reason)
 
 
 @router.post("/blocks/{block_id}/extend", status_code=202)
@@ -209,9 +222,23 @@ async def extend_block(
     request: Request, caller: Operator, block_id: str, body: Extend
 ) -> BlockView:
     """Make a block end later on every gateway."""
+    return await _change(request, caller, "extend", block_id, body.reason, seconds=body.seconds)
+
+
+async def _change(
+    request: Request,
+    caller: Identity,
+    what: BanActionName,
+    block_id: str,
+    reason: str,
+    *,
+    seconds: int = 0,
+) -> BlockView:
     console = gate_of(request).console
-    longer = await console.bans.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
-    return await asyncio.to_thread(console.known, longer)
+    changed = await console.bans.change(
+        what, _entry_id(block_id), reason, caller.user, seconds=seconds
+    )
+    return await asyncio.to_thread(console.known, changed)
 
 
 @router.get("/agents")

@@ -21,6 +21,7 @@ from agents.reaction.claims import AddressClaims, Claim, Claims
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import ClaimStore
+from agents.settings.modes import HELD
 from ontology.blocks_in_force import contradict, part_of, sum_up
 from ontology.records import Address, Block, BlockState, Decision
 
@@ -96,8 +97,9 @@ class Enforcement:
         now = self._clocks()
         for address, stored in self._store.load(now).items():
             state = stored.after(now.steady_s)
-            # The allow-list, or what the kernel has, may have grown meanwhile.
-            if state.claims and self._policy.protected.judge(address) is not None:
+            # The allow-list, or what the kernel has, may have grown meanwhile; so may the mode.
+            protected = self._policy.protected.judge(address) is not None
+            if state.claims and (protected or self._policy.drops_nothing):
                 state = AddressClaims(veto=state.veto)
             self._claims.put(address, state)
             if not state.claims and address in present:
@@ -195,6 +197,10 @@ class Enforcement:
     def _refuse(self, decision: Decision, rule: str, reason: str, now: ClockReading) -> Report:
         self.counters["refused"] += 1
         self.counters[f"refused_{rule}"] += 1
+        if rule in HELD.values():
+            held: BlockState = "waiting" if rule == "waiting" else "shadow"
+            logger.info("%s: %s (decision %s)", decision.source, reason, decision.id, extra=ORDER)
+            return self._answer(decision, held, now, detail=reason)
         logger.warning(
             "refused to block %s (decision %s): %s", decision.source, decision.id, reason
         )

@@ -17,6 +17,7 @@ from uuid import uuid4
 from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.honeynet import Settings
+from agents.settings.modes import HELD
 from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.feed import Feed
@@ -126,7 +127,8 @@ class Operations(OperatorActions):
         await self._dispatch(plan.orders)
         if plan.entry is not None:
             self.reconciliation.expect(plan.entry, ordered_at, now_us)
-            await self._announce([plan.entry])
+            if not plan.entry.held:
+                await self._announce([plan.entry])
         await self._tell(decision, plan, incident, alerts, now_us)
         await self._archive([decision])
         return plan
@@ -156,6 +158,7 @@ class Operations(OperatorActions):
                 new_id=uuid4().urn,
                 now_us=now_us,
                 ordered_at=ordered_at,
+                rule=incident.rule if incident is not None else "",
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -191,6 +194,8 @@ class Operations(OperatorActions):
         for block, entries in await asyncio.to_thread(self._report, blocks, self.clock()):
             self.counters["reports_unknown" if entries is None else "reports"] += 1
             if entries is None:
+                if block.state in HELD.values():
+                    continue  # its decision is on its way
                 logger.warning(
                     "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
                     block.decision,

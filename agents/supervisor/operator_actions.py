@@ -10,11 +10,14 @@ from uuid import uuid4
 
 from agents.settings.fields import duration_text
 from agents.supervisor.errors import ServiceError
+from agents.supervisor.feed import Feed
 from agents.supervisor.feed_records import ban_group, derived_id
 from agents.supervisor.ledger import Ledger
 from agents.supervisor.propagation import Entry, Plan, Propagation
 from ontology.oversight import USER_PREFIX, BanAction
 from ontology.records import Address, Alert, Decision, Incident, Record
+
+HELD_WORDS = "a mode holds it back (docs/modes.md)"
 
 
 class OperatorActions(ABC):
@@ -22,6 +25,7 @@ class OperatorActions(ABC):
 
     ledger: Ledger
     propagation: Propagation
+    feed: Feed
     clock: Callable[[], int]
 
     @abstractmethod
@@ -48,13 +52,21 @@ class OperatorActions(ABC):
                 entry = await self.block(
                     action.source, action.duration_s, action.reason, user, decision_id
                 )
-            elif action.ban_action == "lift":
-                entry = await self.lift(action.ban or "", action.reason, user, decision_id)
             else:
-                entry = await self.extend(
-                    action.ban or "", action.duration_s, action.reason, user, decision_id
-                )
+                entry = await self._change(action, user, decision_id)
         return ban_group(entry)
+
+    async def _change(self, action: BanAction, user: str, decision_id: str) -> Entry:
+        ban, reason = action.ban or "", action.reason
+        match action.ban_action:
+            case "lift":
+                return await self.lift(ban, reason, user, decision_id)
+            case "approve":
+                return await self.approve(ban, reason, user, decision_id)
+            case "veto":
+                return await self.veto(ban, reason, user, decision_id)
+            case _:
+                return await self.extend(ban, action.duration_s, reason, user, decision_id)
 
     async def block(
         self, source: Address, duration_s: int, reason: str, user: str, decision_id: str = ""
@@ -87,7 +99,13 @@ class OperatorActions(ABC):
         return await self._lift(entry, reason, USER_PREFIX + user, decision_id)
 
     async def _lift(self, entry: Entry, reason: str, origin: str, decision_id: str = "") -> Entry:
-        decision = Decision(
+        plan = await self.decide(self._unblock(entry, reason, origin, decision_id), None, ())
+        if plan.entry is None:
+            raise ServiceError("ended", f"the block of {entry.source} has already ended")
+        return plan.entry
+
+    def _unblock(self, entry: Entry, reason: str, origin: str, decision_id: str) -> Decision:
+        return Decision(
             id=decision_id or uuid4().urn,
             action="unblock",
             source=entry.source,
@@ -97,16 +115,14 @@ class OperatorActions(ABC):
             duration_s=0,
             reason=reason,
         )
-        plan = await self.decide(decision, None, ())
-        if plan.entry is None:
-            raise ServiceError("ended", f"the block of {entry.source} has already ended")
-        return plan.entry
 
     async def extend(
         self, entry_id: str, seconds: int, reason: str, user: str, decision_id: str = ""
     ) -> Entry:
         """Make a block end later by ``seconds``. Raises: ServiceError"""
         entry = await self._active(entry_id)
+        if entry.held:
+            raise ServiceError("refused", f"{entry.source} is not blocked anywhere: {HELD_WORDS}")
         total = entry.remaining_s(self.clock()) + seconds
         if total > self.propagation.maximum_s:
             longest = duration_text(self.propagation.maximum_s)
@@ -123,6 +139,54 @@ class OperatorActions(ABC):
         if not plan.accepted:
             raise ServiceError("refused", plan.detail)
         return plan.entry or await self._active(entry_id)
+
+    async def approve(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
+        """Have carried out what waits for a person, on all gateways but those in mode ``shadow``;
+        it lasts as long as was decided, from now on. Raises: ServiceError"""
+        entry = await self._waiting(entry_id)
+        now_us = self.clock()
+        decision = replace(
+            entry.decision,
+            id=decision_id or uuid4().urn,
+            origin=USER_PREFIX + user,
+            decided_us=now_us,
+            duration_s=entry.decision.duration_s if entry.held else entry.remaining_s(now_us),
+            reason=reason,
+        )
+        plan = await self.decide(decision, None, ())
+        if not plan.accepted:
+            raise ServiceError("refused", plan.detail)
+        return plan.entry or await self._active(entry_id)
+
+    async def veto(self, entry_id: str, reason: str, user: str, decision_id: str = "") -> Entry:
+        """Say no to what waits for a person; where it is blocked already it stays so.
+
+        Raises: ServiceError
+        """
+        entry = await self._waiting(entry_id)
+        origin = USER_PREFIX + user
+        if entry.held:
+            return await self._lift(entry, reason, origin, decision_id)
+        decision = self._unblock(entry, reason, origin, decision_id)
+
+        def write() -> Entry:
+            with self.ledger.transaction():
+                now = self.ledger.entry(entry_id) or entry
+                vetoed = self.propagation.bans.veto(now, decision, decision.decided_us)
+                self.ledger.save(vetoed)
+                self.ledger.add_decision(decision, "vetoed", "", entry_id, decision.decided_us)
+                self.ledger.audit(origin, "veto", entry_id, reason, decision.decided_us)
+            return vetoed
+
+        vetoed = await asyncio.to_thread(write)
+        self.feed.ban(entry_id)
+        return vetoed
+
+    async def _waiting(self, entry_id: str) -> Entry:
+        entry = await self._active(entry_id)
+        if not entry.waits:
+            raise ServiceError("refused", f"the block of {entry.source} waits for nobody")
+        return entry
 
     async def _active(self, entry_id: str) -> Entry:
         entry = await asyncio.to_thread(self.ledger.entry, entry_id)

@@ -74,6 +74,22 @@ export function extendDialog(block, me) {
   });
 }
 
+// word: approve or veto
+export function verdictDialog(block, word) {
+  const held = block.gateways.filter((g) => g.state === "waiting").map((g) => g.gateway);
+  const approves = word === "approve";
+  ask(approves ? "Approve the block?" : "Veto the block?", [
+    h("p", null, h("b", { class: "mono" }, block.source), approves ? " will be dropped on " : " will not be dropped on ", gateways(held), "."),
+    reason(approves ? "looked at the evidence…" : "false positive, own scanner…"),
+  ], {
+    submit: approves ? "Approve block" : "Veto block", kind: approves ? "primary" : "danger",
+    send: async (data) => {
+      await post(`blocks/${encodeURIComponent(block.id)}/${word}`, { reason: data.get("reason") });
+      toast(approves ? `${block.source} is being blocked` : `${block.source} is not blocked`);
+    },
+  });
+}
+
 export function addDialog(me, added) {
   ask("Block an address", [
     h("p", null, "It will be dropped on ", gateways(me.gateways), "."),

@@ -83,6 +83,7 @@ class World:
         self.allow = ["10.1.0.0/16"]
         self.orders = 0
         self.told: frozenset[str] = frozenset()
+        self.mode = "enforce"
         self.enforcement = self.make()
 
     def make(self) -> Enforcement:
@@ -94,12 +95,13 @@ class World:
                     {
                         "name": "gw1",
                         "agents": ["supervisor", "correlation", "ontology", "reaction"],
+                        "mode": self.mode,
                     }
                 ],
             }
         )
         return Enforcement(
-            ReactionPolicy(settings),
+            ReactionPolicy(settings, "gw1"),
             self.firewall,
             ClaimStore(self.path / "blocks.sqlite3"),
             gateway="gw1",
@@ -164,6 +166,19 @@ def test_block_ends_by_itself_and_is_reported_once(world: World) -> None:
     assert world.enforcement.active == 1
     world.clock.seconds += 30
     assert world.tick() == [("2001:db8::5", "expired")]
+
+
+def test_a_gateway_in_shadow_drops_nothing_not_even_what_it_did(world: World) -> None:
+    world.order("203.0.113.5", 60)
+    world.mode = "shadow"
+    assert world.restart() == []
+    assert world.firewall.blocked() == {}
+    assert world.order("203.0.113.5", 60) == ("shadow", -world.clock.now_us / 1e6)
+    assert world.firewall.blocked() == {}
+    world.mode = "approve"
+    world.restart()
+    assert world.order("203.0.113.5", 60, by=CELL)[0] == "waiting"
+    assert world.enforcement.counters["refused_waiting"] == 1
 
 
 def test_the_supervisors_newest_order_counts_longer_or_shorter(world: World) -> None:
