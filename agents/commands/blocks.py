@@ -86,7 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     veto = word("veto", "say no to a block that waits for a person")
     for sub in (approve, veto):
         sub.add_argument("which", help="id or address")
-    for sub in (add, lift, extend, approve, veto):
+    shorten = word("shorten", "make a block end earlier")
+    shorten.add_argument("which", help="id or address")
+    shorten.add_argument("--by", type=_seconds, required=True, help="90s, 15m, 1h, 7d")
+    for sub in (lift, veto):
+        sub.add_argument(
+            "--grace",
+            type=_seconds,
+            help="for so long the same incidents don't block it again; default: policy.lift_grace",
+        )
+    undo = word("undo", "take back the last thing that was done here about a block")
+    for sub in (add, lift, extend, shorten, approve, veto, undo):
         sub.add_argument("--reason", required=True, help="kept in the audit trail")
 
 
@@ -121,12 +131,24 @@ def run(arguments: argparse.Namespace) -> int:
                     str(arguments.source), duration_s=arguments.duration, reason=arguments.reason
                 )
                 _print_list([block], as_json=arguments.json)
-            case "lift":
-                block = console.lift(arguments.which, reason=arguments.reason)
+            case "lift" | "veto":
+                block = console.decide(
+                    arguments.word,
+                    arguments.which,
+                    reason=arguments.reason,
+                    grace_s=arguments.grace,
+                )
                 _print_list([block], as_json=arguments.json)
-            case "approve" | "veto":
-                block = console.decide(arguments.word, arguments.which, reason=arguments.reason)
+            case "approve":
+                block = console.decide("approve", arguments.which, reason=arguments.reason)
                 _print_list([block], as_json=arguments.json)
+            case "shorten":
+                block = console.shorten(
+                    arguments.which, seconds=arguments.by, reason=arguments.reason
+                )
+                _print_list([block], as_json=arguments.json)
+            case "undo":
+                _print_list([console.undo(reason=arguments.reason)], as_json=arguments.json)
             case _:
                 block = console.extend(
                     arguments.which, seconds=arguments.by, reason=arguments.reason

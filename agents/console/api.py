@@ -62,8 +62,25 @@ class NewBlock(_Body):
 
 
 class Why(_Body):
-    """Lift, approve or veto a block."""
+    """Approve a block, or undo."""
 
+    reason: Reason
+
+
+class Lift(_Body):
+    """End a block on every gateway, or veto it."""
+
+    reason: Reason
+    grace_s: int | None = Field(default=None, ge=0, le=MAX_DURATION_S)
+    """For so many seconds no incident of the same class blocks the address again; the honeynet
+    file's ``lift_grace`` if absent."""
+
+
+class Shorten(_Body):
+    """Make a block end earlier."""
+
+    seconds: int = Field(gt=0, le=MAX_DURATION_S)
+    """Taken from what remains."""
     reason: Reason
 
 
@@ -200,9 +217,10 @@ async def add_block(request: Request, caller: Operator, body: NewBlock) -> Block
 
 
 @router.post("/blocks/{block_id}/lift", status_code=202)
-async def lift_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
+async def lift_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
     """End a block on every gateway."""
-    return await _change(request, caller, "lift", block_id, body.reason)
+    grace_s = _grace(request, body)
+    return await _change(request, caller, "lift", block_id, body.reason, seconds=grace_s)
 
 
 @router.post("/blocks/{block_id}/approve", status_code=202)
@@ -212,9 +230,10 @@ async def approve_block(request: Request, caller: Operator, block_id: str, body:
 
 
 @router.post("/blocks/{block_id}/veto", status_code=202)
-async def veto_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
+async def veto_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
     """Say no to a decision that waits for a person."""
-    return await _change(request, caller, "veto", block_id, body.reason)
+    grace_s = _grace(request, body)
+    return await _change(request, caller, "veto", block_id, body.reason, seconds=grace_s)
 
 
 @router.post("/blocks/{block_id}/extend", status_code=202)
@@ -225,19 +244,37 @@ async def extend_block(
     return await _change(request, caller, "extend", block_id, body.reason, seconds=body.seconds)
 
 
+@router.post("/blocks/{block_id}/shorten", status_code=202)
+async def shorten_block(
+    request: Request, caller: Operator, block_id: str, body: Shorten
+) -> BlockView:
+    """Make a block end earlier on every gateway."""
+    return await _change(request, caller, "shorten", block_id, body.reason, seconds=body.seconds)
+
+
+@router.post("/undo", status_code=202)
+async def undo(request: Request, caller: Operator, body: Why) -> BlockView:
+    """Take back the last thing that the caller did about a block."""
+    return await _change(request, caller, "undo", None, body.reason)
+
+
+def _grace(request: Request, body: Lift) -> int:
+    usual = gate_of(request).console.settings.policy.lift_grace
+    return usual if body.grace_s is None else body.grace_s
+
+
 async def _change(
     request: Request,
     caller: Identity,
     what: BanActionName,
-    block_id: str,
+    block_id: str | None,
     reason: str,
     *,
     seconds: int = 0,
 ) -> BlockView:
     console = gate_of(request).console
-    changed = await console.bans.change(
-        what, _entry_id(block_id), reason, caller.user, seconds=seconds
-    )
+    ban = None if block_id is None else _entry_id(block_id)
+    changed = await console.bans.change(what, ban, reason, caller.user, seconds=seconds)
     return await asyncio.to_thread(console.known, changed)
 
 

@@ -44,7 +44,7 @@ class BanRequests:
         )
 
     async def change(
-        self, what: BanActionName, ban: str, reason: str, user: str, *, seconds: int = 0
+        self, what: BanActionName, ban: str | None, reason: str, user: str, *, seconds: int = 0
     ) -> BlockView:
         """Lift a ban, or do something else about it. Raises: ActionError
 

@@ -120,20 +120,30 @@ class ConsoleClient:
         body = {"source": source, "duration_s": duration_s, "reason": reason}
         return cast(Json, self._call("POST", "blocks", body=body))
 
-    def lift(self, which: str, *, reason: str) -> Json:
+    def lift(self, which: str, *, reason: str, grace_s: int | None = None) -> Json:
         """End a block, named by its id or its address."""
-        path = f"blocks/{self.resolve(which)}/lift"
-        return cast(Json, self._call("POST", path, body={"reason": reason}))
+        return self.decide("lift", which, reason=reason, grace_s=grace_s)
 
     def extend(self, which: str, *, seconds: int, reason: str) -> Json:
         """Make a block, named by its id or its address, end later."""
         body = {"seconds": seconds, "reason": reason}
         return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/extend", body=body))
 
-    def decide(self, word: str, which: str, *, reason: str) -> Json:
-        """``approve`` or ``veto`` a block that waits for a person."""
-        path = f"blocks/{self.resolve(which)}/{word}"
-        return cast(Json, self._call("POST", path, body={"reason": reason}))
+    def shorten(self, which: str, *, seconds: int, reason: str) -> Json:
+        """Make a block, named by its id or its address, end earlier."""
+        body = {"seconds": seconds, "reason": reason}
+        return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/shorten", body=body))
+
+    def decide(self, word: str, which: str, *, reason: str, grace_s: int | None = None) -> Json:
+        """``lift`` a block, ``approve`` or ``veto`` one that waits for a person."""
+        body: Json = {"reason": reason}
+        if grace_s is not None:
+            body["grace_s"] = grace_s
+        return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/{word}", body=body))
+
+    def undo(self, *, reason: str) -> Json:
+        """Take back the last thing that was done here about a block."""
+        return cast(Json, self._call("POST", "undo", body={"reason": reason}))
 
     def agents(self) -> list[Json]:
         """The directory: every agent with state and health."""

@@ -17,12 +17,13 @@ from uuid import NAMESPACE_URL, uuid5
 from agents.base.log_limits import ORDER
 from agents.base.protected import Protected, canonical
 from agents.clock import ClockReading, read_clocks
-from agents.reaction.claims import AddressClaims, Claim, Claims
+from agents.reaction.claims import LEAST_VETO_S, AddressClaims, Claim, Claims
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import ClaimStore
 from agents.settings.modes import HELD
 from ontology.blocks_in_force import contradict, part_of, sum_up
+from ontology.oversight import USER_PREFIX
 from ontology.records import Address, Block, BlockState, Decision
 
 logger = logging.getLogger(__name__)
@@ -228,6 +229,11 @@ class Enforcement:
             since_us=now.wall_us,
             end=decided + verdict.duration_s,
         )
+        if claimant in self._authorities and decision.origin.startswith(USER_PREFIX):
+            # A person has the last word: what others claimed until now does not lengthen it.
+            self._claims.end(
+                address, claimant, decision.decided_us - 1, now=decided, veto_s=LEAST_VETO_S
+            )
         joined = self._claims.claim(address, claim, decided=decided)
         latest = self._claims.latest(address)
         if latest is None or joined in _VOID:

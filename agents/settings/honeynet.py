@@ -83,6 +83,9 @@ class Policy(Part):
     """True: decide and report, but never touch the kernel."""
     modes: dict[str, Mode] = Field(default_factory=dict)
     """Of classes of incidents and of rules, by label: what is not ``enforce`` (docs/modes.md)."""
+    lift_grace: Seconds = 600
+    """How long what a person lifted or vetoed is not blocked again for the same class of incidents,
+    unless they say otherwise."""
     approval_time: Seconds = 3600
     """How long a decision in mode ``approve`` waits for a person."""
     paper_rules: Flag = False

@@ -21,7 +21,16 @@ from ontology.records import Block, Decision
 __all__ = ["Bans", "Entry", "GatewayState", "Outcome", "Ruling", "expired", "in_force"]
 
 Outcome = Literal[
-    "blocked", "extended", "covered", "unblocked", "nothing", "refused", "known", "held", "vetoed"
+    "blocked",
+    "extended",
+    "shortened",
+    "covered",
+    "unblocked",
+    "nothing",
+    "refused",
+    "known",
+    "held",
+    "vetoed",
 ]
 """``held``: no gateway is told to block; a person must approve, or nobody may (`Entry.held`)."""
 
@@ -62,7 +71,7 @@ class Bans:
         self.protected = protected
         self.maximum_s = maximum_s
         self.modes = modes or Modes()
-        self._waiting_us = waiting_s * 1_000_000
+        self.waiting_us = waiting_s * 1_000_000
 
     def rule(
         self,
@@ -73,6 +82,7 @@ class Bans:
         new_id: str,
         now_us: int,
         rule: str = "",
+        grace_s: int = 0,
     ) -> Ruling:
         """Rule on a decision that is new.
 
@@ -81,13 +91,16 @@ class Bans:
             last: the newest entry of its source, active or not.
             new_id: id for an entry, should one be made.
             rule: label of the rule that the decision's incident rests on.
+            grace_s: how long the lift of ``last`` holds against the same.
         """
         decision = replace(decision, source=canonical(decision.source))
         if decision.action == "unblock":
             if current is None:
                 return Ruling("nothing", None, f"{decision.source} is not blocked")
             return self.lift(current, decision, now_us)
-        refusal = self.protected.refusal(decision.source) or _lifted_since(decision, last)
+        refusal = self.protected.refusal(decision.source) or _lifted_since(
+            decision, last, now_us, grace_s
+        )
         if refusal:
             return Ruling("refused", None, refusal)
         decision = replace(decision, duration_s=min(decision.duration_s, self.maximum_s))
@@ -160,7 +173,7 @@ class Bans:
         if current is not None and not current.held:
             return Ruling("covered", None, f"{words}: the block that runs stays as it is")
         if any(mode == "approve" for mode in modes.values()):
-            expires_us = now_us + self._waiting_us
+            expires_us = now_us + self.waiting_us
         if current is None:
             current = Entry(
                 id=new_id,
@@ -178,17 +191,6 @@ class Bans:
         )
         return Ruling("held", entry, words)
 
-    @staticmethod
-    def veto(entry: Entry, decision: Decision, now_us: int) -> Entry:
-        """The entry after a person said no to what waits: where it is blocked it stays so."""
-        gateways = tuple(
-            replace(g, state="refused", since_us=now_us, detail=f"vetoed by {decision.origin}")
-            if g.state == "waiting"
-            else g
-            for g in entry.gateways
-        )
-        return replace(entry, gateways=gateways)
-
     def lift(self, entry: Entry, decision: Decision, now_us: int) -> Ruling:
         """End an entry everywhere, by an ``unblock`` decision."""
         lifted = replace(
@@ -198,7 +200,7 @@ class Bans:
             ended_by=decision.origin,
             gateways=self._wanted(entry.gateways, "none", now_us),
         )
-        return Ruling("unblocked", lifted)
+        return Ruling("vetoed" if entry.held == "waiting" else "unblocked", lifted)
 
     def adopt(self, report: Block, reporter: str, *, new_id: str, now_us: int) -> Entry | None:
         """The entry for a block that a gateway has and that nobody told the supervisor of; None if
@@ -331,13 +333,20 @@ def _state_of(report: Block, wanted: Wanted) -> GatewayState:
     )
 
 
-def _lifted_since(decision: Decision, last: Entry | None) -> str | None:
-    """A decision from before a lift must not undo it, however late it comes."""
-    if last is None or last.state != "lifted" or decision.decided_us > last.ended_us:
-        return None
-    if decision.origin.startswith("user:"):
+def _lifted_since(decision: Decision, last: Entry | None, now_us: int, grace_s: int) -> str | None:
+    """A decision from before a lift must not undo it, however late it comes; nor may one for the
+    same class of incidents, for as long as the lift says."""
+    if last is None or last.state != "lifted" or decision.origin.startswith(USER_PREFIX):
         return None  # who sees the lift may block again
-    return f"the block of {decision.source} was lifted after this was decided"
+    if decision.decided_us <= last.ended_us:
+        return f"the block of {decision.source} was lifted after this was decided"
+    left_s = grace_s - (now_us - last.ended_us) // 1_000_000
+    if left_s <= 0 or decision.classification != last.cause.classification:
+        return None
+    return (
+        f"the block of {decision.source} was lifted by {last.ended_by}: for another {left_s} s"
+        f" no {decision.classification} blocks it"
+    )
 
 
 def _wants(entry: Entry) -> Wanted:

@@ -18,6 +18,7 @@ from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.honeynet import Settings
 from agents.settings.modes import HELD
+from agents.supervisor.bans import Outcome
 from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.feed import Feed
@@ -151,14 +152,16 @@ class Operations(OperatorActions):
             # Ends what is over first: a block that lapsed a moment ago isn't one to lengthen.
             ledger.expire(now_us)
             current = ledger.active_for(decision.source)
+            last = ledger.latest_for(decision.source)
             plan = self.propagation.on_decision(
                 decision,
                 current,
-                ledger.latest_for(decision.source),
+                last,
                 new_id=uuid4().urn,
                 now_us=now_us,
                 ordered_at=ordered_at,
                 rule=incident.rule if incident is not None else "",
+                grace_s=ledger.grace_s(last) if last is not None else 0,
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -176,6 +179,16 @@ class Operations(OperatorActions):
                 now_us,
             )
         return plan
+
+    async def changed_by_hand(self, decision: Decision, outcome: Outcome, entry: Entry) -> None:
+        """See `OperatorActions.changed_by_hand`."""
+        now_us = self.clock()
+        if outcome == "shortened":
+            await self._dispatch(self.propagation.again(entry, now_us))
+            await self._announce([entry])
+        self.feed.decision(decision, outcome, "", entry.id, now_us)
+        self.feed.ban(entry.id)
+        await self._archive([decision])
 
     async def observe(self, incident: Incident, alerts: Sequence[Alert]) -> None:
         """Keep and show an incident that led to no decision."""

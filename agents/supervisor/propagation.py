@@ -108,6 +108,7 @@ class Propagation:
         now_us: int,
         ordered_at: str = "",
         rule: str = "",
+        grace_s: int = 0,
     ) -> Plan:
         """Plan a decision that the ledger doesn't know yet.
 
@@ -117,8 +118,11 @@ class Propagation:
             new_id: id for an entry, should one be made.
             ordered_at: gateway that has the order already, from a correlation agent of its node.
             rule: label of the rule that the decision's incident rests on.
+            grace_s: how long the lift of ``last`` holds against the same.
         """
-        ruling = self.bans.rule(decision, current, last, new_id=new_id, now_us=now_us, rule=rule)
+        ruling = self.bans.rule(
+            decision, current, last, new_id=new_id, now_us=now_us, rule=rule, grace_s=grace_s
+        )
         entry = ruling.entry
         orders: tuple[Order, ...] = ()
         if ruling.outcome in ("blocked", "extended") and entry is not None:
@@ -130,7 +134,7 @@ class Propagation:
             )
             names = (n for n in self.gateways if n != ordered_at and not entry.done(n))
             orders = self._orders(order, names)
-        elif ruling.outcome == "unblocked":
+        elif ruling.outcome in ("unblocked", "vetoed"):
             orders = self._orders(replace(decision, decided_us=self._stamp(now_us)), self.gateways)
         elif ruling.outcome == "covered" and current is not None:
             # Shorter than what stands: only a gateway that doesn't do its part is told again.
@@ -172,6 +176,12 @@ class Propagation:
                 lift = replace(unblock_of(entry), decided_us=self._stamp(now_us))
                 orders.append(Order(gateway, self.gateways[gateway], lift))
         return tuple(orders)
+
+    def again(self, entry: Entry, now_us: int) -> tuple[Order, ...]:
+        """The entry's order, for every gateway that shall block."""
+        order = self._again(entry, now_us)
+        names = [name for name in self.gateways if entry.wants(name)]
+        return () if order is None else self._orders(order, names)
 
     def on_report(self, entry: Entry, report: Block, now_us: int) -> Entry | None:
         """The entry after a gateway's report; None if the report changes nothing."""

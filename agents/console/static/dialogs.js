@@ -74,6 +74,19 @@ export function extendDialog(block, me) {
   });
 }
 
+export function undoDialog() {
+  ask("Undo?", [
+    h("p", null, "The last thing that you did about a block is taken back: what was made or approved is lifted, what was lifted is blocked again for what remains, an end is as it was before."),
+    reason("wrong address…"),
+  ], {
+    submit: "Undo", kind: "danger",
+    send: async (data) => {
+      const block = await post("undo", { reason: data.get("reason") });
+      toast(`Undone: ${block.source} is ${block.state}`);
+    },
+  });
+}
+
 // word: approve or veto
 export function verdictDialog(block, word) {
   const held = block.gateways.filter((g) => g.state === "waiting").map((g) => g.gateway);

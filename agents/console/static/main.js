@@ -1,7 +1,7 @@
 // The console's page: puts store, router and views together.
 import { $ } from "./dom.js";
 import { post } from "./api.js";
-import { addDialog, extendDialog, liftDialog, sheet, verdictDialog } from "./dialogs.js";
+import { addDialog, extendDialog, liftDialog, sheet, undoDialog, verdictDialog } from "./dialogs.js";
 import { waits } from "./block_columns.js";
 import { Router } from "./router.js";
 import { store } from "./store.js";
@@ -46,6 +46,7 @@ const actions = {
   extend: (b) => store.operator && b?.state === "active" && extendDialog(b, store.me),
   approve: (b) => store.operator && b && waits(b) && verdictDialog(b, "approve"),
   veto: (b) => store.operator && b && waits(b) && verdictDialog(b, "veto"),
+  undo: () => store.operator && undoDialog(),
   add: () => store.operator && addDialog(store.me, (b) => { store.apply({ blocks: [b] }); router.go({ name: "blocks", id: b.id }); }),
   close: () => router.go({ name: router.page.name }, { replace: true }),
 };
@@ -70,6 +71,7 @@ const keys = {
   e: () => actions.extend(blocks.current),
   a: () => actions.approve(blocks.current),
   v: () => actions.veto(blocks.current),
+  u: actions.undo,
   b: actions.add,
   h: () => blocks.toggle(),
   c: show("clusters"),

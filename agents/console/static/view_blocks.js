@@ -6,7 +6,7 @@ import { store } from "./store.js";
 import { Table } from "./table.js";
 
 export class BlocksView {
-  // router; actions: add(), lift(block), approve(block)
+  // router; actions: add(), undo(), lift(block), approve(block)
   constructor(router, actions) {
     Object.assign(this, { router, actions });
   }
@@ -26,7 +26,8 @@ export class BlocksView {
     listen("#show-ended", "click", () => this.router.go({ name: "ended" }));
     listen("#filter", "input", (e) => { this.text = e.target.value; this.refilter(); });
     listen("#add", "click", this.actions.add);
-    $("#add").hidden = !store.operator;
+    listen("#undo", "click", this.actions.undo);
+    $("#add").hidden = $("#undo").hidden = !store.operator;
   }
 
   update(topics, route) {

@@ -115,6 +115,15 @@ def test_what_is_held_back_is_listed_approved_and_vetoed(
     assert [o.gateway for o in post.take()] == ["gw1", "gw3"]
     assert "lifted" in say("veto", "203.0.113.10", "--reason", "own scanner")
     assert "wait for a person" not in say("list")
+    post.take()
+    assert "gw1 gw3 pending" in say("shorten", "203.0.113.9", "--by", "5m", "--reason", "x")
+    assert {599, 600} & {o.decision.duration_s for o in post.take()}
+    assert {899, 900} & {
+        (say("undo", "--reason", "x"), *(o.decision.duration_s for o in post.take()))[-1]
+    }
+    say("lift", "203.0.113.9", "--grace", "2h", "--reason", "x")
+    assert {o.decision.duration_s for o in post.take()} == {7200}
+    say("undo", "--reason", "own scanner, but a bad one")
     assert main(["blocks", "veto", "FILE", "203.0.113.11", "--reason", "x"]) == 1
     assert "the block of 203.0.113.11 waits for nobody" in capsys.readouterr().err
 

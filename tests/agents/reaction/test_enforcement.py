@@ -123,6 +123,7 @@ class World:
         action: str = "block",
         ident: str = "",
         by: str = SUPERVISOR,
+        origin: str = CELL,
     ) -> tuple[str, float]:
         """(state, seconds until the end)."""
         self.orders += 1  # no supervisor gives two orders the same time
@@ -131,7 +132,7 @@ class World:
             action=action,
             source=ip_address(source),
             classification="SynScan",
-            origin="correlation.gw1@honeynet.localdomain",
+            origin=origin,
             decided_us=self.clock.now_us + self.orders,
             duration_s=duration_s if action == "block" or duration_s != 60 else 0,
             reason="test",
@@ -200,6 +201,18 @@ def test_the_latest_end_of_several_claimants_counts(world: World) -> None:
     world.clock.seconds += 60
     assert world.tick() == [("203.0.113.5", "expired")]
     assert world.firewall.blocked() == {}
+
+
+def test_a_person_shortens_what_a_cell_claims_too(world: World) -> None:
+    world.order("203.0.113.5", 300, by=CELL)
+    world.order("203.0.113.5", 300)
+    assert world.order("203.0.113.5", 60, origin="user:ana") == ("active", 60.0)
+    assert world.firewall.blocked() == {IPv4Address("203.0.113.5"): 60.0}
+    assert world.order("203.0.113.5", 300, by=CELL)[0] == "failed", "its evidence is of before"
+    world.clock.seconds += 60
+    assert world.tick() == [("203.0.113.5", "expired")]
+    world.clock.seconds += 1
+    assert world.order("203.0.113.5", 300, by=CELL) == ("active", 300.0)
 
 
 def test_a_lift_ends_every_claim_and_vetoes_those_of_others(world: World) -> None:

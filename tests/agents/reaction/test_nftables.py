@@ -83,6 +83,9 @@ def test_an_approval_makes_the_element_and_a_veto_prevents_it(traffic: Traffic) 
     assert result["who"] == ["user:ana: unblock: unblocked"] * 2 + ["user:ana: block: blocked"] * 2
     assert lifted["kernel"] == []
     assert lifted["attacker"] == [True, True]
+    assert len(result["left"]) == 2 and all(20 < left <= 30 for left in result["left"])
+    assert result["undone"]["said"] == ["active"]
+    assert result["undone"]["attacker"] == [False, True], "the last lift was that of IPv4"
 
 
 def test_kernel_ends_the_block(traffic: Traffic) -> None:

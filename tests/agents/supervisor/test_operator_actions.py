@@ -9,6 +9,7 @@ import pytest
 from agents.settings.modes import Mode
 from agents.supervisor.errors import ServiceError
 from agents.supervisor.operations import Operations
+from ontology.oversight import BanAction
 
 
 @pytest.fixture
@@ -160,3 +161,99 @@ async def test_a_person_who_blocks_waits_for_nobody(make, kit, post, clock):
     entry = await operations.block(kit.decision().source, 600, "seen", "ana")
     assert [g.state for g in entry.gateways] == ["pending", "shadow", "pending"]
     assert [o.gateway for o in post.take()] == ["gw1", "gw3"]
+
+
+async def act(operations, kit, name: str, what: str, ban: str | None = None, seconds: int = 0):
+    action = BanAction(
+        id=kit.urn(name),
+        ban_action=what,  # type: ignore[arg-type]
+        ban=ban,
+        duration_s=seconds,
+        origin="user:ana",
+        reason=name,
+    )
+    first = await operations.act(action)
+    assert await operations.act(action) == first, "once, however often it comes"
+    return operations.ledger.entry(first[0].id)
+
+
+async def test_a_shortened_block_is_ordered_and_can_be_undone(make, kit, post, clock):
+    operations = make()
+    made = kit.decision()
+    entry = (await operations.decide(made, None, ())).entry
+    post.take()
+    short = await act(operations, kit, "short", "shorten", entry.id, 600)
+    assert short.remaining_s(clock()) == 300
+    assert [(o.gateway, o.decision.duration_s, o.decision.origin) for o in post.take()] == [
+        (name, 300, "user:ana") for name in kit.GATEWAYS
+    ]
+    clock.turn(100)
+    assert (await act(operations, kit, "back", "undo")).remaining_s(clock()) == 800
+    assert {o.decision.duration_s for o in post.take()} == {800}
+    assert (await act(operations, kit, "forth", "undo")).remaining_s(clock()) == 200
+    with pytest.raises(ServiceError, match="nothing would be left"):
+        await operations.shorten(entry.id, 300, "x", "ana")
+    said = [line.what for line in operations.ledger.audit_trail(limit=3)]
+    assert said == ["block: shortened", "block: extended", "block: shortened"]
+
+
+async def test_a_lift_is_undone_for_what_remains(make, kit, post, clock):
+    operations = make()
+    made = kit.decision()
+    entry = (await operations.decide(made, *kit.evidence(made))).entry
+    await act(operations, kit, "lift", "lift", entry.id, 600)
+    post.take()
+    clock.turn(100)
+    again = await act(operations, kit, "oops", "undo")
+    assert (again.state, again.remaining_s(clock())) == ("active", 800)
+    assert again.cause.classification == made.classification
+    assert [o.decision.action for o in post.take()] == ["block"] * 3
+    with pytest.raises(ServiceError, match="bob has done nothing"):
+        await operations.undo("x", "bob")
+
+
+async def test_what_a_person_blocked_is_lifted_by_undo_and_too_late_is_said(make, kit, post, clock):
+    operations = make()
+    await operations.block(kit.decision().source, 60, "by hand", "ana")
+    assert (await act(operations, kit, "undo", "undo")).state == "lifted"
+    clock.turn(100)
+    with pytest.raises(ServiceError, match="would have ended by now"):
+        await operations.undo("x", "ana")
+
+
+async def test_a_veto_is_undone_and_waits_again(make, kit, post):
+    operations = make(("approve",) * 3)
+    made = kit.decision()
+    entry = (await operations.decide(made, None, ())).entry
+    assert (await act(operations, kit, "no", "veto", entry.id, 600)).state == "lifted"
+    again = await act(operations, kit, "oops", "undo")
+    assert (again.id, again.held) == (entry.id, "waiting")
+    with pytest.raises(ServiceError, match="waits again already"):
+        await operations.undo("x", "ana")
+    post.take()
+    await operations.approve(entry.id, "yes", "bob")
+    assert len(post.take()) == 3
+
+
+async def test_a_lift_holds_against_the_same_for_its_grace(make, kit, clock):
+    operations = make()
+    made = kit.decision()
+    entry = (await operations.decide(made, None, ())).entry
+    clock.turn(1)
+    lifted = await act(operations, kit, "lift", "lift", entry.id, 600)
+    (unblock,) = [
+        r.decision
+        for r in operations.ledger.explain(lifted.id).rulings
+        if r.decision.action == "unblock"
+    ]
+    assert unblock.duration_s == 600, "gateways hold it against the cells of their nodes"
+    clock.turn(599)
+    same = replace(kit.decision("same"), decided_us=clock())
+    plan = await operations.decide(same, None, ())
+    assert (plan.outcome, "for another 1 s" in plan.detail) == ("refused", True)
+    worse = replace(kit.decision("worse"), decided_us=clock(), classification="FloodIncident")
+    assert (await operations.decide(worse, None, ())).outcome == "blocked"
+    await operations.lift(operations.ledger.active_for(made.source).id, "x", "ana")
+    clock.turn(2)
+    later = replace(kit.decision("later"), decided_us=clock())
+    assert (await operations.decide(later, None, ())).outcome == "blocked"

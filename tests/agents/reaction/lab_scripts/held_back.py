@@ -102,7 +102,13 @@ async def held_back(
     out["states"] = [(e.state, e.gateways[0].state) for e in states if e is not None]
     out["who"] = [f"{line.who}: {line.what}" for line in operations.ledger.audit_trail(limit=4)]
     for source in (attacker.ipv4, attacker.ipv6):
-        await operations.lift(entries[source].id, "enough", "ana")
+        await operations.shorten(entries[source].id, 30, "enough", "ana")
+    await carry_out()
+    out["left"] = list(firewall.blocked().values())
+    await operations.lift(entries[attacker.ipv6].id, "enough", "ana")
+    await operations.lift(entries[attacker.ipv4].id, "enough", "ana")
     out["lifted"] = look(await carry_out())
+    await operations.undo("it still attacks", "ana")
+    out["undone"] = look(await carry_out())
     ledger.close()
     return out
