@@ -199,6 +199,10 @@ class Enforcement:
         self.counters["refused"] += 1
         self.counters[f"refused_{rule}"] += 1
         if rule in HELD.values():
+            latest = self._claims.of(canonical(decision.source)).after(now.steady_s).latest
+            if latest is not None:
+                detail = f"{reason}, for longer than it is blocked already"
+                return self._answer(decision, "active", now, end=latest.end, detail=detail)
             held: BlockState = "waiting" if rule == "waiting" else "shadow"
             logger.info("%s: %s (decision %s)", decision.source, reason, decision.id, extra=ORDER)
             return self._answer(decision, held, now, detail=reason)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from agents.base.protected import Protected, canonical
 from agents.settings.modes import HELD, Mode, Modes
@@ -285,13 +285,14 @@ class Bans:
         modes: Mapping[str, Mode] | None = None,
     ) -> tuple[GatewayState, ...]:
         """The gateways' states with a new wish; what they last said stays until they say more.
-        Where a mode holds it back, nothing is wanted, and what runs there runs out."""
+        Where a mode holds it back, nothing is wanted, unless it is blocked there already."""
         known = {g.gateway: g for g in old}
         out = []
         for name in sorted({*known, *self._gateways}):
             state = known.get(name)
             mode = (modes or {}).get(name, "enforce")
-            if mode != "enforce":
+            runs = state is not None and (state.wanted, state.state) in _RUNS
+            if mode != "enforce" and not runs:
                 held = GatewayState(
                     gateway=name,
                     wanted="none",
@@ -347,6 +348,10 @@ def _lifted_since(decision: Decision, last: Entry | None, now_us: int, grace_s: 
         f"the block of {decision.source} was lifted by {last.ended_by}: for another {left_s} s"
         f" no {decision.classification} blocks it"
     )
+
+
+_RUNS: Final = (("block", "active"), ("block", "pending"))
+"""Wanted and actual where a source is blocked, or the order is on its way."""
 
 
 def _wants(entry: Entry) -> Wanted:

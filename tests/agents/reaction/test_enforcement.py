@@ -180,6 +180,8 @@ def test_a_gateway_in_shadow_drops_nothing_not_even_what_it_did(world: World) ->
     world.restart()
     assert world.order("203.0.113.5", 60, by=CELL)[0] == "waiting"
     assert world.enforcement.counters["refused_waiting"] == 1
+    assert world.order("203.0.113.5", 60, origin="user:ana") == ("active", 60.0)
+    assert world.order("203.0.113.5", 300) == ("active", 60.0), "what was approved runs to its end"
 
 
 def test_the_supervisors_newest_order_counts_longer_or_shorter(world: World) -> None:

@@ -80,7 +80,7 @@ def test_an_approval_makes_the_element_and_a_veto_prevents_it(traffic: Traffic) 
     assert decided["attacker"] == [False, False]
     assert decided["client"] == [True, True]
     assert result["states"] == [["active", "active"]] * 2 + [["lifted", "lifted"]] * 2
-    assert result["who"] == ["user:ana: unblock: unblocked"] * 2 + ["user:ana: block: blocked"] * 2
+    assert result["who"] == ["user:ana: unblock: vetoed"] * 2 + ["user:ana: block: blocked"] * 2
     assert lifted["kernel"] == []
     assert lifted["attacker"] == [True, True]
     assert len(result["left"]) == 2 and all(20 < left <= 30 for left in result["left"])

@@ -71,7 +71,7 @@ TWO_CONSOLES = "".join(
         (
             "[policy]",
             '[policy]\nmodes = {ScanThenExploit = "aprove"}',
-            "policy.modes.ScanThenExploit: 'aprove'",
+            "policy.modes.ScanThenExploit: must be one of 'enforce', 'approve' or 'shadow'",
         ),
         ('name = "gw1"', 'name = "gw1"\nmode = "shadows"', "did you mean 'shadow'"),
         (

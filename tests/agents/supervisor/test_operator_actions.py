@@ -147,6 +147,23 @@ async def test_what_runs_stays_when_a_mode_would_hold_back_more(make, kit, clock
     assert "mode shadow" in plan.detail
 
 
+async def test_what_was_approved_runs_on_where_more_would_wait(make, kit, post, clock):
+    operations = make(("enforce", "approve", "approve"))
+    made = kit.decision()
+    entry = (await operations.decide(made, None, ())).entry
+    await operations.approve(entry.id, "yes", "ana")
+    (approval, *_) = {o.decision for o in post.take() if o.decision.origin == "user:ana"}
+    await operations.report(kit.report(approval, "gw2", at_us=clock()))
+    clock.turn(10)
+    more = replace(kit.decision("more", duration_s=3600), decided_us=clock())
+    longer = (await operations.decide(more, None, ())).entry
+    assert [(g.wanted, g.state) for g in longer.gateways] == [
+        ("block", "pending"),
+        ("block", "active"),
+        ("block", "pending"),
+    ]
+
+
 async def test_an_extension_is_no_approval(make, kit):
     operations = make(("approve",) * 3)
     made = kit.decision()
