@@ -192,7 +192,8 @@ class Ledger(EntryStore):
         if row is None:
             return 0
         decision: Decision = DECISION.validate_json(row[0])
-        return min(decision.decided_us, row[1]) + decision.duration_s * 1_000_000
+        received_us: int = row[1]
+        return min(decision.decided_us, received_us) + decision.duration_s * 1_000_000
 
     def add_decision(
         self, decision: Decision, outcome: Outcome, detail: str, entry: str | None, now_us: int

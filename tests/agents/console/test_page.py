@@ -419,9 +419,7 @@ def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
         {"gw3": "shadow"}, {"ScanIncident": "approve"}
     )
     for name in ("203.0.113.9", "203.0.113.10"):
-        made = kit.decision(
-            name, name, decided_us=running.operations.clock(), classification="ScanIncident"
-        )
+        made = kit.decision(name, name, decided_us=running.operations.clock())
         running.call(running.operations.decide(made, *kit.evidence(made)))
 
     def texts(selector):
