@@ -415,9 +415,8 @@ def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
     from selenium.webdriver.support.ui import WebDriverWait
 
     running = serve("127.0.0.1:0")
-    running.operations.propagation.bans.modes = Modes(
-        {"gw3": "shadow"}, {"ScanIncident": "approve"}
-    )
+    bans = running.operations.propagation.bans
+    bans.modes = Modes({"gw3": "shadow"}, {"HoneypotBruteForceIncident": "approve"})
     for name in ("203.0.113.9", "203.0.113.10"):
         made = kit.decision(name, name, decided_us=running.operations.clock())
         running.call(running.operations.decide(made, *kit.evidence(made)))
