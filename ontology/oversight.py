@@ -13,7 +13,7 @@ from ontology.host_profile import Address
 from ontology.ranges import check_member, check_time
 
 BanState = Literal["active", "lifted", "expired"]
-BanActionName = Literal["block", "lift", "extend"]
+BanActionName = Literal["block", "lift", "extend", "shorten", "approve", "veto", "undo"]
 BanOutcome = Literal["", "unknown", "ended", "refused"]
 AgentState = Literal["up", "silent"]
 
@@ -62,7 +62,8 @@ class Ruling:
     ban: str | None
     """Id of the ban that it began, changed or met; None where there is none."""
     outcome: str
-    """``blocked``, ``extended``, ``covered``, ``unblocked``, ``nothing`` or ``refused``."""
+    """``blocked``, ``extended``, ``shortened``, ``covered``, ``held``, ``vetoed``, ``unblocked``,
+    ``nothing`` or ``refused``."""
     detail: str
     received_us: int
 
@@ -154,11 +155,12 @@ class BanAction:
     id: str
     ban_action: BanActionName
     ban: str | None = None
-    """Id of the ban to lift or extend."""
+    """Id of the ban that it is about; ``undo``: the last that the same person changed."""
     source: Address | None = None
     """The address to block."""
     duration_s: int = 0
-    """``block``: how long; ``extend``: how much longer."""
+    """``block``: how long; ``extend``, ``shorten``: how much longer, shorter; ``lift``, ``veto``:
+    for how long the same must not block again."""
     origin: str
     """``user:NAME``."""
     reason: str
@@ -171,15 +173,17 @@ class BanAction:
         check_member("ban_action", self.ban_action, get_args(BanActionName))
         check_member("outcome", self.outcome, get_args(BanOutcome))
         if (self.source is None) == (self.ban_action == "block"):
-            raise ValueError("source: a block names an address, lift and extend name a ban")
-        if (self.ban is None) != (self.ban_action == "block"):
-            raise ValueError("ban: a block names an address, lift and extend name a ban")
+            raise ValueError("source: a block names an address, all others don't")
+        if (self.ban is None) != (self.ban_action in ("block", "undo")):
+            raise ValueError("ban: a block names an address, undo nothing, all others a ban")
         if not self.origin.startswith(USER_PREFIX):
             raise ValueError(f"origin must be {USER_PREFIX}NAME, got {self.origin!r}")
         if not 0 <= self.duration_s <= 366 * 86400:
             raise ValueError(f"duration_s must lie in [0, 31622400], got {self.duration_s}")
-        if (self.duration_s == 0) != (self.ban_action == "lift"):
-            raise ValueError("duration_s: a block and an extension last, a lift doesn't")
+        if self.duration_s == 0 and self.ban_action in ("block", "extend", "shorten"):
+            raise ValueError(f"duration_s: {self.ban_action} takes a time")
+        if self.duration_s and self.ban_action in ("approve", "undo"):
+            raise ValueError(f"duration_s: {self.ban_action} takes no time")
 
 
 OversightRecord = FeedPart | Ban | Ruling | Receipt | AuditLine | AgentStatus | BanAction

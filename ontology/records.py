@@ -38,7 +38,10 @@ AlertStage = Literal["original", "junior", "senior"]
 """AFF: from an analyzer, filtered, fused and assessed."""
 DecisionAction = Literal["block", "unblock"]
 DecisionScope = Literal["own", "cooperative"]
-BlockState = Literal["pending", "active", "refused", "failed", "lifted", "expired"]
+BlockState = Literal[
+    "pending", "active", "refused", "failed", "lifted", "expired", "waiting", "shadow"
+]
+"""``waiting``: until a person approves it. ``shadow``: it would have been blocked, and is not."""
 Role = Literal["sensor", "analyzer", "ontology", "correlation", "reaction", "supervisor", "console"]
 OntologyActionName = Literal["assert", "retract", "translate", "enable", "disable", "export"]
 KnowledgeKind = Literal["rules", "facts", "cluster-names", "words"]

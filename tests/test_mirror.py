@@ -118,7 +118,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "agents/correlation/reports.py",
         "agents/launcher/logs.py",
         "agents/ontology/actions.py",
-        "agents/supervisor/operator_actions.py",
         "agents/ontology/descriptions.py",
         "agents/reaction/firewall.py",
         "agents/reaction/ruleset.py",

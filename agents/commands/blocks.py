@@ -1,4 +1,4 @@
-"""``ontoidps blocks {list,show,add,lift,extend} FILE``: who is blocked where, why and how long."""
+"""``ontoidps blocks WORD FILE``: who is blocked where, why and how long; what is done about it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     listing = word("list", "running blocks, newest first")
     listing.add_argument(
-        "--state", default="active", choices=["active", "lifted", "expired", "ended", "all"]
+        "--state",
+        default="active",
+        choices=["active", "waiting", "shadow", "lifted", "expired", "ended", "all"],
+    )
+    listing.add_argument(
+        "--would",
+        dest="state",
+        action="store_const",
+        const="shadow",
+        help="what would have been blocked, were no gateway or rule in mode shadow",
+    )
+    listing.add_argument(
+        "--waiting",
+        dest="state",
+        action="store_const",
+        const="waiting",
+        help="what waits for a person (mode approve)",
     )
     listing.add_argument("--gateway", help="only this gateway's")
     listing.add_argument("--limit", type=_count, default=1000, help="default 1000; 0: all")
@@ -66,7 +82,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     extend = word("extend", "make a block end later")
     extend.add_argument("which", help="id or address")
     extend.add_argument("--by", type=_seconds, required=True, help="90s, 15m, 1h, 7d")
-    for sub in (add, lift, extend):
+    approve = word("approve", "have a block carried out that waits for a person")
+    veto = word("veto", "say no to a block that waits for a person")
+    for sub in (approve, veto):
+        sub.add_argument("which", help="id or address")
+    shorten = word("shorten", "make a block end earlier")
+    shorten.add_argument("which", help="id or address")
+    shorten.add_argument("--by", type=_seconds, required=True, help="90s, 15m, 1h, 7d")
+    for sub in (lift, veto):
+        sub.add_argument(
+            "--grace",
+            type=_seconds,
+            help="for so long the same incidents don't block it again; default: policy.lift_grace",
+        )
+    undo = word("undo", "take back the last thing that was done here about a block")
+    for sub in (add, lift, extend, shorten, approve, veto, undo):
         sub.add_argument("--reason", required=True, help="kept in the audit trail")
 
 
@@ -86,6 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
                 if late := console.late():
                     print(late, file=sys.stderr)
                 _print_list(found, as_json=arguments.json)
+                if arguments.state == "active" and not arguments.json:
+                    _tell_held(console, arguments.gateway)
                 if len(found) < found.total:
                     print(
                         f"showing {len(found):,} of {found.total:,} (--limit 0 shows all)",
@@ -99,9 +131,24 @@ def run(arguments: argparse.Namespace) -> int:
                     str(arguments.source), duration_s=arguments.duration, reason=arguments.reason
                 )
                 _print_list([block], as_json=arguments.json)
-            case "lift":
-                block = console.lift(arguments.which, reason=arguments.reason)
+            case "lift" | "veto":
+                block = console.decide(
+                    arguments.word,
+                    arguments.which,
+                    reason=arguments.reason,
+                    grace_s=arguments.grace,
+                )
                 _print_list([block], as_json=arguments.json)
+            case "approve":
+                block = console.decide("approve", arguments.which, reason=arguments.reason)
+                _print_list([block], as_json=arguments.json)
+            case "shorten":
+                block = console.shorten(
+                    arguments.which, seconds=arguments.by, reason=arguments.reason
+                )
+                _print_list([block], as_json=arguments.json)
+            case "undo":
+                _print_list([console.undo(reason=arguments.reason)], as_json=arguments.json)
             case _:
                 block = console.extend(
                     arguments.which, seconds=arguments.by, reason=arguments.reason
@@ -116,11 +163,22 @@ ENDING = {"lifted": "lifting", "expired": "expiring"}
 
 def time_left(block: dict[str, Any], now: int) -> str:
     """``0:04:59``, or how the block ended: ``lifted`` once no gateway says otherwise."""
-    if block["state"] != "active":
+    if block["state"] not in ("active", "waiting", "shadow"):
         still = any(g["state"] in ("active", "unknown") for g in block["gateways"])
         return ENDING[block["state"]] if still else str(block["state"])
     seconds = max(0, (block["expires_us"] - now) // 1_000_000)
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _tell_held(console: ConsoleClient, gateway: str | None) -> None:
+    """What the list of running blocks leaves out."""
+    for state, option, words in (
+        ("waiting", "--waiting", "wait for a person"),
+        ("shadow", "--would", "would have been blocked, or were not on all gateways"),
+    ):
+        found = console.blocks(state=state, gateway=gateway, limit=1)
+        if found.total:
+            print(f"{found.total:,} {words} ({option} shows them)")
 
 
 def where(block: dict[str, Any]) -> str:

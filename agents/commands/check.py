@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
@@ -13,7 +14,11 @@ from agents.commands.output import one_line, printable, shown
 from agents.sensor.inputs.table_places import table_fault
 from agents.sensor.signatures.rule_files import check_variable, load_rules
 from agents.settings.honeynet import Node, Settings, SettingsError, read_settings
+from agents.settings.problems import Problem, did_you_mean
 from agents.settings.sense import doubts
+from ontology.rule_switches import rule_states
+from ontology.taxonomy import ATTACK_CLASSES, INCIDENT_CLASSES
+from rules.shipped_files import paper_rules_path, rule_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         else:
             found.append(f"node {node.name}: {_rules(settings, node)}")
-    warnings += [source.told(problem) for problem in doubts(settings)]
+    warnings += [source.told(problem) for problem in (*doubts(settings), *_strange_modes(settings))]
     protected = Protected.from_settings(settings)
     if arguments.address and arguments.node is not None:
         try:
@@ -106,6 +111,23 @@ def run(arguments: argparse.Namespace) -> int:
     for line in warnings:
         print(f"ontoidps check: warning: {one_line(line)}", file=sys.stderr)
     return 0
+
+
+def _strange_modes(settings: Settings) -> Iterator[Problem]:
+    """Modes of what no file here knows; the knowledge engineer may have made it elsewhere."""
+    named = settings.policy.modes
+    if not named:
+        return
+    known = {*INCIDENT_CLASSES, *ATTACK_CLASSES, "Manual"}
+    for path in (*rule_paths(), paper_rules_path()):
+        known |= rule_states(path.read_bytes()).keys()
+    for name in named:
+        if name not in known:
+            yield Problem(
+                ("policy", "modes", name),
+                f"no class of incidents and no rule is called {name!r} here"
+                + did_you_mean(name, known),
+            )
 
 
 def _rules(settings: Settings, node: Node) -> str:

@@ -31,6 +31,7 @@ from agents.console.views import (
     IncidentView,
     View,
 )
+from ontology.oversight import BanActionName
 from ontology.records import Address
 
 MAX_DURATION_S = 366 * 86400
@@ -60,9 +61,26 @@ class NewBlock(_Body):
     reason: Reason
 
 
-class Lift(_Body):
-    """End a block on every gateway."""
+class Why(_Body):
+    """Approve a block, or undo."""
 
+    reason: Reason
+
+
+class Lift(_Body):
+    """End a block on every gateway, or veto it."""
+
+    reason: Reason
+    grace_s: int | None = Field(default=None, ge=0, le=MAX_DURATION_S)
+    """For so many seconds no incident of the same class blocks the address again; the honeynet
+    file's ``lift_grace`` if absent."""
+
+
+class Shorten(_Body):
+    """Make a block end earlier."""
+
+    seconds: int = Field(gt=0, le=MAX_DURATION_S)
+    """Taken from what remains."""
     reason: Reason
 
 
@@ -101,6 +119,8 @@ class AuditPage(View):
 
 
 Limit = Annotated[int, Query(ge=1, le=5000)]
+ListState = Literal["active", "waiting", "shadow", "ended", "lifted", "expired", "all"]
+"""``waiting``: a gateway waits for a person. ``shadow``: a gateway would have blocked."""
 
 router = APIRouter(prefix="/api/v1")
 
@@ -144,7 +164,7 @@ async def get_me(request: Request, caller: Viewer) -> Me:
 async def list_blocks(
     request: Request,
     _: Viewer,
-    state: Literal["active", "ended", "lifted", "expired", "all"] = "active",
+    state: ListState = "active",
     source: Address | None = None,
     gateway: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 1000,
@@ -199,9 +219,21 @@ async def add_block(request: Request, caller: Operator, body: NewBlock) -> Block
 @router.post("/blocks/{block_id}/lift", status_code=202)
 async def lift_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
     """End a block on every gateway."""
-    console = gate_of(request).console
-    lifted = await console.bans.lift(_entry_id(block_id), body.reason, caller.user)
-    return await asyncio.to_thread(console.known, lifted)
+    grace_s = _grace(request, body)
+    return await _change(request, caller, "lift", block_id, body.reason, seconds=grace_s)
+
+
+@router.post("/blocks/{block_id}/approve", status_code=202)
+async def approve_block(request: Request, caller: Operator, block_id: str, body: Why) -> BlockView:
+    """Have a decision carried out that waits for a person."""
+    return await _change(request, caller, "approve", block_id, body.reason)
+
+
+@router.post("/blocks/{block_id}/veto", status_code=202)
+async def veto_block(request: Request, caller: Operator, block_id: str, body: Lift) -> BlockView:
+    """Say no to a decision that waits for a person."""
+    grace_s = _grace(request, body)
+    return await _change(request, caller, "veto", block_id, body.reason, seconds=grace_s)
 
 
 @router.post("/blocks/{block_id}/extend", status_code=202)
@@ -209,9 +241,41 @@ async def extend_block(
     request: Request, caller: Operator, block_id: str, body: Extend
 ) -> BlockView:
     """Make a block end later on every gateway."""
+    return await _change(request, caller, "extend", block_id, body.reason, seconds=body.seconds)
+
+
+@router.post("/blocks/{block_id}/shorten", status_code=202)
+async def shorten_block(
+    request: Request, caller: Operator, block_id: str, body: Shorten
+) -> BlockView:
+    """Make a block end earlier on every gateway."""
+    return await _change(request, caller, "shorten", block_id, body.reason, seconds=body.seconds)
+
+
+@router.post("/undo", status_code=202)
+async def undo(request: Request, caller: Operator, body: Why) -> BlockView:
+    """Take back the last thing that the caller did about a block."""
+    return await _change(request, caller, "undo", None, body.reason)
+
+
+def _grace(request: Request, body: Lift) -> int:
+    usual = gate_of(request).console.settings.policy.lift_grace
+    return usual if body.grace_s is None else body.grace_s
+
+
+async def _change(
+    request: Request,
+    caller: Identity,
+    what: BanActionName,
+    block_id: str | None,
+    reason: str,
+    *,
+    seconds: int = 0,
+) -> BlockView:
     console = gate_of(request).console
-    longer = await console.bans.extend(_entry_id(block_id), body.seconds, body.reason, caller.user)
-    return await asyncio.to_thread(console.known, longer)
+    ban = None if block_id is None else _entry_id(block_id)
+    changed = await console.bans.change(what, ban, reason, caller.user, seconds=seconds)
+    return await asyncio.to_thread(console.known, changed)
 
 
 @router.get("/agents")

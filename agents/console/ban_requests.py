@@ -12,7 +12,7 @@ from agents.console.asking import Ask
 from agents.console.feed_intake import Intake, News
 from agents.console.views import BlockView, block_view
 from ontology.addresses import canonical
-from ontology.oversight import USER_PREFIX, Ban, BanAction
+from ontology.oversight import USER_PREFIX, Ban, BanAction, BanActionName
 from ontology.records import Address, Block, Decision
 
 LIMIT_S = 6.0
@@ -20,7 +20,7 @@ LIMIT_S = 6.0
 
 
 class BanRequests:
-    """Blocks, lifts and extensions by hand.
+    """Blocks by hand, and what is done about them.
 
     Args:
         publish: tells the viewers what an answer changed.
@@ -43,24 +43,18 @@ class BanRequests:
             )
         )
 
-    async def lift(self, ban: str, reason: str, user: str) -> BlockView:
-        """End a ban on every gateway. Raises: ActionError"""
-        return await self._request(
-            BanAction(
-                id=uuid4().urn,
-                ban_action="lift",
-                ban=ban,
-                origin=USER_PREFIX + user,
-                reason=reason,
-            )
-        )
+    async def change(
+        self, what: BanActionName, ban: str | None, reason: str, user: str, *, seconds: int = 0
+    ) -> BlockView:
+        """Lift a ban, or do something else about it. Raises: ActionError
 
-    async def extend(self, ban: str, seconds: int, reason: str, user: str) -> BlockView:
-        """Make a ban end later by ``seconds``. Raises: ActionError"""
+        Args:
+            seconds: of actions that name a time (`BanAction.duration_s`).
+        """
         return await self._request(
             BanAction(
                 id=uuid4().urn,
-                ban_action="extend",
+                ban_action=what,
                 ban=ban,
                 duration_s=seconds,
                 origin=USER_PREFIX + user,

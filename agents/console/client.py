@@ -96,7 +96,7 @@ class ConsoleClient:
         gateway: str | None = None,
         limit: int = 1000,
     ) -> Blocks:
-        """Blocks, newest first. ``state``: active, ended, lifted, expired or all; ``limit``: 0 for
+        """Blocks, newest first. ``state``: as `agents.console.api.ListState`; ``limit``: 0 for
         all of them."""
         query = {"state": state, "source": source, "gateway": gateway}
         params: dict[str, str | int] = {k: v for k, v in query.items() if v is not None}
@@ -120,15 +120,30 @@ class ConsoleClient:
         body = {"source": source, "duration_s": duration_s, "reason": reason}
         return cast(Json, self._call("POST", "blocks", body=body))
 
-    def lift(self, which: str, *, reason: str) -> Json:
+    def lift(self, which: str, *, reason: str, grace_s: int | None = None) -> Json:
         """End a block, named by its id or its address."""
-        path = f"blocks/{self.resolve(which)}/lift"
-        return cast(Json, self._call("POST", path, body={"reason": reason}))
+        return self.decide("lift", which, reason=reason, grace_s=grace_s)
 
     def extend(self, which: str, *, seconds: int, reason: str) -> Json:
         """Make a block, named by its id or its address, end later."""
         body = {"seconds": seconds, "reason": reason}
         return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/extend", body=body))
+
+    def shorten(self, which: str, *, seconds: int, reason: str) -> Json:
+        """Make a block, named by its id or its address, end earlier."""
+        body = {"seconds": seconds, "reason": reason}
+        return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/shorten", body=body))
+
+    def decide(self, word: str, which: str, *, reason: str, grace_s: int | None = None) -> Json:
+        """``lift`` a block, ``approve`` or ``veto`` one that waits for a person."""
+        body: Json = {"reason": reason}
+        if grace_s is not None:
+            body["grace_s"] = grace_s
+        return cast(Json, self._call("POST", f"blocks/{self.resolve(which)}/{word}", body=body))
+
+    def undo(self, *, reason: str) -> Json:
+        """Take back the last thing that was done here about a block."""
+        return cast(Json, self._call("POST", "undo", body={"reason": reason}))
 
     def agents(self) -> list[Json]:
         """The directory: every agent with state and health."""
@@ -186,10 +201,10 @@ class ConsoleClient:
             address = ip_address(which)
         except ValueError:
             return quote(which, safe="")
-        found = self.blocks(source=str(address), limit=1)
-        if not found:
-            raise ConsoleError(self._not_blocked(str(address)))
-        return str(found[0]["id"])
+        for state in ("active", "waiting", "shadow"):
+            if found := self.blocks(state=state, source=str(address), limit=1):
+                return str(found[0]["id"])
+        raise ConsoleError(self._not_blocked(str(address)))
 
     def _not_blocked(self, address: str) -> str:
         """What is known of an address that nobody is asked to block: gateways may not have ended it

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from agents.base.storage import Faults, open_store, transaction
 from agents.base.store_limits import Limits, TableLimit
 from agents.console.views import (
+    LASTING,
     AgentView,
     AlertView,
     AuditView,
@@ -58,6 +59,8 @@ CREATE TABLE IF NOT EXISTS agent (
     name TEXT PRIMARY KEY, feed TEXT NOT NULL, view TEXT NOT NULL) WITHOUT ROWID;
 """
 
+_LASTING: Final = f"({', '.join(repr(state) for state in LASTING)})"
+"""For SQL."""
 BEFORE_US = 60_000_000
 """An incident of the source this long before its ban belongs to the explanation as well."""
 MAX_INCIDENTS, MAX_EVIDENCE, MAX_LINES = 50, 200, 100
@@ -81,7 +84,7 @@ class Retention:
 
     def limits(self) -> Limits:
         """As SQL; when bytes run out, evidence goes before decisions, and those before bans."""
-        ended, active = "state <> 'active'", "state = 'active'"
+        ended, active = f"state NOT IN {_LASTING}", f"state IN {_LASTING}"
         return Limits(
             size_bytes=self.size_bytes,
             tables=(
@@ -216,7 +219,8 @@ class ReadStore:
         ledger that was replaced.
         """
         with self.transaction():
-            self._db.execute("DELETE FROM ban WHERE state = 'active' AND feed <> ?", (feed,))
+            lasting = f"state IN {_LASTING}"
+            self._db.execute(f"DELETE FROM ban WHERE {lasting} AND feed <> ?", (feed,))  # noqa: S608
             self._db.execute("DELETE FROM agent WHERE feed <> ?", (feed,))
             self._db.execute(
                 "DELETE FROM audit WHERE number > ("
@@ -235,8 +239,8 @@ class ReadStore:
         limit: int,
         offset: int = 0,
     ) -> list[str]:
-        """`BlockView` each, newest first. ``state``: ``active``, ``ended``, ``lifted``,
-        ``expired`` or ``all``."""
+        """`BlockView` each, newest first. ``state``: ``active``, ``waiting``, ``shadow``,
+        ``ended``, ``lifted``, ``expired`` or ``all``."""
         where, values = _chosen(state, source, gateway)
         clause = f"{where} ORDER BY since_us DESC, seq DESC LIMIT ? OFFSET ?"
         return self._texts(f"SELECT view FROM ban WHERE {clause}", *values, limit, offset)  # noqa: S608
@@ -282,7 +286,7 @@ class ReadStore:
         return self._texts(
             "SELECT incident.id FROM ban JOIN incident ON incident.source = ban.source"
             " AND incident.received_us >= ban.since_us - ?"
-            " AND (ban.state = 'active' OR incident.received_us <= ban.ended_us)"
+            " AND (ban.ended_us = 0 OR incident.received_us <= ban.ended_us)"
             " WHERE ban.id = ? ORDER BY incident.received_us, incident.seq LIMIT ?",
             BEFORE_US,
             ban,
@@ -371,7 +375,12 @@ def _chosen(state: str, source: Address | None, gateway: str | None) -> tuple[st
     """The condition in SQL, with its values."""
     where, values = ["1"], list[object]()
     if state == "ended":
-        where.append("state <> 'active'")
+        where.append(f"state NOT IN {_LASTING}")
+    elif state in ("waiting", "shadow"):
+        # On one gateway at least, it may be blocked on others; what would have been blocked stays
+        # so when its time is over. A quote in a text is escaped, so that only a state matches.
+        where.append("instr(view, ?)")
+        values.append(f'"state":"{state}"')
     elif state != "all":
         where.append("state = ?")
         values.append(state)

@@ -6,12 +6,13 @@ shown (`static`): a field is named here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from agents.base.conditions import Condition, Level, from_text, is_degraded
+from agents.settings.modes import HELD
 from ontology.clusters_file import own_name
 from ontology.oversight import AgentStatus, AuditLine, Ban, Ruling
 from ontology.records import Address, AgentDescription, Alert, Block, Decision, Incident
@@ -24,6 +25,13 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+BlockViewState = Literal["active", "waiting", "shadow", "lifted", "expired"]
+"""``active``: in force, or to be, on a gateway. ``waiting``: nowhere, until a person approves it.
+``shadow``: nowhere; it would have been blocked."""
+LASTING: Final[tuple[BlockViewState, ...]] = ("active", "waiting", "shadow")
+"""Of bans that have not ended."""
+
+
 class GatewayView(View):
     """One block on one gateway: wanted against actual."""
 
@@ -31,7 +39,8 @@ class GatewayView(View):
     wanted: Literal["block", "none"]
     state: str
     """As it said last: ``pending``, ``active``, ``refused``, ``failed``, ``lifted`` or ``expired``;
-    ``unknown`` where it said ``active`` and that may not hold any more (``detail`` says why)."""
+    ``waiting`` or ``shadow`` where a mode holds it back; ``unknown`` where it said ``active`` and
+    that may not hold any more (``detail`` says why)."""
     confirmed: bool
     """The gateway says that it does what is wanted, the latest extension included."""
     since_us: int
@@ -45,7 +54,7 @@ class BlockView(View):
     id: str
     source: Address
     target: Address | None
-    state: Literal["active", "lifted", "expired"]
+    state: BlockViewState
     settled: bool
     """Every gateway has confirmed what is wanted of it."""
     classification: str
@@ -170,13 +179,14 @@ class ClustersView(View):
 
 def block_view(ban: Ban, cause: Decision, blocks: Iterable[Block]) -> BlockView:
     """A ban with its cause and its blocks on gateways, as the console shows it."""
-    wanted: Literal["block", "none"] = "block" if ban.ban_state == "active" else "none"
     mine = sorted((b for b in blocks if b.id in ban.blocks), key=lambda b: b.gateway)
     return BlockView(
         id=ban.id,
         source=ban.source,
         target=cause.target,
-        state=ban.ban_state,
+        state=_held([b.state for b in mine]) or "active"
+        if ban.ban_state == "active"
+        else ban.ban_state,
         settled=set(ban.confirmed) >= {b.id for b in mine},
         classification=cause.classification,
         reason=cause.reason,
@@ -190,7 +200,7 @@ def block_view(ban: Ban, cause: Decision, blocks: Iterable[Block]) -> BlockView:
         gateways=tuple(
             GatewayView(
                 gateway=block.gateway,
-                wanted=wanted,
+                wanted="block" if _is_wanted(ban, block) else "none",
                 state=block.state,
                 confirmed=block.id in ban.confirmed,
                 since_us=block.since_us,
@@ -200,6 +210,19 @@ def block_view(ban: Ban, cause: Decision, blocks: Iterable[Block]) -> BlockView:
             for block in mine
         ),
     )
+
+
+def _is_wanted(ban: Ban, block: Block) -> bool:
+    return ban.ban_state == "active" and block.state not in HELD.values()
+
+
+def _held(states: Sequence[str]) -> Literal["", "waiting", "shadow"]:
+    """What keeps a source from being blocked anywhere; empty if nothing does."""
+    if any(s in ("pending", "active", "failed") for s in states):
+        return ""
+    if "waiting" in states:
+        return "waiting"
+    return "shadow" if "shadow" in states else ""
 
 
 def ruling_view(ruling: Ruling, decision: Decision) -> RulingView:

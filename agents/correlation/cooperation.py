@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from agents.base.protected import Protected, canonical
 from agents.settings.honeynet import Policy
+from agents.settings.modes import Modes
 from ontology.reasoner.window import check_alert
 from ontology.records import Address, Alert, Block, Decision, Incident
 
@@ -134,6 +135,9 @@ class Cooperation:
             )
         if (refusal := self._protected.refusal(decision.source)) is not None:
             return refusal
+        mode = Modes(named=self._policy.modes).of_reason(incident.classification, incident.rule)
+        if mode != "enforce":
+            return f"rule {incident.rule} or class {incident.classification} is in mode {mode}"
         if _end_us(decision, now_us) <= now_us:
             return "its time is over"
         if len(publication.alerts) > MAX_ALERTS:

@@ -62,6 +62,7 @@ class Dispatch:
         self._gateways = tuple(jid for jid in settings.jids("reaction") if jid == gateway)
         self._subscribers = subscribers
         self._supervisors = settings.jids("supervisor")
+        self._modes = settings.modes()
         archive = ontology_agent_of(settings, node)
         self._archives = (archive,) if archive else ()
         self._send = send
@@ -80,7 +81,10 @@ class Dispatch:
             )
         else:
             logger.info("%s from %s, rule %s, severity %.2f, no block", *values)
-        await self.order_own_gateway(outcome.decisions)
+        # Of a mode that a rule has, the gateway can't know: it sees no incident.
+        mode = self._modes.of_reason(incident.classification, incident.rule)
+        if mode == "enforce":
+            await self.order_own_gateway(outcome.decisions)
         try:
             await self._send_outcome(outcome, outcome.alerts)
         except (MessageError, FragmentError) as e:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal
 
+from agents.settings.modes import HELD
 from ontology.records import Address, Block
 
 Change = Literal["begun", "ended"]
@@ -41,7 +42,7 @@ class Measures:
             while len(self._in_force) > self._capacity:
                 self._in_force.popitem(last=False)
             return "begun" if begun else None
-        if report.state == "pending" or gateways is None:
+        if report.state in ("pending", *HELD.values()) or gateways is None:
             return None
         gateways.pop(report.gateway, None)
         return self._ended(report.source, gateways)

@@ -56,6 +56,8 @@ _ANSWERS: Final[dict[BlockState, str]] = {
     "lifted": "inform",
     "failed": "failure",
     "refused": "refuse",
+    "waiting": "inform",
+    "shadow": "inform",
 }
 
 
@@ -112,7 +114,7 @@ class ReactionAgent(BaseAgent[Gateway]):
         Raises: FirewallError (no capability, no nft), StoreError: the agent ends with one line.
         """
         self.at_end(self._end_worker)
-        policy = ReactionPolicy(self.settings)
+        policy = ReactionPolicy(self.settings, self.node)
         if (kernel := await self._ask_kernel()) is not None:
             policy.protected = policy.protected.with_kernel(kernel)
         node = self.settings.node_named(self.node)

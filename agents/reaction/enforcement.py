@@ -17,11 +17,13 @@ from uuid import NAMESPACE_URL, uuid5
 from agents.base.log_limits import ORDER
 from agents.base.protected import Protected, canonical
 from agents.clock import ClockReading, read_clocks
-from agents.reaction.claims import AddressClaims, Claim, Claims
+from agents.reaction.claims import LEAST_VETO_S, AddressClaims, Claim, Claims
 from agents.reaction.firewall import Firewall, FirewallError
 from agents.reaction.policy import ReactionPolicy, Verdict
 from agents.reaction.store import ClaimStore
+from agents.settings.modes import HELD
 from ontology.blocks_in_force import contradict, part_of, sum_up
+from ontology.oversight import USER_PREFIX
 from ontology.records import Address, Block, BlockState, Decision
 
 logger = logging.getLogger(__name__)
@@ -96,8 +98,9 @@ class Enforcement:
         now = self._clocks()
         for address, stored in self._store.load(now).items():
             state = stored.after(now.steady_s)
-            # The allow-list, or what the kernel has, may have grown meanwhile.
-            if state.claims and self._policy.protected.judge(address) is not None:
+            # The allow-list, or what the kernel has, may have grown meanwhile; so may the mode.
+            protected = self._policy.protected.judge(address) is not None
+            if state.claims and (protected or self._policy.drops_nothing):
                 state = AddressClaims(veto=state.veto)
             self._claims.put(address, state)
             if not state.claims and address in present:
@@ -195,6 +198,14 @@ class Enforcement:
     def _refuse(self, decision: Decision, rule: str, reason: str, now: ClockReading) -> Report:
         self.counters["refused"] += 1
         self.counters[f"refused_{rule}"] += 1
+        if rule in HELD.values():
+            latest = self._claims.of(canonical(decision.source)).after(now.steady_s).latest
+            if latest is not None:
+                detail = f"{reason}, for longer than it is blocked already"
+                return self._answer(decision, "active", now, end=latest.end, detail=detail)
+            held: BlockState = "waiting" if rule == "waiting" else "shadow"
+            logger.info("%s: %s (decision %s)", decision.source, reason, decision.id, extra=ORDER)
+            return self._answer(decision, held, now, detail=reason)
         logger.warning(
             "refused to block %s (decision %s): %s", decision.source, decision.id, reason
         )
@@ -222,6 +233,11 @@ class Enforcement:
             since_us=now.wall_us,
             end=decided + verdict.duration_s,
         )
+        if claimant in self._authorities and decision.origin.startswith(USER_PREFIX):
+            # A person has the last word: what others claimed until now does not lengthen it.
+            self._claims.end(
+                address, claimant, decision.decided_us - 1, now=decided, veto_s=LEAST_VETO_S
+            )
         joined = self._claims.claim(address, claim, decided=decided)
         latest = self._claims.latest(address)
         if latest is None or joined in _VOID:

@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 
 from agents.base.protected import Protected, canonical, canonical_network
 from agents.settings.honeynet import Settings
+from agents.settings.modes import HELD
+from ontology.oversight import USER_PREFIX
 from ontology.records import Address, Decision, Network
 
 _K = TypeVar("_K")
@@ -37,12 +39,17 @@ class Verdict:
 
 
 class ReactionPolicy:
-    """Judges decisions for one gateway; remembers, but never asks a clock."""
+    """Judges decisions for one gateway; remembers, but never asks a clock.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        gateway: its node, for its mode.
+    """
+
+    def __init__(self, settings: Settings, gateway: str = "") -> None:
         policy = settings.policy
         self._maximum_s = policy.maximum_duration
         self._rate = policy.maximum_blocks_per_minute
+        self._gateway, self._modes = gateway, settings.modes()
         self._protected = Protected.from_settings(settings)
         self.allow: tuple[Network, ...] = tuple(
             dict.fromkeys(canonical_network(network) for network in settings.allow_networks())
@@ -88,7 +95,7 @@ class ReactionPolicy:
         found = (
             (refusal.rule, refusal.reason)
             if refusal is not None
-            else self._untimely(decision, age_s)
+            else self._held(decision) or self._untimely(decision, age_s)
         )
         if found is None and not renewal and self._applied.get(decision.id) != address:
             found = self._too_many(now_us)
@@ -98,7 +105,7 @@ class ReactionPolicy:
             verdict = Verdict(
                 permitted=False, address=address, duration_s=0, reason=reason, rule=rule
             )
-            if rule not in ("rate", "stale"):
+            if rule not in ("rate", "stale", *HELD.values()):
                 _remember(self._refused, decision.id, verdict)
             return verdict
         _remember(self._applied, decision.id, address)
@@ -106,6 +113,20 @@ class ReactionPolicy:
         if duration_s < decision.duration_s:
             self.counters["shortened"] += 1
         return Verdict(permitted=True, address=address, duration_s=duration_s)
+
+    @property
+    def drops_nothing(self) -> bool:
+        """Whether this gateway only tells what it would block."""
+        return self._modes.of(self._gateway, "", by_person=True) == "shadow"
+
+    def _held(self, decision: Decision) -> tuple[str, str] | None:
+        """What a mode keeps from being carried out; supervisors speak for persons."""
+        person = decision.origin.startswith(USER_PREFIX)
+        mode = self._modes.of(self._gateway, decision.classification, by_person=person)
+        if mode == "enforce":
+            return None
+        words = "a person must approve it" if mode == "approve" else "it would have been blocked"
+        return HELD[mode], f"mode {mode}: {words}"
 
     @staticmethod
     def _untimely(decision: Decision, age_s: float) -> tuple[str, str] | None:

@@ -28,6 +28,7 @@ from agents.settings.fields import (
     Whole,
 )
 from agents.settings.host_sections import Honeypot
+from agents.settings.modes import Mode, Modes
 from agents.settings.node_sections import Input as Input
 from agents.settings.node_sections import Node as Node
 from agents.settings.problems import Gathered, Problem, Source, did_you_mean, read_source, validate
@@ -81,6 +82,13 @@ class Policy(Part):
     """Incidents below this severity are shown, not acted on."""
     dry_run: Flag = False
     """True: decide and report, but never touch the kernel."""
+    modes: dict[str, Mode] = Field(default_factory=dict)
+    """Of classes of incidents and of rules, by label: what is not ``enforce`` (docs/modes.md)."""
+    lift_grace: Seconds = 600
+    """How long what a person lifted or vetoed is not blocked again for the same class of incidents,
+    unless they say otherwise."""
+    approval_time: Seconds = 3600
+    """How long a decision in mode ``approve`` waits for a person."""
     paper_rules: Flag = False
     """True: the rules of ``rules/paper.owl`` are in force as well (docs/rules.md)."""
     reliability: Literal["windowed", "paper"] = "windowed"
@@ -265,6 +273,10 @@ class Settings(Part):
             for role, name in self.agents()
             if role == "analyzer" and self.correlation_of(name) == served
         )
+
+    def modes(self) -> Modes:
+        """Of the gateways, classes and rules."""
+        return Modes({n.name: n.mode for n in self.node}, self.policy.modes)
 
     def node_named(self, name: str) -> Node:
         """Raises: SettingsError if there is none."""

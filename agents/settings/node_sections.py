@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from agents import plugins
 from agents.settings.fields import Flag, HostAddress, Interface, Name, Part, Whole
 from agents.settings.host_sections import NodeHost
+from agents.settings.modes import Mode
 from agents.settings.problems import Gathered, Problem, did_you_mean
 from ontology.records import Role
 
@@ -100,6 +101,8 @@ class Node(Part):
     """What looks for attacks in connections; by default all that OntoIDPS brings."""
     responders: tuple[str, ...] = ("nftables",)
     """What carries out blocks: the first one's word counts, the others assist."""
+    mode: Mode = "enforce"
+    """Whether its gateway carries out what agents decide (`agents.settings.modes`)."""
     addresses: tuple[HostAddress, ...] = ()
     """The node's own addresses: never blocked, by any gateway."""
     host: NodeHost = NodeHost()
@@ -132,6 +135,10 @@ class Node(Part):
             yield Problem(
                 ("nflog" if self.nflog else "captures",),
                 f"node {self.name!r} has nflog or captures but no sensor to read them",
+            )
+        if self.mode != "enforce" and "reaction" not in agents:
+            yield Problem(
+                ("mode",), f"node {self.name!r} has a mode but no reaction agent: it blocks nobody"
             )
         yield from self._of_plugins()
         for key in ("interfaces", "nflog", "captures", "tunnels"):

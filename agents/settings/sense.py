@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from agents.settings.honeynet import Settings
 from agents.settings.problems import Problem
+from agents.settings.toml_lines import Place
 from ontology.addresses import canonical, canonical_network
 from ontology.taxonomy import HOST_CLASSES, superclasses
 
@@ -39,8 +40,30 @@ def doubts(settings: Settings) -> Iterator[Problem]:
                 f"{entry.kind!r} is no class below {KNOWN} of the installed ontology ({known}): "
                 "nothing is softened for it, unless an edited ontology has it",
             )
+    yield from _modes(settings)
     if settings.policy.dry_run:
         yield Problem(("policy", "dry_run"), "nobody will be blocked anywhere, only reported")
+
+
+def _modes(settings: Settings) -> Iterator[Problem]:
+    """Gateways that drop nothing, and what waits for a person whom nobody can ask."""
+    approving: list[Place] = []
+    for name, mode in settings.policy.modes.items():
+        if mode == "approve":
+            approving.append(("policy", "modes", name))
+    for number, node in enumerate(settings.node):
+        if node.mode == "approve":
+            approving.append(("node", number, "mode"))
+        elif node.mode == "shadow":
+            yield Problem(
+                ("node", number, "mode"),
+                f"gateway {node.name!r} drops nothing, it only tells what it would block",
+            )
+    if approving and not (settings.jids("supervisor") and settings.jids("console")):
+        yield Problem(
+            approving[0],
+            "nobody can approve: that takes a supervisor and a console agent, and one is missing",
+        )
 
 
 def _logs_of_hosts(settings: Settings) -> Iterator[Problem]:

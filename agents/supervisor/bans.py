@@ -8,101 +8,34 @@ moves (`agents.base.steady_clock`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
-from uuid import UUID, uuid5
+from typing import Final, Literal
 
 from agents.base.protected import Protected, canonical
-from ontology.records import Address, Block, BlockState, Decision
+from agents.settings.modes import HELD, Mode, Modes
+from agents.supervisor.entry import Entry, EntryState, GatewayState, Wanted, expired, in_force
+from ontology.oversight import USER_PREFIX
+from ontology.records import Block, Decision
 
-Outcome = Literal["blocked", "extended", "covered", "unblocked", "nothing", "refused", "known"]
-EntryState = Literal["active", "lifted", "expired"]
-Wanted = Literal["block", "none"]
-Reach = Literal["everywhere", "reported"]
+__all__ = ["Bans", "Entry", "GatewayState", "Outcome", "Ruling", "expired", "in_force"]
+
+Outcome = Literal[
+    "blocked",
+    "extended",
+    "shortened",
+    "covered",
+    "unblocked",
+    "nothing",
+    "refused",
+    "known",
+    "held",
+    "vetoed",
+]
+"""``held``: no gateway is told to block; a person must approve, or nobody may (`Entry.held`)."""
 
 LATE_US = 60 * 1_000_000
 """Reports of one gateway overtake each other by less than this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayState:
-    """Wanted against actual, of one entry on one gateway."""
-
-    gateway: str
-    """Node name."""
-    wanted: Wanted
-    state: BlockState
-    """What the reaction agent last said."""
-    since_us: int
-    expires_us: int
-    """When the kernel ends the block, by our clock; 0 before the gateway has said so."""
-    reported_us: int
-    """``since_us`` of the last report, by our clock; 0 before there is one."""
-    detail: str = ""
-    decision: str = ""
-    """Id of the decision that the last report named."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One blocked source: what is wanted everywhere, and what each gateway does."""
-
-    id: str
-    cause: Decision
-    """The decision that made the entry: why the source is blocked."""
-    decision: Decision
-    """The block decision in force (the latest that set the end)."""
-    state: EntryState
-    since_us: int
-    expires_us: int
-    ended_us: int = 0
-    ended_by: str = ""
-    reach: Reach = "everywhere"
-    """``reported``: only where a gateway says so. Nobody told the supervisor why, and it orders
-    nothing of it: it shows what a node did alone."""
-    gateways: tuple[GatewayState, ...] = ()
-    """Sorted by gateway."""
-
-    @property
-    def source(self) -> Address:
-        """The blocked address."""
-        return self.decision.source
-
-    def remaining_s(self, now_us: int) -> int:
-        """Whole seconds to go, rounded up; 0 when ended."""
-        return max(0, -((now_us - self.expires_us) // 1_000_000)) if self.state == "active" else 0
-
-    def confirmed(self, state: GatewayState) -> bool:
-        """Whether a gateway says that it does what is wanted, and until when it is wanted.
-
-        Ends aren't compared, clocks differ: a longer block is a new decision, and the gateway's
-        report names the one that it carries out.
-        """
-        if state.wanted == "block":
-            return state.state == "active" and state.decision == self.decision.id
-        return state.state not in ("active", "pending")
-
-    def on(self, gateway: str) -> GatewayState | None:
-        """The state on one gateway."""
-        return next((g for g in self.gateways if g.gateway == gateway), None)
-
-    def lacks(self, gateway: str) -> bool:
-        """Whether a gateway must be told (again) to block."""
-        if self.reach == "reported":
-            return False
-        state = self.on(gateway)
-        return state is None or not (self.confirmed(state) or state.state == "refused")
-
-    def done(self, gateway: str) -> bool:
-        """Whether a gateway says that it does what is wanted."""
-        state = self.on(gateway)
-        return state is not None and self.confirmed(state)
-
-    def runs(self, gateway: str) -> bool:
-        """Whether a gateway last said that it blocks."""
-        state = self.on(gateway)
-        return state is not None and state.state == "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +55,23 @@ class Bans:
         gateways: node names of all gateways.
         protected: who must never be blocked.
         maximum_s: the longest block, in seconds from now.
+        modes: what is carried out where; everything without them.
+        waiting_s: how long a decision waits for a person.
     """
 
-    def __init__(self, gateways: Iterable[str], protected: Protected, maximum_s: int) -> None:
+    def __init__(
+        self,
+        gateways: Iterable[str],
+        protected: Protected,
+        maximum_s: int,
+        modes: Modes | None = None,
+        waiting_s: int = 3600,
+    ) -> None:
         self._gateways = tuple(sorted(gateways))
         self.protected = protected
         self.maximum_s = maximum_s
+        self.modes = modes or Modes()
+        self.waiting_us = waiting_s * 1_000_000
 
     def rule(
         self,
@@ -137,6 +81,8 @@ class Bans:
         *,
         new_id: str,
         now_us: int,
+        rule: str = "",
+        grace_s: int = 0,
     ) -> Ruling:
         """Rule on a decision that is new.
 
@@ -144,19 +90,28 @@ class Bans:
             current: the active entry of its source, if there is one.
             last: the newest entry of its source, active or not.
             new_id: id for an entry, should one be made.
+            rule: label of the rule that the decision's incident rests on.
+            grace_s: how long the lift of ``last`` holds against the same.
         """
         decision = replace(decision, source=canonical(decision.source))
         if decision.action == "unblock":
             if current is None:
                 return Ruling("nothing", None, f"{decision.source} is not blocked")
             return self.lift(current, decision, now_us)
-        refusal = self.protected.refusal(decision.source) or _lifted_since(decision, last)
+        refusal = self.protected.refusal(decision.source) or _lifted_since(
+            decision, last, now_us, grace_s
+        )
         if refusal:
             return Ruling("refused", None, refusal)
         decision = replace(decision, duration_s=min(decision.duration_s, self.maximum_s))
         expires_us = min(decision.decided_us, now_us) + decision.duration_s * 1_000_000
         if expires_us <= now_us:
             return Ruling("refused", None, "its time was over before it came")
+        modes = self._modes_of(decision, rule)
+        if all(mode != "enforce" for mode in modes.values()):
+            held = self._hold(decision, current, modes, expires_us, new_id=new_id, now_us=now_us)
+            if held is not None:
+                return held
         if current is None:
             entry = Entry(
                 id=new_id,
@@ -165,18 +120,20 @@ class Bans:
                 state="active",
                 since_us=now_us,
                 expires_us=expires_us,
-                gateways=self._wanted((), "block", now_us),
+                gateways=self._wanted((), "block", now_us, modes),
             )
             return Ruling("blocked", entry)
-        if current.reach == "reported":
-            # A gateway said so before; now it is known why, and every gateway shall do it.
+        approved = current.waits and decision.origin.startswith(USER_PREFIX)
+        if current.reach == "reported" or current.held or approved:
+            # A gateway said so before; now it is known why, and every gateway shall do it. Or it
+            # was held back, and no longer is.
             entry = replace(
                 current,
-                cause=decision,
+                cause=decision if current.reach == "reported" else current.cause,
                 decision=decision,
-                expires_us=expires_us,
+                expires_us=expires_us if current.held else max(expires_us, current.expires_us),
                 reach="everywhere",
-                gateways=self._wanted(current.gateways, "block", now_us),
+                gateways=self._wanted(current.gateways, "block", now_us, modes),
             )
             return Ruling("blocked", entry)
         if expires_us > current.expires_us:
@@ -184,10 +141,55 @@ class Bans:
                 current,
                 decision=decision,
                 expires_us=expires_us,
-                gateways=self._wanted(current.gateways, "block", now_us),
+                gateways=self._wanted(current.gateways, "block", now_us, modes),
             )
             return Ruling("extended", entry)
         return Ruling("covered", None, f"{decision.source} is already blocked for longer")
+
+    def _modes_of(self, decision: Decision, rule: str) -> dict[str, Mode]:
+        person = decision.origin.startswith(USER_PREFIX)
+        return {
+            gateway: self.modes.of(gateway, decision.classification, rule, by_person=person)
+            for gateway in self._gateways
+        }
+
+    def _hold(
+        self,
+        decision: Decision,
+        current: Entry | None,
+        modes: Mapping[str, Mode],
+        expires_us: int,
+        *,
+        new_id: str,
+        now_us: int,
+    ) -> Ruling | None:
+        """What becomes of a block that no gateway may carry out now; None without gateways.
+
+        What is blocked already stays so, and its end where it is.
+        """
+        if not modes:
+            return None
+        words = "; ".join(sorted({f"mode {mode}" for mode in modes.values()}))
+        if current is not None and not current.held:
+            return Ruling("covered", None, f"{words}: the block that runs stays as it is")
+        if any(mode == "approve" for mode in modes.values()):
+            expires_us = now_us + self.waiting_us
+        if current is None:
+            current = Entry(
+                id=new_id,
+                cause=decision,
+                decision=decision,
+                state="active",
+                since_us=now_us,
+                expires_us=expires_us,
+            )
+        entry = replace(
+            current,
+            decision=decision,
+            expires_us=max(expires_us, current.expires_us),
+            gateways=self._wanted(current.gateways, "block", now_us, modes),
+        )
+        return Ruling("held", entry, words)
 
     def lift(self, entry: Entry, decision: Decision, now_us: int) -> Ruling:
         """End an entry everywhere, by an ``unblock`` decision."""
@@ -198,7 +200,7 @@ class Bans:
             ended_by=decision.origin,
             gateways=self._wanted(entry.gateways, "none", now_us),
         )
-        return Ruling("unblocked", lifted)
+        return Ruling("vetoed" if entry.held == "waiting" else "unblocked", lifted)
 
     def adopt(self, report: Block, reporter: str, *, new_id: str, now_us: int) -> Entry | None:
         """The entry for a block that a gateway has and that nobody told the supervisor of; None if
@@ -250,6 +252,8 @@ class Bans:
         if old is not None and 0 < old.reported_us - report.since_us < LATE_US:
             return None
         wanted = old.wanted if old is not None else _wants(entry)
+        if old is not None and old.wanted == "none" and old.state == report.state in HELD.values():
+            return None  # it says what was known here before
         new = _state_of(report, wanted)
         if new == old:
             return None
@@ -274,13 +278,32 @@ class Bans:
         )
 
     def _wanted(
-        self, old: Iterable[GatewayState], wanted: Wanted, now_us: int
+        self,
+        old: Iterable[GatewayState],
+        wanted: Wanted,
+        now_us: int,
+        modes: Mapping[str, Mode] | None = None,
     ) -> tuple[GatewayState, ...]:
-        """The gateways' states with a new wish; what they last said stays until they say more."""
+        """The gateways' states with a new wish; what they last said stays until they say more.
+        Where a mode holds it back, nothing is wanted, unless it is blocked there already."""
         known = {g.gateway: g for g in old}
         out = []
         for name in sorted({*known, *self._gateways}):
             state = known.get(name)
+            mode = (modes or {}).get(name, "enforce")
+            runs = state is not None and (state.wanted, state.state) in _RUNS
+            if mode != "enforce" and not runs:
+                held = GatewayState(
+                    gateway=name,
+                    wanted="none",
+                    state=HELD[mode],
+                    since_us=now_us,
+                    expires_us=0,
+                    reported_us=state.reported_us if state is not None else 0,
+                    detail=f"mode {mode}",
+                )
+                out.append(state if state is not None and state.state == held.state else held)
+                continue
             if state is None:
                 state = GatewayState(
                     gateway=name,
@@ -290,38 +313,12 @@ class Bans:
                     expires_us=0,
                     reported_us=0,
                 )
+            elif wanted == "none" and state.state == "waiting":
+                state = replace(state, state="lifted", since_us=now_us, detail="")
             elif wanted == "block" and state.state != "active":
                 state = replace(state, wanted=wanted, state="pending", since_us=now_us, detail="")
             out.append(replace(state, wanted=wanted))
         return tuple(out)
-
-
-def expired(entry: Entry) -> Entry:
-    """The entry after its end: nothing is wanted of any gateway, the kernels end it themselves."""
-    return replace(
-        entry,
-        state="expired",
-        ended_us=entry.expires_us,
-        ended_by="time",
-        gateways=tuple(replace(g, wanted="none") for g in entry.gateways),
-    )
-
-
-def in_force(entry: Entry, now_us: int) -> Block:
-    """What a supervisor says of an entry, now, to those who order blocks of their own."""
-    name = f"{entry.state}|{entry.decision.id}|{entry.expires_us}"
-    active = entry.state == "active"
-    return Block(
-        id=uuid5(UUID(entry.id.removeprefix("urn:uuid:")), name).urn,
-        decision=entry.decision.id,
-        gateway="*",
-        source=entry.source,
-        state=entry.state,
-        # As gateways do: what remains is told by two times of one clock.
-        since_us=now_us if active else entry.ended_us,
-        expires_us=entry.expires_us if active else entry.ended_us,
-        detail=entry.ended_by,
-    )
 
 
 def _state_of(report: Block, wanted: Wanted) -> GatewayState:
@@ -337,13 +334,24 @@ def _state_of(report: Block, wanted: Wanted) -> GatewayState:
     )
 
 
-def _lifted_since(decision: Decision, last: Entry | None) -> str | None:
-    """A decision from before a lift must not undo it, however late it comes."""
-    if last is None or last.state != "lifted" or decision.decided_us > last.ended_us:
-        return None
-    if decision.origin.startswith("user:"):
+def _lifted_since(decision: Decision, last: Entry | None, now_us: int, grace_s: int) -> str | None:
+    """A decision from before a lift must not undo it, however late it comes; nor may one for the
+    same class of incidents, for as long as the lift says."""
+    if last is None or last.state != "lifted" or decision.origin.startswith(USER_PREFIX):
         return None  # who sees the lift may block again
-    return f"the block of {decision.source} was lifted after this was decided"
+    if decision.decided_us <= last.ended_us:
+        return f"the block of {decision.source} was lifted after this was decided"
+    left_s = grace_s - (now_us - last.ended_us) // 1_000_000
+    if left_s <= 0 or decision.classification != last.cause.classification:
+        return None
+    return (
+        f"the block of {decision.source} was lifted by {last.ended_by}: for another {left_s} s"
+        f" no {decision.classification} blocks it"
+    )
+
+
+_RUNS: Final = (("block", "active"), ("block", "pending"))
+"""Wanted and actual where a source is blocked, or the order is on its way."""
 
 
 def _wants(entry: Entry) -> Wanted:

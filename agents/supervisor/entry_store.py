@@ -151,7 +151,8 @@ class EntryStore(Store):
         return self._entries(
             "WHERE state = 'active' AND reach <> 'reported' AND expires_us > ? AND NOT EXISTS"
             " (SELECT 1 FROM gateway AS g WHERE g.entry = entry.id AND g.gateway = ?"
-            " AND (g.state = 'refused' AND NOT ? OR g.wanted = 'block' AND g.state = 'active'"
+            " AND (g.wanted = 'none' OR g.state IN ('refused', 'waiting', 'shadow') AND NOT ?"
+            " OR g.state = 'active'"
             " AND g.decision = json_extract(entry.decision, '$.id'))) ORDER BY seq",
             now_us,
             gateway,

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from agents.base.storage import Faults
 from agents.base.store_limits import Limits, TableLimit
 from agents.clock import ClockReading
-from agents.supervisor.bans import Outcome
+from agents.supervisor.bans import Entry, Outcome
 from agents.supervisor.entry_store import CHUNK, DECISION, EntryStore, dump
 from agents.supervisor.store import AuditLine, LedgerError
 from ontology.records import Alert, Decision, GatewayAddresses, Incident
@@ -156,6 +156,44 @@ class Ledger(EntryStore):
             "SELECT record, outcome, detail, received_us FROM decision WHERE id = ?", decision_id
         )
         return None if row is None else _ruling(row)
+
+    def grace_s(self, entry: Entry) -> int:
+        """For how long the lift of an entry holds, as who lifted it said; 0 if it was not."""
+        if entry.state != "lifted":
+            return 0
+        row = self._one(
+            "SELECT record FROM decision WHERE entry = ? AND outcome IN ('unblocked', 'vetoed')"
+            " ORDER BY seq DESC LIMIT 1",
+            entry.id,
+        )
+        return 0 if row is None else int(DECISION.validate_json(row[0]).duration_s)
+
+    def last_of(self, origin: str) -> tuple[Ruling, str] | None:
+        """The last decision of a person that changed something, and its entry's id."""
+        row = self._one(
+            "SELECT record, outcome, detail, received_us, entry FROM decision"
+            " WHERE json_extract(record, '$.origin') = ? AND entry IS NOT NULL AND outcome IN"
+            " ('blocked', 'extended', 'shortened', 'unblocked', 'vetoed')"
+            " ORDER BY seq DESC LIMIT 1",
+            origin,
+        )
+        return None if row is None else (_ruling(row[:4]), row[4])
+
+    def end_before(self, entry_id: str, decision_id: str) -> int:
+        """When an entry would have ended without this decision and later ones; 0: no other made
+        it."""
+        row = self._one(
+            "SELECT record, received_us FROM decision WHERE entry = ?"
+            " AND outcome IN ('blocked', 'extended', 'shortened') AND seq <"
+            " (SELECT seq FROM decision WHERE id = ?) ORDER BY seq DESC LIMIT 1",
+            entry_id,
+            decision_id,
+        )
+        if row is None:
+            return 0
+        decision: Decision = DECISION.validate_json(row[0])
+        received_us: int = row[1]
+        return min(decision.decided_us, received_us) + decision.duration_s * 1_000_000
 
     def add_decision(
         self, decision: Decision, outcome: Outcome, detail: str, entry: str | None, now_us: int

@@ -17,6 +17,8 @@ from uuid import uuid4
 from agents.base.log_limits import ORDER
 from agents.base.protected import canonical
 from agents.settings.honeynet import Settings
+from agents.settings.modes import HELD
+from agents.supervisor.bans import Outcome
 from agents.supervisor.catching_up import CatchingUp
 from agents.supervisor.directory import Change, Directory, DirectoryError
 from agents.supervisor.feed import Feed
@@ -126,7 +128,8 @@ class Operations(OperatorActions):
         await self._dispatch(plan.orders)
         if plan.entry is not None:
             self.reconciliation.expect(plan.entry, ordered_at, now_us)
-            await self._announce([plan.entry])
+            if not plan.entry.held:
+                await self._announce([plan.entry])
         await self._tell(decision, plan, incident, alerts, now_us)
         await self._archive([decision])
         return plan
@@ -149,13 +152,16 @@ class Operations(OperatorActions):
             # Ends what is over first: a block that lapsed a moment ago isn't one to lengthen.
             ledger.expire(now_us)
             current = ledger.active_for(decision.source)
+            last = ledger.latest_for(decision.source)
             plan = self.propagation.on_decision(
                 decision,
                 current,
-                ledger.latest_for(decision.source),
+                last,
                 new_id=uuid4().urn,
                 now_us=now_us,
                 ordered_at=ordered_at,
+                rule=incident.rule if incident is not None else "",
+                grace_s=ledger.grace_s(last) if last is not None else 0,
             )
             if plan.entry is not None:
                 ledger.save(plan.entry)
@@ -174,6 +180,16 @@ class Operations(OperatorActions):
             )
         return plan
 
+    async def changed_by_hand(self, decision: Decision, outcome: Outcome, entry: Entry) -> None:
+        """See `OperatorActions.changed_by_hand`."""
+        now_us = self.clock()
+        if outcome == "shortened":
+            await self._dispatch(self.propagation.again(entry, now_us))
+            await self._announce([entry])
+        self.feed.decision(decision, outcome, "", entry.id, now_us)
+        self.feed.ban(entry.id)
+        await self._archive([decision])
+
     async def observe(self, incident: Incident, alerts: Sequence[Alert]) -> None:
         """Keep and show an incident that led to no decision."""
         now_us = self.clock()
@@ -191,6 +207,8 @@ class Operations(OperatorActions):
         for block, entries in await asyncio.to_thread(self._report, blocks, self.clock()):
             self.counters["reports_unknown" if entries is None else "reports"] += 1
             if entries is None:
+                if block.state in HELD.values():
+                    continue  # its decision is on its way
                 logger.warning(
                     "gateway %s reports %s of unknown decision %r", block.gateway, block.state,
                     block.decision,

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from agents.base.protected import Protected
 from agents.settings.honeynet import Settings
+from agents.settings.modes import Modes
 from agents.supervisor.bans import Bans, Entry, GatewayState, Outcome, expired
 from ontology.records import Block, Decision, GatewayAddresses
 
@@ -53,11 +54,21 @@ class Propagation:
         gateways: node name to bare JID of its reaction agent.
         protected: who must never be blocked.
         maximum_s: the longest block, in seconds from now.
+        modes: what is carried out where.
+        waiting_s: how long a decision waits for a person.
     """
 
-    def __init__(self, gateways: Mapping[str, str], protected: Protected, maximum_s: int) -> None:
+    def __init__(
+        self,
+        gateways: Mapping[str, str],
+        protected: Protected,
+        maximum_s: int,
+        *,
+        modes: Modes | None = None,
+        waiting_s: int = 3600,
+    ) -> None:
         self.gateways = dict(sorted(gateways.items()))
-        self.bans = Bans(self.gateways, protected, maximum_s)
+        self.bans = Bans(self.gateways, protected, maximum_s, modes, waiting_s)
         self.last_order_us = 0
         """``decided_us`` of the newest order; to be kept over a restart."""
 
@@ -69,6 +80,8 @@ class Propagation:
             {node: settings.jid("reaction", node) for node in nodes},
             Protected.from_settings(settings),
             settings.policy.maximum_duration,
+            modes=settings.modes(),
+            waiting_s=settings.policy.approval_time,
         )
 
     @property
@@ -94,6 +107,8 @@ class Propagation:
         new_id: str,
         now_us: int,
         ordered_at: str = "",
+        rule: str = "",
+        grace_s: int = 0,
     ) -> Plan:
         """Plan a decision that the ledger doesn't know yet.
 
@@ -102,8 +117,12 @@ class Propagation:
             last: the newest entry of the same source, active or not.
             new_id: id for an entry, should one be made.
             ordered_at: gateway that has the order already, from a correlation agent of its node.
+            rule: label of the rule that the decision's incident rests on.
+            grace_s: how long the lift of ``last`` holds against the same.
         """
-        ruling = self.bans.rule(decision, current, last, new_id=new_id, now_us=now_us)
+        ruling = self.bans.rule(
+            decision, current, last, new_id=new_id, now_us=now_us, rule=rule, grace_s=grace_s
+        )
         entry = ruling.entry
         orders: tuple[Order, ...] = ()
         if ruling.outcome in ("blocked", "extended") and entry is not None:
@@ -115,7 +134,7 @@ class Propagation:
             )
             names = (n for n in self.gateways if n != ordered_at and not entry.done(n))
             orders = self._orders(order, names)
-        elif ruling.outcome == "unblocked":
+        elif ruling.outcome in ("unblocked", "vetoed"):
             orders = self._orders(replace(decision, decided_us=self._stamp(now_us)), self.gateways)
         elif ruling.outcome == "covered" and current is not None:
             # Shorter than what stands: only a gateway that doesn't do its part is told again.
@@ -147,15 +166,22 @@ class Propagation:
         if gateway not in self.gateways:
             return ()
         for entry in active:
-            if entry.lacks(gateway) or (fresh and entry.reach == "everywhere"):
-                again = self._again(entry, now_us)
-                if again is not None:
-                    orders.append(Order(gateway, self.gateways[gateway], again))
+            again = fresh and entry.reach == "everywhere" and entry.wants(gateway)
+            if entry.lacks(gateway) or again:
+                order = self._again(entry, now_us)
+                if order is not None:
+                    orders.append(Order(gateway, self.gateways[gateway], order))
         for entry in lifted:
             if entry.expires_us > now_us and entry.runs(gateway):
-                order = replace(unblock_of(entry), decided_us=self._stamp(now_us))
-                orders.append(Order(gateway, self.gateways[gateway], order))
+                lift = replace(unblock_of(entry), decided_us=self._stamp(now_us))
+                orders.append(Order(gateway, self.gateways[gateway], lift))
         return tuple(orders)
+
+    def again(self, entry: Entry, now_us: int) -> tuple[Order, ...]:
+        """The entry's order, for every gateway that shall block."""
+        order = self._again(entry, now_us)
+        names = [name for name in self.gateways if entry.wants(name)]
+        return () if order is None else self._orders(order, names)
 
     def on_report(self, entry: Entry, report: Block, now_us: int) -> Entry | None:
         """The entry after a gateway's report; None if the report changes nothing."""

@@ -353,12 +353,12 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
             detail=texts,
         ),
         st.builds(
-            lambda lift, seconds, **common: o.BanAction(
-                ban_action="lift" if lift else "extend",
-                duration_s=0 if lift else seconds,
+            lambda what, seconds, **common: o.BanAction(
+                ban_action=what,
+                duration_s=0 if what == "approve" else seconds,
                 **common,
             ),
-            st.booleans(),
+            st.sampled_from(["lift", "extend", "shorten", "approve", "veto"]),
             st.integers(1, 366 * 86400),
             id=ids,
             ban=ids,

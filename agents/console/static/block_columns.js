@@ -4,11 +4,17 @@ import { store } from "./store.js";
 import { at, ago, gist, gravity, iso, left, nowUs, who, words } from "./format.js";
 
 const CHIPS = 4;
-const SIGN = { active: "✓", pending: "…", refused: "✕", failed: "✕", lifted: "○", expired: "○", unknown: "?" };
+const SIGN = { active: "✓", pending: "…", refused: "✕", failed: "✕", lifted: "○", expired: "○", unknown: "?", waiting: "⏸", shadow: "◌" };
 const GRACE_US = 30e6;
 
+// Has not ended: in force, or held back by a mode (agents/settings/modes.py).
+export const lasts = (b) => b.state === "active" || b.state === "waiting" || b.state === "shadow";
+
+// A gateway waits for a person.
+export const waits = (b) => lasts(b) && b.gateways.some((g) => g.state === "waiting");
+
 // An ended block stays among the active ones until every gateway has confirmed its end.
-export const isCurrent = (b) => b.state === "active" || (!b.settled && nowUs() - b.ended_us < GRACE_US);
+export const isCurrent = (b) => lasts(b) || (!b.settled && nowUs() - b.ended_us < GRACE_US);
 
 // As it is known now: who said "active" and is not heard any more, or can't look, may not drop.
 export const stateAt = (g) => (g.state === "active" && store.doubt(g.gateway) ? "unknown" : g.state);
@@ -16,6 +22,8 @@ export const stateAt = (g) => (g.state === "active" && store.doubt(g.gateway) ? 
 export function stateOf(b) {
   const open = b.gateways.filter((g) => !g.confirmed);
   const unknown = b.gateways.filter((g) => stateAt(g) === "unknown").length;
+  if (b.state === "waiting") return ["warn", "waits for approval"];
+  if (b.state === "shadow") return ["quiet", "would be blocked"];
   if (b.state === "active") {
     if (unknown && unknown === b.gateways.length) return ["warn", "not known"];
     if (open.length && b.gateways.every((g) => g.state === "failed" || g.state === "refused")) return ["bad", "nowhere"];
@@ -30,6 +38,7 @@ export function stateOf(b) {
 
 export function gatewayKind(b, g) {
   if (stateAt(g) === "unknown") return "warn";
+  if (g.state === "waiting" || g.state === "shadow") return g.state === "waiting" ? "warn" : "quiet";
   if (g.state === "failed" || g.state === "refused") return b.state === "active" ? "bad" : "quiet";
   if (g.state === "active") return g.confirmed ? "good" : "warn";
   if (g.state === "pending") return b.state === "active" ? "warn" : "quiet";
@@ -55,10 +64,10 @@ function chips(b) {
 
 function fillLeft(cell, b) {
   const [text, bar] = cell.firstChild.children;
-  const rest = b.state === "active" ? Math.max(0, b.expires_us - nowUs()) : 0;
-  setText(text, b.state === "active" ? left(rest) : "–");
+  const rest = lasts(b) ? Math.max(0, b.expires_us - nowUs()) : 0;
+  setText(text, lasts(b) ? left(rest) : "–");
   bar.value = rest / Math.max(1, b.expires_us - b.since_us);
-  bar.hidden = b.state !== "active";
+  bar.hidden = !lasts(b);
 }
 
 export const columns = [
@@ -112,8 +121,11 @@ export const columns = [
     title: "", name: "c-act",
     make: () => h("button", { type: "button", class: "small", tabindex: "-1", data: { action: "lift" } }, "Lift"),
     fill: (cell, b) => {
-      cell.firstChild.hidden = b.state !== "active" || !store.operator;
-      cell.firstChild.setAttribute("aria-label", `Lift the block of ${b.source}`);
+      const act = b.state === "waiting" ? "Approve" : "Lift";
+      cell.firstChild.hidden = !(b.state === "active" || b.state === "waiting") || !store.operator;
+      cell.firstChild.dataset.action = act.toLowerCase();
+      setText(cell.firstChild, act);
+      cell.firstChild.setAttribute("aria-label", `${act} the block of ${b.source}`);
     },
   },
 ];

@@ -74,6 +74,35 @@ export function extendDialog(block, me) {
   });
 }
 
+export function undoDialog() {
+  ask("Undo?", [
+    h("p", null, "The last thing that you did about a block is taken back: what was made or approved is lifted, what was lifted is blocked again for what remains, an end is as it was before."),
+    reason("wrong address…"),
+  ], {
+    submit: "Undo", kind: "danger",
+    send: async (data) => {
+      const block = await post("undo", { reason: data.get("reason") });
+      toast(`Undone: ${block.source} is ${block.state}`);
+    },
+  });
+}
+
+// word: approve or veto
+export function verdictDialog(block, word) {
+  const held = block.gateways.filter((g) => g.state === "waiting").map((g) => g.gateway);
+  const approves = word === "approve";
+  ask(approves ? "Approve the block?" : "Veto the block?", [
+    h("p", null, h("b", { class: "mono" }, block.source), approves ? " will be dropped on " : " will not be dropped on ", gateways(held), "."),
+    reason(approves ? "looked at the evidence…" : "false positive, own scanner…"),
+  ], {
+    submit: approves ? "Approve block" : "Veto block", kind: approves ? "primary" : "danger",
+    send: async (data) => {
+      await post(`blocks/${encodeURIComponent(block.id)}/${word}`, { reason: data.get("reason") });
+      toast(approves ? `${block.source} is being blocked` : `${block.source} is not blocked`);
+    },
+  });
+}
+
 export function addDialog(me, added) {
   ask("Block an address", [
     h("p", null, "It will be dropped on ", gateways(me.gateways), "."),

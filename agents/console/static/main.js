@@ -1,7 +1,8 @@
 // The console's page: puts store, router and views together.
 import { $ } from "./dom.js";
 import { post } from "./api.js";
-import { addDialog, extendDialog, liftDialog, sheet } from "./dialogs.js";
+import { addDialog, extendDialog, liftDialog, sheet, undoDialog, verdictDialog } from "./dialogs.js";
+import { waits } from "./block_columns.js";
 import { Router } from "./router.js";
 import { store } from "./store.js";
 import { follow } from "./stream.js";
@@ -43,6 +44,9 @@ const show = (name) => () => router.go({ name });
 const actions = {
   lift: (b) => store.operator && b?.state === "active" && liftDialog(b),
   extend: (b) => store.operator && b?.state === "active" && extendDialog(b, store.me),
+  approve: (b) => store.operator && b && waits(b) && verdictDialog(b, "approve"),
+  veto: (b) => store.operator && b && waits(b) && verdictDialog(b, "veto"),
+  undo: () => store.operator && undoDialog(),
   add: () => store.operator && addDialog(store.me, (b) => { store.apply({ blocks: [b] }); router.go({ name: "blocks", id: b.id }); }),
   close: () => router.go({ name: router.page.name }, { replace: true }),
 };
@@ -65,6 +69,9 @@ const keys = {
   k: () => blocks.move(-1),
   l: () => actions.lift(blocks.current),
   e: () => actions.extend(blocks.current),
+  a: () => actions.approve(blocks.current),
+  v: () => actions.veto(blocks.current),
+  u: actions.undo,
   b: actions.add,
   h: () => blocks.toggle(),
   c: show("clusters"),

@@ -48,11 +48,12 @@ class Store {
   }
 
   async read() {
-    const [active, past, agents, incidents, alerts, found] = await Promise.all([getList(`blocks?state=active&said=true&limit=${LIST}`),
+    const [active, waiting, shadow, past, agents, incidents, alerts, found] = await Promise.all([getList(`blocks?state=active&said=true&limit=${LIST}`),
+      getList(`blocks?state=waiting&said=true&limit=${HISTORY}`), getList(`blocks?state=shadow&said=true&limit=${HISTORY}`),
       getList(`blocks?state=ended&said=true&limit=${HISTORY}`), get("agents"), get(`incidents?limit=${FEED}`), get(`alerts?limit=${FEED}`), get("clusters")]);
     this.classes = found.classes;
     this.hidden = { active: active.total - active.body.length, ended: past.total - past.body.length };
-    const lists = { blocks: [...past.body, ...active.body], agents, incidents, alerts, clusters: found.clusters };
+    const lists = { blocks: [...past.body, ...shadow.body, ...waiting.body, ...active.body], agents, incidents, alerts, clusters: found.clusters };
     for (const [topic, rows] of Object.entries(lists)) {
       this[topic].clear();
       for (const row of rows) this[topic].set(keyOf[topic](row), row);
@@ -86,7 +87,7 @@ class Store {
       const received = [...rows].sort((x, y) => y[1].received_us - x[1].received_us);
       for (const [key] of received.slice(FEED)) rows.delete(key);
     } else if (topic === "blocks" && rows.size > LIST + 2 * HISTORY) {
-      const ended = [...rows.values()].filter((b) => b.state !== "active").sort((x, y) => y.ended_us - x.ended_us);
+      const ended = [...rows.values()].filter((b) => b.ended_us).sort((x, y) => y.ended_us - x.ended_us);
       for (const b of ended.slice(HISTORY)) rows.delete(b.id);
     }
   }

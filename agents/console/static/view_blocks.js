@@ -1,12 +1,12 @@
 // The blocks, active or ended, with the figures above them.
 import { $, h, say, setText } from "./dom.js";
 import { ago, nowUs, plural } from "./format.js";
-import { columns, isCurrent, matcher, newestFirst, stateAt } from "./block_columns.js";
+import { columns, isCurrent, lasts, matcher, newestFirst, stateAt, waits } from "./block_columns.js";
 import { store } from "./store.js";
 import { Table } from "./table.js";
 
 export class BlocksView {
-  // router; actions: add(), lift(block), extend(block)
+  // router; actions: add(), undo(), lift(block), approve(block)
   constructor(router, actions) {
     Object.assign(this, { router, actions });
   }
@@ -26,7 +26,8 @@ export class BlocksView {
     listen("#show-ended", "click", () => this.router.go({ name: "ended" }));
     listen("#filter", "input", (e) => { this.text = e.target.value; this.refilter(); });
     listen("#add", "click", this.actions.add);
-    $("#add").hidden = !store.operator;
+    listen("#undo", "click", this.actions.undo);
+    $("#add").hidden = $("#undo").hidden = !store.operator;
   }
 
   update(topics, route) {
@@ -68,7 +69,7 @@ export class BlocksView {
 
   refilter() {
     const match = matcher(this.text);
-    this.table.filter((b) => (this.ended ? b.state !== "active" : isCurrent(b)) && match(b));
+    this.table.filter((b) => (this.ended ? !lasts(b) : isCurrent(b)) && match(b));
     setText(this.table.empty, this.text ? nobody(this.text) : this.ended ? "No block has ended yet." : "Nobody is blocked.");
   }
 
@@ -83,7 +84,11 @@ export class BlocksView {
   figures() {
     let active = 0;
     let open = 0;
+    let waiting = 0;
+    let held = 0;
     for (const b of store.blocks.values()) {
+      if (waits(b)) waiting += 1;
+      if (lasts(b) && b.state !== "active") held += 1;
       if (b.state !== "active") continue;
       active += 1;
       if (!b.settled || (store.doubts.size && b.gateways.some((g) => stateAt(g) === "unknown"))) open += 1;
@@ -91,7 +96,7 @@ export class BlocksView {
     const gateways = [...store.agents.values()].filter((a) => a.role === "reaction");
     const up = gateways.filter((a) => (a.state === "up" || a.state === "degraded") && !store.doubt(a.node)).length;
     const recent = [...store.incidents.values()].filter((i) => i.received_us > nowUs() - 3600e6).length;
-    const tiles = [["Active blocks", active, ""], ["Not known everywhere", open, open ? "warn" : ""],
+    const tiles = [["Active blocks", active, ""], ["Not known everywhere", open, open ? "warn" : ""], ["Waiting for approval", waiting, waiting ? "warn" : ""],
       ["Gateways up", `${up} / ${gateways.length}`, up < gateways.length ? "bad" : "good"], ["Incidents, last hour", recent, ""]];
     const host = $("#figures");
     if (!host.children.length) host.append(...tiles.map(([title]) => h("div", null, h("dt", null, title), h("dd"))));
@@ -100,7 +105,7 @@ export class BlocksView {
       setText(cell, typeof value === "number" ? value.toLocaleString("en") : value);
       cell.className = kind;
     });
-    const have = this.ended ? store.blocks.size - active : active;
+    const have = this.ended ? store.blocks.size - active - held : active + held;
     const total = have + (this.ended ? store.hidden.ended : store.hidden.active);
     const shown = this.text ? this.table.view.length : have;
     setText($("#shown"), this.text || shown < total ? `showing ${shown.toLocaleString("en")} of ${total.toLocaleString("en")}` : "");

@@ -2,18 +2,18 @@
 import { h, setText } from "./dom.js";
 import { get } from "./api.js";
 import { at, ago, firstLine, gravity, iso, lastLine, left, nowUs, plural, span, who, words } from "./format.js";
-import { chip, gatewayKind, stateAt, stateOf } from "./block_columns.js";
+import { chip, gatewayKind, lasts, stateAt, stateOf, waits } from "./block_columns.js";
 import { store } from "./store.js";
 import { alertItem } from "./view_alert.js";
 
-const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
+const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["a v", "approve, veto"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
 
 const time = (us) => h("time", { datetime: iso(us), title: iso(us) }, at(us));
 const part = (title, ...body) => h("section", null, h("h3", null, title), body);
 const pairs = (...rows) => h("dl", { class: "pairs" }, rows.filter(Boolean).map(([k, ...v]) => [h("dt", null, k), h("dd", null, v)]));
 
 export class DetailView {
-  // actions: close(), lift(block), extend(block)
+  // actions: close(), lift(block), extend(block), approve(block), veto(block)
   constructor(actions) {
     this.actions = actions;
   }
@@ -65,7 +65,7 @@ export class DetailView {
     const scroll = fresh ? 0 : this.host.scrollTop;
     const opened = new Set([...this.host.querySelectorAll("details[open]")].map((d) => d.dataset.key));
     const rest = h("b", { class: "mono" });
-    this.counter = detail.block.state === "active" ? { element: rest, until: detail.block.expires_us } : null;
+    this.counter = lasts(detail.block) ? { element: rest, until: detail.block.expires_us } : null;
     if (this.counter) setText(rest, left(Math.max(0, this.counter.until - nowUs())));
     this.host.replaceChildren(...build(detail, this.actions, rest));
     if (!fresh) for (const d of this.host.querySelectorAll("details")) d.open = opened.has(d.dataset.key);
@@ -82,6 +82,9 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions, rest)
       h("button", { type: "button", class: "icon close", "aria-label": "Close", onclick: actions.close }, "✕"),
       h("p", { class: `class ${gravity(b.classification)}` }, words(b.classification)),
       h("h2", { class: "mono" }, b.source), h("span", { class: `badge ${kind}` }, text),
+      waits(b) && store.operator && h("p", { class: "acts" },
+        h("button", { type: "button", class: "primary", onclick: () => actions.approve(b) }, "Approve", h("kbd", null, "a")),
+        h("button", { type: "button", onclick: () => actions.veto(b) }, "Veto", h("kbd", null, "v"))),
       active && store.operator && h("p", { class: "acts" },
         h("button", { type: "button", class: "danger", onclick: () => actions.lift(b) }, "Lift block", h("kbd", null, "l")),
         h("button", { type: "button", onclick: () => actions.extend(b) }, "Extend", h("kbd", null, "e")))),
@@ -90,7 +93,7 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions, rest)
       b.target && ["Attacked", h("span", { class: "mono" }, b.target)],
       ["Decided by", h("span", { title: b.origin }, who(b.origin)), " · ", h("span", { class: "muted" }, lastLine(b.reason))])),
     part("How long", pairs(
-      active ? ["Time left", rest] : ["Ended", time(b.ended_us), ` · ${b.ended_by === "time" ? "its time was over" : `by ${who(b.ended_by)}`}`],
+      lasts(b) ? [active ? "Time left" : b.state === "waiting" ? "Waits for another" : "Would be blocked for another", rest] : ["Ended", time(b.ended_us), ` · ${b.ended_by === "time" ? "its time was over" : `by ${who(b.ended_by)}`}`],
       ["From – to", time(b.since_us), " – ", time(b.expires_us), h("span", { class: "muted" }, ` · ${span(b.expires_us - b.since_us)}`)],
       decisions.length > 1 && ["Decisions", h("ol", { class: "plain" }, decisions.map((d) => h("li", null,
         time(d.received_us), ` ${d.outcome} by ${who(d.decision.origin)}`, h("span", { class: "muted" }, d.decision.reason ? ` · ${firstLine(d.decision.reason)}` : ""))))])),
@@ -101,7 +104,7 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions, rest)
   ].filter(Boolean);
 }
 
-const IS = { unknown: "not known", pending: "the order is on its way", active: "blocked", refused: "refused", failed: "failed", lifted: "not blocked", expired: "not blocked, its time was over" };
+const IS = { unknown: "not known", pending: "the order is on its way", active: "blocked", refused: "refused", failed: "failed", lifted: "not blocked", expired: "not blocked, its time was over", waiting: "waits for approval", shadow: "not blocked, it would be" };
 
 function gateway(b, g) {
   const wanted = g.confirmed ? null : `, should be ${g.wanted === "block" ? "blocked" : "free again"}`;

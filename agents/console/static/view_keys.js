@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 
 const KEYS = [["j", "next block"], ["k", "previous block"], ["l", "lift the selected block"], ["e", "extend it"], ["b", "block an address"],
-  ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["m", "messages"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
+  ["a", "approve"], ["v", "veto"], ["u", "undo"], ["/", "filter"], ["h", "active or ended blocks"], ["c", "clusters"], ["m", "messages"], ["Esc", "leave the filter, close"], ["?", "these keys"]];
 
 export class KeysView {
   title = "Keyboard";

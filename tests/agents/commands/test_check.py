@@ -36,6 +36,20 @@ def test_the_judge_is_asked_about_an_address(
     assert said in capsys.readouterr().out
 
 
+def test_a_mode_of_nothing_known_is_a_warning(
+    bare_honeynet: Settings, honeynet_file: Path, capsys: Capture
+) -> None:
+    with honeynet_file.open("a") as file:
+        file.write(
+            '[policy]\nmodes = {ScanThenBruteForc = "shadow", FloodIncident = "approve",'
+            ' FloodOnHost = "approve"}\n'
+        )
+    assert main(["check", str(honeynet_file)]) == 0
+    strange = [line for line in capsys.readouterr().err.splitlines() if "modes" in line]
+    (line,) = [line for line in strange if "is called" in line]
+    assert "'ScanThenBruteForc' here (did you mean 'ScanThenBruteForce'?)" in line
+
+
 def test_what_is_no_address_is_refused(honeynet_file: Path, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["check", str(honeynet_file), "--address", "here"])

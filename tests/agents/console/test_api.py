@@ -45,7 +45,11 @@ WRITE = [
     ("/api/v1/blocks", {"source": "203.0.113.77", "reason": "x"}),
     ("/api/v1/blocks/{id}/extend", {"seconds": 60, "reason": "x"}),
     ("/api/v1/blocks/{id}/lift", {"reason": "x"}),
+    ("/api/v1/blocks/{id}/lift", {"reason": "x", "grace_s": 60}),
+    ("/api/v1/blocks/{id}/shorten", {"seconds": 60, "reason": "x"}),
 ]
+VERDICTS = ["/api/v1/blocks/{id}/approve", "/api/v1/blocks/{id}/veto", "/api/v1/undo"]
+"""Of what doesn't wait, and by who has done nothing: refused, once it is known who asks."""
 
 
 def routes(app) -> set[tuple[str, str]]:
@@ -57,6 +61,7 @@ def routes(app) -> set[tuple[str, str]]:
 def test_the_matrix_below_knows_every_route(app):
     known = {("GET", p.replace("{id}", "{block_id}")) for p in READ}
     known |= {("POST", p.replace("{id}", "{block_id}")) for p, _ in WRITE}
+    known |= {("POST", p.replace("{id}", "{block_id}")) for p in VERDICTS}
     known |= {("GET", "/api/v1/events"), ("POST", "/api/v1/logout")}
     known |= {("POST", "/api/v1/clusters/{number}")}  # test_api_clusters.py
     known |= {
@@ -113,6 +118,17 @@ async def test_who_may_write(browser, operations, entry, credentials, path, body
             assert after.who == ("user:cli" if who == "cli" else "user:operator")
 
 
+@pytest.mark.parametrize("path", VERDICTS)
+@pytest.mark.parametrize(
+    ("who", "expected"), [("nobody", 401), ("viewer", 403), ("operator", 422), ("bearer", 401)]
+)
+async def test_who_may_give_a_verdict(browser, entry, credentials, path, who, expected):
+    async with browser() as client:
+        await become(client, who, credentials)
+        answer = await client.post(path.format(id=entry.id), json={"reason": "x"})
+        assert answer.status_code == expected, answer.text
+
+
 async def become(client, who, credentials):
     if who in ("viewer", "operator"):
         await log_in(client, who)
@@ -125,7 +141,7 @@ async def become(client, who, credentials):
         client.headers["Authorization"] = f"Bearer {credentials.token}"
 
 
-@pytest.mark.parametrize("path", [*(p for p, _ in WRITE), "/api/v1/logout", "/api/v1/clusters/0"])
+@pytest.mark.parametrize("path", [*dict(WRITE), *VERDICTS, "/api/v1/logout", "/api/v1/clusters/0"])
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -20,9 +20,9 @@ async def test_what_an_operator_does_is_done_in_his_name_and_shown_at_once(link,
     assert (made.origin, made.classification, made.state) == ("user:ana", "Manual", "active")
     assert store.block(made.id) == made, "who reads after writing reads what was written"
     assert len(post.take()) == 3
-    longer = await bans.extend(made.id, 300, "still there", "ana")
+    longer = await bans.change("extend", made.id, "still there", "ana", seconds=300)
     assert longer.expires_us == made.expires_us + 300_000_000
-    lifted = await bans.lift(made.id, "enough", "bob")
+    lifted = await bans.change("lift", made.id, "enough", "bob")
     assert (lifted.state, lifted.ended_by) == ("lifted", "user:bob")
     who = [line.who for line in operations.ledger.audit_trail(limit=9)]
     assert who == ["user:bob", "user:ana", "user:ana"]
@@ -60,9 +60,13 @@ async def test_a_request_that_comes_twice_is_done_once(link, operations, post):
     [
         (lambda b: b.block(ip_address("10.0.1.1"), 60, "x", "ana"), "refused", "node gw1"),
         (lambda b: b.block(SOURCE, 8 * 86400, "x", "ana"), "refused", "at most"),
-        (lambda b: b.lift(urn("none"), "x", "ana"), "unknown", "no such block"),
-        (lambda b: b.extend(urn("none"), 60, "x", "ana"), "unknown", "no such block"),
-        (lambda b: b.lift("no id at all", "x", "ana"), "unknown", "no such block"),
+        (lambda b: b.change("lift", urn("none"), "x", "ana"), "unknown", "no such block"),
+        (
+            lambda b: b.change("extend", urn("none"), "x", "ana", seconds=60),
+            "unknown",
+            "no such block",
+        ),
+        (lambda b: b.change("lift", "no id at all", "x", "ana"), "unknown", "no such block"),
     ],
 )
 async def test_what_must_not_be_is_refused_with_the_reason(link, action, kind, why):
@@ -74,8 +78,11 @@ async def test_what_must_not_be_is_refused_with_the_reason(link, action, kind, w
 async def test_what_is_over_has_ended(link):
     bans = link.console.bans
     made = await bans.block(SOURCE, 600, "by hand", "ana")
-    await bans.lift(made.id, "enough", "ana")
-    for again in (bans.lift(made.id, "x", "ana"), bans.extend(made.id, 60, "x", "ana")):
+    await bans.change("lift", made.id, "enough", "ana")
+    for again in (
+        bans.change("lift", made.id, "x", "ana"),
+        bans.change("extend", made.id, "x", "ana", seconds=60),
+    ):
         with pytest.raises(ActionError) as caught:
             await again
         assert caught.value.kind == "ended"

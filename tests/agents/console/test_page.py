@@ -16,6 +16,7 @@ import pytest
 from agents.base.conditions import Conditions, as_text
 from agents.base.message_log import MessageLog, log_folder
 from agents.messages.acl import AclMessage
+from agents.settings.modes import Modes
 from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
 from ontology.records import Answer, OntologyChanged, Query
@@ -406,6 +407,50 @@ def test_an_operator_switches_a_rule_off(chromium, serve):
     assert texts(".rules tbody td")[1] == "off, by hand" and off == {HOSTILE}
     assert chromium.find_elements(By.CSS_SELECTOR, "dialog img, dialog script") == []
     assert running.operations.ledger.audit_trail(limit=1)[0].what == "rule disabled"
+
+
+def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    running = serve("127.0.0.1:0")
+    bans = running.operations.propagation.bans
+    bans.modes = Modes({"gw3": "shadow"}, {"HoneypotBruteForceIncident": "approve"})
+    for name in ("203.0.113.9", "203.0.113.10"):
+        made = kit.decision(name, name, decided_us=running.operations.clock())
+        running.call(running.operations.decide(made, *kit.evidence(made)))
+
+    def texts(selector):
+        try:
+            found = chromium.find_elements(By.CSS_SELECTOR, selector)
+            return [e.get_attribute("textContent") for e in found]
+        except StaleElementReferenceException:
+            return []
+
+    def answer(reason):
+        wait.until(lambda _: texts("dialog[open] input[name=reason]"))
+        chromium.find_element(By.CSS_SELECTOR, "dialog input[name=reason]").send_keys(reason)
+        chromium.find_element(By.CSS_SELECTOR, "dialog button[type=submit]").click()
+
+    log_in(chromium, running.url)
+    wait = WebDriverWait(chromium, LIMIT_S)
+    wait.until(lambda _: texts(".rows .badge") == ["waits for approval"] * 2)
+    assert texts("#figures dd")[2] == "2"
+    chromium.find_element(By.XPATH, "//b[text()='203.0.113.9']").click()
+    wait.until(lambda _: "Approve" in "".join(texts("#detail .acts button")))
+    chromium.find_element(By.CSS_SELECTOR, "#detail .acts .primary").click()
+    answer("looked at it")
+    wait.until(lambda _: sorted(texts(".rows .badge")) == ["spreading", "waits for approval"])
+    assert [o.gateway for o in post.take()] == ["gw1", "gw2"]
+    chromium.find_element(By.XPATH, "//b[text()='203.0.113.10']").click()
+    wait.until(lambda _: "203.0.113.10" in texts("#detail h2"))
+    chromium.find_element(By.XPATH, "//*[@id='detail']//button[text()='Veto']").click()
+    answer("own scanner")
+    wait.until(lambda _: texts("#figures dd")[2] == "0")
+    assert {o.decision.action for o in post.take()} == {"unblock"}
+    said = running.operations.ledger.audit_trail(limit=2)
+    assert [line.reason for line in said] == ["own scanner", "looked at it"]
 
 
 def test_the_message_monitor(chromium, serve, settings):

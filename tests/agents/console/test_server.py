@@ -16,11 +16,14 @@ import pytest
 
 from agents.base.conditions import Conditions, as_text
 from agents.clock import now_us
+from agents.commands import blocks
 from agents.commands.blocks import time_left, where
 from agents.console import http_connections
 from agents.console.client import ConsoleClient, ConsoleError
 from agents.console.operator_socket import bind_operator_socket, operator_socket, operators
 from agents.console.server import ListenError, bind
+from agents.main import main
+from agents.settings.modes import Modes
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,53 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_what_is_held_back_is_listed_approved_and_vetoed(
+    serve, settings, kit, post, monkeypatch, capsys
+):
+    running = serve("127.0.0.1:0")
+    monkeypatch.setattr(blocks, "load_settings", lambda path: settings)
+    bans = running.operations.propagation.bans
+    bans.modes = Modes({"gw2": "shadow"}, {"HoneypotBruteForceIncident": "approve"})
+    now = running.operations.clock()
+    for name, changes in (
+        ("203.0.113.9", {}),
+        ("203.0.113.10", {}),
+        ("203.0.113.11", {"classification": "FloodIncident"}),
+    ):
+        made = kit.decision(name, name, decided_us=now, **changes)
+        running.call(running.operations.decide(made, *kit.evidence(made)))
+    assert {o.decision.source for o in post.take()} == {ip_address("203.0.113.11")}
+
+    def say(*words):
+        assert main(["blocks", words[0], "FILE", *words[1:]]) == 0
+        return capsys.readouterr().out
+
+    until(lambda: "203.0.113.11" in say("list"))
+    listed = say("list")
+    assert "203.0.113.9" not in listed
+    assert "gw1 gw3 pending, gw2 shadow" in listed
+    assert "2 wait for a person (--waiting shows them)" in listed
+    assert "3 would have been blocked" in listed
+    assert say("list", "--would").count("gw2 shadow") == 3
+    assert say("list", "--waiting").count("gw1 gw3 waiting") == 2
+    approved = say("approve", "203.0.113.9", "--reason", "looked at it")
+    assert "gw1 gw3 pending, gw2 shadow" in approved
+    assert [o.gateway for o in post.take()] == ["gw1", "gw3"]
+    assert "lifted" in say("veto", "203.0.113.10", "--reason", "own scanner")
+    assert "wait for a person" not in say("list")
+    post.take()
+    assert "gw1 gw3 pending" in say("shorten", "203.0.113.9", "--by", "5m", "--reason", "x")
+    assert {599, 600} & {o.decision.duration_s for o in post.take()}
+    assert {899, 900} & {
+        (say("undo", "--reason", "x"), *(o.decision.duration_s for o in post.take()))[-1]
+    }
+    say("lift", "203.0.113.9", "--grace", "2h", "--reason", "x")
+    assert {o.decision.duration_s for o in post.take()} == {7200}
+    say("undo", "--reason", "own scanner, but a bad one")
+    assert main(["blocks", "veto", "FILE", "203.0.113.11", "--reason", "x"]) == 1
+    assert "the block of 203.0.113.11 waits for nobody" in capsys.readouterr().err
 
 
 def test_the_client_does_what_the_command_line_needs(client, post):

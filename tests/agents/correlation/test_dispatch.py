@@ -126,6 +126,19 @@ async def test_every_order_is_sent_though_its_incident_can_not_be(tmp_path: Path
     assert counters == {"incidents_cut": 1, "incidents_unsendable": 1}
 
 
+async def test_the_own_gateway_is_not_ordered_what_a_rule_holds_back(tmp_path: Path) -> None:
+    outbox = Outbox()
+    made = settings(tmp_path, "supervisor", "reaction")
+    policy = made.policy.model_copy(update={"modes": {"r": "approve"}})
+    held = made.model_copy(update={"policy": policy})
+    dispatch = Dispatch(held, "gw1", outbox.send, Counter())
+    await dispatch.send(Outcome(INCIDENT, (decision(0),), (ALERT,)))
+    assert [to for to, _, _ in outbox.sent] == ["supervisor", "ontology"]
+    other = replace(INCIDENT, rule="another")
+    await dispatch.send(Outcome(other, (decision(1),), (ALERT,)))
+    assert outbox.sent[2][0] == "reaction"
+
+
 async def test_the_own_gateway_is_ordered_before_anybody_is_asked(tmp_path: Path) -> None:
     outbox = Outbox()
     both = (decision(0), decision(1))

@@ -27,6 +27,7 @@ def test_a_measure_is_in_force_while_one_gateway_says_so() -> None:
     assert measures.take(report("pending")) is None and SOURCE not in measures
     assert measures.take(report("active")) == "begun"
     assert measures.take(report("active", "gw2")) is None
+    assert measures.take(report("waiting")) is measures.take(report("shadow", "gw2")) is None
     assert measures.take(report("lifted")) is None and SOURCE in measures
     assert measures.take(report("expired", "gw2")) == "ended" and SOURCE not in measures
 

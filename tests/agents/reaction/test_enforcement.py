@@ -83,6 +83,7 @@ class World:
         self.allow = ["10.1.0.0/16"]
         self.orders = 0
         self.told: frozenset[str] = frozenset()
+        self.mode = "enforce"
         self.enforcement = self.make()
 
     def make(self) -> Enforcement:
@@ -94,12 +95,13 @@ class World:
                     {
                         "name": "gw1",
                         "agents": ["supervisor", "correlation", "ontology", "reaction"],
+                        "mode": self.mode,
                     }
                 ],
             }
         )
         return Enforcement(
-            ReactionPolicy(settings),
+            ReactionPolicy(settings, "gw1"),
             self.firewall,
             ClaimStore(self.path / "blocks.sqlite3"),
             gateway="gw1",
@@ -121,6 +123,7 @@ class World:
         action: str = "block",
         ident: str = "",
         by: str = SUPERVISOR,
+        origin: str = CELL,
     ) -> tuple[str, float]:
         """(state, seconds until the end)."""
         self.orders += 1  # no supervisor gives two orders the same time
@@ -129,7 +132,7 @@ class World:
             action=action,
             source=ip_address(source),
             classification="SynScan",
-            origin="correlation.gw1@honeynet.localdomain",
+            origin=origin,
             decided_us=self.clock.now_us + self.orders,
             duration_s=duration_s if action == "block" or duration_s != 60 else 0,
             reason="test",
@@ -166,6 +169,21 @@ def test_block_ends_by_itself_and_is_reported_once(world: World) -> None:
     assert world.tick() == [("2001:db8::5", "expired")]
 
 
+def test_a_gateway_in_shadow_drops_nothing_not_even_what_it_did(world: World) -> None:
+    world.order("203.0.113.5", 60)
+    world.mode = "shadow"
+    assert world.restart() == []
+    assert world.firewall.blocked() == {}
+    assert world.order("203.0.113.5", 60) == ("shadow", -world.clock.now_us / 1e6)
+    assert world.firewall.blocked() == {}
+    world.mode = "approve"
+    world.restart()
+    assert world.order("203.0.113.5", 60, by=CELL)[0] == "waiting"
+    assert world.enforcement.counters["refused_waiting"] == 1
+    assert world.order("203.0.113.5", 60, origin="user:ana") == ("active", 60.0)
+    assert world.order("203.0.113.5", 300) == ("active", 60.0), "what was approved runs to its end"
+
+
 def test_the_supervisors_newest_order_counts_longer_or_shorter(world: World) -> None:
     world.order("203.0.113.5", 60)
     assert world.order("203.0.113.5", 300) == ("active", 300.0)
@@ -185,6 +203,18 @@ def test_the_latest_end_of_several_claimants_counts(world: World) -> None:
     world.clock.seconds += 60
     assert world.tick() == [("203.0.113.5", "expired")]
     assert world.firewall.blocked() == {}
+
+
+def test_a_person_shortens_what_a_cell_claims_too(world: World) -> None:
+    world.order("203.0.113.5", 300, by=CELL)
+    world.order("203.0.113.5", 300)
+    assert world.order("203.0.113.5", 60, origin="user:ana") == ("active", 60.0)
+    assert world.firewall.blocked() == {IPv4Address("203.0.113.5"): 60.0}
+    assert world.order("203.0.113.5", 300, by=CELL)[0] == "failed", "its evidence is of before"
+    world.clock.seconds += 60
+    assert world.tick() == [("203.0.113.5", "expired")]
+    world.clock.seconds += 1
+    assert world.order("203.0.113.5", 300, by=CELL) == ("active", 300.0)
 
 
 def test_a_lift_ends_every_claim_and_vetoes_those_of_others(world: World) -> None:

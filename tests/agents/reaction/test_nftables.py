@@ -70,6 +70,24 @@ def test_block_of_an_allow_listed_address_is_refused(everywhere: Traffic) -> Non
     assert all(text.endswith("is on the allow-list") for text in refused)
 
 
+def test_an_approval_makes_the_element_and_a_veto_prevents_it(traffic: Traffic) -> None:
+    result = traffic("modes")
+    waiting, decided, lifted = result["waiting"], result["decided"], result["lifted"]
+    assert (waiting["said"], waiting["kernel"]) == ([], [])
+    assert waiting["attacker"] == waiting["client"] == [True, True]
+    assert decided["said"].count("active") == 2
+    assert len(decided["kernel"]) == 2
+    assert decided["attacker"] == [False, False]
+    assert decided["client"] == [True, True]
+    assert result["states"] == [["active", "active"]] * 2 + [["lifted", "lifted"]] * 2
+    assert result["who"] == ["user:ana: unblock: vetoed"] * 2 + ["user:ana: block: blocked"] * 2
+    assert lifted["kernel"] == []
+    assert lifted["attacker"] == [True, True]
+    assert len(result["left"]) == 2 and all(20 < left <= 30 for left in result["left"])
+    assert result["undone"]["said"] == ["active"]
+    assert result["undone"]["attacker"] == [False, True], "the last lift was that of IPv4"
+
+
 def test_kernel_ends_the_block(traffic: Traffic) -> None:
     result = traffic("expiry")
     for version in ("4", "6"):

@@ -52,6 +52,35 @@ def decision(
 
 
 @pytest.mark.parametrize(
+    ("mode", "named", "by_agent", "by_person"),
+    [
+        ("enforce", {}, "", ""),
+        ("enforce", {"SynScan": "approve"}, "waiting", ""),
+        ("enforce", {"Other": "shadow"}, "", ""),
+        ("approve", {}, "waiting", ""),
+        ("approve", {"SynScan": "shadow"}, "shadow", ""),
+        ("shadow", {}, "shadow", "shadow"),
+    ],
+)
+def test_a_mode_holds_back_and_forgets_it(
+    mode: str, named: dict[str, str], by_agent: str, by_person: str
+) -> None:
+    node = {"name": "gw1", "agents": CORE, "mode": mode}
+    settings = Settings.model_validate(
+        {"state_dir": Path("state"), "policy": {"modes": named}, "node": [node]}
+    )
+    judge = ReactionPolicy(settings, "gw1")
+    assert judge.drops_nothing == (mode == "shadow")
+    for ident in ("urn:uuid:1", "urn:uuid:1"):  # the same again: it may be approved meanwhile
+        verdict = judge.judge(decision("192.0.2.7", ident=ident), NOW_US)
+        assert (verdict.permitted, verdict.rule) == (not by_agent, by_agent)
+        approved = decision("192.0.2.7", ident=ident, origin="user:ana")
+        verdict = judge.judge(approved, NOW_US)
+        assert (verdict.permitted, verdict.rule) == (not by_person, by_person)
+    assert judge.judge(decision("192.0.2.7", action="unblock"), NOW_US).permitted
+
+
+@pytest.mark.parametrize(
     ("source", "rule", "words"),
     [
         ("10.1.2.3", "allow-list", "10.1.0.0/16"),

@@ -68,6 +68,17 @@ TWO_CONSOLES = "".join(
         ('node = "gw1"', 'node = "gw9"', "honeypot 198.51.100.5 names unknown node 'gw9'"),
         ("198.51.100.5", "192.0.2.7", "honeypot 192.0.2.7 is on the allow-list"),
         ("[policy]", "[polcy]", "polcy: there is no such key"),
+        (
+            "[policy]",
+            '[policy]\nmodes = {ScanThenExploit = "aprove"}',
+            "policy.modes.ScanThenExploit: must be one of 'enforce', 'approve' or 'shadow'",
+        ),
+        ('name = "gw1"', 'name = "gw1"\nmode = "shadows"', "did you mean 'shadow'"),
+        (
+            'name = "control"',
+            'name = "control"\nmode = "shadow"',
+            "node 'control' has a mode but no reaction agent",
+        ),
         ('name = "lab"', 'name = "../lab"', "'../lab' is not a name"),
         (
             "open_ports = [22, 21]",

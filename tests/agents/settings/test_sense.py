@@ -36,6 +36,7 @@ def test_the_example_leaves_no_doubt(tmp_path: Path) -> None:
         ('host = "203.0.113.1"', 'host = "::1"', "::1 is each host itself; control, gw1, gw2"),
         (THREE, '["sensor", "analyzer"]', "nobody will be blocked anywhere"),
         (', "console"]', "]", "no node runs a console agent"),
+        ('# mode = "enforce" ', 'mode = "shadow" ', "gateway 'gw1' drops nothing"),
         ("# dry_run = false", "dry_run = true", "policy.dry_run: nobody will be blocked"),
         ('"192.0.2.20"]', '"8.0.0.0/5"]', "protects most strangers"),
         ('node = "gw2"', 'node = "control"', "node 'control' has no sensor"),
@@ -76,3 +77,12 @@ def test_without_sensor_or_honeypot(tmp_path: Path) -> None:
     found = told(tmp_path, *changes, ('sides = { eth0 = "outside" }', ""))
     assert "no node runs a sensor agent" in found[0]
     assert sum("has no sensor that could watch it" in line for line in found) == 2
+
+
+def test_an_approval_takes_somebody_to_ask(tmp_path: Path) -> None:
+    """A page or a command, and who rules on its word."""
+    approve = ("# modes = {HoneypotBruteForceIncident", "modes = {HoneypotBruteForceIncident")
+    assert told(tmp_path, approve) == []
+    (missing, nobody) = told(tmp_path, approve, (', "console"]', "]"))
+    assert "no console agent" in missing or "no node runs a console agent" in missing
+    assert "policy.modes.HoneypotBruteForceIncident: nobody can approve" in nobody

@@ -5,6 +5,7 @@ Prints one JSON object: what happened in each scenario; ``test_nftables.py`` jud
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from held_back import held_back
 from hosts import (
     LIMIT_S,
     PORT,
@@ -117,6 +119,13 @@ class Scenarios:
                     third = flow.recv(100)  # TCP sends it again: the flow was cut by us, not lost
                     out[str(address.version)] = [x.decode() for x in (first, second, third)]
         return out
+
+    def modes(self) -> dict[str, Any]:
+        """A supervisor's and a gateway's cores, joined, over the real kernel: two sources wait, one
+        is approved, one vetoed."""
+        attacker, client = self.net.attacker, self.net.client
+        with self.firewall() as firewall, tempfile.TemporaryDirectory() as folder:
+            return asyncio.run(held_back(firewall, Path(folder), attacker, client, self.pot))
 
     def allow_list(self) -> dict[str, Any]:
         monitor = self.net.monitor
