@@ -21,6 +21,8 @@ class Taken:
     """Heartbeats, and reports that tell of no attack."""
     refused: list[str] = field(default_factory=list)
     """A line for each report that can't be used: place, element, value, why."""
+    reports: int = 0
+    """How many were read, in all."""
 
 
 def take(data: bytes, origin: Origin, *, sensor: str, now_us: int) -> Taken:
@@ -33,9 +35,9 @@ def take(data: bytes, origin: Origin, *, sensor: str, now_us: int) -> Taken:
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     try:
         if start in (b"{", b"["):
-            found = reading.documents(data)
             readers = [
-                partial(reading.report_of, one, f"document {n}") for n, one in enumerate(found, 1)
+                partial(reading.report_of, one, f"document {n}")
+                for n, one in enumerate(reading.documents(data), 1)
             ]
         else:
             message = xml_reading.message_of(data)
@@ -47,6 +49,8 @@ def take(data: bytes, origin: Origin, *, sensor: str, now_us: int) -> Taken:
     except IdmefError as e:
         taken.refused.append(str(e))
         return taken
+    taken.reports = len(readers) + taken.ignored
+    found: dict[str, Alert] = {}
     for read in readers:
         try:
             report = read()
@@ -59,5 +63,7 @@ def take(data: bytes, origin: Origin, *, sensor: str, now_us: int) -> Taken:
         if alert is None:
             taken.ignored += 1
         else:
-            taken.alerts.append(alert)
+            found[alert.id] = alert
+    # Said twice under one id: the later one, as no message can hold both.
+    taken.alerts = list(found.values())
     return taken

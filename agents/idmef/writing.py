@@ -155,9 +155,8 @@ def record_of(document: dict[str, Any], place: str = "document") -> Alert | Inci
     Raises: IdmefError.
     """
     check_document(document, place)
-    kept = next(
-        (one for one in document.get("Attachment", ()) if one["Name"] == ATTACHMENT), {}
-    ).get("Content")
+    ours = [one for one in document.get("Attachment", ()) if one["Name"] == ATTACHMENT]
+    kept = ours[0].get("Content") if ours else None
     if not isinstance(kept, dict):
         raise IdmefError(place, "Attachment", None, f"there is none called {ATTACHMENT}")
     incident = "rule" in kept

@@ -73,3 +73,9 @@ any_json = st.recursive(
 def test_no_value_of_a_field_breaks_it(name: str, value: object) -> None:
     found = took(json.dumps({**document(), name: value}).encode())
     assert len(found.alerts) + found.ignored + len(found.refused) == 1
+
+
+def test_what_is_said_twice_counts_once() -> None:
+    some = [document(), document(Confidence=0.2)]
+    (found,) = took(json.dumps(some).encode()).alerts
+    assert found.confidence == 0.1
