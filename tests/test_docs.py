@@ -29,7 +29,7 @@ def test_every_command_that_is_named_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [Settings, Xmpp, Console, Policy, Analysis, Node, NodeHost, Honeypot, Input]
+    "part", [Settings, Xmpp, Console, Policy, Analysis, Node, NodeHost, Honeypot, Input, Manager]
 )
 def test_the_example_holds_every_key(part: type[BaseModel]) -> None:
     text = (ROOT / "deploy" / "honeynet.example.toml").read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.idmef.problems import IdmefError
-from agents.idmef.reports import Report
+from agents.idmef.complaints import IdmefError
+from agents.idmef.foreign_reports import Report
 from agents.idmef.schema import check_document
 from agents.idmef.times import iso_us
 from agents.idmef.writing import PROTOCOLS

@@ -15,7 +15,7 @@ from typing import Any, Final
 import jsonschema
 import jsonschema.validators
 
-from agents.idmef.problems import IdmefError, clean
+from agents.idmef.complaints import IdmefError, clean
 
 VERSION: Final = "2.D.V08"
 """What we write."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agents.idmef import reading, xml_reading
-from agents.idmef.problems import IdmefError
-from agents.idmef.reports import Origin, Report, alert_of
+from agents.idmef.complaints import IdmefError
+from agents.idmef.foreign_reports import Origin, Report, alert_of
 from ontology.records import Alert
 
 

@@ -1,7 +1,7 @@
 """Alerts and incidents as IDMEFv2 documents, and such documents of ours back.
 
 What has no place in IDMEFv2 travels in the attachment ``ontoidps``; only we look at it, and only in
-documents of our own: `agents.idmef.reports` reads what others say.
+documents of our own: `agents.idmef.foreign_reports` reads what others say.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import uuid
 from ipaddress import ip_address
 from typing import Any, Final
 
-from agents.idmef.problems import IdmefError, clean
+from agents.idmef.class_words import category_of
+from agents.idmef.complaints import IdmefError, clean
 from agents.idmef.schema import VERSION, check_document
 from agents.idmef.times import iso_us
-from agents.idmef.words import category_of
 from ontology._values import date_time
 from ontology.records import Address, Alert, Incident
 

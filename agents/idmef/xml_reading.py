@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from agents.idmef.problems import IdmefError
-from agents.idmef.reports import Report
+from agents.idmef.complaints import IdmefError
+from agents.idmef.foreign_reports import Report
 from agents.idmef.times import iso_us, ntp_us
 from ontology.records import Address
 from ontology.safe_xml import Element, read_tree

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.settings.fields import (
     AllowedNetwork,
     Domain,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.settings.fields import Flag, Name, Part, Whole
 
 

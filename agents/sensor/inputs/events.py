@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.sensor.inputs.sightings import Claim as Claim
 from agents.sensor.inputs.sightings import Host as Host
 from agents.sensor.inputs.sightings import Sighting as Sighting

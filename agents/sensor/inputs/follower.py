@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.base.losses import QUIET_S
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.sensor.evidence.citations import Citation
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import FromLog, Intake

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.idmef.taking import take
 from agents.sensor.inputs.events import UNRELATED, LineRefused, Options, Sighting
 from agents.sensor.inputs.sightings import Refused

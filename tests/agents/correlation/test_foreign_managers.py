@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.outcome import Outcome
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.idmef.taking import take
 from agents.knowledge.load import find_joins
 from agents.settings.honeynet import Policy

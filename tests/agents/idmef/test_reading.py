@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.idmef.problems import IdmefError
+from agents.idmef.complaints import IdmefError
 from agents.idmef.reading import MAX_DOCUMENTS, documents, report_of
 from agents.idmef.times import iso_us
 from tests.agents.idmef.samples import document

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from idmefv2 import Message
 
-from agents.idmef.problems import IdmefError
+from agents.idmef.complaints import IdmefError
 from agents.idmef.schema import VERSIONS, check_document
 from tests.agents.idmef.samples import document
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.idmef.taking import Taken, take
 from agents.idmef.writing import document_of
 from tests.agents.idmef.samples import AT_US, PRELUDE, alert, document

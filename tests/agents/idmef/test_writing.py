@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from idmefv2 import Message, SerializedMessage
 
-from agents.idmef.problems import IdmefError
+from agents.idmef.complaints import IdmefError
 from agents.idmef.schema import check_document
 from agents.idmef.writing import MAX_TEXT, document_of, record_of
 from ontology.host_event import account_names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.idmef.problems import IdmefError
+from agents.idmef.complaints import IdmefError
 from agents.idmef.times import iso_us, ntp_us
 from agents.idmef.xml_reading import alerts_in, message_of, report_of
 from tests.agents.idmef.samples import PRELUDE

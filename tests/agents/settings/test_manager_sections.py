@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.settings.honeynet import SettingsError, load_settings
 
 HONEYNET = """

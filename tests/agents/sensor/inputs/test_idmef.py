@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agents.idmef.reports import Origin
+from agents.idmef.foreign_reports import Origin
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.idmef import MAX_MEMORY, MAX_MESSAGE, IdmefParser
 from agents.sensor.inputs.intake import Intake

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.idmef.problems import IdmefError
-from agents.idmef.reports import MAX_AHEAD_US, Origin, Report, alert_of
+from agents.idmef.complaints import IdmefError
+from agents.idmef.foreign_reports import MAX_AHEAD_US, Origin, Report, alert_of
 from ontology.records import Alert
 from tests.agents.idmef.samples import AT_US
 

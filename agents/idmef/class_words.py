@@ -1,4 +1,4 @@
-"""The table of ``words.tsv``: our classes and the words of IDMEF, both ways."""
+"""The table of ``class_words.tsv``: our classes and the words of IDMEF, both ways."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ UNKNOWN: Final = "UnknownAnomaly"
 
 
 class WordsError(ValueError):
-    """words.tsv can't be used; the message names the line."""
+    """class_words.tsv can't be used; the message names the line."""
 
 
 @cache
 def _table() -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
-    text = files("agents.idmef").joinpath("words.tsv").read_text(encoding="utf-8")
+    text = files("agents.idmef").joinpath("class_words.tsv").read_text(encoding="utf-8")
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         cells = line.split("\t")
         if len(cells) != 3 or cells[0] not in _KINDS:
-            raise WordsError(f"words.tsv line {number}: not kind, word and meaning")
+            raise WordsError(f"class_words.tsv line {number}: not kind, word and meaning")
         kind, word, meaning = cells
         if kind != "class" and meaning != "-" and meaning not in ATTACK_CLASSES:
-            raise WordsError(f"words.tsv line {number}: {meaning!r} is no attack class")
+            raise WordsError(f"class_words.tsv line {number}: {meaning!r} is no attack class")
         found[kind][word] = meaning
     # The longest phrase is the most particular.
     found["phrase"] = dict(sorted(found["phrase"].items(), key=lambda one: -len(one[0])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.idmef.problems import IdmefError, clean
+from agents.idmef.complaints import IdmefError, clean
 
 
 def test_clean_is_bounded_also_where_escapes_make_it_longer() -> None:

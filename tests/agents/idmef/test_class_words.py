@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from agents.idmef.words import UNKNOWN, category_of, class_of
+from agents.idmef.class_words import UNKNOWN, category_of, class_of
 from ontology.taxonomy import ATTACK_CLASSES
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from agents.idmef.problems import IdmefError, clean
-from agents.idmef.words import class_of
+from agents.idmef.class_words import class_of
+from agents.idmef.complaints import IdmefError, clean
 from ontology.addresses import canonical, purpose
 from ontology.host_event import account_names
 from ontology.records import Address, Alert
