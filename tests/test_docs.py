@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from agents.main import COMMANDS
 from agents.settings.honeynet import Analysis, Console, Input, Node, Policy, Settings, Xmpp
 from agents.settings.host_sections import Honeypot, NodeHost
+from agents.settings.manager_sections import Manager
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
