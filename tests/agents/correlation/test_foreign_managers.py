@@ -20,7 +20,7 @@ ATTACKER, TARGET = "192.0.2.66", "198.51.100.18"
 GUESSES = (
     PRELUDE.replace("ET SCAN Potential SSH port scan", "SSH brute force")
     .replace("d2e71bf2", "d2e71bf4")
-    .replace("0xee5a2cc0", "0xee5a2cc5")
+    .replace("0xee5b9ac0", "0xee5b9ac5")
 )
 """Five seconds later."""
 

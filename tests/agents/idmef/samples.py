@@ -85,7 +85,7 @@ PRELUDE = """<?xml version="1.0" encoding="UTF-8"?>
         <idmef:Node category="hosts"><idmef:name>wire</idmef:name></idmef:Node>
       </idmef:Analyzer>
     </idmef:Analyzer>
-    <idmef:CreateTime ntpstamp="0xee5a2cc0.0x80000000">2026-09-21T12:00:00.5Z</idmef:CreateTime>
+    <idmef:CreateTime ntpstamp="0xee5b9ac0.0x80000000">2026-09-21T12:00:00.5Z</idmef:CreateTime>
     <idmef:Source spoofed="unknown">
       <idmef:Node category="unknown">
         <idmef:Address category="ipv4-addr"><idmef:address>192.0.2.66</idmef:address>

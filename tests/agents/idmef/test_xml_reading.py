@@ -20,7 +20,7 @@ def test_preludes_alert() -> None:
     assert first.id == "d2e71bf2-4e65-11e0"
     assert [str(a) for a in (*first.sources, *first.targets)] == ["192.0.2.66", "198.51.100.18"]
     assert (first.target_port, first.protocol, first.users) == (22, 6, ("root",))
-    assert first.begin_us == ntp_us("0xee5a2cc0.0x80000000")
+    assert first.begin_us == ntp_us("0xee5b9ac0.0x80000000")
     assert first.text == "ET SCAN Potential SSH port scan"
     assert first.more == "probing; ip_ttl: 52"
     assert (first.confidence, first.severity) == (0.9, 0.6)
@@ -64,7 +64,7 @@ def test_a_source_that_is_said_to_be_forged() -> None:
         ('rating="numeric"', 'rating="sure"', "Confidence rating 'sure': not low"),
         ('severity="medium"', 'severity="bad"', "Impact severity 'bad': not one of info"),
         ('category="ipv4-addr"', 'category="ipv5-addr"', "Address category 'ipv5-addr': not one"),
-        ("0xee5a2cc0.0x80000000", "now", "CreateTime ntpstamp 'now': not an NTP"),
+        ("0xee5b9ac0.0x80000000", "now", "CreateTime ntpstamp 'now': not an NTP"),
         ("2026-09-21T12:00:01Z<", "\u202enow<", r"alert 2, line 43: CreateTime '\\u202enow'"),
         (' text="Remote Login"', "", "alert 2, line 43: Classification: there is none with"),
     ],
