@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from agents.main import COMMANDS
 from agents.settings.honeynet import Analysis, Console, Input, Node, Policy, Settings, Xmpp
 from agents.settings.host_sections import Honeypot, NodeHost
+from agents.settings.manager_sections import Manager
 from agents.settings.source_sections import KnownSources
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,10 @@ def test_every_command_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [Settings, Xmpp, Console, Policy, Analysis, Node, NodeHost, Honeypot, Input, KnownSources],
+    [
+        *(Settings, Xmpp, Console, Policy, Analysis, Node, NodeHost, Honeypot, Input),
+        *(KnownSources, Manager),
+    ],
 )
 def test_the_example_holds_every_key(part: type[BaseModel]) -> None:
     text = (ROOT / "deploy" / "honeynet.example.toml").read_text(encoding="utf-8")

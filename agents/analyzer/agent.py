@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
 
@@ -138,7 +138,7 @@ class AnalyzerAgent(BaseAgent[Detection]):
         )
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
-        await self._pass_on([r for r in records if isinstance(r, Alert)])
+        await self._pass_on(self._vouched(message, [r for r in records if isinstance(r, Alert)]))
         await self._on_host_events([r for r in records if isinstance(r, HostEvent)])
         running = self.running
         if any(isinstance(r, TrafficCluster) for r in records) and self._take_names(
@@ -180,6 +180,15 @@ class AnalyzerAgent(BaseAgent[Detection]):
         self.counters["names_taken"] += 1
         logger.info("%d clusters, %d of them named by people", len(names), sum(map(bool, names)))
         return True
+
+    def _vouched(self, message: AclMessage, alerts: list[Alert]) -> list[Alert]:
+        """A console that somebody has taken can't have anybody blocked, unless the operator vouches
+        for one of the managers whose alerts it hands on."""
+        if message.sender not in self.settings.jids("console") or any(
+            manager.verified for manager in self.settings.manager
+        ):
+            return alerts
+        return [replace(alert, verified_source=False) for alert in alerts]
 
     async def _pass_on(self, alerts: Sequence[Alert]) -> None:
         """Alerts that another tool raised, read by the sensor (docs/inputs.md)."""

@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     listing = word("list", "alerts behind incidents, newest first")
     listing.add_argument("--limit", type=_count, default=100, help="default 100, at most 5000")
+    listing.add_argument(
+        "--idmef",
+        action="store_true",
+        help="IDMEFv2 documents, one a line, at most 1000 (docs/idmef.md)",
+    )
     show = word("show", "one alert, and scapy's dissection of the packet that it rests on")
     show.add_argument("which", help="id, with or without urn:uuid:")
     show.add_argument(
@@ -50,6 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises: ConsoleError (a RuntimeError) with one line."""
     settings = load_settings(arguments.file)
     with ConsoleClient(settings) as console:
+        if arguments.word == "list" and arguments.idmef:
+            if arguments.json:
+                raise ValueError("--idmef or --json, not both")
+            documents = console.idmef(limit=min(arguments.limit, 1000))
+            if late := console.late():
+                print(late, file=sys.stderr)
+            for document in documents:
+                print(json.dumps(document))
+            return 0
         if arguments.word == "list":
             found = console.alerts(limit=arguments.limit)
             if late := console.late():

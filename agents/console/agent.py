@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ from agents.base.disk_faults import fault_of
 from agents.clock import now_us, read_clocks
 from agents.console.app import create_app
 from agents.console.console import Console
+from agents.console.foreign_managers import read_keys
 from agents.console.operator_socket import bind_operator_socket, operator_socket, operators
 from agents.console.server import ConsoleServer, bind, is_unix
 from agents.console.sessions import FIRST_USER, Credentials, open_credentials
@@ -42,6 +43,7 @@ ASK_RARELY_S = 300.0
 QUIET_S = 50.0
 """The supervisor says something every 15 s: after three of them it has forgotten us."""
 WISH_LIMIT_S = 60
+PASS_ON_LIMIT_S = 600
 NICE = 5
 """How much the page gives way to the other agents of its host (nice(2))."""
 
@@ -74,8 +76,11 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
 
     @classmethod
     def take(cls, context: AgentContext) -> tuple[socket.socket, Credentials]:
-        """The listener and the secrets. Raises: ListenError, UsersError"""
-        credentials = open_credentials(context.settings.state_dir)
+        """The listener and the secrets. Raises: ListenError, UsersError, KeyFileError"""
+        credentials = replace(
+            open_credentials(context.settings.state_dir),
+            manager_keys=read_keys(context.settings.manager),
+        )
         return bind(context.settings.console.listen), credentials
 
     async def on_start(self) -> ConsoleRun:
@@ -100,6 +105,7 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
             tell=self._tell,
             heard=self._heard,
             counters=self.counters,
+            pass_on=self._pass_on if self.settings.jids("analyzer") else None,
         )
         app = create_app(console, credentials, behind_proxy=is_unix(listen))
         server = ConsoleServer(app, sock, counters=self.counters)
@@ -205,6 +211,19 @@ class ConsoleAgent(BaseAgent[ConsoleRun]):
             [record],
             protocol="fipa-query" if performative.startswith("query") else "fipa-request",
             limit_s=limit_s,
+        )
+
+    async def _pass_on(self, records: Sequence[Record]) -> None:
+        """Alerts of managers of others, to the analyzer beside us or else the first one."""
+        every = self.settings.jids("analyzer")
+        own = self.settings.jid("analyzer", self.node)
+        await self.send(
+            own if own in every else every[0],
+            "inform",
+            records,
+            protocol="fipa-subscribe",
+            # They are no news any more when the analyzer was away for longer.
+            within_s=PASS_ON_LIMIT_S,
         )
 
     async def _tell(self, records: Sequence[Record]) -> None:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.responses import Response
 
-from agents.console import api_clusters, api_evidence, api_messages, api_ontology
+from agents.console import api_clusters, api_evidence, api_idmef, api_messages, api_ontology
 from agents.console.access import (
     COOKIE,
     Gate,
@@ -68,6 +68,7 @@ def create_app(
     app.include_router(router)
     app.include_router(api_clusters.router)
     app.include_router(api_evidence.router)
+    app.include_router(api_idmef.router)
     app.include_router(api_messages.router)
     app.include_router(api_ontology.router)
     app.add_exception_handler(ActionError, _action_error)

@@ -157,6 +157,10 @@ class ConsoleClient:
         """Alerts behind incidents, newest first."""
         return cast(list[Json], self._call("GET", "alerts", params={"limit": limit}))
 
+    def idmef(self, *, limit: int = 100) -> list[Json]:
+        """Alerts behind incidents as IDMEFv2 documents, newest first; ``limit``: at most 1000."""
+        return cast(list[Json], self._call("GET", "idmef", params={"limit": limit}))
+
     def alert(self, alert_id: str) -> Json:
         """One alert and when the supervisor heard of it."""
         return cast(Json, self._call("GET", f"alerts/{quote(alert_id, safe='')}"))

@@ -14,6 +14,7 @@ from agents.console.doubts import doubted, doubts_about
 from agents.console.event_stream import Hub
 from agents.console.evidence import Evidence
 from agents.console.feed_intake import Intake, News
+from agents.console.foreign_managers import ForeignManagers
 from agents.console.knowledge import Knowledge
 from agents.console.message_monitor import MessageMonitor
 from agents.console.store import ReadStore
@@ -32,6 +33,7 @@ class Console:
         ask: asks another agent.
         tell: informs the supervisor.
         heard: when the supervisor was last heard of, epoch microseconds; 0: not yet.
+        pass_on: informs an analyzer of alerts; None where the honeynet has none.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Console:
         steady: Callable[[], int] | None = None,
         heard: Callable[[], int] | None = None,
         counters: Counter[str] | None = None,
+        pass_on: Tell | None = None,
     ) -> None:
         self.settings, self.store, self.clock = settings, store, clock
         self.steady = steady or clock
@@ -57,6 +60,14 @@ class Console:
         self.knowledge = Knowledge(ask)
         self.evidence = Evidence(ask, settings)
         self.messages = MessageMonitor(settings)
+        self.foreign = ForeignManagers(
+            settings.manager,
+            sensor=next(iter(settings.jids("console")), "console"),
+            pass_on=pass_on,
+            clock=clock,
+            steady=self.steady,
+            counters=self.counters,
+        )
         self.gateways = tuple(sorted(n for role, n in settings.agents() if role == "reaction"))
         self._tell = tell
 

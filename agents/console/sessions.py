@@ -11,7 +11,8 @@ import json
 import os
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -124,6 +125,8 @@ class Credentials:
     password_file: Path
     first_start: bool
     """True if the password was made just now: tell the operator of the file, once."""
+    manager_keys: Mapping[str, bytes] = field(default_factory=dict)
+    """SHA-256 of the keys of managers of others, by name."""
 
 
 def open_credentials(state_dir: Path) -> Credentials:

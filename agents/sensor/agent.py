@@ -177,6 +177,7 @@ class SensorAgent(BaseAgent[Observation]):
                 state_dir=context.state_dir,
                 honeypots=honeypots,
                 own=self._node.addresses,
+                manager=self.settings.manager_of(entry),
             )
             for entry in self._node.inputs
         )

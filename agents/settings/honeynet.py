@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from agents.idmef.foreign_reports import Origin
 from agents.settings.fields import (
     AllowedNetwork,
     Domain,
@@ -28,6 +29,7 @@ from agents.settings.fields import (
     Whole,
 )
 from agents.settings.host_sections import Honeypot
+from agents.settings.manager_sections import Manager
 from agents.settings.modes import Mode, Modes
 from agents.settings.node_sections import Input as Input
 from agents.settings.node_sections import Node as Node
@@ -138,6 +140,8 @@ class Settings(Part):
     honeypot: tuple[Honeypot, ...] = ()
     source: tuple[KnownSources, ...] = ()
     """Addresses of others of which something is known (docs/rules.md)."""
+    manager: tuple[Manager, ...] = ()
+    """Managers of others, whose alerts are taken in (docs/idmef.md)."""
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Settings:
@@ -146,6 +150,7 @@ class Settings(Part):
             self,
             [
                 *self._wrong_names(),
+                *self._wrong_managers(),
                 *self._wrong_agents(),
                 *self._wrong_addresses(),
                 *self._server(),
@@ -175,6 +180,20 @@ class Settings(Part):
                 ("xmpp", "node"),
                 f"names unknown node {self.xmpp.node!r}{did_you_mean(self.xmpp.node, names)}",
             )
+
+    def _wrong_managers(self) -> Iterator[Problem]:
+        names = [manager.name for manager in self.manager]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                yield Problem(("manager", number, "name"), f"two managers are named {name!r}")
+        for number, node in enumerate(self.node):
+            for item, entry in enumerate(node.inputs):
+                if entry.manager is not None and entry.manager not in names:
+                    yield Problem(
+                        ("node", number, "inputs", item),
+                        f"there is no manager {entry.manager!r}"
+                        f"{did_you_mean(entry.manager, names)}",
+                    )
 
     def _wrong_agents(self) -> Iterator[Problem]:
         for role in ("correlation", "ontology"):
@@ -286,6 +305,10 @@ class Settings(Part):
         known = ", ".join(n.name for n in self.node)
         raise SettingsError(f"no node is named {name!r} (known: {known})")
 
+    def manager_of(self, entry: Input) -> Origin | None:
+        """Whose alerts an input holds, if the file says it."""
+        return next((m.origin() for m in self.manager if m.name == entry.manager), None)
+
     def addresses_of(self, name: str) -> tuple[frozenset[Address], frozenset[Address]]:
         """(addresses of a node and of the honeypots that it watches, those of all other nodes)."""
         own: set[Address] = set()
@@ -378,6 +401,11 @@ def read_settings(path: Path) -> tuple[Settings, Source]:
         )
     if settings.source:
         update["source"] = tuple(entry.read(base) for entry in settings.source)
+    if settings.manager:
+        update["manager"] = tuple(
+            m.model_copy(update={"key_file": m.key_file and base / m.key_file})
+            for m in settings.manager
+        )
     if settings.xmpp.ca is not None:
         update["xmpp"] = settings.xmpp.model_copy(update={"ca": base / settings.xmpp.ca})
     return settings.model_copy(update=update), source

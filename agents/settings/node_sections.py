@@ -44,12 +44,16 @@ class Input(Part):
     accuses them, whatever it says of them."""
     table: Path | None = None
     """For the kind ``table``: the file that describes the format."""
+    manager: Name | None = None
+    """For the kind ``idmef``: whose alerts these are, one of the file's ``[[manager]]``."""
 
     @model_validator(mode="after")
     def _check(self) -> Input:
         plugins.check_known(plugins.INPUTS, [self.kind])
         if (self.kind == "table") != (self.table is not None):
             raise ValueError("table names the file that describes the format, of kind table only")
+        if self.manager is not None and self.kind != "idmef":
+            raise ValueError("manager says whose alerts an input of kind idmef holds, of no other")
         if len({address.version for address in self.address}) < len(self.address):
             raise ValueError("address: one of each family, not two of one")
         if set(self.relays) & set(self.address):

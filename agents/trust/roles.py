@@ -42,6 +42,8 @@ def _rule(senders: str, performatives: str, records: str, receivers: str) -> _Ru
 PERMITTED = (
     _rule("sensor", "inform", "ConnectionBatch Alert", "analyzer"),
     _rule("sensor", "inform", "HostEvent", "analyzer"),
+    # Of managers of others, who sent them to the console (docs/idmef.md).
+    _rule("console", "inform", "Alert", "analyzer"),
     _rule("analyzer", "inform", "HostEvent", "ontology"),
     # What visitors of decoys left behind: archived, and judged by nobody.
     _rule("sensor", "inform", "ObservedData", "ontology"),
@@ -170,7 +172,7 @@ def _check_claims(sender: Peer, receiver: Peer, records: Iterable[Record]) -> No
                 honest = record.origin == sender.jid
             case Alert() if sender.role == "analyzer":
                 honest = record.analyzer == sender.jid
-            case Alert() if sender.role == "sensor":
+            case Alert() if sender.role == "sensor" or receiver.role == "analyzer":
                 honest = record.sensor == sender.jid
             case HostEvent() if sender.role == "sensor":
                 honest = record.sensor == sender.jid

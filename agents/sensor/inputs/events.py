@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
+from agents.idmef.foreign_reports import Origin
 from agents.sensor.inputs.sightings import Claim as Claim
 from agents.sensor.inputs.sightings import Host as Host
 from agents.sensor.inputs.sightings import Sighting as Sighting
@@ -81,6 +82,8 @@ class Options:
     """Of time stamps that name none."""
     table: Path | None = None
     """The file that describes the format (kind ``table``)."""
+    manager: Origin | None = None
+    """Whose alerts these are (kind ``idmef``)."""
 
     def public(self, version: int) -> Host | None:
         """The honeypot's public address of a family, if it is known."""

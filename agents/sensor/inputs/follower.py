@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.base.losses import QUIET_S
+from agents.idmef.foreign_reports import Origin
 from agents.sensor.evidence.citations import Citation
 from agents.sensor.inputs.events import Options
 from agents.sensor.inputs.intake import FromLog, Intake
@@ -41,14 +42,19 @@ class Follower:
         state_dir: Path,
         honeypots: Iterable[Address],
         own: tuple[Address, ...] = (),
+        manager: Origin | None = None,
     ) -> None:
-        """``own``: the node's addresses. Raises: InputError if the plug-in can't be loaded."""
+        """``own``: the node's addresses; ``manager``: whose alerts it holds.
+
+        Raises: InputError if the plug-in can't be loaded.
+        """
         options = Options(
             address=settings.address or None,
             own=own,
             honeypots=frozenset(honeypots),
             timezone=settings.zone(),
             table=settings.table,
+            manager=manager,
         )
         self._name = f"{settings.kind}:{settings.path}"
         self._parser = make_parser(settings.kind, options)

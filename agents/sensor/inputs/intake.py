@@ -23,11 +23,12 @@ from agents.sensor.inputs.events import (
     host,
     text_of,
 )
+from agents.sensor.inputs.foreign_alerts import told_by
 from agents.sensor.inputs.host_sightings import Budget, HostSighting, make_event
 from agents.sensor.inputs.logged_packets import LoggedPackets
 from agents.sensor.inputs.observed_traces import observed_data
 from agents.sensor.inputs.record_ids import urn
-from agents.sensor.inputs.sightings import Named
+from agents.sensor.inputs.sightings import Named, Refused
 from ontology.host_event import account_names
 from ontology.records import (
     CONNECTION,
@@ -69,6 +70,7 @@ REASONS = {
     "overlong": "too long",
     "port": "without a readable port",
     "protocol": "of an unknown protocol",
+    "report": "reports of a manager",
     "session": "of an unknown session",
     "shape": "in an unknown form",
     "state": "of an unknown connection state",
@@ -131,6 +133,7 @@ class Intake:
         claims: list[Claim] = []
         happened: list[HostSighting] = []
         traces: list[Traces] = []
+        foreign: list[Alert] = []
         refused: Counter[str] = Counter()
         silent = unrelated = headings = understood = 0
         on_line = self.parser.on_line
@@ -166,9 +169,8 @@ class Intake:
                     logger.exception("parser %s failed: %s", self.parser.kind, type(e).__name__)
                 continue
             self.not_understood = 0
-            understood += 1
-            if not seen:
-                silent += 1
+            understood += not seen or type(seen[0]) is not Refused
+            silent += not seen
             for sighting in seen:
                 if isinstance(sighting, bytes):
                     rows.append(sighting)
@@ -176,6 +178,11 @@ class Intake:
                     claims.append(sighting)
                 elif isinstance(sighting, HostSighting):
                     happened.append(sighting)
+                elif isinstance(sighting, Alert):
+                    foreign.append(sighting)
+                elif isinstance(sighting, Refused):
+                    refused[sighting.reason] += 1
+                    self.examples.setdefault(sighting.reason, clean(sighting.detail, _SHOWN))
                 else:
                     traces.append(sighting)
         if self._relays:
@@ -192,6 +199,8 @@ class Intake:
         if rows:
             out += self._batches(rows, mark, horizon, refused)
         out += self._alerts(claims, mark, horizon, refused)
+        self.counters["claims"] += len(foreign)
+        out += told_by(foreign, sensor=self._sensor, relays=self._relays)
         out += self._host_events(happened, horizon, refused)
         counters = self.counters
         if traces:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ontology.host_event import HostEventKind
-from ontology.records import Address
+from ontology.records import Address, Alert
 
 
 class Host(NamedTuple):
@@ -95,6 +95,15 @@ class Traces(NamedTuple):
     """(one of `observed_traces.KINDS`, what the log holds)"""
 
 
-Sighting = bytes | Claim | HostSighting | Traces
-"""What a line gives: a packed `CONNECTION` row, a claim, an event of a host, or what somebody left
-behind."""
+class Refused(NamedTuple):
+    """A part of a line, or of lines that belong together, that can't be used."""
+
+    reason: str
+    """One word, as of `LineRefused`."""
+    detail: str
+    """Printable, one line: which part, and why."""
+
+
+Sighting = bytes | Claim | HostSighting | Traces | Alert | Refused
+"""What a line gives: a packed `CONNECTION` row, a claim, an event of a host, what somebody left
+behind, or an alert as another manager made it; what is refused of a line comes last."""

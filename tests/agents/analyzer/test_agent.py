@@ -18,6 +18,7 @@ from agents.commands.train import connection_batches
 from agents.launcher.xmpp_server import XmppServer
 from agents.messages.acl import AclMessage
 from agents.settings.honeynet import Analysis, Settings
+from agents.settings.manager_sections import Manager
 from datasets.recipe.traffic import SAMPLES
 from ontology.records import Alert, Record, Subscription
 from tests.factories import make_alert, record_id
@@ -202,3 +203,22 @@ async def test_verified_alerts_wait_and_leave_apart_from_those_that_may_be_forge
         [True] * 10,
         [False],
     ]
+
+
+@pytest.mark.parametrize("vouches", [False, True])
+def test_a_console_vouches_for_nobody_unless_the_operator_does(
+    honeynet: Settings, vouches: bool
+) -> None:
+    agents = (*honeynet.node[0].agents, "console")
+    node = honeynet.node[0].model_copy(update={"agents": agents})
+    managers = (Manager(name="site-b", verified=vouches),)
+    settings = honeynet.model_copy(update={"node": (node,), "manager": managers})
+    analyzer = AnalyzerAgent(AgentContext(settings=settings, role="analyzer", node=node.name))
+    alert = make_alert(verified_source=True)
+    console = AclMessage(
+        performative="inform", sender=settings.jids("console")[0], receivers=(ANALYZER,)
+    )
+    assert analyzer._vouched(console, [alert])[0].verified_source == vouches
+    assert analyzer._vouched(
+        dataclasses.replace(console, sender=settings.jids("sensor")[0]), [alert]
+    ) == [alert]

@@ -70,6 +70,7 @@ def test_the_matrix_below_knows_every_route(app):
     known |= {("GET", "/api/v1/ontology/rules")}
     one = "/api/v1/messages/{keeper}/{time_us}/{offset}"
     known |= {("GET", "/api/v1/messages"), ("GET", one)}  # test_api_messages.py
+    known |= {("GET", "/api/v1/idmef"), ("POST", "/api/v1/idmef")}  # test_api_idmef.py
     alert = "/api/v1/alerts/{alert_id}"
     known |= {("GET", alert + what) for what in ("", "/evidence", "/capture")}  # test_api_evidence
     assert routes(app) == known

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from agents.console.guard import CSP
+from agents.idmef.writing import record_of
 from agents.main import main
 from datasets.captures.pcap import read_capture
 from tests.agents.console.kept_evidence import kept_evidence
@@ -140,6 +141,11 @@ def test_the_command_shows_the_packet_and_writes_the_conversation(
         running.call(running.operations.decide(cause, incident, (made,)))
         running.call(running.link.flush())
         file, pcap = str(honeynet_toml), tmp_path / "out.pcap"
+        assert main(["alerts", "list", file, "--idmef"]) == 0
+        documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {record_of(one).id for one in documents} >= {f"urn:uuid:{NAME}"}
+        assert main(["alerts", "list", file, "--idmef", "--json"]) == 1
+        assert "--idmef or --json, not both" in capsys.readouterr().err
         assert main(["alerts", "list", file]) == 0
         assert f"{NAME}  WebAttack  192.0.2.66 -> 192.0.2.80 port 80" in capsys.readouterr().out
         assert main(["alerts", "show", file, NAME, "--pcap", str(pcap)]) == 0

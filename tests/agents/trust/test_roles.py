@@ -322,3 +322,13 @@ def test_what_happened_on_a_host_goes_from_its_sensor_to_the_archive() -> None:
     ):
         with pytest.raises(Refused):
             check_roles(sender, receiver, "inform", [record])
+
+
+def test_a_console_tells_an_analyzer_of_foreign_alerts_in_its_own_name_only() -> None:
+    console = peer("console")
+    honest = make_alert(sensor=console.jid)
+    check_roles(console, peer("analyzer", "gw2"), "inform", [honest])
+    with pytest.raises(Refused, match="speaks for another in Alert"):
+        check_roles(console, peer("analyzer"), "inform", [make_alert(sensor=peer("sensor").jid)])
+    with pytest.raises(Refused):
+        check_roles(console, peer("correlation"), "inform", [honest])
