@@ -98,6 +98,16 @@ def test_the_word_of_one_cell_is_good_for_a_minute() -> None:
     assert FIRST in order.reason and "alone says so" in order.reason and "Because." in order.reason
 
 
+@pytest.mark.parametrize("by", ["rule", "classification"])
+def test_what_a_mode_holds_back_is_not_done_on_others_word_either(by: str) -> None:
+    one = publication()
+    assert one.incident is not None
+    core, _ = cooperation(modes={getattr(one.incident, by): "approve"})
+    assert "in mode approve" in str(core.refusal(one, NOW_US))
+    other, _ = cooperation(modes={"Another": "shadow"})
+    assert other.refusal(one, NOW_US) is None
+
+
 def test_the_same_word_again_and_again_lengthens_nothing() -> None:
     core, counters = cooperation()
     assert accept(core, publication()) is not None
