@@ -97,13 +97,14 @@ def test_one_contact_is_an_incident_that_blocks_nobody(worker: PelletWorker) -> 
     assert probed(worker, proven) == {"HoneypotProbe": 0}
 
 
-def test_who_is_counted_at_three_honeypots_or_two_gateways_is_blocked(
+def test_who_is_counted_at_three_honeypots_or_two_gateways_is_told(
     worker: PelletWorker,
 ) -> None:
+    """Visits alone block nobody, however many: an innocent client may have lost its way."""
     three = probed(worker, *map(contact, (1, 2, 3)))
-    assert three == {"HoneypotVisit": 0, "MultiHoneypotProbe": 1}
+    assert three == {"HoneypotVisit": 0, "MultiHoneypotProbe": 0}
     two = probed(worker, contact(1), contact(2, "gw2"))
-    assert two == {"HoneypotVisit": 0, "MultiGatewayProbe": 1}
+    assert two == {"HoneypotVisit": 0, "MultiGatewayProbe": 0}
 
 
 def test_the_incident_of_a_probe_has_all_that_was_counted(worker: PelletWorker) -> None:
