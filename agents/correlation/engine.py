@@ -170,8 +170,7 @@ class CorrelationEngine:
                 for finding in collect_findings(part, inferences, self._memory.get, self._outcomes)
                 if finding.rule not in self._scenarios.rules
             ]
-            # The strongest first: it is the one that the block will be explained with.
-            for finding in sorted(findings, key=self._level, reverse=True):
+            for finding in sorted(findings, key=self._strength, reverse=True):
                 outcomes += self._report(finding, now_us)
         for case in self._scenarios.cases(touched, self._memory.get):
             outcomes += self._report_case(case, now_us)
@@ -327,6 +326,10 @@ class CorrelationEngine:
 
     def _level(self, finding: Finding) -> float:
         return finding_level(finding, self._outcomes)
+
+    def _strength(self, finding: Finding) -> tuple[float, bool]:
+        """With the first one a block is explained; of equals with the one that calls for it."""
+        return self._level(finding), bool(finding.block_rule)
 
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         kind = self._outcomes.of(finding.rule)
