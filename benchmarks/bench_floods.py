@@ -1,11 +1,11 @@
 """Floods of ten minutes at a honeynet whose stores are full: does anything grow, stall or go blind?
 
-`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--together] [--empty] [--log
-FILE]`. The demo's honeynet in its sandbox. Passwords are guessed once, all agents stop, every store
-is filled to its bound (`floods.full_stores`), and the time is taken from start to ready (all agents
-run and are connected) and to having caught up (none falls behind). Then guessers in calm, and one
-after the other (or ``--together``) the floods of `FLOODS`, each with a guesser from a new address
-every 20 s.
+`python benchmarks/bench_floods.py [--seconds 600] [--only KIND] [--together] [--empty] [--active N]
+[--log FILE]`. The demo's honeynet in its sandbox. Passwords are guessed once, all agents stop,
+every store is filled to its bound (`floods.full_stores`), and the time is taken from start to ready
+(all agents run and are connected) and to having caught up (none falls behind). Then guessers in
+calm, and one after the other (or ``--together``) the floods of `FLOODS`, each with a guesser from a
+new address every 20 s.
 
 Exit 1 if ready took more than 10 s, a guesser needed more than twice the slowest one in calm, an
 event loop's 99th percentile of a minute was above 100 ms, an agent was restarted, or memory or disk
@@ -39,8 +39,7 @@ READY_S, LAG_MS, SLOWER, GROWTH, SLACK_MIB = 10.0, 100.0, 2.0, 1.1, 8.0
 EVERY_S, LOOK_S = 20.0, 5.0
 CALM = 6
 ACTIVE = 10_000
-"""Blocks in force when it begins: with the 100,000 that the ledger may hold it takes minutes until
-every gateway has been told of each again."""
+"""Blocks in force when it begins, unless ``--active`` says 100,000, as many as a ledger holds."""
 FLOODS = {
     "contacts": "1500",
     "telnet slow": "950",
@@ -257,7 +256,13 @@ def report(kind: str, seen: Seen) -> None:
 
 
 def inside(
-    folder: Path, seconds: float, kinds: list[str], together: bool, empty: bool, log: Path | None
+    folder: Path,
+    seconds: float,
+    kinds: list[str],
+    together: bool,
+    empty: bool,
+    active: int,
+    log: Path | None,
 ) -> int:
     """In the sandbox."""
     wrong: list[str] = []
@@ -277,7 +282,7 @@ def inside(
             trial.guess()
             time.sleep(5)
             world.stop()
-            filled = fill(world.settings, "control", trial.gateways, now_us(), ACTIVE)
+            filled = fill(world.settings, "control", trial.gateways, now_us(), active)
             print("filled: " + ", ".join(f"{name} {count}" for name, count in filled.items()))
             print(f"state {disk_mib(trial.state):.0f} MiB", flush=True)
             ready, done = trial.start()
@@ -309,6 +314,7 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(FLOODS), action="append")
     parser.add_argument("--together", action="store_true", help="all of them at the same time")
     parser.add_argument("--empty", action="store_true", help="leave the stores as they are")
+    parser.add_argument("--active", type=int, default=ACTIVE, help="blocks in force")
     parser.add_argument("--log", type=Path, help="keep the agents' log here")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -320,6 +326,7 @@ def main() -> int:
             kinds,
             arguments.together,
             arguments.empty,
+            arguments.active,
             arguments.log,
         )
     if (reason := why_unavailable()) is not None:
@@ -333,6 +340,7 @@ def main() -> int:
             words.append("--together")
         if arguments.empty:
             words.append("--empty")
+        words += ["--active", str(arguments.active)]
         if arguments.log is not None:
             words += ["--log", str(arguments.log.absolute())]
         with run_in_sandbox(words) as process:

@@ -117,6 +117,9 @@ ALWAYS: Final[dict[Term, tuple[Subject, str]]] = {
 }
 """Those that stand in every window: what they are of, and their type, as in `Valued`."""
 HELD: Final = ALWAYS | {valued.term: (valued.of, valued.datatype) for valued in READ}
+COUNTED: Final = frozenset({IDPS.touchedHoneypots, IDPS.touchedGateways})
+"""What is counted of a source, from alerts of its own: which of many others an alert names beside
+it makes no difference."""
 GROWING: Final = frozenset(
     {IDPS.endUs, IDPS.count} | {valued.term for valued in READ if valued.grows}
 )

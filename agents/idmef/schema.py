@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+import idmefv2
 import jsonschema
 import jsonschema.validators
 
@@ -25,7 +26,8 @@ VERSIONS: Final = {f"2.D.V0{n}": f"0{n}" for n in range(3, 9)}
 
 @cache
 def _validator(schema: str) -> Any:
-    place = files(f"idmefv2.schemas.drafts.IDMEFv2.{schema}").joinpath("IDMEFv2.schema")
+    name = ("schemas", "drafts", "IDMEFv2", schema, "IDMEFv2.schema")
+    place = files(idmefv2).joinpath(*name)
     content = json.loads(place.read_text(encoding="utf-8"))
     kind: Any = jsonschema.validators.validator_for(content)
     kind.check_schema(content)

@@ -21,7 +21,7 @@ from ontology.chainer.rulebook import (
     Variable,
 )
 from ontology.vocabulary import IDPS
-from ontology.window_terms import GROWING, HELD, OF_ALERTS_OWN
+from ontology.window_terms import COUNTED, GROWING, HELD, OF_ALERTS_OWN
 
 SOURCE, TARGET = "source", "target"
 MAX_DEPTH = 4
@@ -115,7 +115,9 @@ class Patterns:
         }
         if any(hosts.intersection(head.arguments) for head in rule.head):
             return False
-        said = [a for a in rule.body if a.name in self._book.data_properties]
+        said = [
+            a for a in rule.body if a.name in self._book.data_properties and a.name not in COUNTED
+        ]
         values = {a.arguments[1] for a in said if a.arguments[0] in hosts}
         return all(a.name == IDPS.ipAddress for a in said if a.arguments[0] in hosts) and all(
             a.name == "notEqual"

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 
 from ontology.records import Address, Alert, HostProfile
 from ontology.vocabulary import HOST_PREFIX, IDPS, NAMESPACE, Term
-from ontology.window_terms import MAX_TEXT, READ, Value, Valued
+from ontology.window_terms import COUNTED, MAX_TEXT, READ, Value, Valued
 
 _TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -111,7 +111,7 @@ def build_window(
         signatures.update(alert.signatures)
     if IDPS.matchedSignature in reads or IDPS.signatureId in reads:
         lines += _signatures(signatures, reads)
-    counts = {IDPS.touchedHoneypots, IDPS.touchedGateways} & reads
+    counts = COUNTED & reads
     for address in seen:
         subject = _iri(host_iri(address))
         if counts and address in came:

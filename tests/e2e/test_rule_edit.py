@@ -249,7 +249,7 @@ async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(
         assert correlation.counters["decisions"] == 0 and not reaction.orders
 
         rules.write_bytes(saved)
-        await until(lambda: correlation.counters["rules_loaded"] == 1)
+        await until(lambda: correlation.counters["rules_loaded"] == 1, 60.0)
         await net.report("FinScan", "192.0.2.9", cluster="Web")
         await net.report("FinScan", "192.0.2.2")
         await until(lambda: "192.0.2.2" in reaction.orders)

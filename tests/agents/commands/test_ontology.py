@@ -66,8 +66,8 @@ def test_a_question_to_the_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ontology", "query", ask]) == 0
     assert capsys.readouterr().out.split() == [
         "c",
+        "idps:CredentialStuffing",
         "idps:DatabaseBruteForce",
-        "idps:FtpBruteForce",
     ]
     assert main(["ontology", "query", "--json", "ASK { idps:SynScan a owl:Class }"]) == 0
     assert json.loads(capsys.readouterr().out)["boolean"] is True

@@ -28,7 +28,7 @@ def test_compile_writes_what_check_then_finds(folder: Path, capsys: Capture) -> 
     assert main(["rules", "compile", str(folder), "--figures", figures, "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert counts["reaction_rules"] >= 1450 and counts["indirect"] > 0
-    assert counts["anti_correlations"] > 0 and len(counts["changed"]) == 15
+    assert counts["anti_correlations"] > 0 and len(counts["changed"]) == 19
     assert main(["rules", "compile", str(folder), "--check", "--figures", figures]) == 0
     assert (folder / "anti_correlation.tsv").read_text().count("\t") > 50
 
@@ -41,7 +41,7 @@ def test_compile_tells_each_slip_in_a_line_and_writes_nothing(
     path.write_text(text)
     assert main(["rules", "compile", str(folder)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 4 and all("attacks.owl: model " in line for line in lines)
+    assert len(lines) == 5 and all("attacks.owl: model " in line for line in lines)
     assert not (folder / "scenarios.owl").exists()
 
 

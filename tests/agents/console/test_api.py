@@ -67,7 +67,7 @@ def test_the_matrix_below_knows_every_route(app):
     known |= {
         ("POST", f"/api/v1/ontology/{what}") for what in ("facts", "query", "rules/{label}")
     }  # test_api_ontology
-    known |= {("GET", "/api/v1/ontology/rules")}
+    known |= {("GET", f"/api/v1/ontology/{what}") for what in ("rules", "incidents/{incident_id}")}
     one = "/api/v1/messages/{keeper}/{time_us}/{offset}"
     known |= {("GET", "/api/v1/messages"), ("GET", one)}  # test_api_messages.py
     known |= {("GET", "/api/v1/idmef"), ("POST", "/api/v1/idmef")}  # test_api_idmef.py

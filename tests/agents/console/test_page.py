@@ -655,7 +655,8 @@ def test_what_does_not_work_and_what_nobody_knows_is_told(chromium, serve, kit, 
     assert lines[0] == "gw1 sensor captures nothing: no interface wan0"
     assert HOSTILE in " ".join(lines) and lines[-1] == "and 1 more condition: see the agents"
     assert len(css("#agents .dot.warn")) == 3
-    assert texts("#figures dd")[1:3] == ["1", "2 / 3"]
+    figures = dict(zip(texts("#figures dt"), texts("#figures dd"), strict=True))
+    assert (figures["Not known everywhere"], figures["Gateways up"]) == ("1", "2 / 3")
     css("#filter")[0].send_keys("192.0.2.9")
     wait(lambda: "No block of 192.0.2.9 here" in "".join(texts(".empty")), "what is not known")
     assert "Not known: gw2" in "".join(texts(".empty"))

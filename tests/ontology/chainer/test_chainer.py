@@ -21,7 +21,7 @@ from ontology.reasoner.inferences import InconsistentWindow, Inferences, Reasone
 from ontology.reasoner.window import Window, build_window, warm_up_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
-from ontology.vocabulary import NAMESPACE
+from ontology.vocabulary import IDPS, NAMESPACE
 from ontology.window_terms import READ
 from tests.factories import make_alert, make_profile, record_id
 
@@ -161,14 +161,18 @@ def test_rules_about_hosts_values_and_inverses_without_a_difference(
         assert counters["whole_windows"] == 0
 
 
+TOUCHED = {IDPS.touchedHoneypots: 3, IDPS.touchedGateways: 2}
+
+
 def value_rules() -> tuple[dict[str, str], str]:
     """A rule for each value that windows hold, and the axioms that declare what they conclude."""
     rules, axioms = {}, ""
     for valued in READ:
         name = valued.term.local_name
+        side = "Source" if valued.term in TOUCHED else "Target"
         where = {
             "Alert": f"Alert(a) {name}(a,x)",
-            "Host": f"involvesTarget(a,h) {name}(h,x)",
+            "Host": f"involves{side}(a,h) {name}(h,x)",
             "Signature": f"matchedSignature(a,s) {name}(s,x)",
         }[valued.of]
         if valued.datatype:
@@ -228,7 +232,9 @@ def test_every_value_of_a_window_without_a_difference(
     chainer, fired = Chainer(more.ntriples), set[str]()
     with using(worker, more) as counters, using(plain, more):
         for seed in range(12):
-            window = build_window(*told(seed), more.reads, lambda alert: "database")
+            window = build_window(
+                *told(seed), more.reads, lambda alert: "database", lambda source: TOUCHED
+            )
             closure = chainer.close(window.ntriples)
             expected = {
                 (*c[:2], norm(c[2])) if len(c) > 2 else c for c in closure.conclusions(more)
