@@ -79,6 +79,7 @@ class Classes:
     Honeypot: Final = _term("Honeypot")
     HoneypotContact: Final = _term("HoneypotContact")
     CustomIncident: Final = _term("CustomIncident")
+    MultiGatewayProbeIncident: Final = _term("MultiGatewayProbeIncident")
     Host: Final = _term("Host")
     HostOrProfile: Final = _term("HostOrProfile")
     HostEvent: Final = _term("HostEvent")

@@ -195,6 +195,8 @@ class Decider:
         lines = [incident.explanation, describe_reaction(one.chosen)]
         if one.block_s is not None:
             seconds = min(one.block_s, maximum_s)
+            # Without it the reason of a block might end with "observe".
+            lines.append(f"Rule {incident.rule} says itself for how long: {seconds} s (blocksFor).")
         else:
             length_s, how = self._rhythms.length(one.source)
             seconds = block_seconds(one.chosen, length_s, maximum_s)

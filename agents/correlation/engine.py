@@ -34,7 +34,7 @@ from agents.correlation.rhythms import Rhythms
 from agents.correlation.scenario_memory import Row
 from agents.correlation.scenarios import CANDIDATE, ScenarioTracker
 from agents.correlation.shares import SharedTable, owner_of_all
-from agents.correlation.touch_counts import COUNTED
+from agents.correlation.touch_counts import PROBE
 from agents.settings.honeynet import Policy
 from agents.settings.source_sections import KnownSources
 from ontology.chainer.joins import Joins
@@ -333,7 +333,7 @@ class CorrelationEngine:
 
     def _report(self, finding: Finding, now_us: int) -> list[Outcome]:
         kind = self._outcomes.of(finding.rule)
-        if kind.classification == COUNTED and finding.source is not None:
+        if kind.classification == PROBE and finding.source is not None:
             finding.rest_on(self._rater.touching(finding.source))
         new = {fact for fact in finding.facts if fact not in self._seen}
         soft = self._sources.soften(finding.source, finding.later, self._outcomes)

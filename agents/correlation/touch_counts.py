@@ -7,14 +7,15 @@ host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 from ontology.vocabulary import IDPS, Term
 from ontology.window_terms import gateway_of
 
-COUNTED = "MultiGatewayProbeIncident"
-"""Incidents that rest on what was counted."""
+PROBE: Final = IDPS.MultiGatewayProbeIncident.local_name
+"""Class of incidents that rest on what was counted."""
 
 
 def touching(alerts: Iterable[Alert], is_honeypot: Callable[[Address], bool]) -> list[Alert]:
