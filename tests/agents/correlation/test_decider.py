@@ -92,7 +92,9 @@ def test_the_ontology_says_whether_a_rule_may_block_and_for_how_long() -> None:
         _, advice = made.judge_finding(finding(), 0.9, NOW_US, fresh=True, outcome=own)
         assert advice is not None
         incident = make_incident(finding(), own.classification, 0.9)
-        assert made.decide(incident, advice, NOW_US).duration_s == seconds
+        order = made.decide(incident, advice, NOW_US)
+        assert order.duration_s == seconds
+        assert f"says itself for how long: {seconds} s (blocksFor)." in order.reason
 
 
 def test_a_rule_that_says_how_long_blocks_where_the_reaction_rule_only_looks_on() -> None:
