@@ -75,5 +75,7 @@ if [ "$(cat $stamp 2>/dev/null)" != "$now" ] || ! .venv/bin/ontoidps --version >
     python3 -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable . --group dev
+  .venv/bin/python -m ontology.reasoner.class_cache ontology/ontoidps.owl rules/correlation.owl ||
+    echo "setup: without that cache every start of the reasoner takes a second longer" >&2
   echo "$now" >$stamp
 fi

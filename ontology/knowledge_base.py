@@ -167,7 +167,7 @@ class KnowledgeBase:
         Args:
             without: labels of more rules to leave out.
         """
-        return _ntriples(self._enabled_triples(frozenset(without)))
+        return enabled_ntriples(self._files, without=without)
 
     def graph(self) -> rdflib.Graph:
         """Everything as an rdflib graph of its own, disabled rules included (documentation)."""
@@ -178,14 +178,6 @@ class KnowledgeBase:
             (t for f in self._files for t in f.triples), format=RdfFormat.N_TRIPLES
         )
         return graph.parse(data=everything, format="nt")
-
-    def _enabled_triples(self, without: frozenset[str]) -> Iterator[Triple]:
-        for file in self._files:
-            more = {rule for rule, label in _labels_of_rules(file.triples) if label in without}
-            dropped = _reachable(self._disabled | more, file.triples)
-            for triple in file.triples:
-                if triple.predicate != _IMPORTS and triple.subject not in dropped:
-                    yield triple
 
     def _load(self, owlready2: Any) -> Iterator[RuleInfo]:
         labels: dict[str, Path] = {}
@@ -238,10 +230,20 @@ class KnowledgeBase:
                 )
 
 
-def _ntriples(triples: Iterable[Triple]) -> bytes:
-    data = serialize(triples, format=RdfFormat.N_TRIPLES)
+def enabled_ntriples(files: Sequence[OwlFile], *, without: Collection[str] = ()) -> bytes:
+    """What `KnowledgeBase.ntriples` gives, of files in import order that are known to be good."""
+    data = serialize(_enabled_triples(files, without), format=RdfFormat.N_TRIPLES)
     assert data is not None  # noqa: S101  (it is only when written to a file)
     return data
+
+
+def _enabled_triples(files: Sequence[OwlFile], without: Collection[str]) -> Iterator[Triple]:
+    for file in files:
+        more = {rule for rule, label in _labels_of_rules(file.triples) if label in without}
+        dropped = _reachable({*_disabled_rules(file.triples), *more}, file.triples)
+        for triple in file.triples:
+            if triple.predicate != _IMPORTS and triple.subject not in dropped:
+                yield triple
 
 
 def read_owl_file(path: Path, number: int = 0) -> OwlFile:

@@ -15,6 +15,7 @@ from ontology.knowledge_base import (
     KnowledgeBase,
     KnowledgeBaseError,
     OwlFile,
+    enabled_ntriples,
     in_import_order,
     read_owl_file,
 )
@@ -92,8 +93,7 @@ def check_trial(paths: Sequence[Path], before: Sequence[Path]) -> list[Problem]:
         return []
 
     def theory_without(labels: Collection[str]) -> Theory:
-        with KnowledgeBase(paths) as knowledge:
-            return Theory.from_ntriples(knowledge.ntriples(without=labels))
+        return Theory.from_ntriples(enabled_ntriples(files, without=labels))
 
     try:
         with Trial() as trial:

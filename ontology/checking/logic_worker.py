@@ -20,6 +20,7 @@ import jpype
 from ontology import frames
 from ontology.checking.wording import DISJOINT, say
 from ontology.confined_worker import confine_worker
+from ontology.reasoner.client import QUICK
 from ontology.reasoner.pellet import Inconsistent, Pellet, start_jvm
 
 HEAP_MIB = 512
@@ -177,8 +178,7 @@ def main(arguments: list[str]) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever Java prints must not fall among our lines
     confine_worker(read=[*given, *before])
-    # A second of work, for which the optimising compiler would cost more than it gains.
-    start_jvm(HEAP_MIB, "-XX:TieredStopAtLevel=1")
+    start_jvm(HEAP_MIB, QUICK)
     api = _Api(given, before)
     for problem in api.profile():
         print(json.dumps({"code": "profile", **problem}), file=out)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 HEAP_MIB = 192
 """Java heap; the whole process then stays below 400 MiB for windows of up to 300 alerts."""
+QUICK = "-XX:TieredStopAtLevel=1"
+"""Option of a JVM that lives for seconds: its second compiler costs more than it gains there."""
 START_TIMEOUT_S = 60.0
 PLAIN_TIMEOUT_S = 20.0
 """For 60 plain alerts with other rules, 0.3 s on a quiet machine."""
@@ -54,9 +57,18 @@ class PelletWorker:
         theory: ontology and rules; `set_theory` replaces them.
         heap_mib: Java heap of the worker in MiB.
         prefilter: Pellet sees only what can take part in a rule (`ontology.chainer.prefilter`).
+        options: more of the JVM's.
     """
 
-    def __init__(self, theory: Theory, *, heap_mib: int = HEAP_MIB, prefilter: bool = True) -> None:
+    def __init__(
+        self,
+        theory: Theory,
+        *,
+        heap_mib: int = HEAP_MIB,
+        prefilter: bool = True,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = tuple(options)
         self._theory = theory
         self._prefilter = prefilter
         self._heap_mib = heap_mib
@@ -97,7 +109,8 @@ class PelletWorker:
         """Start and warm up the worker, unless it runs; takes 2 to 6 s.
 
         Args:
-            rounds: windows to warm up with, at least 1; `warm_up` makes up for fewer.
+            rounds: windows to warm up with; `warm_up` makes up for fewer. With 0 no plain window is
+                tried, only whether the rules contradict each other.
 
         Raises: ReasonerUnavailable if it does not come up or refuses the theory.
         """
@@ -179,7 +192,10 @@ class PelletWorker:
         self._spawn()
         try:
             self._load()
-            self._warm_up(rounds if self.counters["starts"] == 1 else 1)
+            if rounds:
+                self._warm_up(rounds if self.counters["starts"] == 1 else 1)
+            else:
+                self._check_consistent()
         except ReasonerUnavailable:
             self._kill()
             raise
@@ -210,6 +226,7 @@ class PelletWorker:
                     "ontology.reasoner.worker",
                     str(os.getpid()),
                     str(self._heap_mib),
+                    *self._options,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

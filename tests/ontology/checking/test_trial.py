@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from ontology.checking import trial as trial_module
 from ontology.checking.check_files import check_read
 from ontology.checking.problem import Problem
 from ontology.checking.terms import read_vocabulary
-from ontology.checking.trial import Trial, changed_rules, try_rules
+from ontology.checking.trial import Trial, changed_rules, slowness, try_rules
 from ontology.checking.wording import Wording
 from ontology.knowledge_base import KnowledgeBase, ontology_path, read_owl_file
+from ontology.swrl import read_rules
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE, TERMS
 from rules.shipped_files import rule_paths
+from tests.ontology.checking.protege import saved_by_protege
 from tests.ontology.checking.rule_texts import rule
 
 VARIABLES = "".join(f'<swrl:Variable rdf:about="urn:swrl:var#{v}"/>' for v in "abcdehstxyz")
@@ -126,6 +129,14 @@ def test_only_what_may_have_changed_is_tried(tmp_path: Path) -> None:
     files = [read_owl_file(path) for path in (ontology_path(), *rule_paths())]
     vocabulary = read_vocabulary(files)
     assert changed_rules(files, files, vocabulary) == []
+    # Protégé puts the atoms in an order of its own: the same rule, which is not tried again.
+    own = ontology_path(), *rule_paths()
+    shuffled = tmp_path / "correlation.owl"
+    shuffled.write_bytes(saved_by_protege(own[0], own[1].read_text(encoding="utf-8"), tmp_path))
+    others = [files[0], read_owl_file(shuffled), *files[2:]]
+    texts = [[str(r) for r in read_rules(f.triples)] for f in (files[1], others[1])]
+    assert sorted(texts[0]) != sorted(texts[1])
+    assert changed_rules(others, files, vocabulary) == []
     edited = tmp_path / "ontoidps.owl"
     transitive = (
         f'<rdf:Description rdf:about="{NAMESPACE}correlatedWith"><rdf:type rdf:resource='
@@ -137,3 +148,11 @@ def test_only_what_may_have_changed_is_tried(tmp_path: Path) -> None:
     # Those that read or conclude such pairs, whatever file they stand in.
     assert {"IndirectCorrelation", "BlockCandidate", "ScanThenExploit"} <= labels
     assert not labels & {"FloodOnHost", "BlockCandidateFinding"}
+
+
+def test_a_slow_machine_has_more_time_and_never_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1.0 <= slowness() <= trial_module.MOST_SLOW
+    for pace, expected in ((1e9, 1.0), (1e-9, trial_module.MOST_SLOW)):
+        monkeypatch.setattr(trial_module, "PACE_S", pace)
+        assert slowness() == expected
+        assert Trial(cpu_s=2.0).cpu_s == 2.0 * expected
