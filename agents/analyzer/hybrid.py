@@ -22,13 +22,14 @@ model travels within the analyzer's `ClusterModel`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analyzer.case_clusters import CaseClusters, nearest
+from agents.analyzer.case_clusters import CaseClusters, Points, nearest
 from agents.analyzer.encoding import Encoding
 from agents.analyzer.model_file import Arrays, ModelError, read_model, write_model
 
@@ -105,7 +106,7 @@ class Explanation:
         return f"nearest cases {cases}; features that mattered: {mattered}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HybridModel:
     """Networks, cases, clusters, and what held-out normal records looked like."""
 
@@ -162,6 +163,12 @@ class HybridModel:
             if width != len(self.classes):
                 raise ModelError(f"a network has {width} outputs, expected {len(self.classes)}")
 
+    @cached_property
+    def _sides(self) -> tuple[Points, Points]:
+        """Normal cases, and those of attacks."""
+        normal = self.case_labels == self.classes[0]
+        return Points(self.cases[normal]), Points(self.cases[~normal])
+
     def _logits(self, features: NDArray[np.float32]) -> list[NDArray[np.float64]]:
         out = []
         for layers in self.networks:
@@ -179,9 +186,9 @@ class HybridModel:
             [np.logaddexp.reduce(x[:, 1:], axis=1) - x[:, 0] for x in self._logits(features)],
             axis=0,
         )
-        normal = self.case_labels == self.classes[0]
-        _, to_normal = nearest(features, self.cases[normal])
-        _, to_attack = nearest(features, self.cases[~normal])
+        normal, attacks = self._sides
+        _, to_normal = nearest(features, normal)
+        _, to_attack = nearest(features, attacks)
         return np.array(
             [odds, to_normal, np.log((to_normal + _SOFTEN) / (to_attack + _SOFTEN))],
         )
@@ -201,7 +208,9 @@ class HybridModel:
 
     def decide(self, features: NDArray[np.float32]) -> Decisions:
         """``features``: (n, columns), encoded as the model's training was."""
-        score = self.score(features)
+        return self._decided(features, self.score(features))
+
+    def _decided(self, features: NDArray[np.float32], score: NDArray[np.float64]) -> Decisions:
         low, alarm_at, high = self.thresholds
         outcome = np.full(len(score), UNCERTAIN, np.int8)
         outcome[score < low] = NORMAL
@@ -218,9 +227,8 @@ class HybridModel:
     def explain(self, features: NDArray[np.float32], *, cases: int = 3) -> Explanation:
         """Why ``features`` (columns,) is judged as `decide` judges it."""
         row = features.reshape(1, -1)
-        decided = self.decide(row)
-        rarity = self.rarity(self.evidence(row))[:, 0]
-        distances = np.sqrt(((self.cases.astype(np.float64) - row) ** 2).sum(axis=1))
+        apart = self.cases - row
+        distances = np.sqrt(np.einsum("ij,ij->i", apart, apart, dtype=np.float64))
         order = np.argsort(distances, kind="stable")
         normal = order[self.case_labels[order] == self.classes[0]][0]
         like = self.cases[normal]
@@ -230,9 +238,12 @@ class HybridModel:
             columns = group == self.encoding.column_group
             without[group, columns] = like[columns]
             only[group, columns] = features[columns]
+        rarities = self.rarity(self.evidence(np.concatenate((row, like[None], without, only))))
+        (own, base), rest = np.split(rarities.sum(axis=0), [2])
+        lacking, having = np.split(rest, 2)
         # Both ways: of two features that each suffice alone, neither is missed when it is gone.
-        base = float(self.score(like[None])[0])
-        mattered = ((decided.score[0] - self.score(without)) + (self.score(only) - base)) / 2
+        mattered = ((own - lacking) + (having - base)) / 2
+        decided, rarity = self._decided(row, np.array([own])), rarities[:, 0]
         most = np.argsort(-mattered, kind="stable")[:3]
         kind = int(decided.kind[0])
         return Explanation(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analyzer.case_clusters import nearest
+from agents.analyzer.case_clusters import Points, nearest
 from agents.analyzer.hybrid import ATTACK, OUTCOMES, UNCERTAIN, HybridModel
 from agents.analyzer.hybrid import NORMAL as NORMAL_OUTCOME
 
@@ -54,7 +54,7 @@ class HybridVerdicts:
         normal = model.classes[0]
         self._reach = float(np.quantile(model.reference[1], REACH))
         self._cases = {
-            name: model.cases[model.case_labels == name]
+            name: Points(model.cases[model.case_labels == name])
             for name in (normal, *model.classes[1:])
             if (model.case_labels == name).any()
         }

@@ -17,12 +17,11 @@ SECONDS, AFTER_S, RATE = 20, 2, 1500
 ALERTS, ROWS, LOG_BYTES, PEAK_MIB = 400, 400, 500_000, 400
 
 
-@pytest.mark.parametrize("kind", ["ack", "udp"])
-def test_a_flood_of_forged_contacts_leaves_everything_as_it_was(tmp_path: Path, kind: str) -> None:
+def test_a_flood_of_forged_contacts_leaves_everything_as_it_was(tmp_path: Path) -> None:
     reason = why_unavailable()
     if reason is not None:
         pytest.skip(reason)
-    arguments = [str(tmp_path), str(SECONDS), str(AFTER_S), str(RATE), kind]
+    arguments = [str(tmp_path), str(SECONDS), str(AFTER_S), str(RATE), "ack,udp"]
     with run_in_sandbox(
         [sys.executable, str(SCRIPT), *arguments],
         stdin=subprocess.DEVNULL,

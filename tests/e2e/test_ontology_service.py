@@ -90,7 +90,7 @@ class Peer(BaseAgent[None]):
         return self.answers[sent.conversation_id]
 
 
-async def until(condition: Callable[[], object], limit_s: float = 40.0) -> None:
+async def until(condition: Callable[[], object], limit_s: float = 90.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  it depends on the server
             await asyncio.sleep(0.02)
@@ -157,7 +157,7 @@ async def test_asking_telling_and_translating(
         said = capsys.readouterr()
         return code, said.out, said.err
 
-    async with asyncio.timeout(110), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(280), asyncio.TaskGroup() as group:
         try:
             sensor, analyzer = await start(Peer, "sensor"), await start(Peer, "analyzer")
             correlation: Any = await start(CorrelationAgent, "correlation")

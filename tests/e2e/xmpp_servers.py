@@ -160,10 +160,10 @@ class Ejabberd:
                 group=None if self._account is None else self._account.pw_gid,
                 extra_groups=None if self._account is None else [],
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (self._base / "ready").exists():
             assert self._child.poll() is None, (self._base / "output").read_text()
-            assert time.monotonic() < deadline, "ejabberd isn't ready after 20 s"
+            assert time.monotonic() < deadline, "ejabberd isn't ready after 60 s"
             time.sleep(0.02)
         context = ssl.create_default_context(cafile=str(self._base / "ca.crt"))
         with (

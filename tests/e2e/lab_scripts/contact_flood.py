@@ -1,6 +1,6 @@
 """Run inside a sandbox: one node with all agents; a flood of forged contacts with its honeypot.
 
-``contact_flood.py FOLDER [SECONDS [AFTER_S [PACKETS_PER_S [KIND]]]]``: a password is guessed in
+``contact_flood.py FOLDER [SECONDS [AFTER_S [PACKETS_PER_S [KINDS]]]]``: a password is guessed in
 calm, and again, from another address, in the midst of the flood; ``AFTER_S`` after its end the
 state is looked at. Prints one JSON object: what was observed. The cases of issue 10 are 75 s and
 240 s at 1,500 a second.
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def main(
-    folder: Path, seconds: float = 20.0, after_s: float = 5.0, rate: int = 1500, kind: str = "ack"
+    folder: Path, seconds: float = 20.0, after_s: float = 5.0, rate: int = 1500, kinds: str = "ack"
 ) -> dict[str, Any]:
     with Lab() as lab:
         node = OneNode(lab, folder)
@@ -47,7 +47,7 @@ def main(
         flood = lab.popen(
             attacker.namespace,
             [sys.executable, str(HERE / "forged_contacts.py"), attacker.interface,
-             device["address"], str(pot.ipv4), str(rate), str(seconds), kind],
+             device["address"], str(pot.ipv4), str(rate), str(seconds), kinds],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         time.sleep(min(5.0, seconds / 4))

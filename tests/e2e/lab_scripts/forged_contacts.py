@@ -1,7 +1,7 @@
 """Bare packets to a honeypot, each from another forged address.
 
-``forged_contacts.py IFACE GATEWAY_MAC HONEYPOT PACKETS_PER_S SECONDS KIND``; KIND: ``ack``, ``udp``
-or ``icmp``.
+``forged_contacts.py IFACE GATEWAY_MAC HONEYPOT PACKETS_PER_S SECONDS KINDS``; KINDS: ``ack``,
+``udp``, ``icmp``, or several with commas, which take turns.
 """
 
 import socket
@@ -35,14 +35,15 @@ def packet(number: int, honeypot: bytes, kind: str) -> bytes:
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + body
 
 
-def main(interface: str, mac: str, honeypot: str, rate: float, seconds: float, kind: str) -> None:
+def main(interface: str, mac: str, honeypot: str, rate: float, seconds: float, kinds: str) -> None:
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.bind((interface, 0))
     frame = bytes.fromhex(mac.replace(":", "")) + b"\2\0\0\0\0\1\x08\0"
     target = socket.inet_aton(honeypot)
+    names = kinds.split(",")
     begin, sent = time.monotonic(), 0
     while time.monotonic() - begin < seconds:
-        out.send(frame + packet(sent, target, kind))
+        out.send(frame + packet(sent, target, names[sent % len(names)]))
         sent += 1
         if sent % 20 == 0:
             time.sleep(max(0.0, begin + sent / rate - time.monotonic()))

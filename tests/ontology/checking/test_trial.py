@@ -104,7 +104,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Trial(cpu_s=3.0) as trial:  # what fails, fails at any limit
+    with Trial(cpu_s=1.5) as trial:  # what fails, fails at any limit
         yield Bench(tmp_path_factory.mktemp("trial"), trial)
 
 
