@@ -14,8 +14,8 @@ demo:  ## three gateways, a real attack, a block on each; the web page on 127.0.
 
 test:  ## the whole test suite, with linters and type checks
 	@deploy/setup.sh test
-	@$(MAKE) --no-print-directory check-static
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory check-style
+	@$(MAKE) --no-print-directory -j2 check-types run-tests
 
 test-fast:  ## the daily loop, under 2 minutes: ruff, contracts, and tests without servers, JVM, root, browser
 	@deploy/setup.sh python
@@ -41,9 +41,14 @@ setup:  ## only the set-up (Debian packages and .venv)
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: check-static
-check-static:
+.PHONY: check-static check-style check-types run-tests
+check-static: check-style check-types
+check-style:
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+# Beside the tests, where a core is idle; they must not wait for it.
+check-types:
+	@nice -n 10 $(BIN)/mypy
+	@nice -n 10 $(BIN)/lint-imports --no-cache
+run-tests:
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
