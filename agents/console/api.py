@@ -106,6 +106,8 @@ class Me(View):
     """When the supervisor was last heard of; 0: not since the console's start."""
     block_duration_s: int
     maximum_duration_s: int
+    lift_grace_s: int
+    """What ``grace_s`` of a lift or veto is if it is absent."""
     gateways: tuple[str, ...]
     dry_run: bool
 
@@ -155,6 +157,7 @@ async def get_me(request: Request, caller: Viewer) -> Me:
         heard_us=console.heard(),
         block_duration_s=console.settings.policy.block_duration,
         maximum_duration_s=console.settings.policy.maximum_duration,
+        lift_grace_s=console.settings.policy.lift_grace,
         gateways=console.gateways,
         dry_run=console.settings.policy.dry_run,
     )

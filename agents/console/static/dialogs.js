@@ -45,16 +45,24 @@ function lengths(name, standard, maximum) {
   return h("select", { name }, all.filter(([, s]) => s <= maximum).map(([text, s]) => h("option", { value: String(s), selected: s === standard }, text)));
 }
 
-export function liftDialog(block) {
+// For how long the same incidents don't block the address again; the API's grace_s.
+function grace(me) {
+  const select = lengths("grace", me.lift_grace_s, Infinity);
+  if (me.lift_grace_s) select.prepend(h("option", { value: "0" }, "no time"));
+  return field("Grace", select, "For so long incidents of the same class don't block it again.");
+}
+
+export function liftDialog(block, me) {
   const names = block.gateways.map((g) => g.gateway);
   ask("Lift the block?", [
     h("p", null, h("b", { class: "mono" }, block.source), " may pass again on ", gateways(names), ". Otherwise it stays blocked for ",
       h("b", null, left(block.expires_us - nowUs())), "."),
+    grace(me),
     reason("false positive, own scanner…"),
   ], {
     submit: "Lift block", kind: "danger",
     send: async (data) => {
-      await post(`blocks/${encodeURIComponent(block.id)}/lift`, { reason: data.get("reason") });
+      await post(`blocks/${encodeURIComponent(block.id)}/lift`, { grace_s: Number(data.get("grace")), reason: data.get("reason") });
       toast(`The block of ${block.source} is being lifted`);
     },
   });
@@ -74,6 +82,21 @@ export function extendDialog(block, me) {
   });
 }
 
+export function shortenDialog(block) {
+  const rest = Math.floor((block.expires_us - nowUs()) / 1e6);
+  ask("Shorten the block", [
+    h("p", null, h("b", { class: "mono" }, block.source), " is blocked for another ", h("b", null, left(rest * 1e6)), "."),
+    field("Take off", lengths("seconds", Math.max(1, Math.floor(rest / 2)), Math.max(1, rest - 1)), "To end it now, lift it."),
+    reason("only a scan…"),
+  ], {
+    submit: "Shorten",
+    send: async (data) => {
+      await post(`blocks/${encodeURIComponent(block.id)}/shorten`, { seconds: Number(data.get("seconds")), reason: data.get("reason") });
+      toast(`The block of ${block.source} ends earlier`);
+    },
+  });
+}
+
 export function undoDialog() {
   ask("Undo?", [
     h("p", null, "The last thing that you did about a block is taken back: what was made or approved is lifted, what was lifted is blocked again for what remains, an end is as it was before."),
@@ -88,16 +111,17 @@ export function undoDialog() {
 }
 
 // word: approve or veto
-export function verdictDialog(block, word) {
+export function verdictDialog(block, word, me) {
   const held = block.gateways.filter((g) => g.state === "waiting").map((g) => g.gateway);
   const approves = word === "approve";
   ask(approves ? "Approve the block?" : "Veto the block?", [
     h("p", null, h("b", { class: "mono" }, block.source), approves ? " will be dropped on " : " will not be dropped on ", gateways(held), "."),
+    approves ? null : grace(me),
     reason(approves ? "looked at the evidence…" : "false positive, own scanner…"),
   ], {
     submit: approves ? "Approve block" : "Veto block", kind: approves ? "primary" : "danger",
     send: async (data) => {
-      await post(`blocks/${encodeURIComponent(block.id)}/${word}`, { reason: data.get("reason") });
+      await post(`blocks/${encodeURIComponent(block.id)}/${word}`, { ...(approves ? {} : { grace_s: Number(data.get("grace")) }), reason: data.get("reason") });
       toast(approves ? `${block.source} is being blocked` : `${block.source} is not blocked`);
     },
   });

@@ -1,7 +1,7 @@
 // The console's page: puts store, router and views together.
 import { $ } from "./dom.js";
 import { post } from "./api.js";
-import { addDialog, extendDialog, liftDialog, sheet, undoDialog, verdictDialog } from "./dialogs.js";
+import { addDialog, extendDialog, liftDialog, sheet, shortenDialog, undoDialog, verdictDialog } from "./dialogs.js";
 import { waits } from "./block_columns.js";
 import { Router } from "./router.js";
 import { store } from "./store.js";
@@ -42,10 +42,11 @@ const router = new Router(["blocks", "ended"], {
 });
 const show = (name) => () => router.go({ name });
 const actions = {
-  lift: (b) => store.operator && b?.state === "active" && liftDialog(b),
+  lift: (b) => store.operator && b?.state === "active" && liftDialog(b, store.me),
   extend: (b) => store.operator && b?.state === "active" && extendDialog(b, store.me),
-  approve: (b) => store.operator && b && waits(b) && verdictDialog(b, "approve"),
-  veto: (b) => store.operator && b && waits(b) && verdictDialog(b, "veto"),
+  shorten: (b) => store.operator && b?.state === "active" && shortenDialog(b),
+  approve: (b) => store.operator && b && waits(b) && verdictDialog(b, "approve", store.me),
+  veto: (b) => store.operator && b && waits(b) && verdictDialog(b, "veto", store.me),
   undo: () => store.operator && undoDialog(),
   add: () => store.operator && addDialog(store.me, (b) => { store.apply({ blocks: [b] }); router.go({ name: "blocks", id: b.id }); }),
   close: () => router.go({ name: router.page.name }, { replace: true }),
@@ -69,6 +70,7 @@ const keys = {
   k: () => blocks.move(-1),
   l: () => actions.lift(blocks.current),
   e: () => actions.extend(blocks.current),
+  s: () => actions.shorten(blocks.current),
   a: () => actions.approve(blocks.current),
   v: () => actions.veto(blocks.current),
   u: actions.undo,

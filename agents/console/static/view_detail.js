@@ -6,14 +6,14 @@ import { chip, gatewayKind, lasts, stateAt, stateOf, waits } from "./block_colum
 import { store } from "./store.js";
 import { alertItem } from "./view_alert.js";
 
-const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e", "extend"], ["a v", "approve, veto"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
+const KEYS = [["j k", "next, previous block"], ["l", "lift"], ["e s", "extend, shorten"], ["a v", "approve, veto"], ["b", "block an address"], ["/", "filter"], ["?", "all keys"]];
 
 const time = (us) => h("time", { datetime: iso(us), title: iso(us) }, at(us));
 const part = (title, ...body) => h("section", null, h("h3", null, title), body);
 const pairs = (...rows) => h("dl", { class: "pairs" }, rows.filter(Boolean).map(([k, ...v]) => [h("dt", null, k), h("dd", null, v)]));
 
 export class DetailView {
-  // actions: close(), lift(block), extend(block), approve(block), veto(block)
+  // actions: close(), lift(block), extend(block), shorten(block), approve(block), veto(block)
   constructor(actions) {
     this.actions = actions;
   }
@@ -87,7 +87,8 @@ function build({ block: b, decisions, incidents, alerts, audit }, actions, rest)
         h("button", { type: "button", onclick: () => actions.veto(b) }, "Veto", h("kbd", null, "v"))),
       active && store.operator && h("p", { class: "acts" },
         h("button", { type: "button", class: "danger", onclick: () => actions.lift(b) }, "Lift block", h("kbd", null, "l")),
-        h("button", { type: "button", onclick: () => actions.extend(b) }, "Extend", h("kbd", null, "e")))),
+        h("button", { type: "button", onclick: () => actions.extend(b) }, "Extend", h("kbd", null, "e")),
+        h("button", { type: "button", onclick: () => actions.shorten(b) }, "Shorten", h("kbd", null, "s")))),
     part("Who", pairs(
       ["Source", h("span", { class: "mono" }, b.source)],
       b.target && ["Attacked", h("span", { class: "mono" }, b.target)],

@@ -412,7 +412,7 @@ def test_an_operator_switches_a_rule_off(chromium, serve):
 def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
     from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
+    from selenium.webdriver.support.ui import Select, WebDriverWait
 
     running = serve("127.0.0.1:0")
     bans = running.operations.propagation.bans
@@ -428,8 +428,11 @@ def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
         except StaleElementReferenceException:
             return []
 
-    def answer(reason):
+    def answer(reason, **chosen):
         wait.until(lambda _: texts("dialog[open] input[name=reason]"))
+        for name, value in chosen.items():
+            found = chromium.find_element(By.CSS_SELECTOR, f"dialog select[name={name}]")
+            Select(found).select_by_value(value)
         chromium.find_element(By.CSS_SELECTOR, "dialog input[name=reason]").send_keys(reason)
         chromium.find_element(By.CSS_SELECTOR, "dialog button[type=submit]").click()
 
@@ -446,11 +449,35 @@ def test_an_operator_approves_and_vetoes_what_waits(chromium, serve, kit, post):
     chromium.find_element(By.XPATH, "//b[text()='203.0.113.10']").click()
     wait.until(lambda _: "203.0.113.10" in texts("#detail h2"))
     chromium.find_element(By.XPATH, "//*[@id='detail']//button[text()='Veto']").click()
-    answer("own scanner")
+    answer("own scanner", grace="21600")
     wait.until(lambda _: texts("#figures dd")[2] == "0")
-    assert {o.decision.action for o in post.take()} == {"unblock"}
-    said = running.operations.ledger.audit_trail(limit=2)
-    assert [line.reason for line in said] == ["own scanner", "looked at it"]
+    vetoed = [(o.decision.action, o.decision.duration_s) for o in post.take()]
+    assert set(vetoed) == {("unblock", 6 * 3600)}
+
+    # What was approved ends earlier, then at once and without a grace time.
+    body = chromium.find_element(By.CSS_SELECTOR, "body")
+    chromium.find_element(By.XPATH, "//b[text()='203.0.113.9']").click()
+    wait.until(lambda _: "Shorten" in "".join(texts("#detail .acts button")))
+    body.send_keys("s")
+    wait.until(lambda _: texts("dialog[open] select[name=seconds]"))
+    half = chromium.find_element(By.CSS_SELECTOR, "dialog select[name=seconds]")
+    took_off = int(half.get_attribute("value"))
+    assert 400 <= took_off <= 450
+    answer("only a scan")
+    wait.until(lambda _: not texts("dialog[open]"))
+    shorter = {o.decision.duration_s for o in post.take()}
+    assert len(shorter) == 1 and 900 - took_off - LIMIT_S <= shorter.pop() <= 900 - took_off
+    body.send_keys("l")
+    wait.until(lambda _: texts("dialog[open] select[name=grace]"))
+    usual = chromium.find_element(By.CSS_SELECTOR, "dialog select[name=grace]")
+    assert usual.get_attribute("value") == "600"
+    answer("enough", grace="0")
+    wait.until(lambda _: not texts("dialog[open]"))
+    lifted = [(o.decision.action, o.decision.duration_s) for o in post.take()]
+    assert set(lifted) == {("unblock", 0)}
+    said = running.operations.ledger.audit_trail(limit=4)
+    reasons = ["enough", "only a scan", "own scanner", "looked at it"]
+    assert [line.reason for line in said] == reasons
 
 
 def test_the_message_monitor(chromium, serve, settings):
