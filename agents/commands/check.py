@@ -118,7 +118,7 @@ def _strange_modes(settings: Settings) -> Iterator[Problem]:
     named = settings.policy.modes
     if not named:
         return
-    known = {*INCIDENT_CLASSES, *ATTACK_CLASSES, "Manual"}
+    known = {"Incident", *INCIDENT_CLASSES, "Attack", *ATTACK_CLASSES, "Manual"}
     for path in (*rule_paths(), paper_rules_path()):
         known |= rule_states(path.read_bytes()).keys()
     for name in named:

@@ -135,9 +135,9 @@ class Cooperation:
             )
         if (refusal := self._protected.refusal(decision.source)) is not None:
             return refusal
-        mode = Modes(named=self._policy.modes).of_reason(incident.classification, incident.rule)
-        if mode != "enforce":
-            return f"rule {incident.rule} or class {incident.classification} is in mode {mode}"
+        held = Modes(named=self._policy.modes).of_reason(incident.classification, incident.rule)
+        if held.mode != "enforce":
+            return held.words
         if _end_us(decision, now_us) <= now_us:
             return "its time is over"
         if len(publication.alerts) > MAX_ALERTS:

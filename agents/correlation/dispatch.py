@@ -82,8 +82,7 @@ class Dispatch:
         else:
             logger.info("%s from %s, rule %s, severity %.2f, no block", *values)
         # Of a mode that a rule has, the gateway can't know: it sees no incident.
-        mode = self._modes.of_reason(incident.classification, incident.rule)
-        if mode == "enforce":
+        if self._modes.of_reason(incident.classification, incident.rule).mode == "enforce":
             await self.order_own_gateway(outcome.decisions)
         try:
             await self._send_outcome(outcome, outcome.alerts)

@@ -117,16 +117,17 @@ class ReactionPolicy:
     @property
     def drops_nothing(self) -> bool:
         """Whether this gateway only tells what it would block."""
-        return self._modes.of(self._gateway, "", by_person=True) == "shadow"
+        return self._modes.of(self._gateway, "", by_person=True).mode == "shadow"
 
     def _held(self, decision: Decision) -> tuple[str, str] | None:
         """What a mode keeps from being carried out; supervisors speak for persons."""
         person = decision.origin.startswith(USER_PREFIX)
-        mode = self._modes.of(self._gateway, decision.classification, by_person=person)
-        if mode == "enforce":
+        held = self._modes.of(self._gateway, decision.classification, by_person=person)
+        if held.mode == "enforce":
             return None
-        words = "a person must approve it" if mode == "approve" else "it would have been blocked"
-        return HELD[mode], f"mode {mode}: {words}"
+        approve = held.mode == "approve"
+        words = "a person must approve it" if approve else "it would have been blocked"
+        return HELD[held.mode], f"{held.words}: {words}"
 
     @staticmethod
     def _untimely(decision: Decision, age_s: float) -> tuple[str, str] | None:

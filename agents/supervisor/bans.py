@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from agents.base.protected import Protected, canonical
-from agents.settings.modes import HELD, Mode, Modes
+from agents.settings.modes import HELD, Counts, Modes
 from agents.supervisor.entry import Entry, EntryState, GatewayState, Wanted, expired, in_force
 from ontology.oversight import USER_PREFIX
 from ontology.records import Block, Decision
@@ -108,7 +108,7 @@ class Bans:
         if expires_us <= now_us:
             return Ruling("refused", None, "its time was over before it came")
         modes = self._modes_of(decision, rule)
-        if all(mode != "enforce" for mode in modes.values()):
+        if all(counts.mode != "enforce" for counts in modes.values()):
             held = self._hold(decision, current, modes, expires_us, new_id=new_id, now_us=now_us)
             if held is not None:
                 return held
@@ -146,7 +146,7 @@ class Bans:
             return Ruling("extended", entry)
         return Ruling("covered", None, f"{decision.source} is already blocked for longer")
 
-    def _modes_of(self, decision: Decision, rule: str) -> dict[str, Mode]:
+    def _modes_of(self, decision: Decision, rule: str) -> dict[str, Counts]:
         person = decision.origin.startswith(USER_PREFIX)
         return {
             gateway: self.modes.of(gateway, decision.classification, rule, by_person=person)
@@ -157,7 +157,7 @@ class Bans:
         self,
         decision: Decision,
         current: Entry | None,
-        modes: Mapping[str, Mode],
+        modes: Mapping[str, Counts],
         expires_us: int,
         *,
         new_id: str,
@@ -169,10 +169,10 @@ class Bans:
         """
         if not modes:
             return None
-        words = "; ".join(sorted({f"mode {mode}" for mode in modes.values()}))
+        words = "; ".join(sorted({counts.words for counts in modes.values()}))
         if current is not None and not current.held:
             return Ruling("covered", None, f"{words}: the block that runs stays as it is")
-        if any(mode == "approve" for mode in modes.values()):
+        if any(counts.mode == "approve" for counts in modes.values()):
             expires_us = now_us + self.waiting_us
         if current is None:
             current = Entry(
@@ -282,7 +282,7 @@ class Bans:
         old: Iterable[GatewayState],
         wanted: Wanted,
         now_us: int,
-        modes: Mapping[str, Mode] | None = None,
+        modes: Mapping[str, Counts] | None = None,
     ) -> tuple[GatewayState, ...]:
         """The gateways' states with a new wish; what they last said stays until they say more.
         Where a mode holds it back, nothing is wanted, unless it is blocked there already."""
@@ -290,17 +290,17 @@ class Bans:
         out = []
         for name in sorted({*known, *self._gateways}):
             state = known.get(name)
-            mode = (modes or {}).get(name, "enforce")
+            counts = (modes or {}).get(name, Counts())
             runs = state is not None and (state.wanted, state.state) in _RUNS
-            if mode != "enforce" and not runs:
+            if counts.mode != "enforce" and not runs:
                 held = GatewayState(
                     gateway=name,
                     wanted="none",
-                    state=HELD[mode],
+                    state=HELD[counts.mode],
                     since_us=now_us,
                     expires_us=0,
                     reported_us=state.reported_us if state is not None else 0,
-                    detail=f"mode {mode}",
+                    detail=counts.words,
                 )
                 out.append(state if state is not None and state.state == held.state else held)
                 continue

@@ -41,7 +41,7 @@ def test_a_mode_of_nothing_known_is_a_warning(
 ) -> None:
     with honeynet_file.open("a") as file:
         file.write(
-            '[policy]\nmodes = {ScanThenBruteForc = "shadow", FloodIncident = "approve",'
+            '[policy]\nmodes = {ScanThenBruteForc = "shadow", Incident = "approve",'
             ' FloodOnHost = "approve"}\n'
         )
     assert main(["check", str(honeynet_file)]) == 0

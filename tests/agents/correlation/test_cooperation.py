@@ -103,7 +103,7 @@ def test_what_a_mode_holds_back_is_not_done_on_others_word_either(by: str) -> No
     one = publication()
     assert one.incident is not None
     core, _ = cooperation(modes={getattr(one.incident, by): "approve"})
-    assert "in mode approve" in str(core.refusal(one, NOW_US))
+    assert "mode approve of " in str(core.refusal(one, NOW_US))
     other, _ = cooperation(modes={"Another": "shadow"})
     assert other.refusal(one, NOW_US) is None
 
