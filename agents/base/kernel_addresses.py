@@ -1,4 +1,5 @@
-"""The addresses that this host's kernel has: its own, its routers', its broadcast addresses.
+"""The addresses that this host's kernel has: its own, its routers', its broadcast addresses; with
+those of `agents.base.host_peers`.
 
 A file can be silent or out of date about them (DHCP, a second provider, a container bridge); the
 kernel is not. Asked with ``ip`` of iproute2, in the network namespace of the caller.
@@ -16,6 +17,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from agents.base.host_peers import HostPeers, NameLookups, read_host_peers
 from ontology.addresses import canonical, purpose
 from ontology.gateway_addresses import MAX_ADDRESSES, GatewayAddresses
 from ontology.records import Address
@@ -29,12 +31,12 @@ class KernelAddressesError(RuntimeError):
     """The kernel could not be asked; one line that says why."""
 
 
-def read_kernel_addresses(node: str) -> GatewayAddresses:
-    """What the kernel of this host has now; blocks for some milliseconds.
+def read_kernel_addresses(node: str, names: NameLookups | None = None) -> GatewayAddresses:
+    """What this host has now; blocks for some milliseconds, or while names are looked up.
 
     Raises: KernelAddressesError
     """
-    return from_listings(node, *read_links_and_routes())
+    return from_listings(node, *read_links_and_routes(), read_host_peers(names))
 
 
 def read_links_and_routes() -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
@@ -52,9 +54,12 @@ def read_links_and_routes() -> tuple[Sequence[Mapping[str, Any]], Sequence[Mappi
 
 
 def from_listings(
-    node: str, links: Iterable[Mapping[str, Any]], routes: Iterable[Mapping[str, Any]]
+    node: str,
+    links: Iterable[Mapping[str, Any]],
+    routes: Iterable[Mapping[str, Any]],
+    peers: HostPeers | None = None,
 ) -> GatewayAddresses:
-    """From ``ip -j addr show`` and ``ip -j route show table all``. Pure.
+    """From ``ip -j addr show``, ``ip -j route show table all`` and whom the host needs. Pure.
 
     What is no host's anyway (loopback, link-local …) is left out: nobody may block that. The same
     addresses give the same id.
@@ -76,20 +81,28 @@ def from_listings(
             own |= _parsed(route.get("dst"))
         for hop in _next_hops(route):
             routers |= _parsed(hop)
-    kinds = (own, routers, broadcasts)
+    peers = peers or HostPeers()
+    kinds = (
+        *(own, routers, broadcasts),
+        *(peers.name_servers, peers.message_servers, peers.logins, peers.allowed),
+    )
     if any(len(kind) > MAX_ADDRESSES for kind in kinds):
         logger.warning(
-            "the kernel has %s own, router and broadcast addresses; the first %d of each count",
+            "there are %s own, router, broadcast, name server, XMPP, login and allowed addresses;"
+            " the first %d of each count",
             *(" + ".join(str(len(kind)) for kind in kinds), MAX_ADDRESSES),
         )
-    first, second, third = (_sorted(kind) for kind in kinds)
-    name = f"{node}|{first}|{second}|{third}"
+    kept = tuple(map(_sorted, kinds))
     return GatewayAddresses(
-        id=uuid5(NAMESPACE_URL, name).urn,
+        id=uuid5(NAMESPACE_URL, "|".join((node, *map(str, kept)))).urn,
         node=node,
-        own_addresses=first,
-        routers=second,
-        broadcasts=third,
+        own_addresses=kept[0],
+        routers=kept[1],
+        broadcasts=kept[2],
+        name_servers=kept[3],
+        message_servers=kept[4],
+        logins=kept[5],
+        allowed_hosts=kept[6],
     )
 
 

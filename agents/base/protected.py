@@ -51,10 +51,14 @@ class Protected:
         """The allow-list, canonical, without repeats."""
         self._own = {canonical(address): what for address, what in (own or {}).items()}
         self._kernels = {kernel.node: kernel for kernel in kernels}
-        self._of_kernels: dict[Address, str] = {}
+        self._of_kernels: dict[Address, tuple[Rule, str]] = {}
         for kernel in self._kernels.values():
             for address, what in _of_kernel(kernel):
-                self._of_kernels.setdefault(canonical(address), what)
+                self._of_kernels.setdefault(canonical(address), ("own", what))
+        for kernel in self._kernels.values():
+            for address in kernel.allowed_hosts:
+                what = f"on the allow-list, by a host name that gateway {kernel.node} resolves"
+                self._of_kernels.setdefault(canonical(address), ("allow-list", what))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Protected:
@@ -103,9 +107,12 @@ class Protected:
         return None
 
     def _listed(self, address: Address) -> tuple[Rule, str] | None:
-        whose = self._own.get(address) or self._of_kernels.get(address)
+        whose = self._own.get(address)
         if whose is not None:
             return "own", whose
+        found = self._of_kernels.get(address)
+        if found is not None:
+            return found
         for network in self.allow:
             if address in network:
                 return "allow-list", f"on the allow-list ({network})"
@@ -120,6 +127,12 @@ def _of_kernel(kernel: GatewayAddresses) -> Iterator[tuple[Address, str]]:
         yield address, f"the broadcast address of a network of gateway {node}"
     for address in kernel.routers:
         yield address, f"a router of gateway {node}"
+    for address in kernel.name_servers:
+        yield address, f"a name server of gateway {node}"
+    for address in kernel.message_servers:
+        yield address, "the address of the XMPP server"
+    for address in kernel.logins:
+        yield address, f"where somebody is logged in from on gateway {node}"
 
 
 def _literal(host: str) -> Address | None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agents.base.host_peers import NameLookups
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.protected import Protected
 from agents.commands.blocks import address_argument
@@ -89,10 +90,13 @@ def run(arguments: argparse.Namespace) -> int:
     warnings += [source.told(problem) for problem in (*doubts(settings), *_strange_modes(settings))]
     protected = Protected.from_settings(settings)
     if arguments.address and arguments.node is not None:
+        names = NameLookups(settings.xmpp.host, settings.policy.allow_hosts)
         try:
-            protected = protected.with_kernel(read_kernel_addresses(arguments.node))
+            protected = protected.with_kernel(read_kernel_addresses(arguments.node, names))
         except KernelAddressesError as e:
             warnings.append(f"what this host's kernel has is not known: {e}")
+        for name, why in names.failed.items():
+            warnings.append(f"policy.allow_hosts: {name} can't be looked up here: {why}")
     for address in arguments.address:
         refusal = protected.refusal(address)
         found.append(

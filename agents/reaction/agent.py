@@ -19,6 +19,7 @@ from typing import ClassVar, Final, TypeVar
 from agents.base import AgentContext, BaseAgent
 from agents.base.conditions import FIREWALL, PACKET_PATH
 from agents.base.confinement import Needs
+from agents.base.host_peers import FOLDERS, NameLookups
 from agents.base.kernel_addresses import KernelAddressesError, read_kernel_addresses
 from agents.base.losses import Loss
 from agents.base.privileges import NET_ADMIN, NET_RAW
@@ -92,16 +93,19 @@ class ReactionAgent(BaseAgent[Gateway]):
         """The correlation agent of this node, where it has one: nobody else but a supervisor
         orders."""
         self._kernel_reported = ""
+        self._names = NameLookups(self.settings.xmpp.host, self.settings.policy.allow_hosts)
 
     @classmethod
     def needs(cls, context: AgentContext) -> Needs:
         """CAP_NET_ADMIN for the rules; raw packets only where connections are reset; other people's
         responders may speak to their own devices."""
         node = context.settings.node_named(context.node)
+        read = tuple(folder for folder in FOLDERS if folder.is_dir())
         if context.settings.policy.dry_run:
-            return Needs(executes=True)
+            return Needs(read=read, executes=True)
         resets = "tcp-reset" in node.responders
         return Needs(
+            read=read,
             executes=True,
             capabilities=frozenset({NET_ADMIN, NET_RAW} if resets else {NET_ADMIN}),
             families=(socket.AF_NETLINK, *((socket.AF_PACKET,) if resets else ())),
@@ -232,7 +236,11 @@ class ReactionAgent(BaseAgent[Gateway]):
 
     async def _look_at_kernel(self) -> None:
         """Never block what the kernel has as its own, and tell the supervisors what that is."""
-        kernel = await self._ask_kernel()
+        # Not at the start: without an answer a lookup takes many seconds.
+        kernel = await self._ask_kernel(self._names)
+        failed = "; ".join(f"{name} ({why})" for name, why in self._names.failed.items())
+        what = f"host names of policy.allow_hosts can't be looked up: {failed}" if failed else ""
+        self.conditions.hold("allow-hosts", what, level="warning")
         if kernel is None or kernel.id == self._kernel_reported:
             return
         running = self.running
@@ -245,9 +253,9 @@ class ReactionAgent(BaseAgent[Gateway]):
         )
         self._kernel_reported = kernel.id
 
-    async def _ask_kernel(self) -> GatewayAddresses | None:
+    async def _ask_kernel(self, names: NameLookups | None = None) -> GatewayAddresses | None:
         try:
-            kernel = await asyncio.to_thread(read_kernel_addresses, self.node)
+            kernel = await asyncio.to_thread(read_kernel_addresses, self.node, names)
         except KernelAddressesError as e:
             self.counters["kernel_address_errors"] += 1
             reason = f"the kernel's own addresses are not known, and not protected: {e}"

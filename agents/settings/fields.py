@@ -45,6 +45,12 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _host_name(value: object) -> object:
+    if isinstance(value, str) and not (_HOST.fullmatch(value) and re.search("[A-Za-z]", value)):
+        raise ValueError(f"{value!r} is not a host name; addresses and networks belong into allow")
+    return value
+
+
 def _name(value: object) -> object:
     if isinstance(value, str) and not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is not a name of 1 to 32 letters a-z, digits and hyphens")
@@ -170,5 +176,6 @@ Vulnerability = Annotated[str, AfterValidator(_vulnerability)]
 HostText = Annotated[str, AfterValidator(_host_text)]
 Domain = Annotated[str, BeforeValidator(_domain)]
 Host = Annotated[str, BeforeValidator(_host)]
+HostName = Annotated[str, BeforeValidator(_host_name)]
 Listen = Annotated[str, BeforeValidator(_listen)]
 Interface = Annotated[str, BeforeValidator(_interface)]

@@ -20,6 +20,7 @@ from agents.settings.fields import (
     Domain,
     Flag,
     Host,
+    HostName,
     Listen,
     Name,
     Part,
@@ -79,6 +80,8 @@ class Policy(Part):
     ``block_duration``, the others follow how often the source came (docs/bans.md)."""
     allow: tuple[AllowedNetwork, ...] = ()
     """Never blocked: accepted in the kernel before the drop, and refused by the reaction agent."""
+    allow_hosts: tuple[HostName, ...] = Field(default=(), max_length=50)
+    """Never blocked either: host names, each looked up by every gateway again and again."""
     maximum_blocks_per_minute: Whole = Field(default=600, gt=0)
     minimum_severity: float = Field(default=0.5, ge=0, le=1)
     """Incidents below this severity are shown, not acted on."""

@@ -197,6 +197,10 @@ STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
         own_addresses=sets(addresses),
         routers=sets(addresses),
         broadcasts=sets(addresses),
+        name_servers=sets(addresses),
+        message_servers=sets(addresses),
+        logins=sets(addresses),
+        allowed_hosts=sets(addresses),
     ),
     r.BlocksInForce: st.builds(
         r.BlocksInForce,

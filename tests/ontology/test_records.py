@@ -215,6 +215,7 @@ def test_records_are_frozen_and_equal_by_value(kind: type) -> None:
         (r.OntologyAction, {"ontology_action": "delete"}),
         (r.Decision, {"scope": "foreign"}),
         (r.GatewayAddresses, {"routers": (TARGET,) * 251}),
+        (r.GatewayAddresses, {"logins": (TARGET,) * 251}),
         (r.Alert, {"host_events": ("urn:uuid:1",) * 17}),
         (r.HostEvent, {"event_kind": "reboot"}),
         (r.HostEvent, {"begin_us": -1}),

@@ -57,6 +57,7 @@ def test_orders_reports_restart_and_refusals(tmp_path: Path) -> None:
     assert alone["vetoed"] == [["agree", ""], ["failure", "failed"]]
     assert alone["elements"] == ["192.0.2.66"]
     assert isinstance(result["own"], list)
+    assert "policy.allow_hosts can't be looked up: no-such-host.invalid (" in result["conditions"]
 
     # Neither SIGKILL nor a clean stop opens the door; a restart tells what is in force.
     assert result["after_kill"] == result["after_stop"] == ["192.0.2.66"]

@@ -92,6 +92,12 @@ TWO_CONSOLES = "".join(
         ),
         ("192.0.2.0/24", "192.0.2.1/24", "policy.allow: 192.0.2.1/24 has host bits set"),
         ("2001:db8::5", "fe80::1%eth0", "policy.allow: 'fe80::1%eth0' has a scope id"),
+        (
+            "[policy]",
+            '[policy]\nallow_hosts = ["192.0.2.9"]',
+            "policy.allow_hosts: '192.0.2.9' is not a host name; addresses and networks belong",
+        ),
+        ("[policy]", '[policy]\nallow_hosts = ["a b"]', "policy.allow_hosts: 'a b' is not a host"),
         ("15m", "8d", "block_duration (691200 s) is longer than maximum_duration"),
         ('"sensor", "analyzer", "reaction"', "", "node 'gw1' runs no agents"),
         ('["eth0"]', '"eth0"', "node 'gw1': interfaces: must be a list (got 'eth0')"),

@@ -28,6 +28,7 @@ from agents.trust.identity import ensure_keys
 from ontology.blocks_in_force import sum_up
 from ontology.records import (
     Address,
+    AgentDescription,
     Block,
     BlocksInForce,
     Decision,
@@ -42,6 +43,7 @@ domain = "honeynet.test"
 port = 5223
 [policy]
 allow = ["192.0.2.20"]
+allow_hosts = ["no-such-host.invalid"]
 {policy}
 [[node]]
 name = "gw1"
@@ -59,10 +61,14 @@ class Orderer(BaseAgent[None]):
         self.heard: list[tuple[str, Block | None, str]] = []
         self.kernel: list[GatewayAddresses] = []
         self.sums: list[BlocksInForce] = []
+        self.conditions_told = ""
 
     async def on_message(self, message: AclMessage, records: tuple[Record, ...]) -> None:
         if message.conversation_id.startswith("registration"):
             self.registered.set()
+            for record in records:
+                if isinstance(record, AgentDescription):
+                    self.conditions_told = record.conditions
             await self.reply(message, "inform", ())
             return
         self.kernel += [record for record in records if isinstance(record, GatewayAddresses)]
@@ -193,6 +199,8 @@ class Supervisor(Orderer):
         result["alone"] = await self.act_alone()
         await self.until(lambda: self.kernel)
         result["own"] = [str(address) for address in self.kernel[0].own_addresses]
+        await self.until(lambda: "allow-hosts" in self.conditions_told)
+        result["conditions"] = self.conditions_told
 
         await asyncio.to_thread(subprocess.run, ["nft", "flush", "ruleset"], check=True)
         result["mended_s"] = await self.until(lambda: _elements() == ["192.0.2.66"])
