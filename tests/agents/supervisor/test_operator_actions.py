@@ -144,7 +144,8 @@ async def test_what_runs_stays_when_a_mode_would_hold_back_more(make, kit, clock
     more = replace(kit.decision("d2", duration_s=3600), decided_us=clock())
     plan = await make(("shadow",) * 3).decide(more, None, ())
     assert (plan.outcome, plan.entry) == ("covered", None)
-    assert "mode shadow" in plan.detail
+    whose = (f"mode shadow of gateway gw{number}" for number in (1, 2, 3))
+    assert plan.detail == f"{'; '.join(whose)}: the block that runs stays as it is"
 
 
 async def test_what_was_approved_runs_on_where_more_would_wait(make, kit, post, clock):
