@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,15 +38,25 @@ def test_the_judge_is_asked_about_an_address(
 
 
 def test_a_name_that_cannot_be_looked_up_is_a_warning(
-    bare_honeynet: Settings, honeynet_file: Path, capsys: Capture
+    bare_honeynet: Settings,
+    honeynet_file: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def nobody_answers(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody_answers)
     with honeynet_file.open("a") as file:
         file.write('[policy]\nallow_hosts = ["no-such-host.invalid"]\n')
     words = ["check", str(honeynet_file), "--node", "gw1", "--address", "203.0.113.9"]
     assert main(words) == 0
     said = capsys.readouterr()
     assert "203.0.113.9: may be blocked" in said.out
-    assert "policy.allow_hosts: no-such-host.invalid can't be looked up here: " in said.err
+    assert (
+        "policy.allow_hosts: no-such-host.invalid can't be looked up here: Temporary failure"
+        in said.err
+    )
 
 
 def test_a_mode_of_nothing_known_is_a_warning(
