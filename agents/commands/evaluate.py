@@ -17,7 +17,7 @@ from agents.analyzer.features import FEATURES, FeatureExtractor
 from agents.analyzer.hybrid import HybridModel
 from agents.analyzer.hybrid_training import SEED, fit, validate
 from agents.analyzer.kdd_features import ENCODING
-from agents.commands import evaluate_bans, evaluate_correlation
+from agents.commands import evaluate_ablation, evaluate_bans, evaluate_correlation
 from agents.commands.output import check_writable
 from agents.commands.train import connection_batches
 from agents.evaluation import captures, kdd, nsl_kdd, truths
@@ -66,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_bans.add_arguments(four)
     five = words.add_parser("correlation", help="the whole correlation on recorded alerts")
     evaluate_correlation.add_arguments(five)
-    for word in (one, two, three, four, five):
+    six = words.add_parser("ablation", help="each source of knowledge off in turn")
+    evaluate_ablation.add_arguments(six)
+    for word in (one, two, three, four, five, six):
         word.add_argument("--json", action="store_true", help="one JSON object (docs/evaluation)")
         word.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
         word.add_argument(
@@ -163,6 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
         "captures": _captures,
         "bans": evaluate_bans.evaluate_bans,
         "correlation": evaluate_correlation.evaluate,
+        "ablation": evaluate_ablation.evaluate,
     }
     report = measure[arguments.data](arguments)
     if arguments.html:

@@ -44,7 +44,7 @@ class Fused:
     first one)."""
     changed: bool
     """False if it differs from before in nothing but ``end_us``, ``count``, ``explanation``,
-    ``host_events``, ``users``, ``severity`` and the cluster."""
+    ``host_events``, ``users`` and ``severity``."""
 
 
 @dataclass(slots=True)
@@ -264,9 +264,6 @@ def _fused(group: _Group, before: list[_Group]) -> Fused:
                 host_events=alert.host_events,
                 severity=alert.severity,
                 users=alert.users,
-                cluster_number=alert.cluster_number,
-                cluster_name=alert.cluster_name,
-                cluster_distance=alert.cluster_distance,
             )
             changed = same != alert
     return Fused(alert=alert, replaces=replaces, changed=changed)

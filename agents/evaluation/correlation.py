@@ -18,7 +18,7 @@ from agents.correlation.engine import CorrelationEngine
 from agents.correlation.fusion import Key, fusion_key
 from agents.correlation.outcome import Edge, Outcome
 from datasets.alert_sets.labelled import LabelledAlert
-from ontology.records import Alert, Incident
+from ontology.records import Alert, Decision, Incident
 
 BATCH = 100
 """Alerts handed over at a time."""
@@ -111,6 +111,8 @@ class Correlated:
     first: Callable[[str], str]
     """Senior alert → its first original."""
     seconds: float
+    orders: tuple[Decision, ...] = ()
+    """All decisions, in their order."""
 
     def more(self) -> dict[str, Any]:
         """The incidents, for JSON."""
@@ -136,13 +138,12 @@ def correlate(
     originals = Originals(given)
     told: dict[str, Told] = {}
     seniors: dict[str, Alert] = {}
-    decisions = 0
+    orders: list[Decision] = []
     now_us = 0
 
-    def take(outcomes: Iterable[Outcome]) -> int:
-        made = 0
+    def take(outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            made += len(outcome.decisions)
+            orders.extend(outcome.decisions)
             known = told.get(outcome.incident.id)
             if known is None:
                 known = told[outcome.incident.id] = Told(outcome.incident, outcome.phases)
@@ -155,17 +156,16 @@ def correlate(
             graph = engine.alerts_of(replace(outcome.incident, alerts=tuple(ends)))
             for alert in (*outcome.alerts, *graph):
                 known.seniors[alert.id] = seniors[alert.id] = alert
-        return made
 
     for begin in progress(range(0, len(given), batch)):
         # A finding that grows comes again under its id: the latest word of a batch counts.
         part = list({one.alert.id: one.alert for one in given[begin : begin + batch]}.values())
         now_us = max(now_us, *(alert.end_us for alert in part))
-        decisions += take(engine.on_alerts(part, now_us))
+        take(engine.on_alerts(part, now_us))
     for _ in range(_ROUNDS):
         if not engine.pending:
             break
-        decisions += take(engine.on_alerts((), now_us))
+        take(engine.on_alerts((), now_us))
     names = {alert.id: originals.of(alert) for alert in seniors.values()}
     for one in told.values():
         for alert_id in one.seniors:
@@ -180,12 +180,13 @@ def correlate(
             junior=counters["junior"],
             fused=counters["fused"],
             incidents=len(incidents),
-            decisions=decisions,
+            decisions=len(orders),
             **_rates(given, silent, incidents),
         ),
         tuple(incidents),
         lambda alert_id: next(iter(names.get(alert_id, ())), alert_id),
         time.monotonic() - start,
+        tuple(orders),
     )
 
 

@@ -12,6 +12,7 @@ from agents.analyzer.core import AnalyzerCore
 from agents.correlation.engine import CorrelationEngine
 from agents.correlation.outcome import Outcome
 from agents.correlation.reasoning import Submit
+from agents.correlation.scenarios import ScenarioTracker
 from agents.offline.evidence_folder import EvidenceFolder
 from agents.offline.keeper import Keeper
 from agents.sensor.core import SensorCore
@@ -28,6 +29,8 @@ from datasets.captures.pcap import RawPackets, read_capture
 from ontology.chainer.joins import Joins
 from ontology.reasoner.inferences import Reasoner
 from ontology.records import Alert, ConnectionBatch, Decision, HostEvent, HostProfile, Incident
+from ontology.rule_outcomes import Outcomes
+from rules.scenarios.compile import Compiled
 
 # Small enough that alerts come out while a long capture is still being read, and memory stays flat;
 # as large as in `benchmarks/bench_packets.py`, so that what a block costs by itself hardly counts.
@@ -89,6 +92,8 @@ class Replay:
         tunnels: see `TunnelTrust`; without any a capture that is all a mirror's is known as such.
         evidence: keeps the packets that alerts rest on.
         sources: what is known of sources.
+        models: attack models; the shipped ones by default.
+        outcomes: what becomes of each rule's conclusions; the shipped rules' by default.
     """
 
     def __init__(
@@ -106,6 +111,8 @@ class Replay:
         tunnels: TunnelTrust | None = None,
         evidence: EvidenceFolder | None = None,
         sources: Sequence[KnownSources] = (),
+        models: Compiled | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self._signatures = signatures
         self._evidence = evidence
@@ -132,6 +139,8 @@ class Replay:
             joins=joins,
             reads=reads,
             sources=sources,
+            scenarios=None if models is None else ScenarioTracker(models),
+            outcomes=outcomes,
             # Nobody waits for an answer here; a slow machine must not change the result.
             reason_timeout_s=60.0,
         )

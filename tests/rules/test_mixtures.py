@@ -16,6 +16,7 @@ from ontology.reasoner.client import PelletWorker
 from ontology.reasoner.window import Window, build_window
 from ontology.records import Address, Alert, HostProfile
 from ontology.theory import Theory
+from ontology.vocabulary import IDPS
 from rules.shipped_files import rule_paths, sample_paths, scenario_samples_path
 from tests.derivations import assert_explained, explained
 from tests.factories import make_alert
@@ -56,6 +57,9 @@ def mixture(seed: int, samples: list[dict[str, Any]]) -> Window:
                     end_us=begin_us + rnd.choice((1, 45_000_000)),
                     confidence=1.0,
                     verified_source=row["verified_source"],
+                    cluster_number=0 if "cluster_name" in row else None,
+                    cluster_name=row.get("cluster_name"),
+                    cluster_distance=row.get("cluster_distance"),
                 )
             )
     profiles = {
@@ -64,7 +68,8 @@ def mixture(seed: int, samples: list[dict[str, Any]]) -> Window:
         )
         for host, names in roles.items()
     }
-    return build_window([alert for alert in alerts if rnd.random() < 0.9], profiles)
+    kept = [alert for alert in alerts if rnd.random() < 0.9]
+    return build_window(kept, profiles, {IDPS.clusterName, IDPS.clusterDistance})
 
 
 @pytest.fixture(scope="module")

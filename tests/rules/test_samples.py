@@ -33,6 +33,7 @@ GENERATED: dict[str, dict[str, Any]] = {
     for sample in json.loads(scenario_samples_path().read_text(encoding="utf-8"))
 }
 IDPS_TERMS = {term.local_name: term for term in (IDPS.touchedHoneypots, IDPS.touchedGateways)}
+CLUSTER_FACTS = {IDPS.clusterName, IDPS.clusterDistance}
 INTEGER = "http://www.w3.org/2001/XMLSchema#integer"
 START_US = 1_700_000_000_000_000
 
@@ -66,6 +67,9 @@ def window_of(sample: dict[str, Any], part: dict[str, Any]) -> tuple[Window, dic
                 end_us=begin_us + 1,
                 confidence=1.0,
                 verified_source=row["verified_source"],
+                cluster_number=0 if "cluster_name" in row else None,
+                cluster_name=row.get("cluster_name"),
+                cluster_distance=row.get("cluster_distance"),
             )
         )
     hosts = {
@@ -81,7 +85,7 @@ def window_of(sample: dict[str, Any], part: dict[str, Any]) -> tuple[Window, dic
         ip_address(source): {IDPS_TERMS[name]: number for name, number in of.items()}
         for source, of in part.get("touched", {}).items()
     }
-    reads = {term for of in touched.values() for term in of}
+    reads = {term for of in touched.values() for term in of} | CLUSTER_FACTS
     window = build_window(alerts, hosts, reads, touched=lambda source: touched.get(source, {}))
     if counts:
         known = Counts(

@@ -106,6 +106,25 @@ def test_growth_that_no_rule_looks_at_is_not_a_change() -> None:
     assert fuser.add([alert(4, 7, targets=(IPv4Address("198.51.100.9"),))])[0].changed
 
 
+def test_another_cluster_is_a_change() -> None:
+    """Rules read it."""
+    fuser = Fuser()
+
+    def near(number: int, distance: float) -> Alert:
+        return replace(
+            alert(number, number),
+            cluster_number=1,
+            cluster_name="Normal",
+            cluster_distance=distance,
+        )
+
+    assert [fuser.add([near(n, d)])[0].changed for n, d in ((1, 0.2), (2, 0.2), (3, 0.1))] == [
+        True,
+        False,
+        True,
+    ]
+
+
 def test_a_late_alert_joins_two_findings() -> None:
     fuser = Fuser(gap_s=60)
     old = [f.alert.id for f in fuser.add([alert(1, 0), alert(2, 100)])]

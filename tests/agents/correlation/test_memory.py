@@ -66,7 +66,7 @@ def test_context_shares_a_host_and_is_bounded() -> None:
 
 def test_only_what_a_rule_can_join_goes_along(joins: Joins) -> None:
     past = [
-        alert(1, 1, 1, 0, "UnknownAnomaly"),
+        alert(1, 1, 1, 0, "Unheard"),
         alert(2, 1, 1, 1, "SynScan"),
         alert(3, 1, 2, 2, "SynScan"),
         alert(4, 2, 1, 3, "SynScan"),
@@ -106,7 +106,7 @@ def test_many_sweeps_have_less_room_than_many_scans(joins: Joins) -> None:
 
 
 def test_other_rules_choose_otherwise(joins: Joins) -> None:
-    noise = alert(1, 1, 1, 0, "UnknownAnomaly")
+    noise = alert(1, 1, 1, 0, "Unheard")
     memory = memory_of([noise], joins=joins)
     new = alert(2, 1, 1, 5)
     assert not memory.context(new)

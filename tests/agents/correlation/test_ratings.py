@@ -124,6 +124,43 @@ def test_a_name_that_was_forged_everywhere_is_never_counted(worker: PelletWorker
     assert probed(worker, *forged, contact(25)) == {"HoneypotVisit": 0}
 
 
+def anomaly(number: int, *, verified: bool = True) -> Alert:
+    return replace(contact(number, verified=verified), classification="UnknownAnomaly")
+
+
+def test_who_was_unlike_all_known_traffic_and_comes_again_is_told(worker: PelletWorker) -> None:
+    """What K-Means calls novel decides what becomes of the next alert, and blocks nobody."""
+    assert probed(worker, contact(2)) == {"HoneypotVisit": 0}
+    both = {"HoneypotVisit": 0, "AnomalyThenAttack": 0}
+    assert probed(worker, anomaly(1), contact(2)) == both
+    # Also where it is a host of ours that was no decoy.
+    at_work = replace(contact(3), classification="SshBruteForce", target=PLAIN)
+    assert probed(worker, at_work) == {}
+    assert probed(worker, anomaly(1), at_work) == {"AnomalyThenAttack": 0}
+    assert probed(worker, anomaly(1), scan(2, "192.0.2.8")) == {}
+    assert probed(worker, anomaly(1, verified=False), contact(2)) == {"HoneypotVisit": 0}
+
+
+def near(name: str, distance: float, *, verified: bool = True) -> Alert:
+    return replace(
+        contact(1, verified=verified),
+        cluster_number=12,
+        cluster_name=name,
+        cluster_distance=distance,
+    )
+
+
+def test_the_cluster_of_a_visit_decides_what_it_is(worker: PelletWorker) -> None:
+    guess = {"HoneypotVisit": 0, "GuessLikeVisit": 0}
+    assert probed(worker, near("SshBruteForce", 0.4)) == guess
+    assert probed(worker, near("SshBruteForce", 1.4)) == {"HoneypotVisit": 0}
+    assert probed(worker, near("Normal", 0.4)) == {"HoneypotVisit": 0}
+    assert probed(worker, near("SshBruteForce", 0.4, verified=False)) == {}
+    # It is learned when the visit goes on: the same alert, with another cluster.
+    later = replace(near("SshBruteForce", 0.4), count=5)
+    assert probed(worker, near("Normal", 0.4), later) == guess
+
+
 def test_the_paper_rules_are_off_unless_asked_for() -> None:
     assert paper_rules(Policy()) == ()
     assert [path.name for path in paper_rules(POLICY)] == ["paper.owl"]
