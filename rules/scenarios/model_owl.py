@@ -53,7 +53,9 @@ class _Writer:
             self._model(model)
         parts = [_HEAD]
         for name in sorted(self._blocks):
-            parts += ["", "", f"    <!-- {ATTACKS_IRI}#{name} -->", "", *self._blocks[name]]
+            # XML allows no "--" in a comment; Protégé writes it in this way, too.
+            said = name.replace("--", "&#45;&#45;")
+            parts += ["", "", f"    <!-- {ATTACKS_IRI}#{said} -->", "", *self._blocks[name]]
         return "\n".join([*parts, "</rdf:RDF>"]) + "\n"
 
     def _model(self, model: Model) -> None:
