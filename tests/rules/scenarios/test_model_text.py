@@ -143,6 +143,11 @@ def test_any_models_come_back_as_they_were(models: Models) -> None:
             "",
             "x:4: model 'probe' has no hasPostcondition",
         ),
+        (
+            "action probe(A = source, H = target)\n  scenario: lldos\n  pre: reach(A, H)\n",
+            "objective probe(A = source, H = target)\n  state: reach(A, H)\n",
+            "an objective is a state, it has no hasPostcondition",
+        ),
         ("action", "acton", "x:4: 'acton': expected a new statement, which begins a line"),
     ],
 )
