@@ -21,13 +21,24 @@ MAX_TEXT: Final = 128
 """Characters of a text in a window; a longer one is left out, for a part of it would be another."""
 PAPER: Final = ONTOLOGY_IRI + "/paper#"
 """Namespace of the terms that ``paper.owl`` declares."""
-PAPER_TERMS: Final = frozenset(
+RATED: Final = frozenset(
     PAPER + name
     for name in (
-        "sensorRating hostAlertCount systemAlertCount addedAlertCount assetRating minimumRisk "
-        "concernsState Takeover Searched Exploited"
+        "sensorRating hostAlertCount systemAlertCount addedAlertCount assetRating minimumRisk"
     ).split()
-) | {str(IDPS.preconditionIntrusionState), NAMESPACE + "rootShell"}
+)
+"""What reliability and risk are worked out from."""
+MINIMUM_RISK: Final = PAPER + "minimumRisk"
+CONCERNS: Final = PAPER + "concernsState"
+"""From an alert to the state of what its source may do to its target."""
+ELSEWHERE: Final = frozenset({NAMESPACE + "rootShell"})
+"""What the paper's rules ask for and no sensor of ours tells of an alert: windows don't hold it."""
+PAPER_TERMS: Final = (
+    RATED
+    | ELSEWHERE
+    | {PAPER + name for name in ("concernsState", "Takeover", "Searched", "Exploited")}
+    | {str(IDPS.preconditionIntrusionState)}
+)
 """What windows hold besides where the paper's rules are in force (`reasoner.paper_facts`), and what
 they ask for that only sensors of others tell."""
 _SIGNATURE = re.compile(r"urn:ontoidps:signature:([0-9]{1,9}):([0-9]{1,9})")

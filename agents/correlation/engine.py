@@ -106,7 +106,7 @@ class CorrelationEngine:
         by_host = by_address(hosts)
         table = SourceTable(sources)
         self._sources = KnownSourcesJudge(table, self._memory.naming)
-        self._rater = Rater(policy, by_host, self._memory, reactions, reads, table)
+        self._rater = Rater(policy, by_host, self._memory, reactions, reads, table, joins)
         self._reasoning = Reasoning(
             in_turn(reasoner) if submit is None else submit,
             self._memory,
@@ -219,7 +219,7 @@ class CorrelationEngine:
             self._outcomes = outcomes
         self._memory.set_joins(joins)
         self._reasoning.set_joins(joins)
-        self._rater.set_rules(reactions, reads)
+        self._rater.set_rules(reactions, reads, joins)
         self._decider.set_reactions(reactions)
         self._scenarios.set_models(compiled)
 
@@ -299,7 +299,7 @@ class CorrelationEngine:
             self.counters["senior"] += 1
             if not (fused.changed or (self._joins is not None and self._joins.reads_growth)):
                 self.counters["repeats"] += 1
-            elif not self._memory.matters(fused.alert):
+            elif not (self._memory.matters(fused.alert) or self._rater.riskiest(fused.alert)):
                 self.counters["spared"] += 1
             else:
                 waiting.append(fused.alert.id)

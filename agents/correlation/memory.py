@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from agents.correlation.shares import Shares, owner_of
 from ontology.chainer.joins import Company, Joins, Step
-from ontology.chainer.patterns import SOURCE, TARGET, Link
+from ontology.chainer.patterns import Link
+from ontology.chainer.states import SOURCE, TARGET
 from ontology.reasoner.window import alert_hosts
 from ontology.records import Address, Alert
 

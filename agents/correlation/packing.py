@@ -9,7 +9,7 @@ from itertools import groupby
 
 from agents.correlation.memory import AlertMemory, Member
 from ontology.chainer.joins import Joins
-from ontology.chainer.patterns import SOURCE, TARGET
+from ontology.chainer.states import SOURCE, TARGET
 from ontology.reasoner.window import Window
 from ontology.records import Address, Alert
 
@@ -53,6 +53,7 @@ class Packer:
         memory: where the context of new alerts comes from.
         joins: which alerts can meet in a rule; None if that is not known.
         classes_of: what is said of a host: those of `Joins.host_classes` that it belongs to.
+        riskiest: source and target that make an alert risky; None if nothing does.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Packer:
         memory: AlertMemory,
         joins: Joins | None,
         classes_of: Callable[[Address], frozenset[str]],
+        riskiest: Callable[[Alert], tuple[Address, Address] | None] = lambda alert: None,
     ) -> None:
         self._memory = memory
         self._joins = joins
         self._classes_of = classes_of
+        self._riskiest = riskiest
         self.left_out = 0
         """Alerts of a context for which even a window of its own had no room."""
 
@@ -140,7 +143,7 @@ class Packer:
         return sum(paired) > PAIRED_HOSTS
 
     def _with_needs(self, part: Packed) -> Packed:
-        if self._joins is None or not self._joins.any_host:
+        if self._joins is None:
             return part
         members = [*part.fresh.values(), *part.context.values()]
         index: dict[tuple[str, Address], list[Member]] = {}
@@ -161,6 +164,10 @@ class Packer:
         """Those that a rule may tie another alert of the window to, and a few where
         any will do."""
         needed = _shared(member, index, joins)
+        for role in joins.whole(member.kind):
+            needed[role] |= member.hosts[role]
+        for role, host in zip((SOURCE, TARGET), self._riskiest(member.alert) or (), strict=False):
+            needed[role].add(host)
         for role in member.free:
             missing = dict.fromkeys((*joins.host_classes, ""), ANY_HOSTS)
             # Shared ones count: which host a rule speaks of is open.

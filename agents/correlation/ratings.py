@@ -10,11 +10,14 @@ from agents.correlation.known_sources import SourceTable
 from agents.correlation.memory import AlertMemory
 from agents.correlation.touch_counts import count_touches, touching
 from agents.settings.honeynet import Policy
+from ontology.chainer.joins import Joins
 from ontology.reasoner.paper_facts import Counts, with_counts
 from ontology.reasoner.window import Window, alert_hosts, build_window
 from ontology.records import Address, Alert, HostProfile, Incident
 from ontology.vocabulary import Term
 from rules.reactions.reaction_rules import Reactions
+
+_ROUNDING = 1e-6
 
 
 class Rater:
@@ -26,6 +29,8 @@ class Rater:
         reactions: say which service a port is of.
         reads: what rules in force read (`Theory.reads`).
         sources: what is known of sources, for windows.
+        joins: which alerts can meet in those rules, and whether the risk of all of them is asked
+            for; None if that is not known.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class Rater:
         reactions: Reactions,
         reads: Set[str] = frozenset(),
         sources: SourceTable | None = None,
+        joins: Joins | None = None,
     ) -> None:
         self._sources = SourceTable() if sources is None else sources
         self._policy = policy
@@ -44,14 +50,15 @@ class Rater:
         self._mode = MODES[policy.reliability]
         self._reactions = reactions
         self._reads = reads
+        self._joins = joins
 
     def set_hosts(self, hosts: Mapping[Address, HostProfile]) -> None:
         """Other knowledge of hosts, from the next window on."""
         self._hosts = hosts
 
-    def set_rules(self, reactions: Reactions, reads: Set[str]) -> None:
+    def set_rules(self, reactions: Reactions, reads: Set[str], joins: Joins | None) -> None:
         """Other rules, from the next window on."""
-        self._reactions, self._reads = reactions, reads
+        self._reactions, self._reads, self._joins = reactions, reads, joins
 
     def window(self, alerts: Sequence[Alert]) -> Window:
         """The window of these alerts: what rules read, and counts where those of the paper want
@@ -71,7 +78,30 @@ class Rater:
             sensor_priority=self._priority,
             minimum_risk=self._policy.minimum_risk,
         )
-        return with_counts(window, alerts, self._hosts, counts)
+        rated = [a for a in alerts if self._rates_all() or self.riskiest(a) is not None]
+        return with_counts(window, alerts, rated, self._hosts, counts)
+
+    def riskiest(self, alert: Alert) -> tuple[Address, Address] | None:
+        """Source and target of an alert whose risk reaches ``minimum_risk``; None if it doesn't, or
+        nobody asks.
+
+        So that only these bring counts into windows, and no other alert goes to the reasoner for
+        its risk alone.
+        """
+        if not self._policy.paper_rules:
+            return None
+        sources, targets = alert_hosts(alert)
+        values = {t: self._hosts[t].asset_value for t in targets if t in self._hosts}
+        if not (sources and values):
+            return None
+        source = max(sources, key=self._memory.count_from)
+        # Pellet divides decimals, which differ in the last digits.
+        enough = self._policy.minimum_risk - _ROUNDING
+        rating = self._rate(alert)
+        return (source, max(values, key=values.__getitem__)) if rating.risk >= enough else None
+
+    def _rates_all(self) -> bool:
+        return self._joins is None or self._joins.rates_all
 
     def touching(self, source: Address) -> list[Alert]:
         """The alerts that are counted of a source at honeypots."""

@@ -92,7 +92,7 @@ class Reasoning:
         self._submit = submit
         self._memory = memory
         self._rater = rater
-        self._packer = Packer(memory, joins, partial(_classes_of, joins, rater))
+        self._packer = Packer(memory, joins, partial(_classes_of, joins, rater), rater.riskiest)
         self._counters = counters
         self._timeout_s = timeout_s
         self._capacity = capacity
@@ -104,7 +104,9 @@ class Reasoning:
     def set_joins(self, joins: Joins | None) -> None:
         """From the next window on choose by this table."""
         left_out = self._packer.left_out
-        self._packer = Packer(self._memory, joins, partial(_classes_of, joins, self._rater))
+        rater = self._rater
+        classes_of = partial(_classes_of, joins, rater)
+        self._packer = Packer(self._memory, joins, classes_of, rater.riskiest)
         self._packer.left_out = left_out
 
     def infer(self, fresh: list[Alert]) -> Iterator[tuple[list[Alert], Inferences]]:

@@ -57,9 +57,7 @@ class Joins:
         """Kinds that rules pair while each of the pair has hosts to choose from."""
         self.host_classes = patterns.host_classes
         """What rules ask of hosts (IRIs)."""
-        self.any_host = patterns.any_host
-        """Rules say nothing of hosts, and ask only for classes and that two differ: where they
-        speak of any host of an alert, a few of each class will do."""
+        self._whole: dict[int, frozenset[str]] = {}
         self.reads_growth = patterns.reads_growth
         """Does a rule read what changes each time that an alert is repeated (count, end)?"""
         companies: dict[int, dict[tuple[Company, Step], set[int]]] = {}
@@ -67,6 +65,10 @@ class Joins:
             self._note(pattern)
             for start, kinds in enumerate(pattern.kinds):
                 _add(companies, kinds, _company(start, pattern))
+        self.rates_all = patterns.rates_all
+        """Does a rule read ratings of alerts whatever their risk? Otherwise those that take no
+        more than one alert, which is as risky as they ask for, are not in this table: who writes
+        windows knows which ones are (`agents.correlation.ratings`)."""
         self._companies = {
             kind: tuple(
                 (*first, replace(last, kinds=frozenset(kinds)))
@@ -89,6 +91,11 @@ class Joins:
         """Roles in which rules speak of any host of such an alert."""
         return self._free.get(kind, frozenset())
 
+    def whole(self, kind: int) -> frozenset[str]:
+        """Roles in which every host of such an alert can matter; in others a few of each class
+        will do where rules speak of any."""
+        return self._whole.get(kind, frozenset())
+
     def edges(self, kind: int) -> Iterable[tuple[frozenset[Link], set[int], Kinds]]:
         """How a rule may tie such an alert to another one: over which hosts (all of the links), of
         which kinds the other is, and of which kinds those are that must be there as well."""
@@ -104,9 +111,10 @@ class Joins:
     def _note(self, pattern: Pattern) -> None:
         """Which hosts matter to it, by kind of alert."""
         spread = [kinds for kinds, free in zip(pattern.kinds, pattern.free, strict=True) if free]
-        for kinds, free in zip(pattern.kinds, pattern.free, strict=True):
+        for kinds, free, whole in zip(pattern.kinds, pattern.free, pattern.whole, strict=True):
             for kind in kinds:
                 self._free[kind] = self._free.get(kind, frozenset()) | free
+                self._whole[kind] = self._whole.get(kind, frozenset()) | whole
         if len(spread) > 1:
             self.multiplied.update(*spread)
         for (a, b), links in pattern.links.items():

@@ -7,7 +7,7 @@ to hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from itertools import count, product
 
@@ -20,10 +20,20 @@ from ontology.chainer.rulebook import (
     Term,
     Variable,
 )
+from ontology.chainer.states import OF_STATES, SOURCE, TARGET, States
 from ontology.vocabulary import IDPS
-from ontology.window_terms import COUNTED, GROWING, HELD, OF_ALERTS_OWN
+from ontology.window_terms import (
+    CONCERNS,
+    COUNTED,
+    ELSEWHERE,
+    GROWING,
+    HELD,
+    MINIMUM_RISK,
+    OF_ALERTS_OWN,
+    PAPER_TERMS,
+    RATED,
+)
 
-SOURCE, TARGET = "source", "target"
 MAX_DEPTH = 4
 """Rules whose conclusions lead to each other; a fifth is refused, and so is a rule that feeds
 itself: how far away an alert may be is then not known beforehand."""
@@ -36,6 +46,8 @@ _ROLES = {
     IDPS.involvesTarget: TARGET,
 }
 """The object properties that a window asserts: of an alert, to a host."""
+_BOTH = frozenset((SOURCE, TARGET))
+_OF_HOSTS = frozenset(str(term) for term, (of, _) in HELD.items() if of == "Host")
 _NO_LATER = {"lessThan": (0, 1), "lessThanOrEqual": (0, 1)} | {
     "greaterThan": (1, 0),
     "greaterThanOrEqual": (1, 0),
@@ -57,6 +69,10 @@ class Pattern:
     links: dict[tuple[int, int], frozenset[Link]]
     """In both directions."""
     free: tuple[frozenset[str], ...]
+    """Of each, the roles in which the rule speaks of a host that no other of them names."""
+    whole: tuple[frozenset[str], ...]
+    """Of each, the roles in which every host can matter: the rule says something of it, or asks
+    more of it than classes and that it is another one."""
     before: frozenset[tuple[int, int]]
     """(a, b): a begins no later than b."""
 
@@ -80,7 +96,16 @@ class Patterns:
                 self._roles.setdefault(above, set()).add((role, turned))
         atoms = [atom for rule in book.rules for atom in rule.body]
         self.reads_growth = any(atom.name in GROWING for atom in atoms)
-        self.any_host = all(map(self._any_host, book.rules))
+        self.rates_all = False
+        """Does a rule read ratings of alerts whatever their risk (`RATED`)? Known once all
+        patterns were asked for."""
+        given = {
+            *map(str, HELD),
+            *PAPER_TERMS - ELSEWHERE,
+            *(predicate for _, predicate, _ in book.facts),
+        }
+        self._given = {name for term in given for name, _ in self._follows(term)}
+        """What a window may assert, though a rule concludes it as well."""
         self._heads: dict[str, list[tuple[Rule, tuple[Variable, ...]]]] = {}
         """Class or property → rules that conclude it, with the arguments they conclude it of."""
         for rule in book.rules:
@@ -105,25 +130,6 @@ class Patterns:
     def __iter__(self) -> Iterator[Pattern]:
         for rule in self._book.rules:
             yield from self._patterns(rule)
-
-    def _any_host(self, rule: Rule) -> bool:
-        """Does the rule ask of hosts but classes and that two differ, and say nothing of them?"""
-        hosts = {
-            a.arguments[0 if turned else 1]
-            for a in rule.body
-            for _, turned in self._roles.get(a.name, ())
-        }
-        if any(hosts.intersection(head.arguments) for head in rule.head):
-            return False
-        said = [
-            a for a in rule.body if a.name in self._book.data_properties and a.name not in COUNTED
-        ]
-        values = {a.arguments[1] for a in said if a.arguments[0] in hosts}
-        return all(a.name == IDPS.ipAddress for a in said if a.arguments[0] in hosts) and all(
-            a.name == "notEqual"
-            for a in rule.body
-            if a.kind == "builtin" and values.intersection(a.arguments)
-        )
 
     def _follows(self, name: str) -> set[tuple[str, bool]]:
         """Properties that hold when this one does, and whether the other way round."""
@@ -200,9 +206,12 @@ class Patterns:
 
     def _asserted(self, atom: Atom) -> bool:
         """Can a window hold this by itself?"""
-        if atom.kind == "class" or atom.name in self._book.data_properties:
+        if atom.kind == "class":
             return True
-        if atom.name in self._roles or atom.name in OF_ALERTS_OWN:
+        if atom.name in self._book.data_properties:
+            known = atom.name not in self._heads and atom.name not in ELSEWHERE
+            return known or atom.name in self._given
+        if atom.name in self._roles or atom.name in OF_ALERTS_OWN or atom.name in OF_STATES:
             return True
         if atom.name not in self._heads:
             raise RulebookError(f"no window is known to hold {atom.name}")
@@ -219,8 +228,30 @@ class Patterns:
 
         return [Atom(a.kind, a.name, tuple(map(put, a.arguments))) for a in rule.body]
 
-    def _pattern(self, rule: Rule, atoms: Iterable[Atom]) -> Iterator[Pattern]:
+    def _by_rating(self, rule: Rule, atoms: Iterable[Atom]) -> bool:
+        """Does it take one alert whose risk reaches the least one, or conclude a mere value?
+
+        Whose risk that is, is worked out without rules; which alerts meet makes no difference.
+        """
+        names = {atom.name for atom in atoms}
+        if RATED.isdisjoint(names):
+            return False
+        alerts = {
+            atom.arguments[1 if turned else 0]
+            for atom in atoms
+            for _, turned in self._roles.get(atom.name, ())
+        }
+        values = all(head.name in self._book.data_properties for head in rule.head)
+        if len(alerts) <= 1 and (values or MINIMUM_RISK in names):
+            return True
+        self.rates_all = True
+        return False
+
+    def _pattern(self, rule: Rule, atoms: tuple[Atom, ...]) -> Iterator[Pattern]:
         """What the atoms say of alerts; none if no window can hold them all."""
+        if self._by_rating(rule, atoms):
+            return
+        states = States(rule, atoms)
         classes: dict[Variable, set[str]] = {}
         begins: dict[Variable | Term, Variable] = {}
         ties: list[list[tuple[Variable, str, Variable]]] = []
@@ -229,6 +260,9 @@ class Patterns:
         for atom in atoms:
             # What is said of an alert's own things asks nothing of other alerts.
             if atom.kind == "builtin" or atom.arguments[0] in own:
+                continue
+            if atom.name == CONCERNS or atom.arguments[0] in states:
+                ties += [[tie] for tie in states.ties(atom)]
                 continue
             ends = atom.arguments[: 2 if atom.name in self._roles else 1]
             if not all(isinstance(end, Variable) for end in ends):
@@ -253,17 +287,45 @@ class Patterns:
             for a, b in [[atom.arguments[i] for i in _NO_LATER[atom.name]]]
             if a in begins and b in begins
         }
+        asked = self._asked(rule, atoms)
         for chosen in product(*ties):
-            pattern = self._read(rule, classes, chosen, before)
+            pattern = self._read(classes, chosen, before, asked, states.hosts)
             if pattern is not None:
                 yield pattern
 
+    def _asked(self, rule: Rule, atoms: Iterable[Atom]) -> set[Variable | Term]:
+        """Hosts of which the rule says something, or asks more than classes and that two differ."""
+        asked = {argument for head in rule.head for argument in head.arguments}
+        values = {
+            argument
+            for atom in atoms
+            if atom.kind == "builtin" and atom.name != "notEqual"
+            for argument in atom.arguments
+        }
+        for atom in atoms:
+            if atom.name == IDPS.ipAddress:
+                asked |= {atom.arguments[0]} if atom.arguments[1] in values else set()
+            elif atom.name in self._book.data_properties and atom.name not in COUNTED:
+                asked.add(atom.arguments[0])
+        return asked & {
+            atom.arguments[place] for atom in atoms for place in self._host_places(atom)
+        }
+
+    def _host_places(self, atom: Atom) -> set[int]:
+        """Which of its arguments are hosts."""
+        if atom.kind == "class":
+            return {0} if self._of_host(atom.name) else set()
+        if atom.name in _OF_HOSTS:
+            return {0}
+        return {0 if turned else 1 for _, turned in self._roles.get(atom.name, ())}
+
     def _read(
         self,
-        rule: Rule,
         classes: dict[Variable, set[str]],
         ties: tuple[tuple[Variable, str, Variable], ...],
         before: set[tuple[Variable, Variable]],
+        asked: set[Variable | Term],
+        paired: Set[Variable],
     ) -> Pattern | None:
         hosts = {host for _, _, host in ties}
         alerts = list(dict.fromkeys((*(alert for alert, _, _ in ties), *classes)))
@@ -275,6 +337,7 @@ class Patterns:
         if not all(kinds):
             return None
         places = {alert: number for number, alert in enumerate(alerts)}
+        tied = {alert for alert, _, _ in ties}
         links: dict[tuple[int, int], set[Link]] = {}
         for a, here, host in ties:
             for b, there, same in ties:
@@ -287,8 +350,17 @@ class Patterns:
                 frozenset(
                     role
                     for one, role, host in ties
-                    if one == alert and all(o == alert for o, _, h in ties if h == host)
+                    if one == alert
+                    and host not in paired
+                    and all(o == alert for o, _, h in ties if h == host)
                 )
+                for alert in alerts
+            ),
+            tuple(
+                frozenset(role for one, role, host in ties if one == alert and host in asked)
+                if alert in tied
+                # It may be a host that the rule speaks of by itself.
+                else (_BOTH if alert in asked else frozenset())
                 for alert in alerts
             ),
             _closed({(places[a], places[b]) for a, b in before if a in places and b in places}),

@@ -1,7 +1,7 @@
 """What the rules of ``rules/paper.owl`` need besides a window's alerts: counts, ratings, states.
 
-Asserted only where those rules are in force: a count of each host makes every alert matter to a
-rule, so that none is spared Pellet.
+Asserted only where those rules are in force, and counts only of alerts that are rated: a count of
+each host would make every alert matter to a rule, so that none were spared Pellet.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ontology.reasoner.window import Window, alert_hosts, host_iri
 from ontology.records import Address, Alert, HostProfile
 from ontology.vocabulary import HOST_PREFIX, IDPS
+from ontology.window_terms import CONCERNS
 from ontology.window_terms import PAPER as PAPER
 
 _STATE = "urn:ontoidps:state:"
@@ -39,19 +40,20 @@ class Counts:
 def with_counts(
     window: Window,
     alerts: Iterable[Alert],
+    rated: Iterable[Alert],
     hosts: Mapping[Address, HostProfile],
     counts: Counts,
 ) -> Window:
-    """The window of these alerts, with what the paper's rules count."""
-    lines: set[str] = set()
+    """The window of these alerts with their states, and with what the risk of those that are rated
+    follows from."""
+    lines = {line for alert in alerts for line in _states(alert)}
     sources: set[Address] = set()
     targets: set[Address] = set()
-    for alert in alerts:
+    for alert in rated:
         lines.add(_value(alert.id, "sensorRating", counts.sensor_priority(alert.sensor)))
         of, on = alert_hosts(alert)
         sources |= of
         targets |= on
-        lines |= _states(alert)
     for host in sources:
         count = counts.host_alerts(host)
         if count >= counts.support and counts.system_alerts > 0:
@@ -80,7 +82,7 @@ def _states(alert: Alert) -> set[str]:
     state = _STATE + "/".join(pair)
     lines = {
         f"<{state}> {_TYPE} <{PAPER}Takeover> .",
-        f"<{alert.id}> <{PAPER}concernsState> <{state}> .",
+        f"<{alert.id}> <{CONCERNS}> <{state}> .",
     }
     for name in ("Searched", "Exploited"):
         condition = f"{state}/{name}"

@@ -15,6 +15,16 @@ from rules.scenarios.compile import upper_camel
 ATTACKS_IRI = ONTOLOGY_IRI + "/attacks"
 _CLASS = {kind: iri.removeprefix(NAMESPACE) for iri, kind in KINDS.items()}
 _SLOTS = ("firstTerm", "secondTerm", "thirdTerm")
+_WHEN = {
+    ("pre", "action"): "Holds before the step {}.",
+    ("post", "action"): "Holds after the step {}.",
+    ("pre", "objective"): "Holds where the objective {} is reached.",
+    ("pre", "countermeasure"): "Holds before the countermeasure {}.",
+    ("post", "countermeasure"): "Holds after the countermeasure {}.",
+    ("pre", "rule"): "From this follows what the rule {} says.",
+    ("post", "rule"): "Follows by the rule {}.",
+}
+"""What a condition is for, in words."""
 
 
 def attacks_owl(models: Models) -> str:
@@ -53,7 +63,9 @@ class _Writer:
             self._model(model)
         parts = [_HEAD]
         for name in sorted(self._blocks):
-            parts += ["", "", f"    <!-- {ATTACKS_IRI}#{name} -->", "", *self._blocks[name]]
+            # XML allows no "--" in a comment; Protégé writes it in this way, too.
+            said = name.replace("--", "&#45;&#45;")
+            parts += ["", "", f"    <!-- {ATTACKS_IRI}#{said} -->", "", *self._blocks[name]]
         return "\n".join([*parts, "</rdf:RDF>"]) + "\n"
 
     def _model(self, model: Model) -> None:
@@ -78,14 +90,19 @@ class _Writer:
                 one = self._name(f"{name}_{role}{number:0{digits}}", object())
                 property_ = "hasPostcondition" if role == "post" else "hasPrecondition"
                 lines.append(_link(property_, one))
-                self._condition(one, name, condition)
+                self._condition(one, name, condition, self._when(role, model))
         lines += _values(modelName=model.name)
         lines += _flags(needsAll=model.needs_all)
         for scenario in model.scenarios:
             lines.append(_link("partOfScenario", self._names["scenario", scenario]))
         self._block(name, _CLASS[model.kind], lines, model.name, model.comment)
 
-    def _condition(self, name: str, model: str, condition: Condition) -> None:
+    @staticmethod
+    def _when(role: str, model: Model) -> str:
+        # An objective has no postcondition: whoever reads the file says so.
+        return _WHEN.get((role, model.kind), "").format(model.name)
+
+    def _condition(self, name: str, model: str, condition: Condition, comment: str) -> None:
         lines = [
             _link(slot, self._term(model, term))
             for slot, term in zip(_SLOTS, condition.terms, strict=False)
@@ -94,7 +111,7 @@ class _Writer:
             lines.append(_link("knownBy", self._term(model, condition.known_by)))
         lines += _flags(negated=condition.negated)
         lines.append(_link("ofPredicate", self._names[condition.predicate.name]))
-        self._block(name, "ModelCondition", lines, str(condition), "")
+        self._block(name, "ModelCondition", lines, str(condition), comment)
 
     def _term(self, model: str, term: Term) -> str:
         key: object = term if term.constant else (model, term)
@@ -103,7 +120,9 @@ class _Writer:
         begin = "Constant_" if term.constant else f"{model}_"
         name = self._name(begin + _word(term.name), key)
         lines = _values(boundTo=term.bound_to, termName=term.name, termType=term.type)
-        comment = f"The {term.type} {term.name}." if term.constant else ""
+        comment = f"The {term.type} {term.name}" + (
+            f", which an alert names as its {term.bound_to}." if term.bound_to else "."
+        )
         kind = "ModelConstant" if term.constant else "ModelVariable"
         self._block(name, kind, lines, str(term), comment)
         return name

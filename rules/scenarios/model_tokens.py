@@ -12,6 +12,8 @@ _TOKEN = re.compile(
     r"(?P<blank>[ \t\r]+|#[^\n]*)|(?P<line>\n)|(?P<word>[A-Za-z][A-Za-z0-9_.-]*)"
     r'|(?P<text>"(?:[^"\\\n]|\\[^\n])*")|(?P<constant>\'(?:[^\'\\\n]|\\[^\n])*\')|(?P<sign>[(),:=])'
 )
+_NOT_OF_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What no XML 1.0 file can hold (section 2.2 of it), and so no ``attacks.owl``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,13 @@ def scan(text: str, slips: list[Slip]) -> Iterator[Token]:
             first = first and value.startswith("#")
         else:
             try:
-                yield Token(kind, unquoted(kind, value), line, first)
+                said = unquoted(kind, value)
             except ValueError:
                 slips.append(Slip(line, f"{value[:40]}: unknown escape"))
+            else:
+                if strange := _NOT_OF_XML.search(said):
+                    code = f"U+{ord(strange[0]):04X}"
+                    slips.append(Slip(line, f"{value[:40]}: no OWL file can hold {code}"))
+                yield Token(kind, said, line, first)
             first = False
     yield Token("end", "", line, True)

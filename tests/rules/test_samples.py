@@ -96,7 +96,7 @@ def window_of(sample: dict[str, Any], part: dict[str, Any]) -> tuple[Window, dic
             sensor_priority=lambda sensor: counts["sensor_priority"],
             minimum_risk=counts["minimum_risk"],
         )
-        window = with_counts(window, alerts, hosts, known)
+        window = with_counts(window, alerts, alerts, hosts, known)
     iris = {name: iri for iri, name in names.items()}
     more = "".join(
         f'<{iris[name]}> <{NAMESPACE}{term}> "{value}"^^<{INTEGER}> .\n'

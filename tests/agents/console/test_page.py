@@ -15,11 +15,15 @@ import pytest
 
 from agents.base.conditions import Conditions, as_text
 from agents.base.message_log import MessageLog, log_folder
+from agents.knowledge.window_export import alerts_of, incident_file, incident_of, packed
 from agents.messages.acl import AclMessage
 from agents.settings.modes import Modes
 from ontology.clusters_file import clusters_path, read_clusters
 from ontology.fragments import encode
+from ontology.knowledge_base import KnowledgeBase, ontology_path
+from ontology.reasoner.window_file import read_window
 from ontology.records import Answer, OntologyChanged, Query
+from rules.shipped_files import rule_paths
 from tests.agents.console.kept_evidence import kept_evidence
 
 pytestmark = pytest.mark.browser
@@ -215,6 +219,18 @@ def test_what_the_engine_says_is_told_in_parts_and_once(chromium, serve, kit):
     assert "refused, should be blocked" in detail
 
 
+def made_by_the_ontology_agent():
+    """Answers a wish for a file as the shipped knowledge gives it."""
+    with KnowledgeBase([ontology_path(), *rule_paths()]) as knowledge:
+        ntriples = knowledge.ntriples()
+
+    async def answer(asker, performative, record):
+        file = incident_file(incident_of(record), alerts_of(record), [], ntriples, ontology_path())
+        return "inform", replace(record, fragment=packed(file), detail="1.0.0")
+
+    return answer
+
+
 def test_an_alert_shows_its_packet_and_offers_the_conversation(chromium, serve, kit, tmp_path):
     """In the block's explanation and on a page of its own; a hostile payload stays text."""
     from selenium.webdriver.common.by import By
@@ -259,6 +275,18 @@ def test_an_alert_shows_its_packet_and_offers_the_conversation(chromium, serve, 
             link.get_attribute("href"),
         )
         assert got[:3] == [200, "application/vnd.tcpdump.pcap", [0xD4, 0xC3, 0xB2, 0xA1]]
+        # The incident as a file for Protégé: what the ontology agent makes of it.
+        running.link.ontology = made_by_the_ontology_agent()
+        links = chromium.find_elements(By.CSS_SELECTOR, "#detail a.capture[download]")
+        (link,) = [a for a in links if "/ontology/incidents/" in a.get_attribute("href")]
+        status, kind, text = chromium.execute_async_script(
+            "fetch(arguments[0]).then((a) => a.text().then((b) => arguments[1]([a.status,"
+            " a.headers.get('content-type'), b])))",
+            link.get_attribute("href"),
+        )
+        assert (status, kind) == (200, "application/rdf+xml"), text[:500]
+        window = read_window(text.encode()).window
+        assert window.alerts == 1 and f"<{alert.id}>".encode() in window.ntriples
         # Its own page, by its address.
         chromium.get(f"{running.url}/#/alert/{alert.id[9:]}")
         chromium.refresh()

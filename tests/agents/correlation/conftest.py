@@ -66,10 +66,13 @@ def joins(theory: Theory) -> Joins:
 
 
 @pytest.fixture(scope="session")
-def paper_worker() -> Iterator[PelletWorker]:
+def paper_theory() -> Theory:
     """With the rules of ``paper.owl`` in force as well."""
-    with (
-        KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base,
-        PelletWorker(Theory.from_ntriples(base.ntriples())) as started,
-    ):
+    with KnowledgeBase([ontology_path(), *rule_paths(), paper_rules_path()]) as base:
+        return Theory.from_ntriples(base.ntriples())
+
+
+@pytest.fixture(scope="session")
+def paper_worker(paper_theory: Theory) -> Iterator[PelletWorker]:
+    with PelletWorker(paper_theory) as started:
         yield started

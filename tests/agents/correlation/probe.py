@@ -75,13 +75,17 @@ KNOWLEDGE = replace(MESSAGE, sender="ontology.gw1@honeynet.localdomain", convers
 
 @asynccontextmanager
 async def running(
-    state: Path, kind: type[Probe] = Probe, nodes: Sequence[dict[str, Any]] = CENTRE
+    state: Path,
+    kind: type[Probe] = Probe,
+    nodes: Sequence[dict[str, Any]] = CENTRE,
+    sources: Sequence[dict[str, Any]] = (),
 ) -> AsyncIterator[Probe]:
     settings = Settings.model_validate(
         {
             "state_dir": state,
             "node": [{**node, "interfaces": ["eth0"]} for node in nodes],
             "honeypot": [{"address": "198.51.100.5", "node": "gw1"}],
+            "source": sources,
         }
     )
     agent = kind(AgentContext(settings=settings, role="correlation", node="gw1"))

@@ -61,6 +61,21 @@ async def test_alerts_become_a_request_with_everything_it_rests_on(tmp_path: Pat
         assert {a.id for a in request if isinstance(a, Alert)} == set(incident.alerts)
 
 
+async def test_a_source_on_the_operators_lists_is_ordered_for_less_long(tmp_path: Path) -> None:
+    carrier = {"kind": "SharedAddress", "name": "carrier NAT", "networks": ["192.0.2.0/29"]}
+    stranger = ip_address("192.0.2.77")
+    both = (alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5))
+    others = tuple(replace(a, id=a.id[:-2] + "9" + a.id[-1], source=stranger) for a in both)
+    async with running(tmp_path, sources=[carrier]) as agent:
+        await agent.on_message(MESSAGE, (*both, *others))
+        await until(lambda: {d.source for d in decisions(agent, "supervisor")} > {stranger})
+        for decision in decisions(agent, "supervisor"):
+            known = decision.source != stranger
+            assert (decision.duration_s <= 900) == known
+            line = "192.0.2.7 is a SharedAddress (carrier NAT): no block lasts longer than 900 s"
+            assert (line in decision.reason) == known
+
+
 async def test_what_the_kernel_of_the_gateway_has_is_shown_and_not_ordered(tmp_path: Path) -> None:
     scan, brute = alert(1, "SynScan", 9), alert(2, "FtpBruteForce", 5)
     assert scan.source is not None

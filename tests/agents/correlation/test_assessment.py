@@ -71,7 +71,9 @@ def test_pellet_concludes_what_the_arithmetic_says(
         sensor_priority=lambda name: 4,
         minimum_risk=1.0,
     )
-    window = with_counts(build_window([alert], {TARGET: pot}), [alert], {TARGET: pot}, counts)
+    window = with_counts(
+        build_window([alert], {TARGET: pot}), [alert], [alert], {TARGET: pot}, counts
+    )
     found = paper_worker.reason(window, 20.0)
     values = {v.property.removeprefix(PAPER): v for v in found.values}
     trust = reliability(host, system, MODES[mode])

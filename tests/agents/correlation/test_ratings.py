@@ -38,9 +38,11 @@ def scan(number: int, source: str, *, verified: bool = True) -> Alert:
     )
 
 
+@pytest.mark.parametrize("with_table", [True, False])
 @pytest.mark.parametrize("verified", [True, False])
-def test_a_block_by_risk(paper_worker: PelletWorker, verified: bool) -> None:
-    core = CorrelationEngine(HOSTS, POLICY, origin="c@test", reasoner=paper_worker)
+def test_a_block_by_risk(paper_worker: PelletWorker, verified: bool, with_table: bool) -> None:
+    joins = find_joins(paper_worker.theory) if with_table else None
+    core = CorrelationEngine(HOSTS, POLICY, origin="c@test", reasoner=paper_worker, joins=joins)
     for number in (1, 2, 3):
         assert core.on_alerts([scan(number, "192.0.2.7", verified=verified)], 999 * S) == []
     out = core.on_alerts([scan(4, "192.0.2.7", verified=verified)], 999 * S)
@@ -51,6 +53,26 @@ def test_a_block_by_risk(paper_worker: PelletWorker, verified: bool) -> None:
     # Who could be forged is not blocked, however risky the alert.
     assert len(decided) == verified
     assert all("reliability 2.9, risk 2.3 (VA 5, PS 4)" in d.reason for d in decided)
+
+
+def test_what_no_rule_uses_goes_to_the_reasoner_once_it_is_risky(
+    paper_worker: PelletWorker,
+) -> None:
+    joins = find_joins(paper_worker.theory)
+    assert joins is not None and joins.kind("UnknownAnomaly") < 0
+    core = CorrelationEngine(HOSTS, POLICY, origin="c@test", reasoner=paper_worker, joins=joins)
+    odd = [replace(scan(n, "192.0.2.7"), classification="UnknownAnomaly") for n in (1, 2, 3)]
+    assert core.on_alerts(odd, 999 * S) == [] and core.counters["spared"] == 3
+    sweep = replace(
+        scan(4, "192.0.2.7"),
+        classification="UnknownAnomaly",
+        target=None,
+        targets=(*(POT + n for n in range(40)), PLAIN),
+    )
+    ((incident, _),) = ((o.incident, o.decisions) for o in core.on_alerts([sweep], 999 * S))
+    assert incident.rule == "BlockCandidateByRisk" and core.counters["spared"] == 3
+    off = CorrelationEngine(HOSTS, Policy(), origin="c@test", reasoner=paper_worker, joins=joins)
+    assert off.on_alerts([*odd, sweep], 999 * S) == [] and off.counters["spared"] == 4
 
 
 def contact(number: int, gateway: str = "gw1", *, verified: bool = True) -> Alert:

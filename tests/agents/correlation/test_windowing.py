@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -21,6 +22,7 @@ from ontology.records import Address, Alert, HostProfile
 from ontology.taxonomy import ATTACK_CLASSES
 from ontology.theory import Theory
 from ontology.vocabulary import NAMESPACE
+from ontology.window_terms import PAPER
 
 S = 1_000_000
 POTS: list[Address] = [IPv4Address("198.51.100.1") + i for i in range(3)]
@@ -149,3 +151,35 @@ def test_what_has_no_room_is_counted(worker: PelletWorker, joins: Joins) -> None
     core = CorrelationEngine((), Policy(), origin="c@test", reasoner=worker, joins=joins)
     core.on_alerts(stream(1, 80, 1, ["SynScan"]), 86_000 * S)
     assert core.counters["left_out"] > 0
+
+
+OF_COUNTS = {PAPER + name for name in ("RiskFinding", "risk", "reliability")}
+"""What is concluded by counts depends on when it was asked."""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_room_for_all_the_rules_of_the_paper_lose_nothing(
+    seed: int, paper_theory: Theory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PAIRS", "CHAINS"):
+        monkeypatch.setattr(memory, name, Allowance(hosts=10**6, newest=10**6))
+    for name in ("PAIRED_HOSTS", "SOURCE_ALERTS"):
+        monkeypatch.setattr(packing, name, 10**6)
+    opinion = SecondOpinion(paper_theory)
+    core = CorrelationEngine(
+        tuple(replace(pot, asset_value=5) for pot in PROFILES.values()),
+        Policy(paper_rules=True, minimum_risk=1.0),
+        origin="c@test",
+        reasoner=opinion,
+        joins=Joins(paper_theory.ntriples),
+    )
+    in_ticks(core, stream(seed, 50, 4, [*CLASSES, "BufferOverflow", "NetBiosScan"]), 1 + seed, seed)
+    whole = core._rater.window([e.alert for e in core._memory._entries.values()])
+    expected = opinion.conclusions(whole)
+    assert {f for f in opinion.found ^ expected if f[0] not in OF_COUNTS} == set()
+    names = {fact[0] for fact in expected}
+    wanted = {"NodeUnderBufferOverflow", "alertCorrelation", "stateReached"}
+    assert wanted <= {name.rpartition("#")[2] for name in names}
+    # What no other rule can use goes to the reasoner for its risk, and for that alone.
+    assert core.counters["spared"] > 0
+    assert PAPER + "RiskFinding" in {fact[0] for fact in opinion.found}

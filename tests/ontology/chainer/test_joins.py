@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ontology.chainer.joins import Joins
-from ontology.chainer.patterns import MAX_DEPTH, SOURCE, TARGET
+from ontology.chainer.patterns import MAX_DEPTH
 from ontology.chainer.rulebook import RulebookError
+from ontology.chainer.states import SOURCE, TARGET
+from ontology.knowledge_base import KnowledgeBase, ontology_path
 from ontology.reasoner.window import build_window, warm_up_window
+from ontology.taxonomy import ATTACK_CLASSES
+from ontology.theory import Theory
 from ontology.vocabulary import IDPS, NAMESPACE
+from ontology.window_terms import PAPER
+from rules.shipped_files import paper_rules_path, rule_paths
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 OWL = "http://www.w3.org/2002/07/owl#"
@@ -154,10 +162,64 @@ def test_which_hosts_can_matter() -> None:
     scan = joins.kind("Scan")
     assert joins.free(scan) == {TARGET} and joins.multiplied == {scan}
     assert joins.host_classes == joins.asked_of(["Honeypot"]) == {IDPS.Honeypot}
-    assert joins.any_host and joins.asked_of(["Gateway"]) == frozenset()
+    assert not joins.whole(scan) and joins.asked_of(["Gateway"]) == frozenset()
+
+
+def test_a_rule_about_hosts_takes_all_of_its_own_alerts_alone() -> None:
+    two = (
+        "Two: Scan(?a), involvesSource(?a, ?s), involvesSource(?b, ?s), Flood(?b), "
+        "involvesTarget(?a, ?h), involvesTarget(?b, ?g), ipAddress(?h, ?x), "
+        "ipAddress(?g, ?y), notEqual(?x, ?y) -> wide(?a, ?b)"
+    )
     # What is said of hosts, or asked of their addresses, takes all of them.
-    assert not Joins(theory(two, "Hit: Scan(?a), involvesTarget(?a, ?h) -> Hit(?h)")).any_host
-    assert not Joins(theory(two.replace("notEqual", "lessThan"))).any_host
+    said = Joins(theory(two, "Hit: Scan(?a), involvesTarget(?a, ?h) -> Hit(?h)"))
+    assert said.whole(said.kind("Scan")) == {TARGET} and not said.whole(said.kind("Flood"))
+    order = two.replace("notEqual", "lessThan").replace("Flood(?b)", "Flood(?b), Honeypot(?s)")
+    asked = Joins(theory(order))
+    assert asked.whole(asked.kind("Scan")) == asked.whole(asked.kind("Flood")) == {TARGET}
+    # Of a host that no alert of the rule names, the table says: of any alert.
+    alone = Joins(theory(two, "Near: ipAddress(?h, ?x), ipAddress(?g, ?x) -> near(?h, ?g)"))
+    assert alone.whole(alone.kind("Odd")) == {SOURCE, TARGET}
+
+
+def test_the_rules_of_the_paper_join_no_more_than_they_read() -> None:
+    def shipped(*more: Path) -> Joins:
+        with KnowledgeBase([ontology_path(), *rule_paths(), *more]) as knowledge:
+            return Joins(Theory.from_ntriples(knowledge.ntriples()).ntriples)
+
+    ours, all_ = shipped(), shipped(paper_rules_path())
+    assert not all_.rates_all
+    kinds = {name: (ours.kind(name), all_.kind(name)) for name in sorted(ATTACK_CLASSES)}
+    unused = {name for name, (kind, _) in kinds.items() if kind < 0}
+    assert "UnknownAnomaly" in unused
+    assert unused == {name for name, (_, kind) in kinds.items() if kind < 0}
+    whole = {name for name, (_, kind) in kinds.items() if all_.whole(kind)}
+    assert "BufferOverflow" in whole and whole == {"BufferOverflow", "RemoteOverflow"}
+    # States: a scan goes along with a later exploit of the same source at the same host.
+    assert all_.companies(all_.kind("IcmpSweep")) != ours.companies(ours.kind("IcmpSweep"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "rates_all"),
+    [
+        ("Value: hostAlertCount(?h, ?n) -> reliable(?h, ?n)", False),
+        ("Least: involvesTarget(?a, ?h), assetRating(?h, ?n), minimumRisk(?h, ?m) -> A(?a)", False),
+        ("Any: involvesTarget(?a, ?h), assetRating(?h, ?n) -> A(?a)", True),
+        (
+            "Two: assetRating(?h, ?n), minimumRisk(?h, ?m), involvesTarget(?a, ?h), "
+            "involvesTarget(?b, ?h) -> A(?a)",
+            True,
+        ),
+    ],
+)
+def test_which_rules_want_the_risk_of_every_alert(rule: str, rates_all: bool) -> None:
+    text = theory(rule).decode()
+    for name in ("hostAlertCount", "assetRating", "minimumRisk", "reliable"):
+        text = text.replace(f"<{NAMESPACE}{name}>", f"<{PAPER}{name}>")
+        text += f"\n<{PAPER}{name}> <{RDF}type> <{OWL}DatatypeProperty> ."
+    joins = Joins(text.encode())
+    assert joins.rates_all == rates_all
+    assert (joins.kind("Odd") >= 0) == rates_all
 
 
 def test_rules_about_growth_are_noticed() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from ontology.chainer.patterns import TARGET, Patterns
+from ontology.chainer.patterns import Patterns
 from ontology.chainer.rulebook import read_rulebook
+from ontology.chainer.states import TARGET
 from tests.ontology.chainer.test_joins import SCAN_GUESS, theory
 
 

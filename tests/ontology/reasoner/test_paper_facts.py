@@ -21,7 +21,7 @@ def facts(hosts: dict[Address, HostProfile] | None = None, **changes: Any) -> se
         "minimum_risk": 0.5,
     } | changes
     plain = build_window([ALERT], hosts or {})
-    window = with_counts(plain, [ALERT], hosts or {}, Counts(**values))
+    window = with_counts(plain, [ALERT], [ALERT], hosts or {}, Counts(**values))
     assert window.alerts == plain.alerts
     return set(window.ntriples.decode().splitlines()) - set(plain.ntriples.decode().splitlines())
 

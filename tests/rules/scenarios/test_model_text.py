@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ontology.taxonomy import ATTACK_CLASSES
@@ -102,8 +102,19 @@ def all_models(draw: st.DrawFn) -> Models:
     return Models(tuple(models), scenarios, tuple(sorted(predicates, key=lambda p: p.name)))
 
 
+def models_of(name: str) -> Models:
+    """One objective, with this for every name in it."""
+    predicate = Predicate(name, (name,), comment=name)
+    condition = Condition(predicate, (Term(name, name, constant=True),))
+    model = Model(name, "objective", name, (condition,), (), (), (name,))
+    return Models((model,), {name: (name, name)}, (predicate,))
+
+
 @settings(max_examples=40)
 @given(all_models())
+@example(models_of("--"))
+@example(models_of("a--->-"))
+@example(models_of("]]>&amp;"))
 def test_any_models_come_back_as_they_were(models: Models) -> None:
     try:
         text = models_text(models)
@@ -124,11 +135,18 @@ def test_any_models_come_back_as_they_were(models: Models) -> None:
         ("lldos\n  pre", "mitnick\n  pre", "x:5: 'mitnick': no scenario is called so"),
         ("post:", "past:", "x:7: 'past': expected scenario, evidence"),
         ("A = source", "A = sauce", "x:4: 'sauce': expected source or target"),
+        ("'sadmind'", "'\\u0007'", r"x:7: '\u0007': no OWL file can hold U+0007"),
+        ("'sadmind'", "'\\ud800'", r"x:7: '\ud800': no OWL file can hold U+D800"),
         ("RpcProbe", "RpcProb", "x:8: model 'probe': evidencedBy 'RpcProb' is no class under"),
         (
             "  post: knows(A, runs(H, 'sadmind'))\n",
             "",
             "x:4: model 'probe' has no hasPostcondition",
+        ),
+        (
+            "action probe(A = source, H = target)\n  scenario: lldos\n  pre: reach(A, H)\n",
+            "objective probe(A = source, H = target)\n  state: reach(A, H)\n",
+            "an objective is a state, it has no hasPostcondition",
         ),
         ("action", "acton", "x:4: 'acton': expected a new statement, which begins a line"),
     ],
