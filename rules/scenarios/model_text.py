@@ -184,8 +184,9 @@ class _Reader:
             n
             for n, token in enumerate(self._tokens)
             if token.first
+            and token.kind == "word"
             and token.value in ("scenario", "predicate", *KINDS.values())
-            and self._tokens[n + 1].value != ":"
+            and not self._tokens[n + 1].is_sign(":")
         ]
         if self._tokens[0].kind != "end" and (not starts or starts[0] != 0):
             token = self._tokens[0]
@@ -209,7 +210,8 @@ class _Reader:
             self._scenarios[name] = (label, self._text_if_any())
         elif kind == "predicate":
             types = tuple(self._list_in_brackets())
-            capability = self._peek.value == "capability" and bool(self._take())
+            marked = self._peek.kind == "word" and self._peek.value == "capability"
+            capability = marked and bool(self._take())
             self._once(self._predicates, name, token)
             self._predicates[name] = Predicate(name, types, capability, self._text_if_any())
         else:
@@ -244,7 +246,7 @@ class _Reader:
                     if part.value == "needs" and said != "all":
                         raise Slip(word.line, f"{said!r}: expected all")
                     parts[part.value].append(said)
-                if self._peek.value != "," or self._peek.kind != "sign":
+                if not self._peek.is_sign(","):
                     break
                 self._take()
         all_terms = (t for found in conditions.values() for c in found for t in c.terms)
@@ -266,22 +268,22 @@ class _Reader:
         types: dict[str, str] = {}
         bound: dict[str, str] = {}
         self._sign("(")
-        while self._peek.value != ")" or bound:
+        while not self._peek.is_sign(")") or bound:
             token = self._peek
             name = self._name()
             if name in bound:
                 raise Slip(token.line, f"{name!r} stands twice in the brackets")
             bound[name] = ""
-            if self._peek.value == ":":
+            if self._peek.is_sign(":"):
                 self._take()
                 types[name] = self._name()
-            if self._peek.value == "=":
+            if self._peek.is_sign("="):
                 self._take()
                 end = self._take()
                 if end.value not in BINDINGS[1:]:
                     raise Slip(end.line, f"{end.value!r}: expected source or target")
                 bound[name] = end.value
-            if self._peek.value != ",":
+            if not self._peek.is_sign(","):
                 break
             self._take()
         self._sign(")")
@@ -321,7 +323,7 @@ class _Reader:
                 if constant
                 else self._variable(word, term, type_, bound)
             )
-            if self._peek.value != ",":
+            if not self._peek.is_sign(","):
                 break
             self._take()
         self._sign(")")
@@ -352,7 +354,7 @@ class _Reader:
     def _list_in_brackets(self) -> list[str]:
         self._sign("(")
         found = [self._name()]
-        while self._peek.value == ",":
+        while self._peek.is_sign(","):
             self._take()
             found.append(self._name())
         self._sign(")")
@@ -367,7 +369,7 @@ class _Reader:
         return self._take().value
 
     def _sign(self, sign: str) -> None:
-        if self._peek.kind != "sign" or self._peek.value != sign:
+        if not self._peek.is_sign(sign):
             raise self._slip(f"expected {sign!r}")
         self._take()
 

@@ -27,6 +27,10 @@ class Token:
     first: bool
     """It begins a line."""
 
+    def is_sign(self, sign: str) -> bool:
+        """A name in quotes may look like one."""
+        return self.kind == "sign" and self.value == sign
+
 
 @dataclass(slots=True)
 class Slip(Exception):

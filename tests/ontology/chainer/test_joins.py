@@ -185,7 +185,9 @@ def test_a_rule_about_hosts_takes_all_of_its_own_alerts_alone() -> None:
 def test_the_rules_of_the_paper_join_no_more_than_they_read() -> None:
     def shipped(*more: Path) -> Joins:
         with KnowledgeBase([ontology_path(), *rule_paths(), *more]) as knowledge:
-            return Joins(Theory.from_ntriples(knowledge.ntriples()).ntriples)
+            # It reads every attack, and would leave nothing to be seen here.
+            data = knowledge.ntriples(without=["AnomalyThenAttack"])
+            return Joins(Theory.from_ntriples(data).ntriples)
 
     ours, all_ = shipped(), shipped(paper_rules_path())
     assert not all_.rates_all

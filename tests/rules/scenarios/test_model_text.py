@@ -115,6 +115,12 @@ def models_of(name: str) -> Models:
 @example(models_of("--"))
 @example(models_of("a--->-"))
 @example(models_of("]]>&amp;"))
+@example(models_of(":"))
+@example(models_of(","))
+@example(models_of(")"))
+@example(models_of("="))
+@example(models_of("objective"))
+@example(models_of("capability"))
 def test_any_models_come_back_as_they_were(models: Models) -> None:
     try:
         text = models_text(models)
