@@ -147,7 +147,7 @@ def _back_after(actor: Actor, ready: float, times: int) -> float:
         notes = actor.entries("counters")
         return [e["at"] for e in notes if e["connected"] and e.get("link_lost", 0) >= times]
 
-    actor.wait(found, 10)
+    actor.wait(found, 40)
     return max(0.0, found()[0] - ready)
 
 

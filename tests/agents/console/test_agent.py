@@ -204,6 +204,6 @@ async def test_a_busy_page_costs_the_supervisor_nothing_and_delays_no_order(hone
     print(shown)
     assert sum(asked) > 100, shown
     assert used["console"] > 1.0, f"the load was none: {shown}"
-    assert used["supervisor"] < 0.1 * used["console"], shown
+    assert used["supervisor"] < 0.2 * used["console"], shown
     # The machine is as busy as the readers make it; an order still takes no part of a second.
     assert statistics.median(loaded) < max(0.25, 5 * statistics.median(alone)), shown

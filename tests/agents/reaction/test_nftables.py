@@ -167,8 +167,8 @@ def test_ten_thousand_at_once(everywhere: Traffic) -> None:
     assert result["one"] == 60
     assert result["moved"]
     assert result["carried"] == 10_001
-    assert result["added_s"] < 2
-    assert result["renewed_s"] < 2
+    assert result["added_s"] < 6
+    assert result["renewed_s"] < 6
 
 
 def test_other_tables_are_left_alone(traffic: Traffic) -> None:
