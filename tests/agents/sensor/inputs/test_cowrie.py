@@ -87,6 +87,8 @@ def test_twenty_thousand_real_events(parse: Any) -> None:
     assert seen.rows["failed_logins"].sum() == kinds["cowrie.login.failed"] == 3284
     attempts = kinds["cowrie.login.failed"] + kinds["cowrie.login.success"]
     assert seen.rows["login_attempts"].sum() == attempts
+    # The analyzer takes a minute for all of them.
+    seen, events = parse("cowrie", *raw[:6000], honeypots=frozenset({pot})), events[:6000]
     core = AnalyzerCore(load_model(), analyzer="analyzer", honeypots=[pot])
     alerts: list[Alert] = [alert for batch in seen.batches for alert in core.on_batch(batch)]
     guessing = {str(a.source) for a in alerts if a.classification == "SshBruteForce"}
@@ -100,7 +102,7 @@ def test_twenty_thousand_real_events(parse: Any) -> None:
         windows = zip(times, times[4:], strict=False)
         if any(last - first <= 600_000_000 for first, last in windows):
             expected.add(str(ip_address(bytes.fromhex(source)[12:])))
-    assert guessing == expected
+    assert guessing == expected and len(guessing) > 3
     visited = {str(a.source) for a in alerts if a.classification == "HoneypotContact"}
     assert visited == {e["src_ip"] for e in events if e["eventid"] == "cowrie.session.connect"}
     inside = {e["src_ip"] for e in events if e["eventid"] == "cowrie.login.success"}
