@@ -172,7 +172,8 @@ def changed_rules(
 
 
 def _text(rule: Rule) -> tuple[str, ...]:
-    """Its words, in whatever order an editor has put the atoms: `Theory` puts them in its own."""
+    """Its words, in whatever order an editor has put the atoms: `Theory` puts them in the order of
+    joins, and what is left of the editor's cost nothing that could be measured."""
     body, head = (" ".join(sorted(map(str, atoms))) for atoms in (rule.body, rule.head))
     return rule.label, body, head
 
