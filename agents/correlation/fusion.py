@@ -11,6 +11,7 @@ its unverified self.
 
 from __future__ import annotations
 
+import math
 import uuid
 from bisect import insort
 from collections.abc import Iterable
@@ -28,6 +29,8 @@ DEFAULT_CAPACITY = 20_000
 MAX_SAMPLE = 16
 """Addresses that an alert lists when there are several (`Alert.sources`)."""
 _BEYOND_V4 = 1 << 32
+_STEPS = 10
+_FAR = 1000.0
 _NAMESPACE = uuid.UUID("5b0f1f0a-2f0e-5d8e-9a53-7c3f8a1f6f11")
 
 Key = tuple[int, int, int, str, int | None, bool]
@@ -44,7 +47,7 @@ class Fused:
     first one)."""
     changed: bool
     """False if it differs from before in nothing but ``end_us``, ``count``, ``explanation``,
-    ``host_events``, ``users`` and ``severity``."""
+    ``host_events``, ``users``, ``severity`` and less than a tenth of ``cluster_distance``."""
 
 
 @dataclass(slots=True)
@@ -232,10 +235,21 @@ def _merge(a: _Group, b: _Group) -> _Group:
 
 
 def _cluster(*alerts: Alert) -> dict[str, Any]:
-    """Of the first that names one: the one whose explanation is kept, if it does."""
+    """Of the first that names one: the one whose explanation is kept, if it does. The distance is
+    the least that was told of it, so that it changes seldom."""
     named = next((alert for alert in alerts if alert.cluster_number is not None), alerts[0])
-    fields = "cluster_number", "cluster_name", "cluster_distance"
-    return {field: getattr(named, field) for field in fields}
+    told = (a.cluster_distance for a in alerts if a.cluster_number == named.cluster_number)
+    return {
+        "cluster_number": named.cluster_number,
+        "cluster_name": named.cluster_name,
+        "cluster_distance": min((d for d in told if d is not None), default=None),
+    }
+
+
+def _step(distance: float | None) -> float | None:
+    """In which tenth: whoever sends the packets chooses the distance, and each other one would be
+    another question to the reasoner."""
+    return distance if distance is None else math.ceil(min(distance, _FAR) * _STEPS)
 
 
 def _sample(a: tuple[Address, ...], b: tuple[Address, ...]) -> tuple[Address, ...]:
@@ -264,6 +278,8 @@ def _fused(group: _Group, before: list[_Group]) -> Fused:
                 host_events=alert.host_events,
                 severity=alert.severity,
                 users=alert.users,
+                cluster_distance=alert.cluster_distance,
             )
-            changed = same != alert
+            steps = {_step(old.alert.cluster_distance), _step(alert.cluster_distance)}
+            changed = same != alert or len(steps) > 1
     return Fused(alert=alert, replaces=replaces, changed=changed)

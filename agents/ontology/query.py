@@ -8,8 +8,11 @@ archive.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -26,6 +29,9 @@ MAX_ROWS: Final = 1000
 MAX_COST: Final = 150_000
 """Longest answer, as `json_cost` counts: it must still fit into a message."""
 TIMEOUT_S: Final = 5.0
+"""For the question itself, …"""
+START_S: Final = 60.0
+"""… and until the process looks at it: no question's fault on a busy machine."""
 
 # The grammar wants no blank before a keyword (``1SERVICE`` is two tokens), so any place counts that
 # is not a variable or the local part of a name.
@@ -102,20 +108,43 @@ class QueryRunner:
             "cost": MAX_COST,
             "cpu_s": int(self._timeout_s) + 1,
         }
+        with subprocess.Popen(
+            [sys.executable, "-m", "agents.ontology.query_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                _await_start(process, json.dumps(question).encode())
+                said, _ = process.communicate(timeout=self._timeout_s)
+            except subprocess.TimeoutExpired as e:
+                raise QueryRefused(f"query took longer than {e.timeout:g} s") from e
+            finally:
+                process.kill()
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "agents.ontology.query_worker"],
-                input=json.dumps(question).encode(),
-                capture_output=True,
-                timeout=self._timeout_s,
-            )
-        except subprocess.TimeoutExpired as e:
-            raise QueryRefused(f"query took longer than {self._timeout_s:g} s") from e
-        try:
-            answer = json.loads(done.stdout)
+            answer = json.loads(said)
         except ValueError as e:
             # Out of memory or processor time: the kernel ended it.
-            raise QueryRefused(f"query failed (exit code {done.returncode})") from e
+            raise QueryRefused(f"query failed (exit code {process.returncode})") from e
         if "error" in answer:
             raise QueryRefused(str(answer["error"]))
         return str(answer["results"]), bool(answer["truncated"])
+
+
+def _await_start(process: subprocess.Popen[bytes], question: bytes) -> None:
+    """Ask, and wait for the blank that says that the question is looked at, or for the end.
+
+    Raises:
+        subprocess.TimeoutExpired: neither came.
+    """
+    asked, said = process.stdin, process.stdout
+    if asked is None or said is None:
+        raise ValueError("no pipes to the process")
+    with contextlib.suppress(BrokenPipeError), asked:
+        asked.write(question)
+    # `communicate` would flush it.
+    process.stdin = None
+    ready, _, _ = select.select([said], [], [], START_S)
+    if not ready:
+        raise subprocess.TimeoutExpired(process.args, START_S)
+    os.read(said.fileno(), 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,14 @@ def _graph(triples: Iterable[Any], rows: int, cost: int) -> dict[str, Any]:
 def main() -> int:
     question = json.load(sys.stdin)
     confine_worker(read=[Path(question["path"])])
-    resource.setrlimit(resource.RLIMIT_CPU, (question["cpu_s"], question["cpu_s"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     store = Store.read_only(question["path"])
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    # What it took to come here is no part of what the question costs.
+    cpu_s = question["cpu_s"] + int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    sys.stdout.write(" ")
+    sys.stdout.flush()
     json.dump(answer(store, question["sparql"], question["rows"], question["cost"]), sys.stdout)
     return 0
 

@@ -106,23 +106,41 @@ def test_growth_that_no_rule_looks_at_is_not_a_change() -> None:
     assert fuser.add([alert(4, 7, targets=(IPv4Address("198.51.100.9"),))])[0].changed
 
 
+def near(number: int, distance: float, *, cluster: int = 1, confidence: float = 0.9) -> Alert:
+    return replace(
+        alert(number, number),
+        confidence=confidence,
+        cluster_number=cluster,
+        cluster_name=f"cluster {cluster}",
+        cluster_distance=distance,
+    )
+
+
+def changes(found: list[Alert]) -> list[bool]:
+    fuser = Fuser()
+    return [fuser.add([alert])[0].changed for alert in found]
+
+
 def test_another_cluster_is_a_change() -> None:
     """Rules read it."""
+    came = [near(1, 0.2), near(2, 0.2), near(3, 0.2, cluster=2), near(4, 0.1, cluster=2)]
+    assert changes(came) == [True, False, True, True]
+
+
+def test_a_change_of_distance_counts_by_tenths() -> None:
+    """A shipped rule reads it at 1.0; the attacker chooses it."""
+    assert changes([near(1, 1.04), near(2, 1.01), near(3, 1.0)]) == [True, False, True]
+    away = [near(n, 1.5 + n % 7) for n in range(1, 200)]
+    assert sum(changes(away)) <= 7
+    assert changes([near(1, 1e308), near(2, 1e307)]) == [True, False]
+    closer = [near(n, 0.9 - n / 1000) for n in range(1, 200)]
+    assert sum(changes(closer)) <= 4
+
+
+@given(st.permutations([near(n, d) for n, d in enumerate((3.0, 0.5, 1.2, 0.5), 1)]))
+def test_the_least_distance_is_told_whatever_the_order(came: list[Alert]) -> None:
     fuser = Fuser()
-
-    def near(number: int, distance: float) -> Alert:
-        return replace(
-            alert(number, number),
-            cluster_number=1,
-            cluster_name="Normal",
-            cluster_distance=distance,
-        )
-
-    assert [fuser.add([near(n, d)])[0].changed for n, d in ((1, 0.2), (2, 0.2), (3, 0.1))] == [
-        True,
-        False,
-        True,
-    ]
+    assert [fuser.add([alert]) for alert in came][-1][0].alert.cluster_distance == 0.5
 
 
 def test_a_late_alert_joins_two_findings() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat, parse
 
+from agents.ontology import query
 from agents.ontology.archive import Archive
 from agents.ontology.query import MAX_QUERY, QueryRefused, QueryRunner, check_query
 from agents.ontology.query_worker import json_cost
@@ -115,6 +118,20 @@ def test_what_visitors_left_can_be_asked_for(runner: QueryRunner) -> None:
         "fileHash": {("192.0.2.66", "0d3c687f")},
         "clientFingerprint": {("192.0.2.66", "hassh 4e066189c3bbeec38c99b1855113733a")},
     }
+
+
+def test_a_slow_start_is_no_questions_fault(
+    runner: QueryRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine took longer for the start than the question may take."""
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 4\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    assert len(rows(runner, "SELECT ?a { ?a a idps:Alert } LIMIT 2")) == 2
+    monkeypatch.setattr(query, "START_S", 0.5)
+    with pytest.raises(QueryRefused, match=r"longer than 0\.5 s"):
+        runner.run("ASK {}")
 
 
 def rows(runner: QueryRunner, sparql: str) -> list[dict[str, Any]]:
