@@ -257,7 +257,8 @@ async def test_a_rule_saved_on_one_host_decides_on_another(hosts: tuple[Host, Ho
         kept = in_force(state)
         await until(lambda: receiver(state)["digest"] == kept["digest"])
         assert receiver(state)["version"] == kept["version"]
-        assert f"correlation.brain@honeynet.test: {kept['version']} is in force" in hub.log
+        told = f"correlation.brain@honeynet.test: {kept['version']} is in force"
+        await until(lambda: told in hub.log)
 
         # A restart of the host that reasons needs nobody to tell it again.
         await asyncio.to_thread(brain.down)

@@ -1,8 +1,9 @@
-"""Runs in a process of its own: gives its rights up as an agent's does, then tries what it is told.
+"""Gives its rights up as an agent's process does, then tries what it is told.
 
-``python -m tests.agents.base.confined_agent FILE ROLE`` reads JSON from stdin, a list of
-``[what, path or number]``, and writes what became of each as JSON: what hostile code could do that
-got into this agent.
+``python -m tests.agents.base.confined_agent`` imports what agents run on, as their fork server
+does, and reads lines of JSON from stdin: ``{"file", "role", "tries": [[what, path or number]]}``.
+Of each it writes one: ``{"status", "became", "errors"}``, what became of each try in a fork of its
+own, which is what hostile code could do that got into this agent.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, get_args
 
 from agents.base import AgentContext, confinement
 from agents.base.local import connect_to, listen_on
+from agents.launcher.fork_server import warm_up
 from agents.reaction.netlink import Change, NetlinkSocket
 from agents.settings.honeynet import load_settings
 from ontology.records import Role
@@ -110,25 +114,62 @@ TRIES: dict[str, Callable[[Any], object]] = {
 }
 
 
-def main() -> None:
-    settings = load_settings(Path(sys.argv[1]))
+LIMIT_S = 60
+
+
+def confined(file: str, role: Role, tries: list[tuple[str, Any]]) -> list[str]:
+    """What became of each try; this process has no rights left thereafter."""
+    settings = load_settings(Path(file))
     # Any port: the one of the file may be in use, and none of it is asked here.
     console = settings.console.model_copy(update={"listen": "127.0.0.1:0"})
     settings = settings.model_copy(update={"console": console})
-    role = cast(Role, sys.argv[2])
     context = AgentContext(settings=settings, role=role, node="gw1")
     agent_type = getattr(import_module(f"agents.{role}.agent"), f"{role.capitalize()}Agent")
     taken = agent_type.take(context)
     confinement.enter(context, agent_type.needs(context))
     became = []
-    for what, which in json.load(sys.stdin):
+    for what, which in tries:
         try:
             TRIES[what](which)
             became.append("done")
         except OSError as e:
             became.append(e.strerror or str(e).strip())
-    json.dump(became, sys.stdout)
     del taken
+    return became
+
+
+def in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
+    """The same, in a child."""
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+        child = os.fork()
+        if child == 0:
+            os.dup2(errors.fileno(), 2)
+            status = 1
+            try:
+                signal.alarm(LIMIT_S)
+                became = confined(request["file"], request["role"], request["tries"])
+                answer.write(json.dumps(became).encode())
+                answer.flush()
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        for file in (answer, errors):
+            file.seek(0)
+        return {
+            "status": os.waitstatus_to_exitcode(status),
+            "became": json.loads(answer.read() or b"[]"),
+            "errors": errors.read().decode(errors="replace"),
+        }
+
+
+def main() -> None:
+    warm_up(get_args(Role))
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(in_a_fork(json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

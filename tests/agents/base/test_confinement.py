@@ -35,26 +35,53 @@ ALONE = ("--user", "--map-root-user", "--mount", "--net")
 """Of unshare(1): a user namespace with one user, as an ordinary user's demo has."""
 
 
+_PROCESSES: dict[bool, subprocess.Popen[str]] = {}
+"""Those whose forks try, with several users or one; they end with the tests."""
+
+
+def _confined_agents(one_user: bool) -> subprocess.Popen[str]:
+    return _PROCESSES.get(one_user) or _PROCESSES.setdefault(
+        one_user,
+        subprocess.Popen(
+            [
+                *(("unshare", *ALONE) if one_user else ()),
+                *(sys.executable, "-m", "tests.agents.base.confined_agent"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        ),
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    for process in _PROCESSES.values():
+        process.communicate()
+        assert process.returncode == 0
+    _PROCESSES.clear()
+
+
 def tried(
     honeynet_file: Path, role: Role, *tries: tuple[str, object], one_user: bool = False
 ) -> list[str]:
     """What became of each try in a process that has entered as ``role``."""
-    done = subprocess.run(
-        [
-            *(("unshare", *ALONE) if one_user else ()),
-            *(sys.executable, "-m", "tests.agents.base.confined_agent", str(honeynet_file), role),
-        ],
-        input=json.dumps([[what, str(x) if isinstance(x, Path) else x] for what, x in tries]),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-        check=False,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "keep their rights" not in done.stderr
-    found = json.loads(done.stdout)
+    process = _confined_agents(one_user)
+    request = {
+        "file": str(honeynet_file),
+        "role": role,
+        "tries": [[what, str(x) if isinstance(x, Path) else x] for what, x in tries],
+    }
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    done = json.loads(process.stdout.readline())
+    assert done["status"] == 0, done["errors"]
+    assert "keep their rights" not in done["errors"]
+    found = done["became"]
     assert isinstance(found, list)
     return found
 

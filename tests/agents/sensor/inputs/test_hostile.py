@@ -22,7 +22,7 @@ from ontology.fragments import decode, encode
 KINDS = ("audit", "cowrie", "dionaea", "eve", "syslog", "wtmp", "zeek")
 FORMATS = ("beelzebub", "ciscoasa", "heralding", "opencanary", "tanner")
 """Of the formats in tables those that differ in shape."""
-EXAMPLES = int(os.environ.get("ONTOIDPS_FUZZ", "150"))
+EXAMPLES = int(os.environ.get("ONTOIDPS_FUZZ", "60"))
 NOW_US = 1_795_000_000_000_000
 
 
