@@ -60,6 +60,7 @@ class Seen:
     memory: dict[str, list[float]] = field(default_factory=dict)
     """MiB of each agent, at each look."""
     disk_mib: list[float] = field(default_factory=list)
+    took_s: float = 0.0
     lag_ms: dict[str, float] = field(default_factory=dict)
     """The worst of each agent."""
     restarts: int = 0
@@ -158,7 +159,8 @@ class Trial:
     def sender(self, kind: str, seconds: float) -> subprocess.Popen[str]:
         """The flood's process."""
         topology = self.world.topology
-        words = [sys.executable, str(SENDER), kind.split()[0], str(seconds)]
+        # The attackers are on other machines: here they get what the agents leave of the processors.
+        words = ["nice", "-n", "15", sys.executable, str(SENDER), kind.split()[0], str(seconds)]
         where = topology.attacker.namespace
         if kind == "idle":
             where = topology.control.namespace
@@ -202,6 +204,7 @@ class Trial:
                 next_look += LOOK_S
                 self.look(seen)
             time.sleep(0.1)
+        seen.took_s = time.monotonic() - begin
         seen.sent = sum(int(flood.communicate()[0] or 0) for flood in floods)
         self.look(seen)
         after = {name: agent["pid"] for name, agent in self.agents().items()}
@@ -240,7 +243,7 @@ def report(kind: str, seen: Seen) -> None:
     times = sorted(seen.block_s) or [float("nan")]
     worst = max(seen.lag_ms.items(), key=lambda pair: pair[1], default=("", 0.0))
     print(
-        f"{kind:<12} {seen.sent:>9} sent  guessers {len(seen.block_s)} blocked, "
+        f"{kind:<12} {seen.sent:>9} sent, {seen.sent / max(seen.took_s, 1.0):.0f} a second  guessers {len(seen.block_s)} blocked, "
         f"{seen.missed} missed: p50 {times[len(times) // 2]:.2f} s, worst {times[-1]:.2f} s  "
         f"lag p99 {worst[1]:.0f} ms ({worst[0]})  restarts {seen.restarts}"
     )
