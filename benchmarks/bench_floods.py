@@ -159,7 +159,7 @@ class Trial:
     def sender(self, kind: str, seconds: float) -> subprocess.Popen[str]:
         """The flood's process."""
         topology = self.world.topology
-        # The attackers are on other machines: here they get what the agents leave of the processors.
+        # The attackers are on other machines: here they get what agents leave of the processors.
         words = ["nice", "-n", "15", sys.executable, str(SENDER), kind.split()[0], str(seconds)]
         where = topology.attacker.namespace
         if kind == "idle":
@@ -243,8 +243,9 @@ def report(kind: str, seen: Seen) -> None:
     times = sorted(seen.block_s) or [float("nan")]
     worst = max(seen.lag_ms.items(), key=lambda pair: pair[1], default=("", 0.0))
     print(
-        f"{kind:<12} {seen.sent:>9} sent, {seen.sent / max(seen.took_s, 1.0):.0f} a second  guessers {len(seen.block_s)} blocked, "
-        f"{seen.missed} missed: p50 {times[len(times) // 2]:.2f} s, worst {times[-1]:.2f} s  "
+        f"{kind:<12} {seen.sent:>9} sent, {seen.sent / max(seen.took_s, 1.0):.0f} a second  "
+        f"guessers {len(seen.block_s)} blocked, {seen.missed} missed: "
+        f"p50 {times[len(times) // 2]:.2f} s, worst {times[-1]:.2f} s  "
         f"lag p99 {worst[1]:.0f} ms ({worst[0]})  restarts {seen.restarts}"
     )
     total = [sum(row) for row in zip(*seen.memory.values(), strict=False)] or [0.0]
