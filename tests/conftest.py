@@ -111,13 +111,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     return (yield)
 
 
+LIVE = ("xmpp", "root", "browser", "e2e")
+"""Marks of tests that wait for servers, kernels and agents, three at a time on two cores."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of `SLOW`. Those that take turns come first, so that they fall to one process
-    (pytest-xdist hands out neighbours) and no other has to wait for it."""
+    (pytest-xdist hands out neighbours) and no other has to wait for it. What fails among the `LIVE`
+    is tried once more, for other tests may have had both cores; it is shown, and the closing line
+    counts it."""
     items.sort(key=lambda item: not _needs_all(item))
     for item in items:
         if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in SLOW:
             item.add_marker(pytest.mark.slow)
+        if any(item.get_closest_marker(mark) for mark in LIVE):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
 @pytest.fixture
