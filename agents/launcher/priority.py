@@ -29,12 +29,15 @@ def raise_priority(nice: int = RAISED) -> bool:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
     except PermissionError:
         return False
-    carry_to_session(os.getpid())
+    if os.getsid(0) == os.getpid():
+        # Else it is the session of a terminal, or of a test: all that runs in it would go before
+        # the agents that no block waits for, and starve them.
+        carry_to_session(os.getpid())
     return True
 
 
 def carry_to_session(pid: int) -> None:
-    """Let the session of ``pid`` have our priority.
+    """Let the session that ``pid`` leads have our priority.
 
     The scheduler shares processors out among sessions first (sched(7), autogroup); a new session
     begins at 0 whatever the nice value of its processes.

@@ -22,6 +22,9 @@ from agents.launcher.priority import raise_priority, settle
 os.setpriority(os.PRIO_PROCESS, 0, 5 if sys.argv[1] == "chosen" else 0)
 if sys.argv[1] == "nobody":
     os.setgid(65534); os.setuid(65534)
+if sys.argv[1] == "in a terminal" and os.fork() != 0:
+    os.wait()
+    sys.exit()
 raised = raise_priority()
 def group(): return int(Path("/proc/self/autogroup").read_text().rpartition(" ")[2])
 seen = {"raised": raised, "parent": [os.nice(0), group()]}
@@ -56,6 +59,17 @@ def test_the_pipeline_goes_first_and_what_no_block_waits_for_does_not() -> None:
     assert observe("root") == {
         "raised": True,
         "parent": [-10, -10],
+        "analyzer": [-10, 0, -10],
+        "ontology": [0, 0, 0],
+    }
+
+
+def test_what_else_runs_in_its_terminal_goes_before_nobody() -> None:
+    """With the session raised, a loop in the shell that started the launcher starved the ontology
+    agent: half a minute for what takes two seconds."""
+    assert observe("in a terminal") == {
+        "raised": True,
+        "parent": [-10, 0],
         "analyzer": [-10, 0, -10],
         "ontology": [0, 0, 0],
     }
