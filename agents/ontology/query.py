@@ -115,7 +115,7 @@ class QueryRunner:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                _await_start(process, json.dumps(question).encode())
+                _await_start(process, question)
                 said, _ = process.communicate(timeout=self._timeout_s)
             except subprocess.TimeoutExpired as e:
                 raise QueryRefused(f"query took longer than {e.timeout:g} s") from e
@@ -131,20 +131,24 @@ class QueryRunner:
         return str(answer["results"]), bool(answer["truncated"])
 
 
-def _await_start(process: subprocess.Popen[bytes], question: bytes) -> None:
+def _await_start(process: subprocess.Popen[bytes], question: dict[str, object]) -> None:
     """Ask, and wait for the blank that says that the question is looked at, or for the end.
 
     Raises:
-        subprocess.TimeoutExpired: neither came.
+        QueryRefused: neither came.
     """
     asked, said = process.stdin, process.stdout
     if asked is None or said is None:
         raise ValueError("no pipes to the process")
+    # Unescaped, so that the longest fits into a pipe (64 KiB) of which nobody reads yet.
+    text = json.dumps(question, ensure_ascii=False).encode("utf-8", "surrogatepass")
     with contextlib.suppress(BrokenPipeError), asked:
-        asked.write(question)
+        asked.write(text)
     # `communicate` would flush it.
     process.stdin = None
-    ready, _, _ = select.select([said], [], [], START_S)
-    if not ready:
-        raise subprocess.TimeoutExpired(process.args, START_S)
+    # Not select(2): an agent may have more than 1,024 descriptors.
+    poll = select.poll()
+    poll.register(said, select.POLLIN)
+    if not poll.poll(START_S * 1000):
+        raise QueryRefused(f"not asked: its process did not start within {START_S:g} s")
     os.read(said.fileno(), 1)

@@ -135,7 +135,7 @@ def _graph(triples: Iterable[Any], rows: int, cost: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    question = json.load(sys.stdin)
+    question = json.load(sys.stdin.buffer)
     confine_worker(read=[Path(question["path"])])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     store = Store.read_only(question["path"])
